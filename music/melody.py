@@ -1,0 +1,208 @@
+"""A melody: one voice, exact bars, and a header that says what kind of tune it is.
+
+Time is in ticks, 24 a quarter note. Onset 0 is the first downbeat, so a pickup has negative onsets.
+With a pickup of k ticks the last bar is k ticks short, as printed tunes have it: the whole always
+lasts `bars * bar_ticks`. Pitch is in semitones above the tonic; the key is chosen when rendering.
+Rests are the gaps between notes.
+
+Limits: one voice; five metres, four modes; 4, 8 or 16 bars; every note and gap, cut at the barlines,
+has a duration in `DURATIONS_TICKS`; a gap does not cross a barline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TICKS_PER_QUARTER = 24
+BAR_TICKS = {"4/4": 96, "2/4": 48, "3/4": 72, "6/8": 72, "9/8": 108}
+BEAT_TICKS = {"4/4": 24, "2/4": 24, "3/4": 24, "6/8": 36, "9/8": 36}
+METERS = tuple(BAR_TICKS)
+MODES = ("major", "minor", "dorian", "mixolydian")
+MODE_SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "minor": (0, 2, 3, 5, 7, 8, 10),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+}
+TUNE_TYPES = ("reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other")
+BAR_COUNTS = (4, 8, 16)
+DURATIONS_TICKS = (3, 4, 6, 8, 9, 12, 16, 18, 24, 30, 36, 42, 48, 60, 72, 96, 108)
+PICKUPS_TICKS = (0, 6, 12, 18, 24, 36, 48)
+PITCH_MIN, PITCH_MAX = -12, 24
+TONIC_MIDI_MIN, TONIC_MIDI_MAX = 60, 71
+TONIC_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+
+
+class MelodyError(ValueError):
+    """A melody that breaks a rule; the message gives the value, the rule and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Note:
+    """A sounding note: onset and duration in ticks, pitch in semitones above the tonic."""
+
+    onset_ticks: int
+    duration_ticks: int
+    pitch: int
+
+    @property
+    def end_ticks(self) -> int:
+        """The tick at which the note stops."""
+        return self.onset_ticks + self.duration_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is asked of a melody before its first note."""
+
+    meter: str = "4/4"
+    mode: str = "major"
+    tune_type: str = "other"
+    bars: int = 8
+    pickup_ticks: int = 0
+
+    def __post_init__(self) -> None:
+        """Check each field against what the representation knows.
+
+        Raises:
+            MelodyError: for a value outside its list, or a pickup as long as a bar.
+        """
+        for name, value, known in (
+            ("meter", self.meter, METERS),
+            ("mode", self.mode, MODES),
+            ("tune_type", self.tune_type, TUNE_TYPES),
+            ("bars", self.bars, BAR_COUNTS),
+            ("pickup_ticks", self.pickup_ticks, PICKUPS_TICKS),
+        ):
+            if value not in known or isinstance(value, bool):
+                raise MelodyError(f"{name}={value!r} is not known; choose one of {list(known)}")
+        if self.pickup_ticks >= self.bar_ticks:
+            raise MelodyError(
+                f"pickup_ticks={self.pickup_ticks} fills a bar of {self.meter} "
+                f"({self.bar_ticks} ticks); a pickup is shorter than a bar"
+            )
+
+    @property
+    def bar_ticks(self) -> int:
+        """Length of a full bar in ticks."""
+        return BAR_TICKS[self.meter]
+
+    @property
+    def beat_ticks(self) -> int:
+        """Length of a beat in ticks: a quarter, or a dotted quarter in 6/8 and 9/8."""
+        return BEAT_TICKS[self.meter]
+
+    @property
+    def start_ticks(self) -> int:
+        """The tick where the pickup begins (0 or negative)."""
+        return -self.pickup_ticks
+
+    @property
+    def end_ticks(self) -> int:
+        """The tick where the last bar ends."""
+        return self.bars * self.bar_ticks - self.pickup_ticks
+
+    @property
+    def barlines_ticks(self) -> tuple[int, ...]:
+        """Start of the pickup (if any), of every bar, and the end of the last."""
+        starts = tuple(bar * self.bar_ticks for bar in range(self.bars))
+        return ((self.start_ticks,) if self.pickup_ticks else ()) + (*starts, self.end_ticks)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A note or gap, or the part of it inside one bar; the unit that a token stands for."""
+
+    bar: int
+    """-1 for the pickup, then 0, 1, …"""
+    duration_ticks: int
+    pitch: int | None
+    """None for a rest"""
+    held: bool
+    """True where a note goes on from the bar before"""
+
+
+@dataclass(frozen=True, slots=True)
+class Melody:
+    """A whole, valid melody; it cannot be built wrong.
+
+    Raises:
+        MelodyError: for notes out of order, outside the bars, off the duration grid or out of range.
+    """
+
+    header: Header
+    notes: tuple[Note, ...]
+    tonic_midi: int = 62
+
+    def __post_init__(self) -> None:
+        """Check every rule of the module's docstring."""
+        if not TONIC_MIDI_MIN <= self.tonic_midi <= TONIC_MIDI_MAX:
+            raise MelodyError(
+                f"tonic_midi={self.tonic_midi} is not in {TONIC_MIDI_MIN}..{TONIC_MIDI_MAX}; "
+                "shift it by octaves into that range"
+            )
+        if not self.notes:
+            raise MelodyError("a melody has at least one note; this one has none")
+        at = self.header.start_ticks
+        for note in self.notes:
+            if note.onset_ticks < at:
+                raise MelodyError(
+                    f"note at tick {note.onset_ticks} begins before tick {at}, where the one before it "
+                    "(or the pickup) allows; a melody is one voice in order"
+                )
+            if not PITCH_MIN <= note.pitch <= PITCH_MAX:
+                raise MelodyError(
+                    f"pitch={note.pitch} is not within {PITCH_MIN}..{PITCH_MAX} semitones of the tonic; "
+                    "shift the melody by an octave"
+                )
+            at = note.end_ticks
+        if at > self.header.end_ticks:
+            raise MelodyError(
+                f"the last note ends at tick {at}, after the last bar ({self.header.end_ticks}); "
+                "shorten it or ask for more bars"
+            )
+        resting = False
+        for segment in self.segments():
+            if segment.duration_ticks not in DURATIONS_TICKS:
+                what = "rest" if segment.pitch is None else "note"
+                raise MelodyError(
+                    f"a {what} of {segment.duration_ticks} ticks in bar {segment.bar + 1} is not on the "
+                    f"grid {list(DURATIONS_TICKS)}; quantise it first"
+                )
+            if resting and segment.pitch is None:
+                raise MelodyError(
+                    f"a rest crosses the barline before bar {segment.bar + 1}; put a note in between"
+                )
+            resting = segment.pitch is None
+
+    def segments(self) -> Iterator[Segment]:
+        """Notes and gaps in order, cut at the barlines."""
+        lines = self.header.barlines_ticks
+        bar = -1 if self.header.pickup_ticks else 0
+        line = 1  # lines[line] is the next barline
+        at = self.header.start_ticks
+        spans: list[tuple[int, int | None]] = []
+        for note in self.notes:
+            if note.onset_ticks > at:
+                spans.append((note.onset_ticks, None))
+            spans.append((note.end_ticks, note.pitch))
+            at = note.end_ticks
+        if at < self.header.end_ticks:
+            spans.append((self.header.end_ticks, None))
+        at = self.header.start_ticks
+        for end, pitch in spans:
+            held = False
+            while at < end:
+                cut = min(end, lines[line])
+                yield Segment(bar, cut - at, pitch, held)
+                at = cut
+                held = pitch is not None
+                if at == lines[line]:
+                    bar += 1
+                    line += 1
+
+    @property
+    def key(self) -> str:
+        """Tonic and mode, such as 'D dorian'."""
+        return f"{TONIC_NAMES[self.tonic_midi % 12]} {self.header.mode}"
