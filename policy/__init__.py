@@ -1,0 +1,1 @@
+"""A pretrained melody language model: load, log-probabilities, cached decoding, pretraining."""

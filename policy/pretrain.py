@@ -1,0 +1,211 @@
+"""Pretraining: next-token cross-entropy on the corpus, with validation, resume and a progress bar.
+
+Batches are strains of like length, so little is padding. The learning rate warms up and follows a
+cosine to zero. What counts is `bits_per_note`: the bits of everything after the header (pickup, notes,
+rests, holds, barlines, end) over the number of sounding notes, without the help of the grammar's mask.
+
+Letters: B strains, T tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.nn import functional
+
+from music.corpus import load_token_rows
+from music.tokens import FIRST_NOTE, HEADER_LENGTH, PAD
+from policy.checkpoint import (
+    CheckpointError,
+    newest_step,
+    optimizer_tensors,
+    restore_optimizer,
+    save_policy,
+    write_step,
+)
+from policy.model import MelodyForCausalLM, melody_config, right_pad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """How the base policy is trained."""
+
+    epochs: int = 40
+    """passes over the training strains"""
+    strains_per_step: int = 32
+    """strains in a gradient step"""
+    learning_rate: float = 2e-3
+    """peak of the cosine"""
+    warmup_steps: int = 200
+    """steps of linear warm-up"""
+    weight_decay: float = 0.1
+    """decoupled decay of matrices"""
+    dropout: float = 0.3
+    """residual dropout"""
+    hidden_size: int = 192
+    """width"""
+    num_layers: int = 4
+    """blocks"""
+    num_heads: int = 4
+    """query heads"""
+    num_key_value_heads: int = 2
+    """key-value heads"""
+    intermediate_size: int = 512
+    """width inside the MLP"""
+    seed: int = 0
+    """of weights, batches and dropout"""
+    save_every_steps: int = 500
+    """steps between resume points and validations"""
+
+    def __post_init__(self) -> None:
+        """Check what arithmetic needs.
+
+        Raises:
+            ValueError: for counts below one or a dropout outside [0, 1).
+        """
+        for name in ("epochs", "strains_per_step", "hidden_size", "num_layers", "save_every_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} is not in [0, 1); 0.3 is the shipped base's")
+
+
+def bf16_context(device: torch.device) -> AbstractContextManager[object]:
+    """Autocast to bfloat16 where the processor computes in it, else nothing (float32)."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    if device.type == "cuda" or (device.type == "cpu" and supported()):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def batches(rows: Sequence[np.ndarray], size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """One epoch of right-padded batches (B, T): like lengths together, order random."""
+    lengths = np.array([len(row) for row in rows])
+    order = np.lexsort((rng.random(len(rows)), lengths + rng.integers(0, 8, len(rows))))
+    groups = [order[start : start + size] for start in range(0, len(order), size)]
+    for place in rng.permutation(len(groups)):
+        yield right_pad([rows[index] for index in groups[place]])
+
+
+def token_nats(model: MelodyForCausalLM, ids_BT: Tensor) -> Tensor:
+    """Surprise of each next token in nats, (B, T - 1); 0 at padding."""
+    logits = model(input_ids=ids_BT[:, :-1]).logits.float()
+    return functional.cross_entropy(
+        logits.transpose(1, 2), ids_BT[:, 1:], ignore_index=PAD, reduction="none"
+    )
+
+
+@torch.no_grad()
+def bits_per_note(model: MelodyForCausalLM, rows: Sequence[np.ndarray], size: int = 64) -> float:
+    """Bits of everything after the header, per sounding note."""
+    training = model.training
+    model.eval()
+    nats, notes = 0.0, 0
+    order = sorted(rows, key=len)
+    for start in range(0, len(order), size):
+        ids = right_pad(order[start : start + size])
+        # The pickup field is counted too: it is the first thing that the music says.
+        nats += token_nats(model, ids)[:, HEADER_LENGTH - 2 :].sum().item()
+        notes += int((ids >= FIRST_NOTE).sum())
+    model.train(training)
+    return nats / math.log(2) / notes
+
+
+def learning_rate(config: PretrainConfig, step: int, total: int) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> MelodyForCausalLM:
+    """Train a policy into `run` (resumes there when a step is saved) and return the best by validation.
+
+    Writes `run/steps/N/`, `run/metrics.jsonl` and, whenever validation improves, `run/policy/`.
+
+    Raises:
+        CheckpointError: when the run was started with another configuration.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    train, validation = load_token_rows("train"), load_token_rows("validation")
+    torch.manual_seed(config.seed)
+    model = MelodyForCausalLM(
+        melody_config(
+            hidden_size=config.hidden_size,
+            num_layers=config.num_layers,
+            num_heads=config.num_heads,
+            num_key_value_heads=config.num_key_value_heads,
+            intermediate_size=config.intermediate_size,
+            residual_dropout=config.dropout,
+        )
+    )
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=config.learning_rate,
+        betas=(0.9, 0.95),
+    )  # fmt: skip
+    per_epoch = -(-len(train) // config.strains_per_step)
+    total = per_epoch * config.epochs
+    step, best, spent = 0, math.inf, 0.0
+    saved = newest_step(run / "steps")
+    if saved is not None:
+        if saved.state["config"] != asdict(config):
+            raise CheckpointError(f"{run} was started with another configuration; choose a new run")
+        model.load_state_dict({n: saved.tensors[f"model.{n}"] for n in model.state_dict()})
+        restore_optimizer(optimizer, saved.tensors)
+        torch.set_rng_state(saved.tensors["rng"])
+        step, best, spent = saved.step, saved.state["best"], saved.state["seconds"]
+
+    begun = time.monotonic()
+    context = bf16_context(torch.device("cpu"))
+    with Progress(
+        TextColumn("pretrain {task.completed}/{task.total}"), BarColumn(), TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(), disable=quiet,
+    ) as progress:  # fmt: skip
+        bar = progress.add_task("pretrain", total=total, completed=step, loss="")
+        model.train()
+        while step < total:
+            epoch = step // per_epoch
+            # Each epoch's order follows from its number, so a resumed run sees the same batches.
+            rng = np.random.default_rng([config.seed, epoch])
+            for place, ids in enumerate(batches(train, config.strains_per_step, rng)):
+                if place < step - epoch * per_epoch:
+                    continue
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(config, step, total)
+                with context:
+                    nats = token_nats(model, ids)
+                loss = nats.sum() / (ids[:, 1:] != PAD).sum()
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                step += 1
+                progress.update(bar, completed=step, loss=f"{loss.item():.3f} nats/token")
+                if step % config.save_every_steps and step != total:
+                    continue
+                bits = bits_per_note(model, validation)
+                seconds = spent + time.monotonic() - begun
+                with (run / "metrics.jsonl").open("a") as log:
+                    row = {"step": step, "train_nats": loss.item(), "validation_bits_per_note": bits}
+                    log.write(json.dumps({**row, "seconds": round(seconds, 1)}) + "\n")
+                if bits < best:
+                    best = bits
+                    save_policy(model, run / "policy")
+                tensors = {f"model.{n}": t for n, t in model.state_dict().items() if n != "lm_head.weight"}
+                tensors |= optimizer_tensors(optimizer) | {"rng": torch.get_rng_state()}
+                tensors["model.lm_head.weight"] = model.state_dict()["lm_head.weight"].clone()
+                state = {"config": asdict(config), "best": best, "seconds": seconds}
+                write_step(run / "steps", step, tensors, state)
+    return model

@@ -1,0 +1,202 @@
+"""Observed comparisons: who heard which two melodies, on which side, and what they said.
+
+A comparison names two rows of a feature matrix (or two melodies of a list), LEFT and RIGHT as they were
+shown, because people lean to a side. An outcome is +1 (left is better), 0 (a tie) or -1 (right is
+better), so to swap the sides is to negate it. "Both are bad" and "skip" say nothing about which is
+better and never enter. Which purposes are taken (training, repeats, blind test) is the caller's choice.
+
+Letters: N comparisons, M items (rows of the feature matrix), R raters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEFT, TIE, RIGHT = 1, 0, -1
+OUTCOME_NAMES = {LEFT: "left", TIE: "tie", RIGHT: "right"}
+VOTE_OUTCOMES = ("a", "b", "tie", "both_bad", "skip")
+UNDECIDED_OUTCOMES = ("both_bad", "skip")
+
+
+class PreferenceError(ValueError):
+    """Comparisons that break a rule; the message gives the value, the rule and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Preferences:
+    """N comparisons of M items by R raters; all arrays have shape (N,).
+
+    Raises:
+        PreferenceError: for arrays of unequal length, rows below 0, other outcomes, raters without a
+            name, or weights that are not positive and finite.
+    """
+
+    left: np.ndarray
+    """int64, row of the item on the left"""
+    right: np.ndarray
+    """int64, row of the item on the right"""
+    outcome: np.ndarray
+    """int64, `LEFT` (+1), `TIE` (0) or `RIGHT` (-1)"""
+    rater: np.ndarray
+    """int64, index into `rater_ids`"""
+    weight: np.ndarray
+    """float64, how many votes this one counts for"""
+    rater_ids: tuple[str, ...] = ("rater",)
+
+    def __post_init__(self) -> None:
+        """Turn the arrays into their types and check them."""
+        for name, kind in (
+            ("left", np.int64),
+            ("right", np.int64),
+            ("outcome", np.int64),
+            ("rater", np.int64),
+            ("weight", np.float64),
+        ):
+            given = np.asarray(getattr(self, name))
+            value = given.astype(kind)
+            if value.ndim != 1 or not np.array_equal(value, given):
+                raise PreferenceError(
+                    f"{name} has shape {given.shape} and type {given.dtype}; it is a flat array of "
+                    f"{np.dtype(kind).name}, one entry a comparison"
+                )
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
+        lengths = {name: len(getattr(self, name)) for name in self.__slots__ if name != "rater_ids"}
+        if len(set(lengths.values())) > 1:
+            raise PreferenceError(f"the arrays have lengths {lengths}; give each comparison one entry")
+        if len(set(self.rater_ids)) != len(self.rater_ids):
+            raise PreferenceError(f"rater_ids={self.rater_ids} names a rater twice; name each once")
+        for name, low, high in (
+            ("left", 0, np.inf),
+            ("right", 0, np.inf),
+            ("outcome", RIGHT, LEFT),
+            ("rater", 0, len(self.rater_ids) - 1),
+        ):
+            values = getattr(self, name)
+            bad = np.flatnonzero((values < low) | (values > high))
+            if len(bad):
+                raise PreferenceError(
+                    f"{name}[{bad[0]}]={values[bad[0]]} is not within {low}..{high}; "
+                    "leave that comparison out or name its row"
+                )
+        bad = np.flatnonzero(~((self.weight > 0) & np.isfinite(self.weight)))
+        if len(bad):
+            raise PreferenceError(
+                f"weight[{bad[0]}]={self.weight[bad[0]]} is not positive and finite; "
+                "leave comparisons of no weight out"
+            )
+
+    def __len__(self) -> int:
+        """Number of comparisons."""
+        return len(self.outcome)
+
+    def __getitem__(self, index: np.ndarray | slice) -> Preferences:
+        """Some of the comparisons; the raters keep their indices."""
+        return Preferences(
+            left=self.left[index],
+            right=self.right[index],
+            outcome=self.outcome[index],
+            rater=self.rater[index],
+            weight=self.weight[index],
+            rater_ids=self.rater_ids,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        left: np.ndarray,
+        right: np.ndarray,
+        outcome: np.ndarray,
+        *,
+        rater: np.ndarray | None = None,
+        weight: np.ndarray | None = None,
+        rater_ids: tuple[str, ...] = ("rater",),
+    ) -> Preferences:
+        """Comparisons from plain arrays of (N,); by default all of one rater and of weight 1."""
+        count = len(outcome)
+        return cls(
+            left=left,
+            right=right,
+            outcome=outcome,
+            rater=np.zeros(count, np.int64) if rater is None else rater,
+            weight=np.ones(count) if weight is None else weight,
+            rater_ids=rater_ids,
+        )
+
+    @classmethod
+    def from_votes(
+        cls, votes: pd.DataFrame, items: Sequence[Hashable], *, strong_weight: float = 1.0
+    ) -> Preferences:
+        """Comparisons from the ratings store's frame of votes.
+
+        `votes` has the columns melody_a, melody_b, outcome_a (one of `VOTE_OUTCOMES`, told of a and b
+        whatever the side), left_is_a, rater_id and strength (1 or 2); `items` are the melodies' ids in
+        the order of the feature matrix's rows. A vote of strength 2 weighs `strong_weight`. Raters are
+        in the order of their first vote that counts.
+
+        Raises:
+            PreferenceError: for a missing column, an unknown outcome or strength, or a vote on a melody
+                that is not among `items`.
+        """
+        columns = ("melody_a", "melody_b", "outcome_a", "left_is_a", "rater_id", "strength")
+        missing = [name for name in columns if name not in votes.columns]
+        if missing:
+            raise PreferenceError(f"the votes lack the columns {missing}; they need {list(columns)}")
+        unknown = set(votes["outcome_a"]) - set(VOTE_OUTCOMES)
+        if unknown:
+            raise PreferenceError(f"outcomes {sorted(map(str, unknown))} are none of {VOTE_OUTCOMES}")
+        kept = votes[~votes["outcome_a"].isin(UNDECIDED_OUTCOMES)]
+        row_of = {item: row for row, item in enumerate(items)}
+        named = {*kept["melody_a"], *kept["melody_b"]}
+        strangers = named - row_of.keys()
+        if strangers:
+            raise PreferenceError(
+                f"{len(strangers)} voted melodies, such as {next(iter(strangers))!r}, have no features; "
+                "compute features for every voted melody"
+            )
+        strength = kept["strength"].to_numpy()
+        if not np.isin(strength, (1, 2)).all():
+            raise PreferenceError(f"strengths {sorted(set(strength))} are not all 1 or 2")
+        a = np.array([row_of[item] for item in kept["melody_a"]], np.int64)
+        b = np.array([row_of[item] for item in kept["melody_b"]], np.int64)
+        left_is_a = kept["left_is_a"].to_numpy(dtype=bool)
+        a_wins = kept["outcome_a"].map({"a": 1, "tie": 0, "b": -1}).to_numpy(dtype=np.int64)
+        rater_ids = tuple(dict.fromkeys(map(str, kept["rater_id"])))
+        index_of = {rater: index for index, rater in enumerate(rater_ids)}
+        return cls(
+            left=np.where(left_is_a, a, b),
+            right=np.where(left_is_a, b, a),
+            outcome=np.where(left_is_a, a_wins, -a_wins),
+            rater=np.array([index_of[str(rater)] for rater in kept["rater_id"]], np.int64),
+            weight=np.where(strength == 2, strong_weight, 1.0),
+            rater_ids=rater_ids,
+        )
+
+    def swapped(self) -> Preferences:
+        """The same comparisons as if each had been shown the other way round."""
+        return Preferences(
+            left=self.right,
+            right=self.left,
+            outcome=-self.outcome,
+            rater=self.rater,
+            weight=self.weight,
+            rater_ids=self.rater_ids,
+        )
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Which comparisons are not ties; bool (N,)."""
+        return self.outcome != TIE
+
+    @property
+    def pair(self) -> np.ndarray:
+        """Which unordered pair of items each is about, int64 (N,); a repeat has its original's number."""
+        both = np.sort(np.stack([self.left, self.right], axis=1), axis=1)
+        return np.unique(both, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
