@@ -1,10 +1,10 @@
 """Reading ABC notation (standard 2.1, one voice) into exact bars of notes.
 
 A tune is a list of bars; a bar knows the barline before and after it and the ending it belongs to.
-Kept: accidentals (to the end of the bar, all octaves, as the standard's default), key signatures,
-broken rhythm, tuplets, ties, inline fields. Dropped: grace notes, decorations, chord symbols, words.
-A dash between different pitches is an old slur, not a tie. Chords and several voices are refused.
-Durations are in ticks, 24 a quarter (`music.melody`); pitch is a MIDI number, None for a rest.
+Kept: accidentals (to the end of the bar, in all octaves), key signatures, broken rhythm, tuplets,
+ties, inline fields. Dropped: grace notes, decorations, chord symbols, words. A dash between
+different pitches is an old slur, not a tie. Chords and several voices are refused. Durations are in
+ticks, 24 a quarter (`music.melody`); pitch is a MIDI number, None for a rest.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 from music.melody import TICKS_PER_QUARTER
+from music.spelling import LETTER_FIFTHS, LETTER_MIDI, MAX_SIGNATURE, signature
 
-LETTER_MIDI = {"C": 60, "D": 62, "E": 64, "F": 65, "G": 67, "A": 69, "B": 71}
-FIFTHS_OF_TONIC = {"C": 0, "D": 2, "E": 4, "F": -1, "G": 1, "A": 3, "B": 5}
 FIFTHS_OF_MODE = {
     "": 0, "maj": 0, "ion": 0, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3,
     "phr": -4, "loc": -5, "lyd": 1,
 }  # fmt: skip
-SHARPS, FLATS = "FCGDAEB", "BEADGCF"
 ACCIDENTAL = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0}
 TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+METER_ALIASES = {"C": "4/4", "C|": "4/4", "2/2": "4/4"}
+MAX_LENGTH_DIGITS = 4
 
 _KEY = re.compile(r"\s*([A-G])\s*([#b]?)\s*([A-Za-z]{0,10})")
+_CLEF = re.compile(r"\b(?:clef|middle|octave|transpose|stafflines|staffscale)\s*=\s*\S+")
+_RATIO = re.compile(r"([0-9]{1,4})(?:/([0-9]{1,4}))?$")
 _FIELD = re.compile(r"^([A-Za-z+]):(.*)$")
 _TOKEN = re.compile(
     r"""(?P<words>"[^"\n]*")
@@ -34,8 +37,8 @@ _TOKEN = re.compile(
       | (?P<bar>\[\||:*\|+[\]:|]*|::)
       | (?P<ending>\[?[1-9](?:[,.\-][1-9])*)
       | (?P<decoration>![^!\n|]*!|\+[A-Za-z0-9.()<>]+\+|\{[^}\n]*\})
-      | (?P<chord>\[[^\]|:\n]*[A-Ga-g][^\]|:\n]*\])
-      | (?P<tuplet>\([2-9](?::[2-9]?){0,2})
+      | (?P<chord>\[[^\]|:\n]*\])
+      | (?P<tuplet>\([2-9](?::[1-9]?){0,2})
       | (?P<note>(?P<accidental>\^\^?|__?|=)?(?P<letter>[A-Ga-gzx])(?P<octave>[,']*)
             (?P<length>[0-9]*(?:/+[0-9]*)?))
       | (?P<tie>-)
@@ -88,34 +91,39 @@ class AbcTune:
 
 
 def read_key(text: str) -> tuple[int, str, dict[str, int]]:
-    """Tonic pitch class, mode as written (three lower-case letters) and accidentals of a `K:` field.
+    """Tonic pitch class, mode (three lower-case letters) and accidentals of a `K:` field.
 
     Raises:
         AbcError: when the field names no key.
     """
-    match = _KEY.match(text.split("%")[0])
+    match = _KEY.match(_CLEF.sub("", text.split("%")[0]))
     if match is None:
         raise AbcError(f"K:{text.strip()} names no key; write for example K:D or K:Ador")
     letter, accidental, word = match.groups()
     mode = word.lower()
     mode = "m" if mode == "m" else mode[:3]
     if mode not in FIFTHS_OF_MODE:
-        raise AbcError(f"K:{text.strip()} has an unknown mode {word!r}; known: {sorted(FIFTHS_OF_MODE)}")
+        known = [name for name in FIFTHS_OF_MODE if name]
+        raise AbcError(f"K:{text.strip()} has an unknown mode {word!r}; known: {known}")
     shift = {"#": 1, "b": -1, "": 0}[accidental]
-    fifths = FIFTHS_OF_TONIC[letter] + 7 * shift + FIFTHS_OF_MODE[mode]
-    if abs(fifths) > 7:
-        raise AbcError(f"K:{text.strip()} has {abs(fifths)} accidentals; at most 7 can be written")
-    signature = {name: 1 for name in SHARPS[: max(fifths, 0)]}
-    signature |= {name: -1 for name in FLATS[: max(-fifths, 0)]}
-    return (LETTER_MIDI[letter] + shift) % 12, mode, signature
+    fifths = LETTER_FIFTHS[letter] + 7 * shift + FIFTHS_OF_MODE[mode]
+    if abs(fifths) > MAX_SIGNATURE:
+        raise AbcError(
+            f"K:{text.strip()} has {abs(fifths)} accidentals; at most {MAX_SIGNATURE} can be "
+            "written, so name the key by its other spelling"
+        )
+    return (LETTER_MIDI[letter] + shift) % 12, mode, signature(fifths)
 
 
+@lru_cache(maxsize=256)
 def read_length(text: str) -> Fraction:
     """A note-length multiplier: '' is 1, '3/2' is 3/2, '/' is 1/2, '//' is 1/4.
 
     Raises:
-        AbcError: for a length of zero.
+        AbcError: for a length of zero, or with more digits than a note needs.
     """
+    if any(len(digits) > MAX_LENGTH_DIGITS for digits in re.findall("[0-9]+|/+", text)):
+        raise AbcError(f"note length {text[:20]!r} is too long; write for example 3/2")
     whole, slash, rest = text.partition("/")
     value = Fraction(int(whole) if whole else 1)
     if slash:
@@ -130,7 +138,8 @@ def read_length(text: str) -> Fraction:
 
 def split_tunes(text: str) -> Iterator[str]:
     """The tunes of an ABC book, each from its `X:` line on."""
-    for part in re.split(r"^(?=X:)", text.replace("\r\n", "\n").replace("\r", "\n"), flags=re.MULTILINE):
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    for part in re.split(r"^(?=X:)", lines, flags=re.MULTILINE):
         if part.startswith("X:"):
             yield part
 
@@ -144,8 +153,22 @@ def read_tune(text: str) -> AbcTune:
     return _Reader().read(text)
 
 
+def _ratio(text: str, field_name: str) -> Fraction:
+    """A positive ratio such as '1/8' in a field.
+
+    Raises:
+        AbcError: for anything else.
+    """
+    match = _RATIO.match("".join(text.split()))
+    if match is None or not int(match[1]) or not int(match[2] or 1):
+        raise AbcError(
+            f"{field_name}:{text[:20]} is not a ratio; write for example {field_name}:1/8"
+        )
+    return Fraction(int(match[1]), int(match[2] or 1))
+
+
 class _Reader:
-    """State of one pass over a tune: unit length, key, accidentals of the bar, tuplet, tie, broken rhythm."""
+    """State of one pass: unit length, key, the bar's accidentals, tuplet, tie, broken rhythm."""
 
     def __init__(self) -> None:
         self.fields: dict[str, list[str]] = {}
@@ -158,13 +181,15 @@ class _Reader:
         self.tuplet_left = 0
         self.tuplet_ratio = Fraction(1)
         self.broken: Fraction | None = None
-        self.tie_letter: tuple[str, str] | None = None
+        self.tie_letter: tuple[str, int] | None = None
+        self.voice: str | None = None
 
     def read(self, text: str) -> AbcTune:
         for raw in text.splitlines():
             line = re.sub(r"(?<!\\)%.*", "", raw)
             match = _FIELD.match(line)
-            if match:
+            # No field of the body is called A to G, so 'G:|' goes on with the music.
+            if match and not (self.key is not None and match[1] in LETTER_MIDI):
                 self.field(match[1], match[2].strip())
             elif self.key is not None:
                 self.music(line)
@@ -179,24 +204,26 @@ class _Reader:
         self.fields.setdefault(name, []).append(value)
         in_body = self.key is not None
         if name == "M":
-            meter = {"C": "4/4", "C|": "4/4", "2/2": "4/4"}.get(value.replace(" ", ""), value.replace(" ", ""))
+            meter = "".join(value.split())
+            meter = METER_ALIASES.get(meter, meter)
             self.changes |= in_body and meter != self.meter
             self.meter = meter
         elif name == "L":
-            self.unit_ticks = Fraction(value.replace(" ", "")) * 4 * TICKS_PER_QUARTER
+            self.unit_ticks = _ratio(value, "L") * 4 * TICKS_PER_QUARTER
         elif name == "K":
             key = read_key(value)
             self.changes |= in_body and key != self.key
             self.key = key
         elif name == "V" and in_body:
-            raise AbcError("the tune has several voices; take one out into a tune of its own")
+            voice = (value.split() or [""])[0]
+            sounded = any(bar.notes for bar in self.bars)
+            if voice != self.voice and (self.voice is not None or sounded):
+                raise AbcError("the tune has several voices; take one out into a tune of its own")
+            self.voice = voice
 
     def default_unit_ticks(self) -> Fraction:
         """The standard's rule: a sixteenth below 3/4, else an eighth."""
-        try:
-            short = Fraction(self.meter) < Fraction(3, 4)
-        except (ValueError, ZeroDivisionError):
-            short = False
+        short = self.meter != "none" and _ratio(self.meter, "M") < Fraction(3, 4)
         return Fraction(TICKS_PER_QUARTER, 4 if short else 2)
 
     def music(self, line: str) -> None:
@@ -204,23 +231,29 @@ class _Reader:
         while at < len(line):
             match = _TOKEN.match(line, at)
             if match is None:
-                raise AbcError(f"cannot read {line[at : at + 8]!r} (column {at + 1} of {line.strip()[:40]!r})")
+                place = f"column {at + 1} of {line.strip()[:40]!r}"
+                raise AbcError(
+                    f"cannot read {line[at : at + 8]!r} ({place}); take it out, or write it as "
+                    "the ABC standard 2.1 has it"
+                )
             at = match.end()
-            kind = match.lastgroup if match.lastgroup not in ("length", "letter", "octave") else "note"
-            if match["note"]:
+            kind = match.lastgroup
+            if kind == "note":
                 self.note(match)
             elif kind == "chord":
-                raise AbcError(f"the chord {match['chord']!r} is more than one voice; keep one note of it")
+                chord = match["chord"][:20]
+                raise AbcError(f"the chord {chord!r} is more than one voice; keep one note of it")
             elif kind == "bar":
                 self.barline(match["bar"])
             elif kind == "ending":
-                self.bars[-1].ending = match["ending"].lstrip("[")[0]
+                self.ending(match["ending"])
             elif kind == "tuplet":
                 self.tuplet(match["tuplet"])
             elif kind == "broken":
                 self.break_rhythm(match["broken"])
             elif kind == "tie" and self.bars[-1].notes:
-                self.bars[-1].notes[-1].tied = True
+                # Only a note can be held; a dash after a rest is a slip of the pen.
+                self.bars[-1].notes[-1].tied = self.bars[-1].notes[-1].midi is not None
             elif kind == "inline":
                 self.field(match["inline"][1], match["inline"][3:-1].strip())
 
@@ -246,13 +279,11 @@ class _Reader:
         assert self.key is not None
         alter = self.accidentals.get(name, self.key[2].get(name, 0))
         before = self.last_note()
-        if before is not None and before.tied and before.midi is not None and not match["accidental"]:
-            # A tie carries its accidental over the barline.
-            if self.tie_letter == (name, str(octave)):
-                alter = before.midi - natural
-        self.tie_letter = (name, str(octave))
-        if before is not None and before.tied and before.midi != natural + alter:
-            before.tied = False
+        if before is not None and before.tied and before.midi is not None:
+            if self.tie_letter == (name, octave) and not match["accidental"]:
+                alter = before.midi - natural  # a tie carries its accidental over the barline
+            before.tied = before.midi == natural + alter  # else the dash is an old slur
+        self.tie_letter = (name, octave)
         self.bars[-1].notes.append(AbcNote(natural + alter, duration))
 
     def last_note(self) -> AbcNote | None:
@@ -273,11 +304,20 @@ class _Reader:
         # An ending lasts until its own closing barline; the second one opens with a new number.
         self.bars.append(AbcBar(left=sign, ending="" if ends else last.ending))
 
+    def ending(self, sign: str) -> None:
+        if self.bars[-1].notes and not sign.startswith("["):
+            raise AbcError(
+                f"the number {sign!r} stands inside a bar; a length follows its note at once, and "
+                "an ending inside a bar is written [1"
+            )
+        self.bars[-1].ending = sign.lstrip("[")[0]
+
     def tuplet(self, sign: str) -> None:
         parts = sign[1:].split(":")
         notes = int(parts[0])
         compound = self.meter in ("6/8", "9/8", "12/8", "3/8")
-        time = int(parts[1]) if len(parts) > 1 and parts[1] else TUPLET_TIME.get(notes, 3 if compound else 2)
+        usual = TUPLET_TIME.get(notes, 3 if compound else 2)
+        time = int(parts[1]) if len(parts) > 1 and parts[1] else usual
         self.tuplet_left = int(parts[2]) if len(parts) > 2 and parts[2] else notes
         self.tuplet_ratio = Fraction(time, notes)
 

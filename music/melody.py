@@ -11,7 +11,7 @@ has a duration in `DURATIONS_TICKS`; a gap does not cross a barline.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 TICKS_PER_QUARTER = 24
@@ -178,31 +178,36 @@ class Melody:
 
     def segments(self) -> Iterator[Segment]:
         """Notes and gaps in order, cut at the barlines."""
-        lines = self.header.barlines_ticks
-        bar = -1 if self.header.pickup_ticks else 0
-        line = 1  # lines[line] is the next barline
-        at = self.header.start_ticks
-        spans: list[tuple[int, int | None]] = []
-        for note in self.notes:
-            if note.onset_ticks > at:
-                spans.append((note.onset_ticks, None))
-            spans.append((note.end_ticks, note.pitch))
-            at = note.end_ticks
-        if at < self.header.end_ticks:
-            spans.append((self.header.end_ticks, None))
-        at = self.header.start_ticks
-        for end, pitch in spans:
-            held = False
-            while at < end:
-                cut = min(end, lines[line])
-                yield Segment(bar, cut - at, pitch, held)
-                at = cut
-                held = pitch is not None
-                if at == lines[line]:
-                    bar += 1
-                    line += 1
+        return cut_at_barlines(self.header, self.notes, self.header.end_ticks)
 
     @property
     def key(self) -> str:
         """Tonic and mode, such as 'D dorian'."""
         return f"{TONIC_NAMES[self.tonic_midi % 12]} {self.header.mode}"
+
+
+def cut_at_barlines(header: Header, notes: Sequence[Note], end_ticks: int) -> Iterator[Segment]:
+    """The notes and the gaps between them up to `end_ticks`, in order, cut at the barlines."""
+    spans: list[tuple[int, int | None]] = []  # end and pitch of each note and gap
+    at = header.start_ticks
+    for note in notes:
+        if note.onset_ticks > at:
+            spans.append((note.onset_ticks, None))
+        spans.append((note.end_ticks, note.pitch))
+        at = note.end_ticks
+    if at < end_ticks:
+        spans.append((end_ticks, None))
+    barlines = header.barlines_ticks
+    bar = -1 if header.pickup_ticks else 0
+    line = 1  # barlines[line] is the next one
+    at = header.start_ticks
+    for end, pitch in spans:
+        held = False
+        while at < end:
+            cut = min(end, barlines[line])
+            yield Segment(bar, cut - at, pitch, held)
+            at = cut
+            held = pitch is not None
+            if at == barlines[line]:
+                bar += 1
+                line += 1

@@ -10,7 +10,7 @@ Ids are uint16 in files and int64 in batches. The vocabulary is a rule, not a co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
@@ -28,6 +28,8 @@ from music.melody import (
     Melody,
     MelodyError,
     Note,
+    Segment,
+    cut_at_barlines,
 )
 
 PITCHES = tuple(range(PITCH_MIN, PITCH_MAX + 1))
@@ -73,13 +75,40 @@ def header_tokens(header: Header) -> list[int]:
 
 def encode(melody: Melody) -> np.ndarray:
     """Melody -> ids, uint16 of shape (T,), from BOS to EOS."""
-    header = melody.header
-    ids = header_tokens(header)
+    ids = [*header_tokens(melody.header), *_body(melody.header, melody.segments()), EOS]
+    return np.array(ids, np.uint16)
+
+
+def encode_motif(header: Header, notes: Sequence[Note]) -> np.ndarray:
+    """The first ids of a melody that begins with these notes, uint16, from BOS to the last note.
+
+    Raises:
+        MelodyError: when the notes do not fit the header.
+    """
+    end = notes[-1].end_ticks if notes else header.start_ticks
+    if any(note.onset_ticks < header.start_ticks for note in notes) or end > header.end_ticks:
+        raise MelodyError(
+            f"the motif spans ticks {notes[0].onset_ticks} to {end}, outside the melody's "
+            f"{header.start_ticks} to {header.end_ticks}; move it, or ask for more bars or pickup"
+        )
+    body = _body(header, cut_at_barlines(header, notes, end))
+    return np.array([*header_tokens(header), *body], np.uint16)
+
+
+def _body(header: Header, segments: Iterable[Segment]) -> list[int]:
+    ids: list[int] = []
     bar = -1
-    for segment in melody.segments():
+    for segment in segments:
         while bar < segment.bar:
             bar += 1
             ids.append(FIRST_BAR + header.bars - bar - 1)
+        if segment.duration_ticks not in DURATIONS_TICKS or (
+            segment.pitch is not None and not PITCH_MIN <= segment.pitch <= PITCH_MAX
+        ):
+            raise MelodyError(
+                f"a note or rest of pitch {segment.pitch} and {segment.duration_ticks} ticks has no "
+                f"token; pitches are {PITCH_MIN}..{PITCH_MAX}, durations {list(DURATIONS_TICKS)}"
+            )
         place = DURATIONS_TICKS.index(segment.duration_ticks)
         if segment.pitch is None:
             ids.append(FIRST_REST + place)
@@ -87,8 +116,7 @@ def encode(melody: Melody) -> np.ndarray:
             ids.append(FIRST_HOLD + place)
         else:
             ids.append(FIRST_NOTE + (segment.pitch - PITCH_MIN) * len(DURATIONS_TICKS) + place)
-    ids.append(EOS)
-    return np.array(ids, np.uint16)
+    return ids
 
 
 def decode_header(ids: Sequence[int] | np.ndarray) -> Header:

@@ -72,7 +72,11 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
 def save_policy(model: MelodyForCausalLM, folder: Path) -> None:
     """Write weights, configuration and tokenizer so that `Auto*` classes load the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
+    # What save_pretrained writes, without its progress bar; tied weights are stored once.
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     melody_tokenizer().save_pretrained(folder)
 
 
@@ -82,7 +86,12 @@ def policy_hash(folder: Path) -> str:
 
 
 def write_step(
-    steps: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], *, keep: int = 2
+    steps: Path,
+    step: int,
+    tensors: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+    *,
+    keep: int = 2,
 ) -> Path:
     """Save a training step whole or not at all, and drop all but the newest `keep`."""
     steps.mkdir(parents=True, exist_ok=True)
@@ -90,7 +99,9 @@ def write_step(
     if draft.exists():
         shutil.rmtree(draft)
     draft.mkdir()
-    save_file({name: t.detach().contiguous() for name, t in tensors.items()}, draft / "state.safetensors")
+    save_file(
+        {name: t.detach().contiguous() for name, t in tensors.items()}, draft / "state.safetensors"
+    )
     (draft / "state.json").write_text(json.dumps({"step": step, **state}))
     sums = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
     (draft / MANIFEST).write_text(json.dumps(sums))
@@ -142,7 +153,9 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, prefix: str = "optimizer"
+) -> dict[str, Tensor]:
     """An Adam-like optimiser's moments and counts as named tensors."""
     return {
         f"{prefix}.{index}.{name}": torch.as_tensor(value)

@@ -104,7 +104,9 @@ class MelodyModel(LlamaModel):
         """
         if inputs_embeds is None:
             if input_ids is None:
-                raise ValueError("the melody model needs input_ids or inputs_embeds; it got neither")
+                raise ValueError(
+                    "the melody model needs input_ids or inputs_embeds; it got neither"
+                )
             if bar_position is None:
                 cache = kwargs.get("past_key_values")
                 if cache is not None and cache.get_seq_length() > 0:

@@ -198,12 +198,18 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> Melod
                 bits = bits_per_note(model, validation)
                 seconds = spent + time.monotonic() - begun
                 with (run / "metrics.jsonl").open("a") as log:
-                    row = {"step": step, "train_nats": loss.item(), "validation_bits_per_note": bits}
+                    row = {
+                        "step": step,
+                        "train_nats": loss.item(),
+                        "validation_bits_per_note": bits,
+                    }
                     log.write(json.dumps({**row, "seconds": round(seconds, 1)}) + "\n")
                 if bits < best:
                     best = bits
                     save_policy(model, run / "policy")
-                tensors = {f"model.{n}": t for n, t in model.state_dict().items() if n != "lm_head.weight"}
+                tensors = {
+                    f"model.{n}": t for n, t in model.state_dict().items() if n != "lm_head.weight"
+                }
                 tensors |= optimizer_tensors(optimizer) | {"rng": torch.get_rng_state()}
                 tensors["model.lm_head.weight"] = model.state_dict()["lm_head.weight"].clone()
                 state = {"config": asdict(config), "best": best, "seconds": seconds}

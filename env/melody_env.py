@@ -1,0 +1,178 @@
+"""`tastemaker/Melody-v0`: one melody, one token a step. The class docstring is the rule book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+
+from env.game import (
+    RENDER_MODES,
+    MelodyGame,
+    Reward,
+    action_space,
+    checked_render_mode,
+    observation_space,
+)
+from env.reference import Reference
+from policy.model import MelodyForCausalLM
+
+
+class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
+    """Write a melody, note by note; at the end hear what it is worth.
+
+    ## Description
+    The learner continues an opening (a header, perhaps the first notes) until the melody has the
+    bars that the header says. A grammar tells at each step which tokens may come next; whatever
+    the learner does, the result is one whole melody of that metre, pickup and length. A pretrained
+    policy, the **reference**, chooses what the header leaves open and tells how likely it would
+    have written the same, so that a learner can stay close to it (RL Tuner: Jaques et al. 2017,
+    arXiv:1611.02796).
+
+        import gymnasium
+        env = gymnasium.make("env:tastemaker/Melody-v0", reward=lambda melodies: [...])
+        observation, info = env.reset(seed=0, options={"meter": "6/8", "bars": 8})
+
+    ## Action space
+    `Discrete(709)`: the id of the next token in `music.tokens.VOCABULARY`. A note is one token,
+    pitch and duration together; so are a rest, a hold over the barline, a barline and the end.
+
+    An **illegal** action does not break the melody. The nearest legal token is written instead: the
+    same kind (note, rest or hold) if any such is legal, else a note; of those the nearest pitch,
+    then the nearest duration. `info["illegal"]` is then True, `info["token"]` is what was written,
+    and `illegal_penalty` is taken off the reward. Where one token alone is legal (barlines and the
+    end) it is written whatever the action, and that is not counted as illegal. Learners that know
+    masks (`action_masks()` for sb3-contrib's MaskablePPO, `observation["action_mask"]` for
+    `action_space.sample(mask)`) never meet this. An action that is no token at all is a ValueError.
+
+    ## Observation space
+    `Dict`, the same for every header:
+    - `tokens`: `Box(0, 708, (640,), int64)`, the ids so far, from BOS; after them PAD, which is 0.
+      The longest melody that can be written has 599 tokens.
+    - `action_mask`: `MultiBinary(709)`, 1 for each token that may come next.
+
+    The numbers of `tokens` are names, not amounts: give a learner that is to read them an embedding
+    (in stable-baselines3, `policy_kwargs={"features_extractor_class": ...}`).
+
+    ## Rewards
+    0 until the melody ends, then `reward([melody])[0]`; less `illegal_penalty` at each illegal
+    action. Without `reward` it is the mean log-probability in nats per note that the learner wrote,
+    under the reference: something to learn before there is a single rating. It is a mean because a
+    sum pays for writing fewer notes. It is no taste: what is likeliest is a dull melody.
+
+    ## Starting state
+    BOS and the five header fields are written, and the prefix if there is one;
+    `info["given_tokens"]` counts them. Header fields that nobody asked for are sampled from the
+    reference at each reset, each after those before it. They are not left to the learner, because a
+    learner that chooses the length finds that short melodies are the easy ones.
+
+    ## Episode end
+    Termination after EOS, which is forced when the last bar is full. There is no truncation: the
+    grammar ends every melody, and a learner must not bootstrap a value beyond it.
+
+    ## Info
+    - of every step: `token` (int), what was written; `illegal` (bool), see above.
+    - of the last step also: `melody`, a `music.melody.Melody` (its tokens are the observation; its
+      tonic is D); `notes` (int), to see a learner that games their number; `reference_logprobs`,
+      float32 (640,), the log-probability in nats of each of `tokens` under the reference and the
+      mask, 0 where it was given, forced or PAD (the learner's own minus these, summed, is its
+      sample of the KL divergence); `illegal_actions` (int), how many of the episode's were.
+    - of `reset`: `given_tokens` (int).
+
+    ## Arguments
+    - `policy`: the reference: a `policy.model.MelodyForCausalLM` (copied, so that it may be trained
+      on), the folder of one, or None for the base that comes with the project.
+    - `reward`: any function of a sequence of N melodies that returns N finite numbers, or None.
+    - `options`: options of every reset, those too that learners and vector environments do by
+      themselves; what `reset(options=...)` gives comes on top.
+    - `illegal_penalty`: from 0, default 0.01.
+    - `render_mode`: `"ansi"`, the tokens, a bar a line; `"abc"`, the melody in ABC notation once it
+      has ended, and an empty text before.
+
+    `reset(options=...)` takes, None being the same as nothing:
+    - `meter`, `mode`, `tune_type`, `bars`, `pickup_ticks`: header fields, values as in
+      `music.melody`. A pickup without a metre must fit the shortest, 2/4.
+    - `prefix`: notes (`music.melody.Note`, onset 0 the first downbeat; needs `meter`, `bars` and
+      `pickup_ticks`), or token ids from BOS, header included (then no header fields beside it).
+
+    The seed decides the sampled header fields and nothing else; the rest is the learner's.
+
+    ## Version history
+    - v0: the first.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(
+        self,
+        policy: MelodyForCausalLM | Path | str | None = None,
+        reward: Reward | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        illegal_penalty: float = 0.01,
+        render_mode: str | None = None,
+    ) -> None:
+        """Load the reference and check the arguments.
+
+        Raises:
+            TypeError: when `policy` or `reward` is of another kind.
+            ValueError: for options, a penalty or a render mode that cannot be.
+            policy.checkpoint.CheckpointError: when the policy's folder cannot be read.
+        """
+        self.render_mode = checked_render_mode(render_mode)
+        self._game = MelodyGame(
+            1, policy=policy, reward=reward, options=options, illegal_penalty=illegal_penalty
+        )
+        self.observation_space = observation_space()
+        self.action_space = action_space()
+        self._started = False
+
+    @property
+    def reference(self) -> Reference:
+        """The frozen policy that melodies are compared with."""
+        return self._game.reference
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Begin a new melody.
+
+        Raises:
+            ValueError: for options that are not known or do not go together.
+        """
+        super().reset(seed=seed)
+        info = self._game.start(0, self._game.given(options), self.np_random)
+        self._started = True
+        return self._observation(), info
+
+    def step(
+        self, action: np.int64 | int
+    ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """Write one more token.
+
+        Raises:
+            ResetNeeded: before the first reset, and after a melody has ended.
+            ValueError: for an action that is no token, or a reward that breaks its contract.
+        """
+        if not self._started or self._game.state.done[0]:
+            why = "the melody has ended" if self._started else "no melody has been begun"
+            raise ResetNeeded(f"{why}; call reset() before step()")
+        played = self._game.play(np.asarray(action)[None])
+        info = {"token": int(played.tokens[0]), "illegal": bool(played.illegal[0])}
+        info |= played.endings.get(0, {})
+        return self._observation(), float(played.rewards[0]), bool(played.ended[0]), False, info
+
+    def action_masks(self) -> np.ndarray:
+        """Which tokens are legal now, bool (V,): what sb3-contrib's MaskablePPO asks for."""
+        return self._game.masks()[0]
+
+    def render(self) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The melody so far as text; None without a render mode."""
+        return None if self.render_mode is None else self._game.text(0, self.render_mode)
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {name: array[0] for name, array in self._game.observation().items()}

@@ -1,0 +1,111 @@
+"""The opening: what is already written when an episode starts, from the options of `reset`.
+
+An opening is BOS, the five header fields and, where a prefix is asked for, the first notes. Ids are
+int64 (P,), -1 where the reference policy is still to choose; only header fields can be left so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from music.grammar import GrammarState, advance, advance_checked, initial_state, legal
+from music.melody import Melody, Note
+from music.tokens import HEADER_LENGTH
+from policy.compose import Asked
+
+HEADER_FIELDS = ("meter", "mode", "tune_type", "bars", "pickup_ticks")
+OPTIONS = (*HEADER_FIELDS, "prefix")
+
+
+def given_ids(options: Mapping[str, Any]) -> np.ndarray:
+    """Options -> the ids that are set beforehand, int64 (P,) with P >= 6, -1 where they are not.
+
+    Args:
+        options: any of `OPTIONS`, as `env.melody_env.MelodyEnv` explains them; None is the same as
+            leaving one out.
+
+    Raises:
+        ValueError: for an option or a value that is not known (a `music.melody.MelodyError` is one
+            too), or a prefix that no melody with this header begins with.
+    """
+    unknown = sorted(set(options) - set(OPTIONS), key=str)
+    if unknown:
+        raise ValueError(f"option {unknown[0]!r} is not known; choose among {list(OPTIONS)}")
+    fields = {name: options[name] for name in HEADER_FIELDS if options.get(name) is not None}
+    prefix = _as_list(options.get("prefix"))
+    if not prefix or isinstance(prefix[0], Note):
+        _check_one_voice(prefix)
+        given = Asked(**fields, motif=tuple(prefix)).given(1)[0]
+    elif fields:
+        raise ValueError(
+            f"a prefix of token ids has its own header, and {sorted(fields)} was asked for beside "
+            "it; leave out the one or the other (None leaves out an option)"
+        )
+    else:
+        given = np.full(max(HEADER_LENGTH, len(prefix)), -1, np.int64)
+        given[: len(prefix)] = prefix
+    _check_legal(given)
+    return given
+
+
+def state_after(ids: np.ndarray) -> GrammarState:
+    """Grammar state (batch of one) after legal ids, int (P,)."""
+    state = initial_state(1)
+    for token in ids:
+        state = advance(state, token[None])
+    return state
+
+
+def _as_list(prefix: object) -> list[Any]:
+    if prefix is None:
+        return []
+    if isinstance(prefix, Melody):
+        raise ValueError(
+            "prefix is a whole Melody, with nothing left to write; give some of its notes "
+            "(melody.notes[:4]) or tokens (encode(melody)[:20])"
+        )
+    if isinstance(prefix, Sequence | np.ndarray) and not isinstance(prefix, str | bytes):
+        items = list(prefix)
+        if all(isinstance(item, Note) for item in items):
+            return items
+        if all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in items):
+            return [int(item) for item in items]
+    raise ValueError(
+        f"prefix={str(prefix)[:60]} is neither notes nor token ids; give a sequence of "
+        "music.melody.Note, or ids as music.tokens.encode writes them, from BOS"
+    )
+
+
+def _check_one_voice(notes: Sequence[Note]) -> None:
+    # Token by token this cannot be seen any more: an overlap would come out as a shorter note.
+    for note in notes:
+        if note.duration_ticks <= 0:
+            raise ValueError(
+                f"{note} of the prefix does not last; give it a positive duration_ticks"
+            )
+    for one, two in pairwise(notes):
+        if two.onset_ticks < one.end_ticks:
+            raise ValueError(
+                f"the note at tick {two.onset_ticks} of the prefix begins before the one before it "
+                f"ends (tick {one.end_ticks}); a melody is one voice in order"
+            )
+
+
+def _check_legal(given: np.ndarray) -> None:
+    state = initial_state(1)
+    for place, token in enumerate(given):
+        # What is legal after the header does not depend on the fields that can be left open here.
+        taken = legal(state).argmax(1) if token < 0 and place < HEADER_LENGTH else token[None]
+        try:
+            state = advance_checked(state, taken)
+        except ValueError as error:
+            raise ValueError(f"token {place} of the prefix: {error}") from error
+    if state.done[0]:
+        raise ValueError(
+            f"the prefix of {len(given)} tokens is a whole melody, with nothing left to write; "
+            "cut it before its EOS"
+        )

@@ -1,0 +1,1 @@
+"""The studio: a Streamlit app in which people listen blind and vote; the logic is in `session`."""

@@ -1,0 +1,78 @@
+"""The listening pair: plays two clips one at a time, measures what was heard, sends one vote back.
+
+One component plays and votes, because plain buttons lose the tie between what was heard and what is
+stored: a held key voted 13 times, and a page from before a restart voted for a pair never shown.
+Here a vote carries the assignment that the server issued for the two clips, and the component shuts
+itself as it sends it.
+
+To the page: the assignment, two audio addresses made of hashes, durations, how much of each must be
+heard, a note. Back: `vote` {assignment_id, nonce, outcome, strength, report, heard_ms_left,
+heard_ms_right, plays_left, plays_right, latency_ms} or `undo` {assignment_id, nonce}; they are read
+by `feedback_ui.session`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v2 import component
+from streamlit.runtime import get_instance
+
+from feedback_ui.session import Clip, Pair
+
+KEY = "listening_pair"
+"""one key for all pairs, so that the component stays mounted and the focus where it is"""
+_HERE = Path(__file__)
+_mount = component(
+    "tastemaker_listening_pair",
+    html=_HERE.with_suffix(".html").read_text("utf-8"),
+    css=_HERE.with_suffix(".css").read_text("utf-8"),
+    js=_HERE.with_suffix(".js").read_text("utf-8"),
+)
+
+
+def listening_pair(
+    pair: Pair, *, note: str, on_vote: Callable[[], None], on_undo: Callable[[], None]
+) -> dict[str, object]:
+    """Mount the component; what the page sent in this run by `vote` and by `undo`, or None.
+
+    Args:
+        pair: what is heard.
+        note: a line to show, such as what became of the last vote; text, never HTML.
+        on_vote: called before the script body when a vote comes.
+        on_undo: the same for an undo.
+    """
+    sent = _mount(
+        key=KEY,
+        data={
+            "assignment_id": str(pair.assignment_id),
+            "left": _clip(pair.left, "left"),
+            "right": _clip(pair.right, "right"),
+            "can_undo": pair.can_undo,
+            "note": note,
+            # Another value each run: seeing the same pair again tells the page that a vote it sent
+            # has not been stored.
+            "run": secrets.token_hex(4),
+        },
+        on_vote_change=on_vote,
+        on_undo_change=on_undo,
+    )
+    return {"vote": sent.vote, "undo": sent.undo}
+
+
+def _clip(clip: Clip, side: str) -> dict[str, Any]:
+    # The media manager names a file by its hash, so the address does not tell who wrote it.
+    # Streamlit has no public way to get such an address; st.audio does the same inside.
+    address = get_instance().media_file_mgr.add(
+        clip.path.read_bytes(), "audio/wav", coordinates=f"{KEY}-{side}"
+    )
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return {
+        "address": f"/{base}{address}" if base else address,
+        "duration_ms": clip.duration_ms,
+        "needed_ms": clip.needed_ms,
+    }

@@ -1,0 +1,97 @@
+"""The way in: opens the studio once a server, and knows who is rating in this tab.
+
+A rater is a token, in the page's address, so that a reload, a bookmark or a restarted server goes
+on as the same rater. The store has only the token's hash.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import streamlit as st
+
+from feedback_ui.launch import LaunchError, StudioOptions, parse_options
+from feedback_ui.session import CONSENT, StudioSession
+from music.sound import SoundfontError
+from reward.ratings import Rater, RatingsError, RatingsStore
+
+TOKEN = "rater"
+"""name of the token in the address and in the session"""
+
+
+@st.cache_resource(show_spinner=False)
+def _open(options: StudioOptions) -> StudioSession:
+    # A failure is not cached: the next look tries again.
+    return StudioSession(
+        RatingsStore(options.database), options.clips_folder, soundfont=options.soundfont
+    )
+
+
+def open_studio() -> StudioSession:
+    """The studio of this server; says in one line what is wrong, and ends the run, if it cannot."""
+    try:
+        return _open(parse_options(sys.argv[1:]))
+    except (RatingsError, SoundfontError, LaunchError) as error:
+        trouble(error)
+
+
+def trouble(error: Exception) -> NoReturn:
+    """Say in a line why the studio cannot go on, offer another try, and end the run."""
+    # Plain text inside: a message may quote what a person typed.
+    with st.container(border=True):
+        st.markdown(":material/error: **The studio cannot go on**")
+        st.text(str(error))
+    st.button("Try again", icon=":material/refresh:")
+    st.stop()
+
+
+def signed_in(studio: StudioSession) -> Rater:
+    """Who is rating in this tab; shows the form to come in, and ends the run, if no one yet."""
+    # Going to another page drops what the address had; the session still knows.
+    token = st.query_params.get(TOKEN) or st.session_state.get(TOKEN, "")
+    try:
+        rater = studio.sign_in(token)
+    except RatingsError as error:
+        trouble(error)
+    if rater is None:
+        _form(studio, stale=bool(token))
+        st.stop()
+    st.session_state[TOKEN] = token
+    if st.query_params.get(TOKEN) != token:
+        st.query_params[TOKEN] = token
+    return rater
+
+
+def sign_out() -> None:
+    """Forget who is rating in this tab."""
+    st.query_params.pop(TOKEN, None)
+    st.session_state.pop(TOKEN, None)
+
+
+def _form(studio: StudioSession, *, stale: bool) -> None:
+    if stale:
+        st.warning("This link belongs to no rater here (any more). Come in under a new nickname.")
+    st.markdown(
+        "You will hear two short melodies at a time and say which you like better. "
+        "There is no right answer. Headphones help; a session of 20 minutes is plenty."
+    )
+    with st.form("come_in"):
+        nickname = st.text_input(
+            "Nickname",
+            max_chars=40,
+            placeholder="not your real name",
+            autocomplete="off",
+        )
+        st.markdown(CONSENT)
+        consents = st.checkbox("I agree, and I am taking part of my own free will")
+        sent = st.form_submit_button("Start listening", type="primary", width="stretch")
+    st.caption("Been here before? Open the address that you had then: it knows who you are.")
+    if sent:
+        try:
+            rater = studio.sign_up(nickname, consents=consents)
+        except RatingsError as error:
+            st.text(f"Not yet: {error}")
+        else:
+            st.query_params[TOKEN] = str(rater.token)
+            st.rerun()

@@ -1,0 +1,22 @@
+"""The studio's entry, run by Streamlit: `tastemaker studio`, or `streamlit run` with this file.
+
+It finds the rooms beside it from any working folder, and hands over to a page.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = str(Path(__file__).resolve().parents[1])
+# Streamlit puts this file's folder on the path, not the one above, where the rooms are.
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+st.set_page_config(page_title="Tastemaker", page_icon="🎧", layout="centered")
+st.navigation(
+    [st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True)],
+    position="hidden",  # one page needs no menu
+).run()

@@ -1,0 +1,105 @@
+"""Composing: melodies from a policy, as asked.
+
+What is asked may be any part of the header and a motif to begin with; the rest is the policy's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from music.melody import Header, Melody, MelodyError, Note
+from music.tokens import HEADER_LENGTH, ID, decode, encode_motif
+from policy.decode import header_only, sample
+from policy.model import MelodyForCausalLM
+
+DEFAULT_TONIC_MIDI = 62
+"""D, the commonest key of the corpus' sessions; both sides of a pair are heard in one key"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked of a melody; None leaves it to the policy."""
+
+    meter: str | None = None
+    mode: str | None = None
+    tune_type: str | None = None
+    bars: int | None = None
+    pickup_ticks: int | None = None
+    motif: tuple[Note, ...] = ()
+    """notes that the melody begins with; needs metre, bars and pickup to be asked too"""
+
+    def __post_init__(self) -> None:
+        """Check each field as `Header` does.
+
+        Raises:
+            MelodyError: for a value that the representation does not know.
+        """
+        given: dict[str, Any] = {k: v for k, v in self.fields().items() if v is not None}
+        # Left to the policy, the metre may be the shortest, so the pickup must fit that one.
+        Header(**{"meter": "2/4", **given})
+        if self.motif and None in (self.meter, self.bars, self.pickup_ticks):
+            raise MelodyError("a motif needs a place: ask for meter, bars and pickup_ticks with it")
+
+    def fields(self) -> dict[str, Any]:
+        """The header fields by name."""
+        return {
+            "meter": self.meter,
+            "mode": self.mode,
+            "tune_type": self.tune_type,
+            "bars": self.bars,
+            "pickup_ticks": self.pickup_ticks,
+        }
+
+    def given(self, count: int) -> np.ndarray:
+        """Ids set beforehand, int (count, P), -1 where the policy chooses: see `policy.decode.sample`."""
+        words = {"tune_type": "TYPE", "pickup_ticks": "PICKUP"}
+        asked = {n: v for n, v in self.fields().items() if v is not None}
+        header = header_only(
+            count, **{n: ID[f"{words.get(n, n.upper())}_{v}"] for n, v in asked.items()}
+        )
+        if not self.motif:
+            return header
+        motif = encode_motif(Header(**asked), self.motif)[HEADER_LENGTH:].astype(np.int64)
+        return np.concatenate([header, np.tile(motif, (count, 1))], axis=1)
+
+
+def compose(
+    model: MelodyForCausalLM,
+    count: int,
+    *,
+    asked: Asked | None = None,
+    temperature: float = 1.0,
+    seed: int = 0,
+    tonic_midi: int = DEFAULT_TONIC_MIDI,
+    batch: int = 256,
+) -> list[Melody]:
+    """`count` whole melodies; the same seed gives the same ones.
+
+    Raises:
+        ValueError: when what is asked cannot be written, with the value, the rule and what may stand.
+    """
+    rows = sample_rows(model, count, asked=asked, temperature=temperature, seed=seed, batch=batch)
+    return [decode(row, tonic_midi) for row in rows]
+
+
+def sample_rows(
+    model: MelodyForCausalLM,
+    count: int,
+    *,
+    asked: Asked | None = None,
+    temperature: float = 1.0,
+    seed: int = 0,
+    batch: int = 256,
+) -> list[np.ndarray]:
+    """As `compose`, but the token rows."""
+    asked = asked or Asked()
+    generator = torch.Generator(model.lm_head.weight.device).manual_seed(seed)
+    rows: list[np.ndarray] = []
+    while len(rows) < count:
+        given = asked.given(min(batch, count - len(rows)))
+        rows += sample(model, given, generator=generator, temperature=temperature).rows()
+    return rows

@@ -1,0 +1,238 @@
+"""Cached decoding of a batch, with the grammar's mask inside: every result is a whole melody.
+
+It reads the weights of a `MelodyForCausalLM` and runs its forward one token at a time, with a
+key-value cache that is allocated ahead and rows that are dropped once their melody has ended. Equal to
+the Hugging Face forward to 1e-5 (tests/test_decode.py). Attention at query length 1 is two batched
+matrix products; scaled_dot_product_attention takes longer than all other products together here.
+
+Letters: B melodies, T tokens, D width, V vocabulary, K key-value heads, G queries per key-value head,
+H width of a head, L layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from music.grammar import MASK_TABLE, advance, initial_state, mask_rows
+from music.tokens import BOS, DURATION_OF_ID, HEADER_LENGTH, MAX_LENGTH, PAD, VOCABULARY
+from policy.model import BAR_POSITIONS, MelodyForCausalLM, bar_positions
+
+_CACHE_STEP = 64
+_COMPACT_BELOW = 0.75
+_CHOICES = MASK_TABLE.sum(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A batch of decoded melodies; every tensor is (B, T), right-padded."""
+
+    ids: Tensor
+    """int64, BOS to EOS, then PAD"""
+    logprob: Tensor
+    """log-probability in nats of each sampled id under the masked policy; 0 where given, forced or PAD"""
+    value: Tensor
+    """`value_of` of the state before each id; 0 where none was asked for, or PAD"""
+    mask_row: Tensor
+    """int64, row of `music.grammar.MASK_TABLE` that was legal for each id"""
+    acted: Tensor
+    """bool, where the policy had a choice and made it"""
+
+    def rows(self) -> list[np.ndarray]:
+        """The melodies as uint16 arrays without padding, for `music.tokens.decode`."""
+        lengths = (self.ids != PAD).sum(1).tolist()
+        return [
+            ids[:n].astype(np.uint16)
+            for ids, n in zip(self.ids.cpu().numpy(), lengths, strict=True)
+        ]
+
+
+class _Step:
+    """One token further for every row: the weights in the layout that decoding wants, and the cache."""
+
+    def __init__(self, model: MelodyForCausalLM, batch: int) -> None:
+        config, trunk = model.config, model.model
+        self.trunk, self.head = trunk, model.lm_head.weight
+        self.eps = config.rms_norm_eps
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.width = config.head_dim
+        device = self.head.device
+        self.fused = [
+            (
+                torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight]),
+                torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight]),
+            )
+            for layer in trunk.layers
+            for a in (layer.self_attn,)
+        ]
+        positions = torch.arange(MAX_LENGTH, device=device)[None]
+        cos, sin = trunk.rotary_emb(self.head, position_ids=positions)
+        self.cos, self.sin = cos[0], sin[0]
+        shape = (len(trunk.layers), 2, batch, self.kv_heads, _CACHE_STEP, self.width)
+        self.cache = torch.zeros(shape, device=device, dtype=self.head.dtype)  # (L, 2, B, K, T, H)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop the cache of all other rows."""
+        self.cache = self.cache[:, :, rows]
+
+    def __call__(self, ids_B: Tensor, bar_position_B: Tensor, at: int) -> Tensor:
+        """Hidden states (B, D) after the token at place `at`."""
+        if at >= self.cache.shape[4]:
+            self.cache = functional.pad(self.cache, (0, 0, 0, _CACHE_STEP))
+        batch = len(ids_B)
+        trunk = self.trunk
+        x = trunk.embed_tokens(ids_B) + trunk.embed_bar_position(bar_position_B)
+        for number, (layer, (qkv, gate_up)) in enumerate(
+            zip(trunk.layers, self.fused, strict=True)
+        ):
+            mixed = functional.linear(self._norm(x, layer.input_layernorm.weight), qkv)
+            mixed = mixed.view(batch, self.heads + 2 * self.kv_heads, self.width)
+            turned = self._rotate(mixed[:, : self.heads + self.kv_heads], at)
+            cache = self.cache[number]
+            cache[0, :, :, at] = turned[:, self.heads :]
+            cache[1, :, :, at] = mixed[:, self.heads + self.kv_heads :]
+            query = turned[:, : self.heads].view(
+                batch, self.kv_heads, -1, self.width
+            )  # (B, K, G, H)
+            keys, values = cache[0, :, :, : at + 1], cache[1, :, :, : at + 1]
+            weights = (query @ keys.transpose(2, 3) * self.width**-0.5).softmax(-1)
+            x = x + functional.linear(
+                (weights @ values).reshape(batch, -1), layer.self_attn.o_proj.weight
+            )
+            gate, up = functional.linear(
+                self._norm(x, layer.post_attention_layernorm.weight), gate_up
+            ).chunk(2, -1)
+            x = x + functional.linear(functional.silu(gate) * up, layer.mlp.down_proj.weight)
+        return self._norm(x, trunk.norm.weight)
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        return functional.rms_norm(x, (x.shape[-1],), weight, self.eps)
+
+    def _rotate(self, x: Tensor, at: int) -> Tensor:
+        half = self.width // 2
+        return x * self.cos[at] + torch.cat([-x[..., half:], x[..., :half]], -1) * self.sin[at]
+
+
+@torch.no_grad()
+def sample(
+    model: MelodyForCausalLM,
+    given: np.ndarray,
+    *,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    value_of: Callable[[Tensor], Tensor] | None = None,
+    stop_at: int = MAX_LENGTH,
+) -> Sampled:
+    """Decode one melody for each row of `given`.
+
+    Args:
+        model: the policy.
+        given: int (B, P); ids that are set beforehand (BOS first), -1 where the policy chooses.
+        generator: the only source of chance, on the model's device.
+        temperature: 1 samples the policy itself; towards 0 it takes the likeliest.
+        value_of: a value head, hidden (N, D) -> (N,); its values are stored beside the samples.
+        stop_at: decode no more than so many tokens: for headers alone.
+
+    Raises:
+        ValueError: when a given id may not stand where it is, naming ids that may.
+    """
+    if temperature <= 0:
+        raise ValueError(
+            f"temperature={temperature} is not positive; 1 samples the policy as it is"
+        )
+    batch = len(given)
+    device = model.lm_head.weight.device
+    table = torch.from_numpy(MASK_TABLE).to(device)
+    step = _Step(model, batch)
+    state = initial_state(batch)
+    alive = np.arange(batch)
+    columns: list[tuple[np.ndarray, Tensor, Tensor, Tensor, np.ndarray, np.ndarray]] = []
+    hidden: Tensor | None = None
+    position = np.zeros(batch, np.int64)
+    for at in range(min(stop_at, MAX_LENGTH)):
+        rows = mask_rows(state)
+        fixed = given[alive, at] if at < given.shape[1] else np.full(len(alive), -1)
+        _check_given(fixed, rows)
+        choosing = (fixed < 0) & (_CHOICES[rows] > 1)
+        forced = np.where(fixed >= 0, fixed, MASK_TABLE[rows].argmax(1))
+        logprob = torch.zeros(len(alive), device=device)
+        value = torch.zeros(len(alive), device=device)
+        ids = torch.from_numpy(forced).to(device)
+        if hidden is not None and value_of is not None:
+            value = value_of(hidden).float()
+        if hidden is not None and choosing.any():
+            who = torch.from_numpy(np.flatnonzero(choosing)).to(device)
+            legal = table[torch.from_numpy(rows[choosing]).to(device)]
+            logits = functional.linear(hidden[who], step.head).float() / temperature
+            logps = logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+            drawn = torch.multinomial(logps.exp(), 1, generator=generator)
+            ids[who] = drawn[:, 0]
+            logprob[who] = logps.gather(1, drawn)[:, 0]
+        columns.append((alive, ids, logprob, value, rows, choosing))
+        taken = ids.cpu().numpy()
+        position = _next_position(position, taken)
+        state = advance(state, taken)
+        done = state.done
+        if done.all():
+            break
+        if (~done).sum() < _COMPACT_BELOW * len(alive):
+            left = np.flatnonzero(~done)
+            step.keep(torch.from_numpy(left).to(device))
+            alive, state, position = alive[left], state[left], position[left]
+            ids = ids[torch.from_numpy(left).to(device)]
+        hidden = step(ids, torch.from_numpy(position).to(device), at)
+    return _assemble(columns, batch, device)
+
+
+def _next_position(position: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Position in the bar after `ids`, as `policy.model.bar_positions` has it for the whole row."""
+    inside = np.minimum(position + DURATION_OF_ID[ids], BAR_POSITIONS - 1)
+    # Alone in its row, a barline or header token gives the position that it resets to.
+    alone = bar_positions(torch.from_numpy(ids)[:, None])[:, 0].numpy()
+    return np.where(DURATION_OF_ID[ids] > 0, inside, alone)
+
+
+def _check_given(fixed: np.ndarray, rows: np.ndarray) -> None:
+    known = fixed >= 0
+    bad = known & ~MASK_TABLE[rows, np.where(known, fixed, 0)]
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        instead = [VOCABULARY[i] for i in np.flatnonzero(MASK_TABLE[rows[row]])[:6]]
+        raise ValueError(
+            f"given token {VOCABULARY[fixed[row]]} of melody {row} may not stand there; "
+            f"among those that may: {instead}"
+        )
+
+
+def _assemble(
+    columns: list[tuple[np.ndarray, Tensor, Tensor, Tensor, np.ndarray, np.ndarray]],
+    batch: int,
+    device: torch.device,
+) -> Sampled:
+    shape = (batch, len(columns))
+    ids = torch.full(shape, PAD, dtype=torch.int64, device=device)
+    logprob, value = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
+    mask_row = torch.zeros(shape, dtype=torch.int64, device=device)
+    acted = torch.zeros(shape, dtype=torch.bool, device=device)
+    for at, (alive, new, logp, val, rows, choosing) in enumerate(columns):
+        who = torch.from_numpy(alive).to(device)
+        ids[who, at], logprob[who, at], value[who, at] = new, logp, val
+        mask_row[who, at] = torch.from_numpy(rows).to(device)
+        acted[who, at] = torch.from_numpy(choosing).to(device)
+    value = value.masked_fill(ids == PAD, 0.0)
+    return Sampled(ids, logprob, value, mask_row, acted)
+
+
+def header_only(count: int, **tokens: int) -> np.ndarray:
+    """`given` (count, 6) with BOS and those header ids that are named; -1 elsewhere."""
+    given = np.full((count, HEADER_LENGTH), -1, np.int64)
+    given[:, 0] = BOS
+    for place, name in enumerate(("meter", "mode", "tune_type", "bars", "pickup_ticks"), start=1):
+        if name in tokens:
+            given[:, place] = tokens[name]
+    return given

@@ -1,0 +1,72 @@
+"""Log-probabilities of whole melodies under the masked policy, without decoding.
+
+Letters: B melodies, T tokens, D width, V vocabulary, N positions where the policy had a choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from music.grammar import MASK_TABLE, advance_checked, initial_state, mask_rows
+from music.tokens import PAD
+from policy.model import MelodyForCausalLM, MelodyModel, right_pad
+
+
+def mask_rows_of(ids_BT: np.ndarray) -> np.ndarray:
+    """Row of the mask table that was legal for each id, int64 (B, T).
+
+    Raises:
+        ValueError: when an id was not legal where it stands.
+    """
+    state = initial_state(len(ids_BT))
+    rows = np.zeros(ids_BT.shape, np.int64)
+    for at in range(ids_BT.shape[1]):
+        rows[:, at] = mask_rows(state)
+        state = advance_checked(state, ids_BT[:, at])
+    return rows
+
+
+def hidden_before(trunk: MelodyModel, ids_BT: Tensor) -> Tensor:
+    """Hidden state from which each id was chosen, (B, T, D); zeros before BOS, which is always given."""
+    hidden = trunk(input_ids=ids_BT[:, :-1]).last_hidden_state
+    return functional.pad(hidden, (0, 0, 1, 0))
+
+
+def masked_log_softmax(logits_NV: Tensor, mask_row_N: Tensor) -> Tensor:
+    """Log-probabilities (N, V) among the legal tokens, -inf elsewhere, in float32."""
+    table = torch.from_numpy(MASK_TABLE).to(logits_NV.device)
+    return logits_NV.float().masked_fill(~table[mask_row_N], -torch.inf).log_softmax(-1)
+
+
+def chosen_logprobs(
+    model: MelodyForCausalLM, ids_BT: Tensor, mask_row_BT: Tensor, acted_BT: Tensor
+) -> Tensor:
+    """Log-probability in nats of each id where the policy acted, 0 elsewhere; float32 (B, T)."""
+    hidden_ND = hidden_before(model.model, ids_BT)[acted_BT]
+    logps_NV = masked_log_softmax(model.lm_head(hidden_ND), mask_row_BT[acted_BT])
+    chosen_N = logps_NV.gather(1, ids_BT[acted_BT][:, None])[:, 0]
+    return torch.zeros(ids_BT.shape, device=ids_BT.device).masked_scatter(acted_BT, chosen_N)
+
+
+@torch.no_grad()
+def melody_nats(
+    model: MelodyForCausalLM, rows: Sequence[np.ndarray], given: int = 6, size: int = 128
+) -> np.ndarray:
+    """Log-probability in nats of whole melodies after their first `given` tokens; float64 (B,)."""
+    out = np.zeros(len(rows))
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    choices = MASK_TABLE.sum(1)
+    for start in range(0, len(rows), size):
+        some = order[start : start + size]
+        ids = right_pad([rows[i] for i in some])
+        legal = mask_rows_of(ids.numpy())
+        acted = (choices[legal] > 1) & (ids.numpy() != PAD)
+        acted[:, :given] = False
+        logps = chosen_logprobs(model, ids, torch.from_numpy(legal), torch.from_numpy(acted))
+        out[some] = logps.sum(1).double().numpy()
+    return out

@@ -1,0 +1,1 @@
+"""What people like: the ratings store, taste models, simulated listeners."""

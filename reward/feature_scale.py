@@ -1,0 +1,84 @@
+"""The scale of features: what is usual for the base policy's melodies, and what goes together.
+
+Features have all kinds of units; a linear model needs them in one. Here it is the spread over
+melodies that the base policy samples, so that "one standard deviation more" means the same for
+each of them.
+
+Letters: B melodies, F features, K base melodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from music.melody import Melody
+from reward.features import feature_matrix
+
+Items = Sequence[Melody] | np.ndarray
+"""melodies, or their raw features as float (B, F)"""
+
+
+class FeatureScaleError(ValueError):
+    """Features that cannot be used; the message gives the value, the rule and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FeatureScale:
+    """Mean, spread and correlation of the base policy's features."""
+
+    mean_F: np.ndarray
+    std_F: np.ndarray
+    """0 where the base never varies; such a feature is left out"""
+    correlation_FF: np.ndarray
+
+    @classmethod
+    def of(cls, base_items: Items) -> FeatureScale:
+        """The scale of melodies sampled from the base policy, or of their features (K, F).
+
+        Raises:
+            FeatureScaleError: for fewer than two melodies, or features that are not finite.
+        """
+        features_KF = features_of(base_items)
+        if len(features_KF) < 2:
+            raise FeatureScaleError(
+                f"{len(features_KF)} base melodies have no spread; sample some hundreds"
+            )
+        mean, std = features_KF.mean(0), features_KF.std(0)
+        # The mean of a constant column is rounded, so its std is some 1e-17, not 0.
+        std = np.where(std > 1e-9 * (1 + np.abs(mean)), std, 0.0)
+        scale = cls(mean_F=mean, std_F=std, correlation_FF=np.eye(len(mean)))
+        standard_KF = scale.standardise(features_KF)
+        correlation_FF = standard_KF.T @ standard_KF / len(standard_KF)
+        return cls(mean_F=mean, std_F=std, correlation_FF=correlation_FF)
+
+    def standardise(self, features_BF: np.ndarray) -> np.ndarray:
+        """Features in base standard deviations from the base mean; 0 where the base never varies.
+
+        Raises:
+            FeatureScaleError: for another number of features.
+        """
+        if features_BF.shape[-1] != len(self.mean_F):
+            raise FeatureScaleError(
+                f"{features_BF.shape[-1]} features do not fit a scale of {len(self.mean_F)}; "
+                "compute them with the features that the scale was made of"
+            )
+        return (features_BF - self.mean_F) / np.where(self.std_F > 0, self.std_F, np.inf)
+
+
+def features_of(items: Items) -> np.ndarray:
+    """Raw features of melodies, or a matrix of them as it is; float64 (B, F).
+
+    Raises:
+        FeatureScaleError: for a matrix of another shape, or with values that are not finite.
+    """
+    is_matrix = isinstance(items, np.ndarray)
+    features = np.asarray(items, np.float64) if is_matrix else feature_matrix(items)
+    if features.ndim != 2 or not np.isfinite(features).all():
+        raise FeatureScaleError(
+            f"features have shape {features.shape} and {np.count_nonzero(~np.isfinite(features))} "
+            "values that are not finite; give a finite matrix, one row a melody"
+        )
+    return features

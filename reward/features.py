@@ -1,0 +1,128 @@
+"""Features: what a taste profile knows of a melody, 46 numbers that have names.
+
+They are yardsticks (`music.yardsticks`), made tame for a linear model on standardised features:
+rare events by their square root, lengths by their logarithm, and everything undefined (the
+intervals of a single note) filled with a constant, so that the matrix is always finite.
+
+None depends on the tonic on which a melody is played. Letters: N melodies, F features.
+Limit: in real tunes the features are far from independent (effective dimension about 15 to 20).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from music.contour import leap_outcomes
+from music.melody import Melody
+from music.note_table import NoteTable, note_table
+from music.yardsticks import YARDSTICKS
+
+REVISION = 1
+"""raise it when any feature of any melody changes, so that stored ones are computed again"""
+
+LEAPS_RESOLVED_PRIOR = 0.86
+"""share of leaps resolved in real tunes; half of them have no leap that was resolved or doubled"""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column of the matrix."""
+
+    name: str
+    label: str
+    """plain words that complete "you like …"; the feature is large where there is more of it"""
+    compute: Callable[[NoteTable], np.ndarray]
+
+
+def _plain(name: str) -> Callable[[NoteTable], np.ndarray]:
+    return YARDSTICKS[name].measure
+
+
+def _root(name: str) -> Callable[[NoteTable], np.ndarray]:
+    """The square root, for shares that are mostly near 0."""
+    measure = YARDSTICKS[name].measure
+    return lambda table: np.sqrt(measure(table))
+
+
+def _log(name: str) -> Callable[[NoteTable], np.ndarray]:
+    """log2(1 + x), for lengths and sizes."""
+    measure = YARDSTICKS[name].measure
+    return lambda table: np.log2(1 + measure(table))
+
+
+def _out_of_key(table: NoteTable) -> np.ndarray:
+    return np.sqrt(1 - YARDSTICKS["in_key_share"].measure(table))
+
+
+def _leaps_resolved(table: NoteTable) -> np.ndarray:
+    """As if one more leap had been resolved at the usual rate: neutral where there are none."""
+    resolved, doubled = leap_outcomes(table)
+    return (resolved + LEAPS_RESOLVED_PRIOR) / (resolved + doubled + 1)
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("out_of_key", "notes outside the key", _out_of_key),
+    Feature("home_correlation", "a clear home note", _plain("home_correlation")),
+    Feature("triad_share", "staying on the home chord", _plain("triad_share")),
+    Feature("pitch_class_entropy", "many different scale notes", _plain("pitch_class_entropy")),
+    Feature("mean_pitch", "a high register", _plain("mean_pitch")),
+    Feature("range_semitones", "a wide range", _plain("range_semitones")),
+    Feature("mean_absolute_interval", "moving in wide intervals", _log("mean_absolute_interval")),
+    Feature("largest_interval", "one very wide interval", _log("largest_interval")),
+    Feature("repeated_note_share", "repeated notes", _root("repeated_note_share")),
+    Feature("step_share", "moving by step", _plain("step_share")),
+    Feature("third_share", "moving by thirds", _plain("third_share")),
+    Feature("leap_share", "big leaps", _root("leap_share")),
+    Feature("leaps_resolved", "leaps that are answered", _leaps_resolved),
+    Feature("rising_share", "more moves up than down", _plain("rising_share")),
+    Feature("turn_share", "zigzag motion", _plain("turn_share")),
+    Feature("longest_scale_run", "long scale runs", _log("longest_scale_run")),
+    Feature("interval_entropy", "a variety of intervals", _plain("interval_entropy")),
+    Feature("autocorrelation_1", "smooth lines", _plain("autocorrelation_1")),
+    Feature("autocorrelation_2", "returning to the note before last", _plain("autocorrelation_2")),
+    Feature("autocorrelation_3", "slow waves of pitch", _plain("autocorrelation_3")),
+    Feature("slope", "rising from start to end", _plain("slope")),
+    Feature("arch", "arch shape", _plain("arch")),
+    Feature("unique_maximum", "a single highest note", _plain("unique_maximum")),
+    Feature("unique_minimum", "a single lowest note", _plain("unique_minimum")),
+    Feature("climax_position", "a late highest note", _plain("climax_position")),
+    Feature("notes_per_beat", "many notes a beat", _log("notes_per_beat")),
+    Feature("rest_share", "rests", _root("rest_share")),
+    Feature("offbeat_accent_share", "long notes off the beat", _root("offbeat_accent_share")),
+    Feature("long_note_share", "long notes", _root("long_note_share")),
+    Feature("triplet_share", "triplets", _root("triplet_share")),
+    Feature("rhythm_entropy", "a variety of note lengths", _plain("rhythm_entropy")),
+    Feature("npvi", "dotted rhythms", _root("npvi")),
+    Feature("density_spread", "busy bars beside calm ones", _root("density_spread")),
+    Feature("repeated_bar_share", "repeated bars", _plain("repeated_bar_share")),
+    Feature("repeated_rhythm_share", "repeated rhythms", _plain("repeated_rhythm_share")),
+    Feature("repeated_contour_share", "figures that come again", _plain("repeated_contour_share")),
+    Feature("halves_rhythm_alike", "one rhythm in both halves", _plain("halves_rhythm_alike")),
+    Feature("opening_returns", "return of the opening", _plain("opening_returns")),
+    Feature("endings_rhyme", "phrases that end alike", _plain("endings_rhyme")),
+    Feature("starts_on_tonic", "starting on the home note", _plain("starts_on_tonic")),
+    Feature("ends_on_tonic", "ending on the home note", _plain("ends_on_tonic")),
+    Feature("final_note_beats", "a long last note", _log("final_note_beats")),
+    Feature("ends_by_step", "reaching the last note by step", _plain("ends_by_step")),
+    Feature("final_height", "ending high", _plain("final_height")),
+    Feature("open_middle", "an open ending in the middle", _plain("open_middle")),
+    Feature("downbeat_triad_share", "home chord on the downbeats", _plain("downbeat_triad_share")),
+)
+FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+FEATURE_LABELS: dict[str, str] = {feature.name: feature.label for feature in FEATURES}
+FEATURES_VERSION = f"{REVISION}-{hashlib.sha256(' '.join(FEATURE_NAMES).encode()).hexdigest()[:8]}"
+"""stands beside stored features and fitted profiles: the revision, and a hash of names and order"""
+
+
+def feature_matrix(melodies: Sequence[Melody]) -> np.ndarray:
+    """Features of melodies, columns as in `FEATURE_NAMES`; float64 (N, F), always finite."""
+    if len(melodies) == 0:
+        return np.zeros((0, len(FEATURES)))
+    table = note_table(melodies)
+    columns = [feature.compute(table) for feature in FEATURES]
+    # Undefined only for melodies of a note or two, so any constant will do.
+    return np.nan_to_num(np.stack(columns, axis=1), nan=0.0)

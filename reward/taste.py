@@ -1,0 +1,298 @@
+"""The taste profile: what a person or a group likes, in named features, with how sure we are.
+
+Features are standardised by melodies of the base policy (`FeatureScale`), weights come from
+comparisons (`reward.bradley_terry`). A score is a difference: mean 0 and standard deviation 1 over
+the base policy's melodies, so 1.0 reads "one base standard deviation better than its average
+melody". Its `std` is the posterior standard deviation of that *difference from the base mean*, in
+the same unit; the doubt about the unit itself is not in it. With few votes the unit is small and
+`std` large, which is what mean − λ·std wants.
+
+Letters: B melodies, F features, K base melodies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, ndtr
+
+from reward.bradley_terry import Gaussian, fit_bradley_terry
+from reward.feature_scale import FeatureScale, Items, features_of
+from reward.features import FEATURE_LABELS, FEATURE_NAMES, REVISION
+from reward.preferences import Preferences
+
+FORMAT_VERSION = 1
+
+
+class TasteError(ValueError):
+    """A profile that cannot be made or read; the message says value, rule and remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One line of an explanation."""
+
+    feature: str
+    label: str
+    weight: float
+    """change of the score for one base standard deviation of this feature, all others held"""
+    std: float
+    """posterior standard deviation of `weight`"""
+    sure: float
+    """posterior probability that the weight has the sign it has, 0.5 to 1"""
+
+    def __str__(self) -> str:
+        """Such as "likes leaps, 95 % sure"."""
+        verb = "likes" if self.weight > 0 else "dislikes"
+        return f"{verb} {self.label}, {100 * self.sure:.0f} % sure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TasteProfile:
+    """A group's taste and each rater's, ready to score melodies. Make one with `fit`."""
+
+    feature_names: tuple[str, ...]
+    scale: FeatureScale
+    group: Gaussian
+    raters: dict[str, Gaussian]
+    votes: int
+    """comparisons it was fitted to, ties included"""
+    log_evidence: float
+    """log probability of the outcomes, in nats; it compares models of the same votes"""
+    weight_std: float
+    """prior standard deviation of a weight, in log-odds, chosen by evidence"""
+    deviation_std: float
+    """prior standard deviation of a rater's deviation from the group's weight; 0 with one rater"""
+
+    @classmethod
+    def fit(
+        cls,
+        preferences: Preferences,
+        items: Items,
+        scale: FeatureScale,
+        *,
+        feature_names: Sequence[str] = FEATURE_NAMES,
+        weight_std: float | None = None,
+    ) -> TasteProfile:
+        """Fit to comparisons of `items` (melodies or raw features); see `fit_bradley_terry`.
+
+        Raises:
+            TasteError: when rows, features and names do not go together.
+        """
+        features_MF = features_of(items)
+        if not features_MF.shape[1] == len(feature_names) == len(scale.mean_F):
+            raise TasteError(
+                f"{features_MF.shape[1]} features, {len(feature_names)} names and a scale of "
+                f"{len(scale.mean_F)} do not go together; compute all three with the same features"
+            )
+        used = np.concatenate([preferences.left, preferences.right])
+        if len(used) and used.max() >= len(features_MF):
+            raise TasteError(
+                f"a comparison names item {used.max()} but there are {len(features_MF)}; "
+                "pass the features of every item that was compared"
+            )
+        standard = scale.standardise(features_MF)
+        fit = fit_bradley_terry(
+            standard[preferences.left] - standard[preferences.right],
+            preferences.outcome,
+            weight_N=preferences.weight,
+            rater_N=preferences.rater,
+            raters=max(1, len(preferences.rater_ids)),
+            weight_std=weight_std,
+        )
+        return cls(
+            feature_names=tuple(feature_names),
+            scale=scale,
+            group=fit.group,
+            raters=dict(zip(preferences.rater_ids, fit.raters, strict=False)),
+            votes=len(preferences),
+            log_evidence=fit.log_evidence,
+            weight_std=fit.weight_std,
+            deviation_std=fit.deviation_std,
+        )
+
+    def taste(self, rater: str | None = None) -> Gaussian:
+        """One rater's posterior, or the group's.
+
+        Raises:
+            TasteError: for a rater without votes here.
+        """
+        if rater is None:
+            return self.group
+        if rater not in self.raters:
+            raise TasteError(
+                f"rater {rater!r} has no votes here; those who do are {list(self.raters)}"
+            )
+        return self.raters[rater]
+
+    def utility_std(self, rater: str | None = None) -> float:
+        """Standard deviation of the utility over base melodies, in log-odds: the unit of a score.
+
+        About 0.95 for a person who is right about themselves 72 % of the time. Where nothing has
+        been learnt it is the prior's, so that scores are 0 with a std of about 1.
+        """
+        weights_F = self.taste(rater).weights_F
+        variance = weights_F @ self.scale.correlation_FF @ weights_F
+        if variance <= 1e-18:
+            variance = self.weight_std**2 * np.trace(self.scale.correlation_FF)
+        return float(np.sqrt(variance)) or 1.0
+
+    def score(self, items: Items, rater: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and std of each item's score, (B,) each, in base standard deviations."""
+        taste, unit = self.taste(rater), self.utility_std(rater)
+        standard_BF = self.scale.standardise(features_of(items))
+        variance_B = np.einsum("bf,fg,bg->b", standard_BF, taste.covariance_FF, standard_BF)
+        return standard_BF @ taste.weights_F / unit, np.sqrt(np.maximum(variance_B, 0.0)) / unit
+
+    def win_probability(self, a: Items, b: Items, rater: str | None = None) -> np.ndarray:
+        """Probability (B,) that a is preferred to b by someone who decides, sides aside.
+
+        The posterior is averaged over by MacKay's approximation (1992, Neural Computation 4:720).
+        """
+        taste = self.taste(rater)
+        a_BF, b_BF = (self.scale.standardise(features_of(items)) for items in (a, b))
+        difference_BF = a_BF - b_BF
+        variance_B = np.einsum("bf,fg,bg->b", difference_BF, taste.covariance_FF, difference_BF)
+        return expit(difference_BF @ taste.weights_F / np.sqrt(1 + np.pi / 8 * variance_B))
+
+    def explain(self, top: int = 8, rater: str | None = None) -> list[Reason]:
+        """The features whose sign is surest, surest first.
+
+        A weight holds all other features; of two that always go together neither is sure.
+        """
+        taste, unit = self.taste(rater), self.utility_std(rater)
+        weights, stds = taste.weights_F / unit, np.sqrt(np.diag(taste.covariance_FF)) / unit
+        sure = ndtr(np.abs(weights) / stds)
+        reasons = [
+            Reason(name, FEATURE_LABELS.get(name, name), *map(float, numbers))
+            for name, varies, *numbers in zip(
+                self.feature_names, self.scale.std_F > 0, weights, stds, sure, strict=True
+            )
+            if varies
+        ]
+        return sorted(reasons, key=lambda reason: -reason.sure)[:top]
+
+    def save(self, path: Path) -> None:
+        """Write the profile as JSON, whole or not at all."""
+        body = {
+            "format": "tastemaker taste profile",
+            "version": FORMAT_VERSION,
+            "features_revision": REVISION,
+            "feature_names": list(self.feature_names),
+            "feature_names_sha256": names_sha256(self.feature_names),
+            "scale": _plain(self.scale),
+            "group": _plain(self.group),
+            "raters": {rater: _plain(taste) for rater, taste in self.raters.items()},
+            **{name: getattr(self, name) for name in _NUMBERS},
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(body, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, *, feature_names: Sequence[str] = FEATURE_NAMES) -> TasteProfile:
+        """Read a profile that `save` wrote.
+
+        Raises:
+            TasteError: for a file that is none, of another version or other features, or broken.
+        """
+        remedy = "fit the profile again from the ratings store"
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TasteError(f"{path} is not a readable profile ({error}); {remedy}") from error
+        if not isinstance(body, dict) or body.get("format") != "tastemaker taste profile":
+            raise TasteError(f"{path} is JSON but no taste profile; {remedy}")
+        if body.get("version") != FORMAT_VERSION:
+            raise TasteError(
+                f"{path} has version {body.get('version')!r}, this is {FORMAT_VERSION}; {remedy}"
+            )
+        if body.get("features_revision") != REVISION:
+            raise TasteError(
+                f"{path} was fitted to revision {body.get('features_revision')!r} of the features, "
+                f"this is {REVISION}; {remedy}"
+            )
+        names = body.get("feature_names")
+        sha256 = names_sha256(feature_names)
+        if body.get("feature_names_sha256") != sha256 or names != list(feature_names):
+            raise TasteError(
+                f"{path} was fitted to other features (sha256 "
+                f"{body.get('feature_names_sha256')!r}, ours {sha256!r}); {remedy}"
+            )
+        size = len(feature_names)
+        try:
+            raters = {str(rater): _gaussian(taste, size) for rater, taste in body["raters"].items()}
+            numbers = {name: kind(body[name]) for name, kind in _NUMBERS.items()}
+            if not np.isfinite(list(numbers.values())).all():
+                raise ValueError(f"{numbers} are not all finite")
+            return cls(
+                feature_names=tuple(feature_names),
+                scale=_scale(body["scale"], size),
+                group=_gaussian(body["group"], size),
+                raters=raters,
+                **numbers,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TasteError(f"{path} is broken: {error!r}; {remedy}") from error
+
+
+_NUMBERS = {"votes": int, "log_evidence": float, "weight_std": float, "deviation_std": float}
+
+
+def names_sha256(names: Sequence[str]) -> str:
+    """Hash by which a file says which features it means, and in which order."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _plain(value: FeatureScale | Gaussian) -> dict[str, Any]:
+    """Fields as JSON has them; floats are written so that they read back equal."""
+    fields = {name: getattr(value, name) for name in value.__slots__}
+    return {
+        name: x.tolist() if isinstance(x, np.ndarray) else float(x) for name, x in fields.items()
+    }
+
+
+def _array(value: object, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """A finite array of that shape, or ValueError."""
+    array = np.asarray(value, np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name} has shape {array.shape} or gaps; it is a finite {shape}")
+    return array
+
+
+def _covariance(value: object, size: int, name: str) -> np.ndarray:
+    """A covariance matrix, or ValueError."""
+    array = _array(value, (size, size), name)
+    rounding = 1e-8 * max(1.0, float(np.trace(array)))
+    if not np.allclose(array, array.T) or np.linalg.eigvalsh(array)[0] < -rounding:
+        raise ValueError(f"{name} is not symmetric and positive")
+    return array
+
+
+def _scale(body: dict[str, Any], size: int) -> FeatureScale:
+    std_F = _array(body["std_F"], (size,), "std_F")
+    if (std_F < 0).any():
+        raise ValueError("std_F is negative somewhere")
+    return FeatureScale(
+        mean_F=_array(body["mean_F"], (size,), "mean_F"),
+        std_F=std_F,
+        correlation_FF=_covariance(body["correlation_FF"], size, "correlation_FF"),
+    )
+
+
+def _gaussian(body: dict[str, Any], size: int) -> Gaussian:
+    numbers = {name: float(body[name]) for name in ("side", "side_std", "log_tie", "scale")}
+    if not np.isfinite(list(numbers.values())).all():
+        raise ValueError(f"{numbers} are not all finite")
+    return Gaussian(
+        weights_F=_array(body["weights_F"], (size,), "weights_F"),
+        covariance_FF=_covariance(body["covariance_FF"], size, "covariance_FF"),
+        **numbers,
+    )

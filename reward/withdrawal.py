@@ -1,0 +1,102 @@
+"""Withdrawal: a rater leaves and takes their votes along; which runs had learnt from them.
+
+A model cannot unlearn a vote. What the store can do is to know which runs used which votes, so that
+whoever withdraws is told, and the run's record says how many of its votes are gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from reward.database import RatingsError
+from reward.pool import batches
+from reward.raters import get_rater
+from reward.schema import AssignmentRow, RaterRow, TrainingRow, TrainingVoteRow, VoteRow
+
+RUN_ID = re.compile(r"[a-z0-9-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What went with a rater, and what stays."""
+
+    nickname: str
+    votes: int
+    assignments: int
+    runs: tuple[str, ...]
+    """runs that learnt from their votes; train these anew to be rid of them"""
+
+
+def record_training(
+    session: Session, run_id: str, vote_ids: Iterable[int], *, now: datetime
+) -> None:
+    """Remember that a run learnt from these votes; again with more, it adds them.
+
+    Raises:
+        RatingsError: for a run id that is not ours, or an unknown vote.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise RatingsError(
+            f"run_id={run_id!r} is not of the form [a-z0-9-]{{1,64}}; rename the run"
+        )
+    run = session.get(TrainingRow, run_id)
+    if run is None:
+        run = TrainingRow(run_id=run_id, votes_used=0, votes_withdrawn=0, recorded_at=now)
+        session.add(run)
+        session.flush()
+    for batch in batches(dict.fromkeys(int(vote_id) for vote_id in vote_ids)):
+        known = set(session.scalars(select(VoteRow.id).where(VoteRow.id.in_(batch))))
+        missing = sorted(set(batch) - known)
+        if missing:
+            raise RatingsError(
+                f"vote {missing[0]} is unknown ({len(missing)} such); it may have been withdrawn, "
+                "so read the votes again"
+            )
+        before = select(TrainingVoteRow.vote_id).where(
+            TrainingVoteRow.run_id == run_id, TrainingVoteRow.vote_id.in_(batch)
+        )
+        fresh = known - set(session.scalars(before))
+        session.add_all(TrainingVoteRow(run_id=run_id, vote_id=vote) for vote in sorted(fresh))
+        run.votes_used += len(fresh)
+        session.flush()
+
+
+def withdraw(session: Session, rater_id: int) -> Withdrawal:
+    """Remove a rater, their votes and their assignments.
+
+    Melodies, comparisons and jobs are nobody's and stay.
+
+    Raises:
+        RatingsError: for an unknown rater.
+    """
+    rater = get_rater(session, rater_id)
+    nickname = rater.nickname
+    theirs = select(AssignmentRow.id).where(AssignmentRow.rater_id == rater.id)
+    votes = select(VoteRow.id).where(VoteRow.assignment_id.in_(theirs))
+    used = session.execute(
+        select(TrainingVoteRow.run_id, func.count())
+        .where(TrainingVoteRow.vote_id.in_(votes))
+        .group_by(TrainingVoteRow.run_id)
+        .order_by(TrainingVoteRow.run_id)
+    ).all()
+    for run_id, count in used:
+        session.execute(
+            update(TrainingRow)
+            .where(TrainingRow.run_id == run_id)
+            .values(votes_withdrawn=TrainingRow.votes_withdrawn + count)
+        )
+    counts = [
+        session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+        for rows in (votes, theirs)
+    ]
+    session.execute(delete(TrainingVoteRow).where(TrainingVoteRow.vote_id.in_(votes)))
+    session.execute(delete(VoteRow).where(VoteRow.assignment_id.in_(theirs)))
+    session.execute(delete(AssignmentRow).where(AssignmentRow.rater_id == rater.id))
+    session.execute(delete(RaterRow).where(RaterRow.id == rater.id))
+    return Withdrawal(nickname, counts[0], counts[1], tuple(run_id for run_id, _ in used))

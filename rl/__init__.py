@@ -1,0 +1,1 @@
+"""What the policy learns: rollouts, PPO, baselines, evaluation, runs and the report."""

@@ -1,0 +1,230 @@
+"""The whole loop with a simulated listener: pool, votes, reward, PPO, evaluation, report.
+
+It calls the very functions that the commands call; only the person is simulated. The listener's true
+utility is used for votes and for the final judgement, and by nothing in between.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from policy.checkpoint import load_policy, policy_hash
+from policy.compose import compose
+from policy.model import MelodyForCausalLM
+from reward.listeners import SimulatedListener
+from reward.ratings import RatingsStore
+from rl.baselines import best_of_n
+from rl.evaluate import Evaluation, evaluate, training_index
+from rl.ppo import PPOConfig, config_record, fine_tune
+from rl.report import ReportInput, write_report
+from rl.rounds import FittedReward, PoolConfig, fit_reward, pair_up, simulate_votes
+from rl.runs import Run, new_run, write_text
+
+CALIBRATION_SEED = 900_001
+"""base melodies by which true utilities are standardised; no other stage draws from this seed"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopConfig:
+    """One turn of the loop."""
+
+    taste: str = "song"
+    """name of the simulated listener's taste"""
+    votes: int = 200
+    """votes on different pairs; hidden repeats come on top"""
+    reliability: float = 0.72
+    """share of votes that say what the listener likes without noise"""
+    best_of: int = 64
+    """n of the best-of-n baseline; 0 leaves it out"""
+    best_of_melodies: int = 64
+    """melodies that best-of-n makes"""
+    evaluation_melodies: int = 512
+    """melodies a side in the evaluation"""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopResult:
+    """What a turn of the loop gave."""
+
+    fitted: FittedReward
+    run: Run
+    rows: list[dict[str, Any]]
+    best: dict[str, Any]
+    evaluation: Evaluation
+    ceiling: float
+    seconds: dict[str, float]
+
+    def report(self) -> dict[str, Any]:
+        """The figures of `report.json`."""
+        agreement, repeats = self.fitted.agreement, self.fitted.ceiling
+        return {
+            "votes": self.fitted.votes,
+            "agreement": agreement.share if agreement else None,
+            "agreement_interval": [agreement.low, agreement.high] if agreement else None,
+            "agreement_ceiling": self.ceiling,
+            "self_agreement_on_repeats": repeats.self_agreement.share if repeats else None,
+            **self.evaluation.summary(),
+            "best_update": self.best["update"],
+            "melodies_sampled_by_ppo": sum(1 for _ in self.rows),
+            "seconds": self.seconds,
+        }
+
+
+def run_loop(
+    config: LoopConfig,
+    base_folder: Path,
+    out: Path,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    on_update: Callable[[dict[str, Any]], None] = lambda row: None,
+    soundfont: Path | None = None,
+) -> LoopResult:
+    """Turn the loop once; writes `out/ratings.sqlite`, `out/runs/`, `out/report.html` and `.json`.
+
+    Raises:
+        ValueError: when something given is wrong, with the value, the rule and the remedy.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = {}
+    base = load_policy(base_folder)
+    base_id = policy_hash(base_folder)
+    asked = config.ppo.asked
+    listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)
+    with _timed(seconds, "pool"):
+        store = RatingsStore(out / "ratings.sqlite")
+        pool = PoolConfig(melodies=2 * config.votes, pairs=config.votes, seed=config.seed)
+        comparisons = pair_up(store, base, base_id, asked, pool)
+    say(f"wrote {pool.melodies} melodies, {len(comparisons)} pairs to rate (repeats among them)")
+    with store, _timed(seconds, "votes"):
+        answered = simulate_votes(store, listener, len(comparisons))
+        with _timed(seconds, "reward"):
+            fitted = fit_reward(
+                store, base, asked, root=out / "runs", parents={"base": base_id}, seed=config.seed
+            )
+    seconds["votes"] -= seconds["reward"]
+    say(f"{answered} votes of a listener who is {config.reliability:.0%} reliable")
+    # The listener's yardstick for the judgement is its own large sample of the base.
+    standard = compose(base, 2000, asked=asked, seed=CALIBRATION_SEED)
+    listener.calibrate(standard)
+    ceiling = listener.ceiling(standard[:1000], standard[1000:])
+    say(f"held-out agreement {fitted.agreement}   ceiling {ceiling:.2f}   chance 0.50")
+    index = training_index()
+    run = new_run("ppo", config_record(config.ppo), root=out / "runs",
+                  parents={"base": base_id, "reward": fitted.run.name})  # fmt: skip
+    with _timed(seconds, "ppo"):
+        best = fine_tune(run, config.ppo, base, fitted.profile.score, index, on_update=on_update)
+    tuned: MelodyForCausalLM = load_policy(run.path / "policy")
+    with _timed(seconds, "best_of_n"):
+        others = None
+        if config.best_of:
+            others = best_of_n(
+                base,
+                fitted.profile.score,
+                n=config.best_of,
+                count=config.best_of_melodies,
+                asked=asked,
+                std_penalty=config.ppo.std_penalty,
+                seed=config.seed + 700_001,
+            )
+    with _timed(seconds, "evaluation"):
+        evaluation = evaluate(
+            base,
+            tuned,
+            fitted.profile.score,
+            asked=asked,
+            count=config.evaluation_melodies,
+            seed=config.seed + 800_001,
+            judge=listener.true_utility,
+            best=others,
+            index=index,
+        )
+    result = LoopResult(fitted, run, run.rows(), best, evaluation, ceiling, seconds)
+    with _timed(seconds, "report"):
+        write_report(
+            out / "report.html", _report_input(config, result, base_id), soundfont=soundfont
+        )
+    seconds["total"] = sum(seconds.values())
+    write_text(out / "report.json", json.dumps(result.report(), indent=1))
+    return result
+
+
+def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> ReportInput:
+    evaluation, fitted = result.evaluation, result.fitted
+    assert evaluation.true_win_rate is not None
+    agreement = f"{fitted.agreement.share:.2f}" if fitted.agreement else "–"
+    lead = (
+        f"After {fitted.votes} votes of a simulated listener (taste “{config.taste}”, "
+        f"{config.reliability:.0%} reliable) the tuned policy's melodies win "
+        f"{evaluation.true_win_rate:.1%} of noise-free comparisons with the base's, by a utility that "
+        f"neither the reward model nor PPO saw, {evaluation.kl_nats:.1f} nats from the base."
+    )
+    facts = [
+        (f"{evaluation.true_win_rate:.1%}", "true win rate, tuned against base"),
+        (f"{evaluation.kl_nats:.2f} nats", "KL from the base, a melody"),
+        (f"{agreement} of {result.ceiling:.2f}", "held-out agreement, of its ceiling"),
+        (f"{evaluation.base.vendi:.0f} → {evaluation.tuned.vendi:.0f}", "diversity (Vendi of 256)"),
+        (
+            f"{evaluation.base.originality['originality']:.2f} → "
+            f"{evaluation.tuned.originality['originality']:.2f}",
+            f"originality (humans {evaluation.held_out_originality['originality']:.2f})",
+        ),
+        (f"{evaluation.base.notes:.1f} → {evaluation.tuned.notes:.1f}", "notes a melody"),
+    ]
+    if evaluation.best_of_n and "true_win_rate" in evaluation.best_of_n:
+        best = evaluation.best_of_n
+        facts.append(
+            (f"{best['true_win_rate']:.1%}", f"best of {best['n']:.0f} base melodies, at "
+             f"{best['kl_nats']:.1f} nats")
+        )  # fmt: skip
+    record = result.run.record
+    return ReportInput(
+        title="Before and after: a melody model learns a taste",
+        lead=lead,
+        facts=facts,
+        evaluation=evaluation,
+        profile=fitted.profile,
+        ppo_rows=result.rows,
+        best_update=result.best["update"],
+        kl_limit_nats=config.ppo.kl_limit_nats,
+        provenance=[
+            ("base policy", f"checkpoints/base, weights {base_id}"),
+            ("trained on", "O'Neill 1903 and Ryan 1883 (see NOTICE)"),
+            (
+                "shaped by",
+                f"{fitted.raters} simulated listener, {fitted.votes} votes; no person's votes",
+            ),
+            ("reward", fitted.run.name),
+            ("run", f"{result.run.name}, code {record['commit']}, seed {config.seed}"),
+            ("hardware", f"{record['hardware']['machine']}, {record['hardware']['cores']} cores"),
+        ],
+        seconds=result.seconds,
+    )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - begun, 3)
+
+
+def loop_record(config: LoopConfig) -> dict[str, Any]:
+    """The configuration as JSON."""
+    return asdict(config)
+
+
+def mean_over(results: list[dict[str, Any]], name: str) -> tuple[float, float]:
+    """Mean of a figure over runs, and its standard error."""
+    values = np.array([result[name] for result in results], float)
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return float(values.mean()), float(error)

@@ -1,0 +1,187 @@
+"""Run folders: `checkpoints/runs/<name>/`, what a run was given, what it logged, what it made.
+
+A name is ours, `<kind>-NNNN` or what the user asked for within `[a-z0-9-]{1,64}`, never a path.
+`run.json` is written once at the start: configuration, seed, code version, libraries, parents.
+`metrics.jsonl` is appended to; on resume, rows after the resumed step are dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RUNS = Path("checkpoints/runs")
+_NAME = re.compile(r"[a-z0-9-]{1,64}")
+_LIBRARIES = ("torch", "transformers", "numpy", "gymnasium", "trl", "sqlalchemy")
+
+
+class RunError(ValueError):
+    """A run that is not there, not finished or not what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `run.json` says.
+
+        Raises:
+            RunError: when it is not there or not JSON.
+        """
+        try:
+            return json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{self.path}/run.json cannot be read; the run is damaged, start a new one"
+            ) from error
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append one row to `metrics.jsonl`."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The logged rows; a last line that a kill cut short is left out."""
+        file = self.path / "metrics.jsonl"
+        rows: list[dict[str, Any]] = []
+        for line in file.read_text().splitlines() if file.is_file() else []:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+        return rows
+
+    def forget_after(self, step: int, key: str = "update") -> None:
+        """Drop the rows of `step` and later: a resumed run writes them again."""
+        kept = [row for row in self.rows() if row[key] < step]
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def new_run(kind: str, config: Mapping[str, Any], *, root: Path = RUNS, name: str | None = None,
+            parents: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None) -> Run:  # fmt: skip
+    """Make a run folder; two callers at once get two.
+
+    Args:
+        kind: what it is ('ppo', 'reward', …), the first part of its name and a field of its record.
+        config: what the run is given, as JSON.
+        root: folder of all runs.
+        name: a name of the user's choice instead of `<kind>-NNNN`.
+        parents: names and hashes of what it starts from.
+        more: further fields for the record.
+
+    Raises:
+        RunError: when the asked name is taken or not a name.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    if name is not None:
+        path = root / checked_name(name)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            raise RunError(
+                f"run {name!r} is there already; choose another name or resume it"
+            ) from None
+    else:
+        number = 1 + max((_number(p.name, kind) for p in root.iterdir()), default=0)
+        while True:
+            path = root / f"{kind}-{number:04d}"
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                number += 1
+    record = {
+        "kind": kind,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": dict(config),
+        "parents": dict(parents or {}),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+        **(more or {}),
+    }
+    write_text(path / "run.json", json.dumps(record, indent=1))
+    return Run(path)
+
+
+def open_run(name: str, *, kind: str | None = None, root: Path = RUNS) -> Run:
+    """The run of this name.
+
+    Raises:
+        RunError: when there is none (those there are, are named), or it is of another kind.
+    """
+    run = Run(root / checked_name(name))
+    if not (run.path / "run.json").is_file():
+        there = sorted(p.parent.name for p in root.glob("*/run.json"))
+        raise RunError(
+            f"there is no run {name!r} in {root}; there are: {', '.join(there) or 'none yet'}"
+        )
+    if kind is not None and run.record["kind"] != kind:
+        raise RunError(f"run {name!r} is a {run.record['kind']} run; a {kind} run is needed here")
+    return run
+
+
+def newest_run(kind: str, *, root: Path = RUNS) -> Run | None:
+    """The newest run of a kind, by when it was made."""
+    runs = [Run(p.parent) for p in root.glob("*/run.json")]
+    return max(
+        (run for run in runs if run.record["kind"] == kind),
+        key=lambda run: (run.record["created_at"], run.name),
+        default=None,
+    )
+
+
+def checked_name(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        RunError: when it is not `[a-z0-9-]{1,64}`.
+    """
+    if not _NAME.fullmatch(name):
+        raise RunError(f"{name!r} is not the name of a run; use a-z, 0-9 and -, at most 64 of them")
+    return name
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _number(name: str, kind: str) -> int:
+    tail = name.removeprefix(f"{kind}-")
+    return int(tail) if tail.isdigit() else 0
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with a + where files differ from it; None outside of a checkout."""
+    try:
+        here = Path(__file__).parent
+        said = subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=here,
+                              capture_output=True, text=True, timeout=5, check=True)  # fmt: skip
+        return said.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

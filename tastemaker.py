@@ -1,0 +1,457 @@
+"""Tastemaker's command line: one thin command a stage of the loop.
+
+    corpus -> pretrain -> [compose] -> pairs -> studio | rate --simulate -> reward -> ppo -> evaluate
+
+`demo` goes through all of it with a simulated listener. Heavy imports are inside the commands, so that
+`--help` answers at once. What a user got wrong is told in one line, with exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from policy.compose import Asked
+
+HERE = Path(__file__).resolve().parent
+ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker.py")
+BASE = Path("checkpoints/base")
+DATABASE = "checkpoints/ratings.sqlite"
+METERS = ("4/4", "2/4", "3/4", "6/8", "9/8")
+MODES = ("major", "minor", "dorian", "mixolydian")
+TUNE_TYPES = ("reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other")
+TASTES = ("arches", "calm", "dance", "form", "contrast")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="tastemaker")
+def cli() -> None:
+    """Teach a melody generator a person's taste: rate pairs, learn a reward, fine-tune with PPO."""
+
+
+def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callable[..., Any]:
+    """Options that ask for a kind of melody; 'any' leaves a field to the policy."""
+
+    def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option(
+                "--bars", type=click.Choice(["4", "8", "16", "any"]), default=bars or "any"
+            ),
+            click.option(
+                "--type", "tune_type", type=click.Choice([*TUNE_TYPES, "any"]), default="any"
+            ),
+            click.option("--mode", type=click.Choice([*MODES, "any"]), default="any"),
+            click.option("--meter", type=click.Choice([*METERS, "any"]), default=meter or "any"),
+        ):
+            command = option(command)
+        return command
+
+    return wrap
+
+
+database_option = click.option(
+    "--database",
+    default=DATABASE,
+    envvar="TASTEMAKER_DATABASE",
+    help="SQLite file or postgresql:// URL.",
+)
+policy_option = click.option("--policy", default="base", help="'base' or the name of a run.")
+seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0)
+soundfont_option = click.option(
+    "--soundfont",
+    type=click.Path(path_type=Path),
+    help="A .sf2 file instead of the one that comes along.",
+)
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
+@click.option("--taste", type=click.Choice(TASTES), default="form", help="What the listener likes.")
+@click.option("--votes", type=click.IntRange(20, 5000), default=200)
+@click.option("--reliability", type=click.FloatRange(0.55, 1.0), default=0.72)
+@click.option("--updates", type=click.IntRange(1, 1000), help="PPO updates; by default PPO's own.")
+@seed_option
+@soundfont_option
+def demo(
+    out: Path, taste: str, votes: int, reliability: float, updates: int | None, seed: int,
+    soundfont: Path | None,
+) -> None:  # fmt: skip
+    """The whole loop with a simulated listener; writes OUT/report.html and OUT/report.json."""
+    from rl.loop import LoopConfig, run_loop
+    from rl.ppo import PPOConfig
+
+    if (out / "ratings.sqlite").exists():
+        raise click.UsageError(f"{out} holds a demo already; remove it or choose another --out")
+    ppo = PPOConfig(seed=seed, **({} if updates is None else {"updates": updates}))
+    config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
+    result = run_loop(
+        config, base_folder(), out, say=click.echo, on_update=_say_update, soundfont=soundfont
+    )
+    evaluation = result.evaluation
+    click.echo(
+        f"tuned melodies win {evaluation.true_win_rate:.1%} of noise-free comparisons, "
+        f"{evaluation.kl_nats:.2f} nats from the base, in {result.seconds['total']:.0f} s"
+    )
+    click.echo(
+        f"wrote {out}/report.html   next: open it, or rate pairs yourself: tastemaker studio"
+    )
+
+
+@cli.command()
+@database_option
+@click.option("--port", type=int, default=8501)
+@click.option("--address", default="127.0.0.1", help="IP address to listen on.")
+@click.option(
+    "--host", "hosts", multiple=True, help="Name under which browsers may ask for the studio."
+)
+@click.option("--browser/--no-browser", default=True, help="Open a browser window.")
+@soundfont_option
+def studio(
+    database: str,
+    port: int,
+    address: str,
+    hosts: tuple[str, ...],
+    browser: bool,
+    soundfont: Path | None,
+) -> None:
+    """Rate pairs of melodies, blind, in the browser. Writes and pairs a pool first if there is none."""
+    import subprocess
+
+    from feedback_ui.launch import studio_command
+    from reward.ratings import RatingsStore
+
+    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    with RatingsStore(database) as store:
+        empty = store.counts()["comparisons"] == 0
+    if empty:
+        _pair_up(database, "base", make_asked("4/4", "any", "any", "8"), 120, 40, 1, 0)
+    command = studio_command(
+        database, port=port, address=address, hosts=hosts, soundfont=soundfont, open_browser=browser
+    )
+    sys.exit(subprocess.call(command))
+
+
+@cli.command()
+@policy_option
+@click.option("--count", type=click.IntRange(1, 10_000), default=4)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("composed"))
+@click.option("--temperature", type=float, default=1.0)
+@click.option("--pickup", type=int, help="Pickup in ticks, 24 a quarter.")
+@click.option("--motif", type=click.File(), help="ABC file whose notes the melodies begin with.")
+@click.option("--sound/--no-sound", default=True, help="Render WAV files too.")
+@header_options(None, None)
+@seed_option
+@soundfont_option
+def compose(
+    policy: str, count: int, out: Path, temperature: float, pickup: int | None, motif: Any, sound: bool,
+    meter: str, mode: str, tune_type: str, bars: str, seed: int, soundfont: Path | None,
+) -> None:  # fmt: skip
+    """Write melodies as ABC, MIDI and sound, each with its originality."""
+    from policy.checkpoint import load_policy
+    from policy.compose import compose as write_melodies
+    from rl.composing import asked_with_motif, save_melodies
+
+    asked = make_asked(meter, mode, tune_type, bars, pickup)
+    if motif is not None:
+        asked = asked_with_motif(asked, motif.read())
+    melodies = write_melodies(
+        load_policy(policy_folder(policy)), count, asked=asked, temperature=temperature, seed=seed
+    )
+    for line in save_melodies(melodies, out, sound=sound, soundfont=soundfont):
+        click.echo(line)
+    click.echo(f"wrote {count} melodies to {out}")
+
+
+@cli.command()
+@click.option("--books", type=click.Path(path_type=Path, exists=True), help="Folder of ABC books.")
+def corpus(books: Path | None) -> None:
+    """Build the shipped corpus anew from music21's package (needs the extra 'corpus')."""
+    from music.corpus import DATA, build_corpus, find_books
+
+    for what, number in build_corpus(books or find_books()).most_common():
+        click.echo(f"{number:6d}  {what}")
+    click.echo(f"wrote {DATA}   next: tastemaker pretrain")
+
+
+@cli.command()
+@click.option("--epochs", type=click.IntRange(1), default=36)
+@click.option("--dropout", type=float, default=0.3)
+@click.option("--width", type=click.IntRange(16), default=192)
+@click.option("--layers", type=click.IntRange(1), default=4)
+@click.option("--run", "name", help="Name of the run; a run that was stopped goes on where it was.")
+@seed_option
+def pretrain(
+    epochs: int, dropout: float, width: int, layers: int, name: str | None, seed: int
+) -> None:
+    """Train a base policy on the corpus (about an hour of one core for the shipped one)."""
+    from dataclasses import asdict
+
+    from policy.pretrain import PretrainConfig
+    from policy.pretrain import pretrain as train
+    from rl.runs import RUNS, new_run, open_run
+
+    config = PretrainConfig(
+        epochs=epochs, dropout=dropout, hidden_size=width, num_layers=layers, seed=seed
+    )
+    there = name is not None and (RUNS / name / "run.json").is_file()
+    run = (
+        open_run(name, kind="pretrain")
+        if name is not None and there
+        else new_run("pretrain", asdict(config), name=name)
+    )
+    train(config, run.path)
+    click.echo(f"wrote {run.path}/policy   next: tastemaker compose --policy {run.name}")
+
+
+@cli.command()
+@database_option
+@policy_option
+@click.option("--melodies", type=click.IntRange(2), default=400)
+@click.option("--pairs", type=click.IntRange(1), default=200)
+@click.option("--round", "number", type=click.IntRange(1), default=1)
+@header_options()
+@seed_option
+def pairs(
+    database: str, policy: str, melodies: int, pairs: int, number: int, meter: str, mode: str,
+    tune_type: str, bars: str, seed: int,
+) -> None:  # fmt: skip
+    """Write melodies of a policy into the store and pair them at random for rating."""
+    asked = make_asked(meter, mode, tune_type, bars)
+    count = _pair_up(database, policy, asked, melodies, pairs, number, seed)
+    click.echo(f"{count} pairs wait (hidden repeats among them)   next: tastemaker studio")
+
+
+@cli.command()
+@database_option
+@click.option("--simulate", is_flag=True, help="Needed: people rate in the studio.")
+@click.option("--taste", type=click.Choice(TASTES), default="form")
+@click.option("--reliability", type=click.FloatRange(0.55, 1.0), default=0.72)
+@click.option("--count", type=click.IntRange(1), default=1000, help="At most so many votes.")
+@seed_option
+def rate(
+    database: str, simulate: bool, taste: str, reliability: float, count: int, seed: int
+) -> None:
+    """Rate what waits as a simulated listener, marked as such."""
+    if not simulate:
+        raise click.UsageError(
+            "people rate in the studio (tastemaker studio); here, say --simulate"
+        )
+    from reward.listeners import SimulatedListener
+    from reward.ratings import RatingsStore
+    from rl.rounds import simulate_votes
+
+    listener = SimulatedListener(taste, reliability=reliability, seed=seed)
+    with RatingsStore(database) as store:
+        votes = simulate_votes(store, listener, count)
+    click.echo(f"{votes} votes of {listener.name}   next: tastemaker reward")
+
+
+@cli.command()
+@database_option
+@click.option("--votes-of", "kind", type=click.Choice(["person", "simulated"]))
+@click.option("--name", help="Name of the run.")
+@header_options()
+@seed_option
+def reward(
+    database: str, kind: str | None, name: str | None, meter: str, mode: str, tune_type: str, bars: str,
+    seed: int,
+) -> None:  # fmt: skip
+    """Learn a reward model from the votes."""
+    from policy.checkpoint import load_policy, policy_hash
+    from reward.ratings import RatingsStore
+    from rl.rounds import fit_reward
+    from rl.runs import RUNS
+
+    base = base_folder()
+    with RatingsStore(database) as store:
+        fitted = fit_reward(
+            store, load_policy(base), make_asked(meter, mode, tune_type, bars), root=RUNS, kind=kind,
+            parents={"base": policy_hash(base)}, seed=seed, name=name,
+        )  # fmt: skip
+    repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
+    click.echo(
+        f"{fitted.votes} votes from {fitted.raters} rater(s), {fitted.pairs} different pairs"
+    )
+    click.echo(f"agreement {fitted.agreement}   with themselves {repeats}   chance 0.50")
+    for reason in fitted.profile.explain(top=5):
+        click.echo(f"  {reason}")
+    click.echo(f"wrote {fitted.run.path}   next: tastemaker ppo --reward {fitted.run.name}")
+
+
+@cli.command()
+@click.option("--reward", "reward_name", help="Name of a reward run; by default the newest.")
+@click.option(
+    "--policy", "base_name", default="base", help="Where to start: 'base' or a run's name."
+)
+@click.option("--updates", type=click.IntRange(1), help="Rounds of sampling and learning.")
+@click.option("--kl-target", type=float, help="KL from the base to steer to, in nats a melody.")
+@click.option(
+    "--std-penalty", type=float, help="How much of the reward's uncertainty is taken off."
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
+@click.option("--name", help="Name of the run.")
+@click.option("--resume", help="Name of a run that was stopped; everything else is taken from it.")
+@seed_option
+def ppo(
+    reward_name: str | None, base_name: str, updates: int | None, kl_target: float | None,
+    std_penalty: float | None, threads: int | None, name: str | None, resume: str | None, seed: int,
+) -> None:  # fmt: skip
+    """Fine-tune a policy by PPO towards a reward model."""
+    from rl.fine_tuning import resume_run, start_run
+
+    if resume is None:
+        given = {
+            "updates": updates, "kl_target_nats": kl_target, "std_penalty": std_penalty, "threads": threads,
+        }  # fmt: skip
+        changes = {key: value for key, value in given.items() if value is not None}
+        job = start_run(reward_name, policy_folder(base_name), {**changes, "seed": seed}, name=name)
+        click.echo(f"run {job.run.name}, reward {job.reward_name}; ctrl-c stops, --resume goes on")
+    else:
+        job = resume_run(resume)
+    best = job.go(_say_update)
+    click.echo(
+        f"kept update {best['update']}: score {best['score_mean']:+.2f} at {best['kl_nats']:.2f} nats"
+    )
+    click.echo(f"wrote {job.run.path}/policy   next: tastemaker evaluate base {job.run.name}")
+
+
+@cli.command()
+@click.argument("base")
+@click.argument("tuned")
+@click.option("--reward", "reward_name", help="Reward run; by default the one that tuned it.")
+@click.option("--count", type=click.IntRange(256), default=512, help="Melodies a side.")
+@click.option(
+    "--best-of", type=click.IntRange(0), default=64, help="n of best-of-n; 0 leaves it out."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Default: the run's folder."
+)
+@seed_option
+@soundfont_option
+def evaluate(
+    base: str, tuned: str, reward_name: str | None, count: int, best_of: int, out: Path | None, seed: int,
+    soundfont: Path | None,
+) -> None:  # fmt: skip
+    """Measure TUNED beside BASE ('base' or names of runs) and write a report."""
+    from rl.fine_tuning import evaluate_run
+
+    path, summary = evaluate_run(
+        policy_folder(base), tuned, reward_name, count=count, best_of=best_of, out=out, seed=seed,
+        soundfont=soundfont,
+    )  # fmt: skip
+    click.echo(
+        f"score {summary['score_base']:+.2f} -> {summary['score_tuned']:+.2f} at {summary['kl_nats']:.2f} nats, "
+        f"diversity {summary['vendi_base']:.0f} -> {summary['vendi_tuned']:.0f}, "
+        f"originality {summary['originality_base']:.2f} -> {summary['originality_tuned']:.2f}"
+    )
+    click.echo(
+        f"wrote {path}   next: rate its melodies: tastemaker pairs --policy {tuned} --round 2"
+    )
+
+
+def base_folder() -> Path:
+    """The shipped base policy: in the working folder, or beside this file."""
+    return BASE if (BASE / "config.json").is_file() else HERE / BASE
+
+
+def policy_folder(name: str) -> Path:
+    """Folder of a policy: 'base', or the one that a run made.
+
+    Raises:
+        RunError: when there is no such run, or it has not finished.
+    """
+    if name == "base":
+        return base_folder()
+    from rl.runs import RunError, open_run
+
+    folder = open_run(name).path / "policy"
+    if not folder.is_dir():
+        raise RunError(
+            f"run {name!r} has no policy yet; let it finish (tastemaker ppo --resume {name})"
+        )
+    return folder
+
+
+def make_asked(
+    meter: str, mode: str, tune_type: str, bars: str, pickup: int | None = None
+) -> Asked:
+    """What the header options ask for."""
+    from policy.compose import Asked
+
+    def chosen(value: str) -> str | None:
+        return None if value == "any" else value
+
+    return Asked(
+        meter=chosen(meter),
+        mode=chosen(mode),
+        tune_type=chosen(tune_type),
+        bars=None if bars == "any" else int(bars),
+        pickup_ticks=pickup,
+    )
+
+
+def _pair_up(
+    database: str, policy: str, asked: Asked, melodies: int, pairs: int, number: int, seed: int
+) -> int:
+    from policy.checkpoint import load_policy, policy_hash
+    from reward.ratings import RatingsStore
+    from rl.rounds import PoolConfig, pair_up
+
+    folder = policy_folder(policy)
+    model = load_policy(folder)
+    config = PoolConfig(melodies=melodies, pairs=pairs, round=number, seed=seed)
+    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    with RatingsStore(database) as store:
+        return len(pair_up(store, model, policy_hash(folder), asked, config))
+
+
+def _say_update(row: dict[str, Any]) -> None:
+    click.echo(
+        f"update {row['update']:3d}   score {row['score_mean']:+.2f} ± {row['score_std']:.2f}   "
+        f"KL {row['kl_nats']:5.2f} nats   diversity {row['vendi']:5.1f}   "
+        f"originality {row['originality']:.2f}   notes {row['notes']:.1f}   {row['seconds']:.1f} s"
+    )
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an error was raised by our own code, for the user, and not by a library inside."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    raised_in = Path(at.tb_frame.f_code.co_filename).resolve() if at is not None else Path()
+    return any(raised_in.is_relative_to(HERE / room) for room in ROOMS)
+
+
+def main() -> None:
+    """Run the command line; what a user got wrong is one line and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except ValueError as error:
+        if not _is_ours(error):
+            raise
+        click.echo(f"tastemaker: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(
+            f"tastemaker: {where}{reason}; check the path, its permissions and the disk", err=True
+        )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

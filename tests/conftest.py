@@ -1,0 +1,97 @@
+"""Melodies and databases that several test files need."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from sqlalchemy import create_engine
+
+from music.corpus import load_corpus
+from music.grammar import advance, initial_state, legal
+from music.melody import Header, Melody, Note
+from music.tokens import FIRST_NOTE, VOCABULARY, decode
+from reward.database import parse_url
+
+
+@pytest.fixture(scope="session")
+def tune() -> Callable[..., Melody]:
+    """Writes a melody of four bars (2/4 unless told) as (pitch or None, ticks), end to end."""
+
+    def write(*notes, meter="2/4", mode="major", bars=4, pickup_ticks=0, tonic_midi=62):
+        header = Header(meter, mode, "other", bars, pickup_ticks)
+        at, written = header.start_ticks, []
+        for pitch, ticks in notes:
+            if pitch is not None:
+                written.append(Note(at, ticks, pitch))
+            at += ticks
+        assert at == header.end_ticks, f"the notes stop at {at} of {header.end_ticks}"
+        return Melody(header, tuple(written), tonic_midi)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def random_melodies() -> Callable[..., list[Melody]]:
+    """Random walks through the grammar, every metre, length and oddity; each on 1 to 6 pitches."""
+
+    def draw(size, seed=0):
+        rng = np.random.default_rng(seed)
+        pitch_of = np.array([int(name.split("_")[1]) for name in VOCABULARY[FIRST_NOTE:]])
+        allowed = np.ones((size, len(VOCABULARY)), bool)
+        for row in allowed:
+            pitches = rng.integers(-12, 25) + rng.choice(12, rng.integers(1, 7), replace=False)
+            row[FIRST_NOTE:] = np.isin(pitch_of, pitches - 12 * (pitches > 24))
+        state, columns = initial_state(size), []
+        while not state.done.all():
+            columns.append((rng.random(allowed.shape) * (legal(state) & allowed)).argmax(axis=1))
+            state = advance(state, columns[-1])
+        return [decode(row) for row in np.array(columns).T]
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def real_melodies() -> list[Melody]:
+    """The held-out human strains."""
+    return [strain.melody for strain in load_corpus("test")]
+
+
+@pytest.fixture(scope="session")
+def tiny_policy() -> Any:
+    """A policy of one small layer with random weights, peaked enough to have preferences."""
+    import torch  # here, because most tests need none
+
+    from policy.model import MelodyForCausalLM, melody_config
+
+    shape = {"num_layers": 1, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        policy = MelodyForCausalLM(melody_config(hidden_size=32, **shape)).eval()
+    with torch.no_grad():
+        policy.model.embed_tokens.weight.mul_(
+            20
+        )  # tied to the head: logits about 20 times as far apart
+    return policy
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def ratings_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a ratings database that does not exist yet (SQLite) or is empty."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "ratings.sqlite")
+        return
+    server = os.environ.get("TASTEMAKER_TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("TASTEMAKER_TEST_POSTGRES_URL names no server")
+    name = f"tastemaker_test_{uuid4().hex}"
+    admin = create_engine(parse_url(server), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield parse_url(server).set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()

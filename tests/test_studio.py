@@ -1,0 +1,525 @@
+import ast
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tomllib
+from dataclasses import asdict
+from fnmatch import fnmatch
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from streamlit import config as streamlit_config
+from streamlit.testing.v1 import AppTest
+
+from feedback_ui.launch import LaunchError, parse_options, studio_command
+from feedback_ui.session import MIN_HEARD_MS, Clip, StudioSession, duration_ms, read_answer
+from music.melody import Header, Melody, Note
+from reward.ratings import RatingsError, RatingsStore
+
+ROOT = Path(__file__).resolve().parents[1]
+UI = ROOT / "feedback_ui"
+COLD_IMPORT_S = 60
+
+
+def tunes(count):
+    """Four bars of 2/4, each on other pitches."""
+    header = Header("2/4", "major", "other", 4, 0)
+    for first in range(count):
+        onsets = range(0, header.end_ticks, 24)
+        yield Melody(
+            header, tuple(Note(at, 24, (first + at // 24 * (first % 5)) % 24) for at in onsets)
+        )
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory):
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory):
+    """A database with its schema; copying it is faster than migrating each time."""
+    path = tmp_path_factory.mktemp("database") / "new.db"
+    RatingsStore(path).close()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path, new_database):
+    shutil.copy(new_database, tmp_path / "ratings.db")
+    with RatingsStore(tmp_path / "ratings.db", lock_timeout_s=0.1) as store:
+        yield store
+
+
+@pytest.fixture
+def studio(store, clips):
+    ids = store.add_melodies(
+        list(tunes(6)), policy_id="secret-policy", sampler="secret-sampler", seed=1
+    )
+    store.add_comparisons(
+        [(ids[0], ids[1]), (ids[2], ids[3]), (ids[4], ids[5])], round=1, strategy="secret-strategy"
+    )
+    return StudioSession(store, clips)
+
+
+@pytest.fixture
+def rater(studio):
+    return studio.sign_up("Ada", consents=True)
+
+
+def answer_to(pair, **fields):
+    return {
+        "assignment_id": str(pair.assignment_id),
+        "nonce": f"nonce-{pair.assignment_id.hex[:16]}",
+        "outcome": "left",
+        "strength": 2,
+        "report": None,
+        "heard_ms_left": 3100,
+        "heard_ms_right": 4200,
+        "plays_left": 1,
+        "plays_right": 2,
+        "latency_ms": 9000,
+        **fields,
+    }
+
+
+def votes(store):
+    return store.votes_frame(current_only=False)
+
+
+# Coming in
+
+
+def test_a_rater_comes_back_by_the_token(studio):
+    rater = studio.sign_up("Ada", consents=True)
+    assert studio.sign_in(rater.token).id == rater.id
+    assert studio.sign_in("made up") is None
+    assert studio.sign_in("") is None
+
+
+def test_there_is_no_rater_without_consent_and_none_twice(studio):
+    with pytest.raises(RatingsError, match="consent"):
+        studio.sign_up("Ada", consents=False)
+    assert studio.store.counts()["raters_person"] == 0
+    studio.sign_up("Ada", consents=True)
+    with pytest.raises(RatingsError, match="taken"):
+        studio.sign_up("Ada", consents=True)
+
+
+def test_a_simulated_listener_does_not_sit_in_the_studio(studio):
+    listener = studio.store.add_rater("robot", kind="simulated")
+    assert studio.sign_in(listener.token) is None
+
+
+# Hearing
+
+
+def test_the_pair_outlives_the_session(studio, rater, clips):
+    shown = studio.current_pair(rater.id)
+    again = StudioSession(studio.store, clips).current_pair(rater.id)
+    assert again == shown
+    assert shown.left.path != shown.right.path
+
+
+def test_a_page_is_told_nothing_of_where_a_melody_comes_from(studio, rater):
+    told = str(asdict(studio.current_pair(rater.id)))
+    assert "secret" not in told
+    assert "melody" not in told
+    assert "train" not in told
+
+
+@pytest.mark.parametrize(
+    ("clip_ms", "needed_ms"), [(9000, MIN_HEARD_MS), (3333, 2999), (1000, 900)]
+)
+def test_enough_is_three_seconds_or_nearly_all_of_a_shorter_clip(clip_ms, needed_ms):
+    assert Clip(Path("a.wav"), clip_ms).needed_ms == needed_ms
+
+
+def test_duration_is_what_the_file_says(studio, rater):
+    pair = studio.current_pair(rater.id)
+    # 24 kHz, 16 bits, mono, behind a header of 44 bytes
+    assert pair.left.duration_ms == round((pair.left.path.stat().st_size - 44) / 48)
+    assert duration_ms(pair.left.path) == pair.left.duration_ms
+
+
+# Answering
+
+
+def test_an_answer_is_stored_for_the_pair_that_was_shown(studio, rater):
+    issued = studio.store.issue(rater.id)
+    pair = studio.current_pair(rater.id)
+    assert studio.answer(answer_to(pair)).done
+    (vote,) = votes(studio.store).to_dict("records")
+    assert vote["comparison_id"] == str(issued.comparison_id)
+    assert vote["melody_a" if vote["left_is_a"] else "melody_b"] == issued.left.id
+    assert vote["outcome"] == "left"
+    assert (vote["strength"], list(vote["reasons"])) == (2, [])
+    assert (vote["heard_ms_left"], vote["heard_ms_right"]) == (3100, 4200)
+    assert (vote["plays_left"], vote["plays_right"], vote["latency_ms"]) == (1, 2, 9000)
+    assert "midirenderer" in vote["renderer"]
+    assert vote["app_version"].startswith("tastemaker")
+    following = studio.current_pair(rater.id)
+    assert following.assignment_id != pair.assignment_id
+    assert (following.votes_cast, following.total) == (1, 3)
+
+
+def test_an_answer_sent_again_is_fine_and_changes_nothing(studio, rater):
+    pair = studio.current_pair(rater.id)
+    assert studio.answer(answer_to(pair)).done
+    assert studio.answer(answer_to(pair)).done
+    assert studio.answer(answer_to(pair, outcome="right", nonce="of another tab")).done
+    assert votes(studio.store)["outcome"].tolist() == ["left"]
+
+
+def test_an_answer_to_a_pair_never_issued_is_stored_nowhere(studio, rater):
+    pair = studio.current_pair(rater.id)
+    stranger = answer_to(pair, assignment_id="00000000-0000-4000-8000-000000000000")
+    reply = studio.answer(stranger)
+    assert not reply.done
+    assert "unknown" in reply.message
+    assert votes(studio.store).empty
+    assert studio.current_pair(rater.id) == pair
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"assignment_id": None},
+        {"assignment_id": "left"},
+        {"nonce": None},
+        {"nonce": ""},
+        {"nonce": "x" * 65},
+        {"outcome": "up"},
+        {"outcome": None},
+        {"strength": 3},
+        {"strength": "2"},
+        {"heard_ms_left": -1},
+        {"heard_ms_left": 0},
+        {"heard_ms_right": 0, "outcome": "both_bad"},
+        {"heard_ms_right": 3100.5},
+        {"plays_left": True},
+        {"latency_ms": None},
+        {"latency_ms": 2**31},
+        {"report": "policy"},
+        {"report": "no_sound", "outcome": "left"},
+        {"report": ["no_sound"], "outcome": "skip"},
+    ],
+)
+def test_a_broken_answer_is_refused_in_a_line_and_not_stored(studio, rater, broken):
+    pair = studio.current_pair(rater.id)
+    reply = studio.answer(answer_to(pair, **broken))
+    assert not reply.done
+    assert reply.message
+    assert "\n" not in reply.message
+    assert votes(studio.store).empty
+
+
+@pytest.mark.parametrize("payload", [None, "left", 3, [], {}])
+def test_an_answer_that_is_no_answer_is_refused(studio, rater, payload):
+    assert not studio.answer(payload).done
+    assert votes(studio.store).empty
+
+
+def test_a_skip_needs_no_listening_and_a_report_says_why(studio, rater):
+    unheard = {"outcome": "skip", "heard_ms_left": 0, "heard_ms_right": 0}
+    assert studio.answer(answer_to(studio.current_pair(rater.id), **unheard)).done
+    silent = answer_to(studio.current_pair(rater.id), **unheard, report="no_sound")
+    assert studio.answer(silent).done
+    assert votes(studio.store)["outcome"].tolist() == ["skip", "skip"]
+    assert [list(r) for r in votes(studio.store)["reasons"]] == [[], ["no_sound"]]
+
+
+def test_read_answer_gives_just_what_the_store_takes(studio, rater):
+    _, fields = read_answer(answer_to(studio.current_pair(rater.id), policy_id="mine", comment="x"))
+    assert set(fields) == {
+        *("outcome", "nonce", "strength", "reasons", "latency_ms"),
+        *("heard_ms_left", "heard_ms_right", "plays_left", "plays_right"),
+    }
+
+
+def test_a_locked_database_loses_nothing_and_the_answer_may_come_again(studio, rater):
+    pair = studio.current_pair(rater.id)
+    other = sqlite3.connect(studio.store.name, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    reply = studio.answer(answer_to(pair))
+    assert not reply.done
+    assert "locked" in reply.message
+    other.close()
+    assert studio.answer(answer_to(pair)).done
+    assert len(votes(studio.store)) == 1
+
+
+# Taking back
+
+
+def shows(pair):
+    return {"assignment_id": None if pair is None else str(pair.assignment_id)}
+
+
+def test_undo_brings_the_last_pair_back_and_the_new_answer_counts(studio, rater):
+    first = studio.current_pair(rater.id)
+    studio.answer(answer_to(first))
+    assert studio.undo(rater.id, shows(studio.current_pair(rater.id))).done
+    again = studio.current_pair(rater.id)
+    assert again.reopened
+    assert (again.left, again.right) == (first.left, first.right)
+    studio.answer(answer_to(again, outcome="right", nonce="second thought"))
+    assert studio.store.votes_frame()["outcome"].tolist() == ["right"]
+    assert votes(studio.store)["outcome"].tolist() == ["left", "right"]
+
+
+def test_undo_that_is_repeated_by_a_held_key_goes_one_back_only(studio, rater):
+    second = None
+    for _ in range(2):
+        second = studio.current_pair(rater.id)
+        studio.answer(answer_to(second))
+    click = shows(studio.current_pair(rater.id))
+    for _ in range(5):
+        assert studio.undo(rater.id, click).done
+    again = studio.current_pair(rater.id)
+    assert (again.left, again.right) == (second.left, second.right)
+
+
+def test_undo_works_after_the_last_pair(studio, rater):
+    for _ in range(3):
+        pair = studio.current_pair(rater.id)
+        studio.answer(answer_to(pair))
+    assert studio.current_pair(rater.id) is None
+    for _ in range(2):
+        assert studio.undo(rater.id, shows(None)).done
+    assert studio.current_pair(rater.id).left == pair.left
+
+
+def test_undo_is_offered_when_there_is_something(studio, rater):
+    first = studio.current_pair(rater.id)
+    assert not first.can_undo
+    assert not studio.undo(rater.id, shows(first)).done
+    studio.answer(answer_to(first))
+    assert studio.current_pair(rater.id).can_undo
+    studio.undo(rater.id, shows(studio.current_pair(rater.id)))
+    assert not studio.current_pair(rater.id).can_undo
+
+
+# Starting
+
+
+def test_the_command_listens_to_this_machine_only():
+    command = studio_command("my ratings.db", port=8600, open_browser=False)
+    assert command[0] == sys.executable
+    assert "--server.address=127.0.0.1" in command
+    assert "--server.port=8600" in command
+    assert [part for part in command if "allowedHosts" in part] == [
+        "--server.allowedHosts=localhost",
+        "--server.allowedHosts=127.0.0.1",
+    ]
+    assert parse_options(command[command.index("--") + 1 :]).database == "my ratings.db"
+
+
+def test_an_open_address_needs_names():
+    with pytest.raises(LaunchError, match="name the hosts"):
+        studio_command(address="0.0.0.0")
+    command = studio_command(address="0.0.0.0", hosts=["studio.example.org"])
+    assert "--server.allowedHosts=studio.example.org" in command
+
+
+@pytest.mark.parametrize("wrong", [{"port": 0}, {"port": 65536}, {"address": "localhost:80"}])
+def test_a_wrong_port_or_address_is_refused(wrong):
+    with pytest.raises(LaunchError):
+        studio_command(**wrong)
+
+
+def test_a_password_may_stay_out_of_the_process_list(monkeypatch):
+    monkeypatch.setenv("TASTEMAKER_DATABASE", "postgresql://me:secret@host/ratings")
+    command = studio_command()
+    assert "secret" not in " ".join(command)
+    assert parse_options(command[command.index("--") + 1 :]).database.endswith("host/ratings")
+
+
+def test_unknown_arguments_are_named():
+    with pytest.raises(LaunchError, match="--databse"):
+        parse_options(["--databse=x"])
+    with pytest.raises(LaunchError, match="expected one argument"):
+        parse_options(["--database"])
+
+
+def test_the_settings_exist_and_are_the_careful_ones():
+    settings = tomllib.loads((UI / ".streamlit/config.toml").read_text())
+    flat = {
+        f"{section}.{name}": value
+        for section, values in settings.items()
+        for name, value in values.items()
+        if not isinstance(value, dict)
+    }
+    known = streamlit_config.get_config_options()
+    assert set(flat) <= set(known)
+    assert flat["server.address"] == "127.0.0.1"
+    assert flat["server.allowedHosts"] == ["localhost", "127.0.0.1"]
+    assert flat["server.maxUploadSize"] <= 1
+    assert flat["browser.gatherUsageStats"] is False
+    assert flat["client.showErrorDetails"] == "none"
+
+
+# The rooms
+
+
+def test_the_entry_finds_its_rooms_from_any_folder_and_loads_no_torch(tmp_path):
+    modules = [
+        "feedback_ui." + ".".join(path.relative_to(UI).with_suffix("").parts)
+        for path in UI.rglob("*.py")
+        if path.parent.name != "app_pages" and path.stem not in ("studio", "__init__")
+    ]
+    assert "feedback_ui.session" in modules
+    code = f"""
+import runpy, sys
+sys.path[:] = [folder for folder in sys.path if folder]
+runpy.run_path({str(UI / "studio.py")!r})
+import {", ".join(modules)}
+print(feedback_ui.session.__file__, "torch" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(UI / "session.py"), "False"]
+
+
+def test_pages_import_nothing_heavy():
+    for page in [*UI.glob("app_pages/*.py"), UI / "studio.py"]:
+        tree = ast.parse(page.read_text())
+        froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        plain = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+        rooms = {str(node.module).split(".")[0] for node in froms}
+        rooms |= {alias.name.split(".")[0] for node in plain for alias in node.names}
+        assert not rooms & {"torch", "transformers", "trl", "rl", "env", "policy"}, page
+
+
+def test_nothing_in_the_app_folder_is_named_like_a_library():
+    # Streamlit puts this folder first on the path.
+    names = {path.stem for path in UI.iterdir() if path.stem.isidentifier()}
+    names -= {"__init__", "__pycache__"}
+    assert "session" in names
+    installed = set(packages_distributions()) | set(sys.stdlib_module_names)
+    assert not names & installed
+
+
+def test_all_that_is_not_python_is_package_data():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    globs = project["tool"]["setuptools"]["package-data"]["feedback_ui"]
+    for path in UI.rglob("*"):
+        name = path.relative_to(UI).as_posix()
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            assert any(fnmatch(name, glob) for glob in globs), name
+
+
+def test_every_outcome_has_a_button_and_its_own_shortcut():
+    html = (UI / "components/listening_pair.html").read_text()
+    assert re.findall(r'data-outcome="(\w+)"', html) == ["left", "right", "tie", "both_bad", "skip"]
+    shortcuts = re.findall(r'aria-keyshortcuts="(\w)"', html)
+    assert len(set(shortcuts)) == len(shortcuts)
+    assert not set(shortcuts) & {"C", "R"}, "Streamlit's own: clear cache, rerun"
+    assert "autoplay" not in html
+
+
+def test_no_page_renders_text_as_html():
+    for source in [*UI.rglob("*.py"), *UI.rglob("*.js")]:
+        assert not re.search(
+            r"unsafe_allow_html|innerHTML|insertAdjacent|st\.html", source.read_text()
+        )
+
+
+# The page, without a browser: AppTest cannot click the component, but shows every state.
+
+
+@pytest.fixture
+def page(tmp_path, clips, monkeypatch):
+    def look(database=tmp_path / "ratings.db", token=None):
+        monkeypatch.setattr(
+            sys, "argv", ["studio.py", f"--database={database}", f"--clips={clips}"]
+        )
+        app = AppTest.from_file(str(UI / "studio.py"), default_timeout=COLD_IMPORT_S)
+        if token:
+            app.query_params["rater"] = token
+        return app.run()
+
+    return look
+
+
+def test_coming_in_needs_a_nickname_and_consent(page, studio):
+    app = page()
+    app.text_input[0].set_value("<b>Ada</b>")
+    app.button[0].click().run()
+    assert "consent" in app.text[0].value
+    app.checkbox[0].check()
+    app.button[0].click().run()
+    assert not app.exception
+    assert studio.sign_in(app.query_params["rater"]).nickname == "<b>Ada</b>"
+    assert "Rating as <b>Ada</b>" in [text.value for text in app.text]
+
+
+def test_a_token_of_no_one_leads_to_the_form(page, studio):
+    app = page(token="gone")
+    assert "belongs to no rater" in app.warning[0].value
+    assert len(app.text_input) == 1
+
+
+def test_a_pair_is_shown_and_stays(page, studio, rater):
+    app = page(token=rater.token)
+    assert not app.exception
+    live = studio.current_pair(rater.id)
+    (shown,) = app.get("bidi_component")
+    assert str(live.assignment_id) in shown.proto.json
+    assert "secret" not in shown.proto.json
+    assert app.run().query_params["rater"] == rater.token
+    assert studio.current_pair(rater.id) == live
+
+
+def test_signing_out_forgets_the_rater(page, studio, rater):
+    app = page(token=rater.token)
+    next(button for button in app.button if button.label == "Sign out").click().run()
+    assert "rater" not in app.query_params
+    assert len(app.text_input) == 1
+
+
+def test_no_pairs_yet_names_the_command(page, store):
+    rater = store.add_rater("Ada")
+    assert "tastemaker pairs" in page(token=rater.token).info[0].value
+
+
+def test_the_end_names_what_comes_next_and_can_be_undone(page, studio, rater):
+    while pair := studio.current_pair(rater.id):
+        studio.answer(answer_to(pair))
+    app = page(token=rater.token)
+    assert "every pair" in app.success[0].value
+    assert any("tastemaker reward" in text.value for text in app.markdown)
+    assert any("3 answers from 1" in text.value for text in app.markdown)
+    app.button[0].click().run()
+    assert not app.success
+    assert studio.current_pair(rater.id).reopened
+
+
+def test_a_database_that_cannot_be_used_is_one_line_and_may_be_tried_again(page, tmp_path):
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is not a database, whatever its name says" * 100)
+    app = page(broken)
+    assert not app.exception
+    (line,) = app.text
+    assert "broken.db is damaged or not a ratings database" in line.value
+    assert "\n" not in line.value
+    broken.unlink()
+    app.button[0].click().run()
+    assert len(app.text_input) == 1
+
+
+def test_a_wrong_soundfont_is_one_line(page, monkeypatch, tmp_path):
+    monkeypatch.setattr("feedback_ui.entrance.sys.argv", ["studio.py", "--soundfont=no.sf2"])
+    app = AppTest.from_file(str(UI / "studio.py"), default_timeout=COLD_IMPORT_S)
+    monkeypatch.chdir(tmp_path)
+    app.run()
+    assert "no.sf2" in app.text[0].value
+    assert not app.exception

@@ -1,0 +1,392 @@
+"""The studio in a real browser: what a person's clicks and keys leave in the database."""
+
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from itertools import count
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from feedback_ui.launch import studio_command
+from feedback_ui.session import MIN_HEARD_MS
+from music.corpus import load_corpus
+from reward.ratings import RatingsStore
+
+pytestmark = pytest.mark.browser
+PATIENCE_MS = 20_000
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",  # a container's root may not have one
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--mute-audio",
+    "--no-first-run",
+]
+NAMES = count()
+
+
+class Server:
+    """The studio as `tastemaker studio` starts it; may be killed and started again."""
+
+    def __init__(self, folder):
+        self.folder, self.database = folder, folder / "ratings.db"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process = None
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = studio_command(
+            str(self.database), port=self.port, clips=self.folder / "clips", open_browser=False
+        )
+        with (self.folder / "server.log").open("a") as log:
+            # From another folder than the project's, as an installed command would be.
+            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
+        until = time.monotonic() + 60
+        while True:
+            try:
+                if self.get("/_stcore/health").status == 200:
+                    return
+            except OSError:
+                assert time.monotonic() < until, (self.folder / "server.log").read_text()
+                time.sleep(0.1)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def get(self, path, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path, headers=headers)
+            return connection.getresponse()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("studio"))
+    with RatingsStore(server.database) as store:
+        short = [s.melody for s in load_corpus("test") if s.melody.header.bars == 4][:16]
+        ids = store.add_melodies(short, policy_id="secret-policy", sampler="secret-t", seed=1)
+        ids = list(dict.fromkeys(ids))
+        pairs = list(zip(ids[::2], ids[1::2], strict=False))
+        store.add_comparisons(pairs, round=1, strategy="secret-strategy")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def store(server):
+    with RatingsStore(server.database) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = os.environ.get("TASTEMAKER_CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        says = "no chromium on the path; install it, or name one in TASTEMAKER_CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(says)
+        pytest.skip(says)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_ARGUMENTS)
+        # One context: the tabs share the browser's cache, a rater is in the address.
+        yield browser.new_context()
+        browser.close()
+
+
+@pytest.fixture
+def studio(server, store, browser):
+    """Opens tabs; every test has raters of its own."""
+    opened = []
+
+    class Studio:
+        address = server.address
+
+        def rater(self):
+            return store.add_rater(f"rater {next(NAMES)}")
+
+        def tab(self, rater, before=lambda page: None):
+            page = browser.new_page()
+            opened.append(page)
+            page.set_default_timeout(PATIENCE_MS)
+            before(page)
+            page.goto(f"{self.address}/?rater={rater.token}")
+            page.locator(".card").first.wait_for()
+            settle(page)
+            return page
+
+        def votes(self, rater):
+            frame = store.votes_frame(current_only=False)
+            return frame[frame["rater_id"] == rater.id].to_dict("records")
+
+        def votes_soon(self, rater, number):
+            until = time.monotonic() + PATIENCE_MS / 1000
+            while len(self.votes(rater)) < number and time.monotonic() < until:
+                time.sleep(0.1)
+            return self.votes(rater)
+
+    yield Studio()
+    for page in opened:
+        page.close()
+
+
+def button(page, outcome):
+    return page.locator(f"[data-outcome={outcome}]")
+
+
+def sources(page):
+    """The addresses of the two clips, left and right."""
+    return [
+        page.locator(f"audio[data-side={side}]").get_attribute("src") for side in ("left", "right")
+    ]
+
+
+def settle(page):
+    """Wait until a new pair takes votes; a double click's second half is over then."""
+    page.wait_for_timeout(600)
+
+
+def expect_another_pair(page, before):
+    expect(page.locator("audio[data-side=left]")).not_to_have_attribute(
+        "src", before[0], timeout=PATIENCE_MS
+    )
+    settle(page)
+
+
+def listen(*pages, sides="AB"):
+    """Hear as much of each side as voting needs; several tabs at once."""
+    for letter in sides:
+        for page in pages:
+            page.get_by_label(f"Play melody {letter}").click()
+        for page in pages:
+            page.locator(f".card.heard[aria-label='Melody {letter}']").wait_for()
+
+
+def hold(page, key, seconds):
+    """Hold a key as a keyboard does: after the first, repeats."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        page.keyboard.down(key)
+        time.sleep(0.03)
+    page.keyboard.up(key)
+
+
+def test_a_vote_needs_listening_and_is_stored_for_the_pair_shown(studio, store):
+    rater = studio.rater()
+    frames = []
+
+    def watch(page):
+        page.on("websocket", lambda ws: ws.on("framereceived", lambda data: frames.append(data)))
+
+    page = studio.tab(rater, before=watch)
+    shown, before = store.issue(rater.id), sources(page)
+    playing = "els => els.filter(a => !a.paused).map(a => a.dataset.side)"
+    assert page.locator("audio").evaluate_all(playing) == [], "nothing plays by itself"
+    for outcome in ("left", "right", "tie", "both_bad"):
+        assert button(page, outcome).get_attribute("aria-disabled") == "true"
+        button(page, outcome).click(force=True)
+    assert button(page, "skip").get_attribute("aria-disabled") == "false"
+    listen(page, sides="A")
+    page.keyboard.press("a")
+    page.get_by_label("Play melody B").click()
+    expect(page.locator(".card.playing")).to_have_count(1)
+    assert page.locator("audio").evaluate_all(playing) == ["right"], "one at a time"
+    page.locator(".card.heard[data-side=right]").wait_for()
+    assert studio.votes(rater) == []
+
+    button(page, "right").click()
+    expect_another_pair(page, before)
+    (vote,) = studio.votes_soon(rater, 1)
+    assert vote["comparison_id"] == str(shown.comparison_id)
+    assert vote["outcome"] == "right"
+    assert vote["melody_b" if vote["left_is_a"] else "melody_a"] == shown.right.id
+    for side in ("left", "right"):
+        # Playback may run on while the next click is on its way, but not for so long.
+        assert MIN_HEARD_MS <= vote[f"heard_ms_{side}"] < 2.5 * MIN_HEARD_MS
+        assert vote[f"plays_{side}"] == 1
+    assert vote["latency_ms"] > vote["heard_ms_left"] + vote["heard_ms_right"]
+
+    told = b"".join(f if isinstance(f, bytes) else f.encode() for f in frames)
+    assert b"listening_pair" in told
+    assert b"secret" not in told, "the page was told who wrote what"
+    assert "secret" not in page.content()
+
+
+def test_a_seek_is_not_listening(studio):
+    page = studio.tab(studio.rater())
+    page.get_by_label("Play melody A").click()
+    expect(page.locator(".card.playing")).to_have_count(1)
+    seek = page.get_by_label("Position in melody A")
+    for place in (3000, 1000, 3500, 500, 3800):
+        seek.evaluate(
+            "(el, ms) => { el.value = ms; el.dispatchEvent(new Event('input')) }", str(place)
+        )
+        page.wait_for_timeout(60)
+    assert page.locator(".card.heard").count() == 0
+
+
+def test_a_held_key_votes_once(studio):
+    rater = studio.rater()
+    page = studio.tab(rater)
+    before = sources(page)
+    listen(page)
+    hold(page, "a", 1.5)
+    expect_another_pair(page, before)
+    assert [vote["outcome"] for vote in studio.votes(rater)] == ["left"]
+
+    before = sources(page)
+    button(page, "skip").focus()
+    hold(page, "Enter", 1.5)
+    expect_another_pair(page, before)
+    hold(page, "u", 1.5)
+    expect(page.locator(".hint")).to_contain_text("your last pair again")
+    assert sources(page) == before, "a held undo goes one back"
+    assert [vote["outcome"] for vote in studio.votes(rater)] == ["left", "skip"]
+
+
+def test_a_double_click_votes_once(studio):
+    rater = studio.rater()
+    page = studio.tab(rater)
+    before = sources(page)
+    button(page, "skip").dblclick(delay=20)
+    expect_another_pair(page, before)
+
+    # The worst moment for a second click is when the next pair has just come, where skip is open.
+    before = sources(page)
+    busy = button(page, "skip").evaluate(
+        """skip => {
+            const pair = skip.closest(".pair");
+            const clip = pair.querySelector("audio");
+            new MutationObserver(() => skip.click()).observe(clip, {attributeFilter: ["src"]});
+            skip.click();
+            return pair.getAttribute("aria-busy");
+        }"""
+    )
+    assert busy == "true", "the buttons close before the server answers"
+    expect_another_pair(page, before)
+    page.wait_for_timeout(500)
+    assert [vote["outcome"] for vote in studio.votes(rater)] == ["skip", "skip"]
+
+
+def test_a_restart_never_votes_for_a_pair_that_was_not_shown(studio, server, store):
+    raters = [studio.rater(), studio.rater()]
+    waits, overtaken = (studio.tab(rater) for rater in raters)
+    shown = [store.issue(rater.id) for rater in raters]
+    listen(waits, overtaken)
+    server.kill()
+    # Meanwhile the second rater answers in another way, so that another pair is live for them.
+    store.vote(shown[1].assignment_id, outcome="skip", nonce="elsewhere")
+    live = store.issue(raters[1].id)
+    assert live.comparison_id != shown[1].comparison_id
+    before = sources(waits)
+    server.start()
+
+    # The stale page may have heard of the restart by now or not: no click may reach the live pair.
+    button(overtaken, "left").click(force=True)
+    button(waits, "left").click(force=True)
+    said = waits.locator(".hint", has_text="answer")
+    while not studio.votes(raters[0]) and sources(waits) == before:
+        if said.count():  # it was lost on the way, and the page says so
+            button(waits, "left").click(force=True)
+        waits.wait_for_timeout(200)
+    expect_another_pair(waits, before)
+    expect(overtaken.locator("audio[data-side=left]")).to_be_attached()
+    overtaken.wait_for_timeout(500)
+    (vote,) = studio.votes(raters[0])
+    assert vote["comparison_id"] == str(shown[0].comparison_id)
+    assert vote["outcome"] == "left"
+    (vote,) = studio.votes(raters[1])
+    assert vote["comparison_id"] == str(shown[1].comparison_id)
+    assert vote["outcome"] == "skip"
+    assert store.issue(raters[1].id).assignment_id == live.assignment_id
+
+
+def test_a_reload_and_a_second_tab_show_the_same_pair_and_count_once(studio):
+    rater = studio.rater()
+    page = studio.tab(rater)
+    first = sources(page)
+    page.reload()
+    page.locator(".card").first.wait_for()
+    assert sources(page) == first
+    other = studio.tab(rater)
+    assert sources(other) == first
+
+    button(page, "skip").click()
+    expect_another_pair(page, first)
+    button(other, "skip").click()
+    expect_another_pair(other, first)
+    assert sources(other) == sources(page)
+    assert len(studio.votes(rater)) == 1
+
+
+def test_letters_typed_into_a_field_and_with_modifiers_are_no_shortcuts(studio):
+    rater = studio.rater()
+    page = studio.tab(rater)
+    page.evaluate("document.body.append(Object.assign(document.createElement('input'), {id: 'f'}))")
+    page.locator("#f").focus()
+    page.keyboard.type("skip s")
+    page.locator("#f").evaluate("el => el.remove()")
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(500)
+    assert studio.votes(rater) == []
+    assert "1" in page.get_by_label("Play melody A").inner_text()
+    before = sources(page)
+    page.keyboard.press("s")
+    expect_another_pair(page, before)
+    assert len(studio.votes(rater)) == 1
+
+
+def test_a_clip_that_does_not_load_can_be_reported(studio):
+    rater = studio.rater()
+    page = studio.tab(rater, before=lambda page: page.route("**/media/**", lambda r: r.abort()))
+    expect(page.locator(".hint")).to_contain_text("did not load")
+    before = sources(page)
+    page.get_by_role("button", name="No sound?").click()
+    expect_another_pair(page, before)
+    (vote,) = studio.votes(rater)
+    assert (vote["outcome"], list(vote["reasons"])) == ("skip", ["no_sound"])
+
+
+def test_a_nickname_stays_text_and_a_narrow_page_does_not_scroll_sideways(studio, browser):
+    page = browser.new_page()
+    page.set_viewport_size({"width": 380, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(studio.address)
+    name = "<img src=x onerror=alert(1)> **me**"
+    page.get_by_label("Nickname").fill(name)
+    page.get_by_text("I agree").click()
+    page.get_by_role("button", name="Start listening").click()
+    page.locator(".card").first.wait_for()
+    expect(page.get_by_text(f"Rating as {name}", exact=True)).to_be_visible()
+    assert "rater=" in page.url
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    page.close()
+
+
+def test_another_sites_name_for_this_machine_is_refused(server):
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "c2l4dGVlbiBieXRlcyEhIQ==",
+    }
+    path = "/_stcore/stream"
+    good, evil = f"localhost:{server.port}", f"evil.example:{server.port}"
+    assert server.get(path, Host=good, Origin=f"http://{good}", **headers).status == 101
+    assert server.get(path, Host=evil, Origin=f"http://{evil}", **headers).status == 403
