@@ -1,9 +1,10 @@
 """Tastemaker's command line: one thin command a stage of the loop.
 
-    corpus -> pretrain -> [compose] -> pairs -> studio | rate --simulate -> reward -> ppo -> evaluate
+    corpus -> pretrain -> [compose] -> pairs -> studio | rate --simulate -> reward -> ppo ->
+    evaluate
 
-`demo` goes through all of it with a simulated listener. Heavy imports are inside the commands, so that
-`--help` answers at once. What a user got wrong is told in one line, with exit code 2.
+`demo` goes through all of it with a simulated listener. Heavy imports are inside the commands, so
+that `--help` answers at once. What a user got wrong is told in one line, with exit code 2.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -78,16 +79,21 @@ soundfont_option = click.option(
 @seed_option
 @soundfont_option
 def demo(
-    out: Path, taste: str, votes: int, reliability: float, updates: int | None, seed: int,
+    out: Path,
+    taste: str,
+    votes: int,
+    reliability: float,
+    updates: int | None,
+    seed: int,
     soundfont: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     """The whole loop with a simulated listener; writes OUT/report.html and OUT/report.json."""
     from rl.loop import LoopConfig, run_loop
     from rl.ppo import PPOConfig
 
     if (out / "ratings.sqlite").exists():
         raise click.UsageError(f"{out} holds a demo already; remove it or choose another --out")
-    ppo = PPOConfig(seed=seed, **({} if updates is None else {"updates": updates}))
+    ppo = PPOConfig(seed=seed) if updates is None else PPOConfig(seed=seed, updates=updates)
     config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
     result = run_loop(
         config, base_folder(), out, say=click.echo, on_update=_say_update, soundfont=soundfont
@@ -119,7 +125,7 @@ def studio(
     browser: bool,
     soundfont: Path | None,
 ) -> None:
-    """Rate pairs of melodies, blind, in the browser. Writes and pairs a pool first if there is none."""
+    """Rate pairs of melodies, blind, in the browser; writes a pool first if there is none."""
     import subprocess
 
     from feedback_ui.launch import studio_command
@@ -148,9 +154,20 @@ def studio(
 @seed_option
 @soundfont_option
 def compose(
-    policy: str, count: int, out: Path, temperature: float, pickup: int | None, motif: Any, sound: bool,
-    meter: str, mode: str, tune_type: str, bars: str, seed: int, soundfont: Path | None,
-) -> None:  # fmt: skip
+    policy: str,
+    count: int,
+    out: Path,
+    temperature: float,
+    pickup: int | None,
+    motif: TextIO | None,
+    sound: bool,
+    meter: str,
+    mode: str,
+    tune_type: str,
+    bars: str,
+    seed: int,
+    soundfont: Path | None,
+) -> None:
     """Write melodies as ABC, MIDI and sound, each with its originality."""
     from policy.checkpoint import load_policy
     from policy.compose import compose as write_melodies
@@ -217,9 +234,17 @@ def pretrain(
 @header_options()
 @seed_option
 def pairs(
-    database: str, policy: str, melodies: int, pairs: int, number: int, meter: str, mode: str,
-    tune_type: str, bars: str, seed: int,
-) -> None:  # fmt: skip
+    database: str,
+    policy: str,
+    melodies: int,
+    pairs: int,
+    number: int,
+    meter: str,
+    mode: str,
+    tune_type: str,
+    bars: str,
+    seed: int,
+) -> None:
     """Write melodies of a policy into the store and pair them at random for rating."""
     asked = make_asked(meter, mode, tune_type, bars)
     count = _pair_up(database, policy, asked, melodies, pairs, number, seed)
@@ -258,9 +283,15 @@ def rate(
 @header_options()
 @seed_option
 def reward(
-    database: str, kind: str | None, name: str | None, meter: str, mode: str, tune_type: str, bars: str,
+    database: str,
+    kind: str | None,
+    name: str | None,
+    meter: str,
+    mode: str,
+    tune_type: str,
+    bars: str,
     seed: int,
-) -> None:  # fmt: skip
+) -> None:
     """Learn a reward model from the votes."""
     from policy.checkpoint import load_policy, policy_hash
     from reward.ratings import RatingsStore
@@ -270,9 +301,15 @@ def reward(
     base = base_folder()
     with RatingsStore(database) as store:
         fitted = fit_reward(
-            store, load_policy(base), make_asked(meter, mode, tune_type, bars), root=RUNS, kind=kind,
-            parents={"base": policy_hash(base)}, seed=seed, name=name,
-        )  # fmt: skip
+            store,
+            load_policy(base),
+            make_asked(meter, mode, tune_type, bars),
+            root=RUNS,
+            kind=kind,
+            parents={"base": policy_hash(base)},
+            seed=seed,
+            name=name,
+        )
     repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
     click.echo(
         f"{fitted.votes} votes from {fitted.raters} rater(s), {fitted.pairs} different pairs"
@@ -298,16 +335,26 @@ def reward(
 @click.option("--resume", help="Name of a run that was stopped; everything else is taken from it.")
 @seed_option
 def ppo(
-    reward_name: str | None, base_name: str, updates: int | None, kl_target: float | None,
-    std_penalty: float | None, threads: int | None, name: str | None, resume: str | None, seed: int,
-) -> None:  # fmt: skip
+    reward_name: str | None,
+    base_name: str,
+    updates: int | None,
+    kl_target: float | None,
+    std_penalty: float | None,
+    threads: int | None,
+    name: str | None,
+    resume: str | None,
+    seed: int,
+) -> None:
     """Fine-tune a policy by PPO towards a reward model."""
     from rl.fine_tuning import resume_run, start_run
 
     if resume is None:
         given = {
-            "updates": updates, "kl_target_nats": kl_target, "std_penalty": std_penalty, "threads": threads,
-        }  # fmt: skip
+            "updates": updates,
+            "kl_target_nats": kl_target,
+            "std_penalty": std_penalty,
+            "threads": threads,
+        }
         changes = {key: value for key, value in given.items() if value is not None}
         job = start_run(reward_name, policy_folder(base_name), {**changes, "seed": seed}, name=name)
         click.echo(f"run {job.run.name}, reward {job.reward_name}; ctrl-c stops, --resume goes on")
@@ -315,7 +362,8 @@ def ppo(
         job = resume_run(resume)
     best = job.go(_say_update)
     click.echo(
-        f"kept update {best['update']}: score {best['score_mean']:+.2f} at {best['kl_nats']:.2f} nats"
+        f"kept update {best['update']}: score {best['score_mean']:+.2f}, "
+        f"KL {best['kl_nats']:.2f} nats"
     )
     click.echo(f"wrote {job.run.path}/policy   next: tastemaker evaluate base {job.run.name}")
 
@@ -334,18 +382,31 @@ def ppo(
 @seed_option
 @soundfont_option
 def evaluate(
-    base: str, tuned: str, reward_name: str | None, count: int, best_of: int, out: Path | None, seed: int,
+    base: str,
+    tuned: str,
+    reward_name: str | None,
+    count: int,
+    best_of: int,
+    out: Path | None,
+    seed: int,
     soundfont: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     """Measure TUNED beside BASE ('base' or names of runs) and write a report."""
     from rl.fine_tuning import evaluate_run
 
     path, summary = evaluate_run(
-        policy_folder(base), tuned, reward_name, count=count, best_of=best_of, out=out, seed=seed,
+        policy_folder(base),
+        tuned,
+        reward_name,
+        count=count,
+        best_of=best_of,
+        out=out,
+        seed=seed,
         soundfont=soundfont,
-    )  # fmt: skip
+    )
     click.echo(
-        f"score {summary['score_base']:+.2f} -> {summary['score_tuned']:+.2f} at {summary['kl_nats']:.2f} nats, "
+        f"score {summary['score_base']:+.2f} -> {summary['score_tuned']:+.2f} "
+        f"at {summary['kl_nats']:.2f} nats, "
         f"diversity {summary['vendi_base']:.0f} -> {summary['vendi_tuned']:.0f}, "
         f"originality {summary['originality_base']:.2f} -> {summary['originality_tuned']:.2f}"
     )

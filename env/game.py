@@ -98,7 +98,7 @@ class MelodyGame:
     def start(self, number: int, given: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         """Begin melody `number` anew; returns the `info` of the reset."""
         opening = self.reference.with_header(given, rng)
-        state = state_after(opening)
+        state = state_after(tuple(opening.tolist()))
         for name in GrammarState.__slots__:
             getattr(self.state, name)[number] = getattr(state, name)[0]
         self._rows[number] = mask_rows(state)[0]

@@ -7,6 +7,7 @@ int64 (P,), -1 where the reference policy is still to choose; only header fields
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -52,11 +53,12 @@ def given_ids(options: Mapping[str, Any]) -> np.ndarray:
     return given
 
 
-def state_after(ids: np.ndarray) -> GrammarState:
-    """Grammar state (batch of one) after legal ids, int (P,)."""
+@lru_cache(maxsize=4096)  # most episodes open with one of a few hundred headers
+def state_after(ids: tuple[int, ...]) -> GrammarState:
+    """Grammar state (batch of one, to be read only) after legal ids."""
     state = initial_state(1)
     for token in ids:
-        state = advance(state, token[None])
+        state = advance(state, np.array([token]))
     return state
 
 

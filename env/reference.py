@@ -59,25 +59,25 @@ class Reference:
         ids = given.copy()
         for place in range(HEADER_LENGTH):
             if ids[place] < 0:
-                choices, probabilities = self._field(tuple(ids[:place].tolist()))
-                ids[place] = rng.choice(choices, p=probabilities)
+                choices, cumulative = self._field(tuple(ids[:place].tolist()))
+                ids[place] = choices[np.searchsorted(cumulative, rng.random(), side="right")]
         return ids
 
     def _field(self, before: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         # There are a few hundred headers in all. Each is computed once, and alone, so that one
         # environment and a batch of them draw from the same numbers to the last bit.
         if before not in self._next_field:
-            ids = np.array(before, np.int64)
-            rows = mask_rows(state_after(ids))
-            if len(ids) == 0:
+            rows = mask_rows(state_after(before))
+            if not before:
                 logits = torch.zeros(1, self.model.config.vocab_size)  # BOS is the only choice
             else:
                 with torch.no_grad():
-                    logits = self.model(input_ids=self._tensor(ids[None])).logits[:, -1]
+                    logits = self.model(input_ids=self._tensor(np.array([before]))).logits[:, -1]
             logps = masked_log_softmax(logits, torch.from_numpy(rows).to(logits.device))
             weights = logps[0].double().exp().cpu().numpy()
             choices = np.flatnonzero(weights)
-            self._next_field[before] = choices, weights[choices] / weights.sum()
+            cumulative = weights[choices].cumsum()
+            self._next_field[before] = choices, cumulative / cumulative[-1]
         return self._next_field[before]
 
     @torch.no_grad()

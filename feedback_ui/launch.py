@@ -17,7 +17,7 @@ from pathlib import Path
 STUDIO = Path(__file__).with_name("studio.py")
 DATABASE_VARIABLE = "TASTEMAKER_DATABASE"
 """environment variable for the database, so that a password need not stand in the process list"""
-DEFAULT_DATABASE = "ratings.db"
+DEFAULT_DATABASE = "checkpoints/ratings.sqlite"
 DEFAULT_PORT = 8501
 OWN_HOSTS = ("localhost", "127.0.0.1")
 

@@ -171,7 +171,7 @@ class StudioSession:
                 return Reply(False, "There is no earlier answer to take back.")
         except RatingsError as error:
             return Reply(False, str(error))
-        return Reply(True, "Here is your last pair again; the new answer replaces the old.")
+        return Reply(True, "Your last pair again. Answer anew.")
 
     def _clip(self, stored: StoredMelody) -> Clip:
         path = cached_wav(stored.melody, self._clips_folder, soundfont=self._soundfont)

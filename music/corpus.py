@@ -49,8 +49,8 @@ def load_corpus(split: str | None = None, path: Path = DATA) -> list[Strain]:
     Raises:
         ValueError: for a split that is not one of `SPLITS`.
     """
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"split={split!r} is not known; choose one of {list(SPLITS)}")
+    if split is not None:
+        _check_split(split)
     with np.load(path, allow_pickle=False) as data:
         ends = np.cumsum(data["lengths"].astype(np.int64))
         columns = (data[name] for name in ("tonics", "books", "tunes", "splits"))
@@ -64,13 +64,23 @@ def load_corpus(split: str | None = None, path: Path = DATA) -> list[Strain]:
 
 
 def load_token_rows(split: str, path: Path = DATA) -> list[np.ndarray]:
-    """Token ids of a split's strains, uint16, each from BOS to EOS."""
+    """Token ids of a split's strains, uint16, each from BOS to EOS.
+
+    Raises:
+        ValueError: for a split that is not one of `SPLITS`.
+    """
+    _check_split(split)
     with np.load(path, allow_pickle=False) as data:
         ends = np.cumsum(data["lengths"].astype(np.int64))
         parts = np.split(data["tokens"], ends[:-1])
         return [
             row for row, part in zip(parts, data["splits"], strict=True) if SPLITS[part] == split
         ]
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} is not known; choose one of {list(SPLITS)}")
 
 
 def find_books() -> Path:

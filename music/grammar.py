@@ -3,9 +3,10 @@
 Every sequence that follows the mask is one whole melody of the asked metre, pickup and length, and
 decodes. A state is one integer per melody; advancing it and masking are array look-ups.
 
-Rules: the six header tokens in order, a pickup shorter than the bar; a duration fits what is left of
-the bar and leaves a remainder that durations can fill; HOLD only as the first token of a bar, after a
-sounding note; no two rests in a row, so there is always a note; BAR and EOS are forced; PAD after EOS.
+Rules: the six header tokens in order, a pickup shorter than the bar; a duration fits what is left
+of the bar and leaves a remainder that durations can fill; HOLD only as the first token of a bar,
+after a sounding note; no two rests in a row, so there is always a note; BAR and EOS are forced; PAD
+after EOS.
 
 Letters: B melodies, V vocabulary.
 """
@@ -76,7 +77,7 @@ def _reachable() -> np.ndarray:
 
 
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mask rows for the header phases and forced tokens, and for notes by (room, hold, rest allowed)."""
+    """Mask rows for the header phases, for pickups, and for notes by (room, hold, rest allowed)."""
     size = len(VOCABULARY)
     kinds = np.array([name.split("_")[0] for name in VOCABULARY])
     header = np.zeros((_DONE + 1, size), bool)
@@ -144,9 +145,13 @@ def advance(state: GrammarState, ids: np.ndarray) -> GrammarState:
     phase = state.phase
     in_notes = phase == _NOTES
     meter = np.where(phase == 1, ids - _FIRST_METER, state.meter)
-    bars = np.where(phase == 4, _BAR_COUNTS[np.clip(ids - _FIRST_BARS, 0, len(_BAR_COUNTS) - 1)], state.bars)
+    bars = np.where(
+        phase == 4, _BAR_COUNTS[np.clip(ids - _FIRST_BARS, 0, len(_BAR_COUNTS) - 1)], state.bars
+    )
     at_pickup = phase == 5
-    pickup = np.where(at_pickup, _PICKUPS[np.clip(ids - _FIRST_PICKUP, 0, len(_PICKUPS) - 1)], state.pickup)
+    pickup = np.where(
+        at_pickup, _PICKUPS[np.clip(ids - _FIRST_PICKUP, 0, len(_PICKUPS) - 1)], state.pickup
+    )
     is_bar = in_notes & (ids >= FIRST_BAR) & (ids < FIRST_REST)
     is_rest = in_notes & (ids >= FIRST_REST) & (ids < FIRST_HOLD)
     is_note = in_notes & (ids >= FIRST_HOLD)
@@ -154,7 +159,9 @@ def advance(state: GrammarState, ids: np.ndarray) -> GrammarState:
     bar_ticks = _METER_TICKS[meter] - np.where(left == 0, pickup, 0)
     room = np.where(at_pickup, pickup, state.room)
     room = np.where(is_bar, bar_ticks, room - np.where(in_notes, DURATION_OF_ID[ids], 0))
-    last = np.where(is_note, 1, np.where(is_rest, 0, np.where(is_bar & (state.last == 1), 2, state.last)))
+    last = np.where(
+        is_note, 1, np.where(is_rest, 0, np.where(is_bar & (state.last == 1), 2, state.last))
+    )
     rested = np.where(is_note, 0, np.where(is_rest, 1, state.rested))
     after = np.where(in_notes, np.where(ids == EOS, _DONE, _NOTES), np.minimum(phase + 1, _DONE))
     return GrammarState(after, meter, bars, pickup, left, room, last, rested)
@@ -174,5 +181,7 @@ def advance_checked(state: GrammarState, ids: np.ndarray) -> GrammarState:
         row = int(np.flatnonzero(bad)[0])
         name = VOCABULARY[ids[row]] if inside[row] else str(ids[row])
         instead = [VOCABULARY[i] for i in np.flatnonzero(allowed[row])[:6]]
-        raise ValueError(f"token {name} may not come here; {int(allowed[row].sum())} may, such as {instead}")
+        raise ValueError(
+            f"token {name} may not come here; {int(allowed[row].sum())} may, such as {instead}"
+        )
     return advance(state, ids)

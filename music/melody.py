@@ -5,14 +5,15 @@ With a pickup of k ticks the last bar is k ticks short, as printed tunes have it
 lasts `bars * bar_ticks`. Pitch is in semitones above the tonic; the key is chosen when rendering.
 Rests are the gaps between notes.
 
-Limits: one voice; five metres, four modes; 4, 8 or 16 bars; every note and gap, cut at the barlines,
-has a duration in `DURATIONS_TICKS`; a gap does not cross a barline.
+Limits: one voice; five metres, four modes; 4, 8 or 16 bars; every note and gap, cut at the
+barlines, has a duration in `DURATIONS_TICKS`; a gap does not cross a barline. Numbers are whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 TICKS_PER_QUARTER = 24
 BAR_TICKS = {"4/4": 96, "2/4": 48, "3/4": 72, "6/8": 72, "9/8": 108}
@@ -75,8 +76,10 @@ class Header:
             ("bars", self.bars, BAR_COUNTS),
             ("pickup_ticks", self.pickup_ticks, PICKUPS_TICKS),
         ):
-            if value not in known or isinstance(value, bool):
+            if value not in known:
                 raise MelodyError(f"{name}={value!r} is not known; choose one of {list(known)}")
+        _check_whole("bars", self.bars)  # 8.0 is among the known ones, but names no token
+        _check_whole("pickup_ticks", self.pickup_ticks)
         if self.pickup_ticks >= self.bar_ticks:
             raise MelodyError(
                 f"pickup_ticks={self.pickup_ticks} fills a bar of {self.meter} "
@@ -128,7 +131,7 @@ class Melody:
     """A whole, valid melody; it cannot be built wrong.
 
     Raises:
-        MelodyError: for notes out of order, outside the bars, off the duration grid or out of range.
+        MelodyError: for notes out of order, outside the bars, off the grid or out of range.
     """
 
     header: Header
@@ -137,44 +140,19 @@ class Melody:
 
     def __post_init__(self) -> None:
         """Check every rule of the module's docstring."""
+        _check_whole("tonic_midi", self.tonic_midi)
         if not TONIC_MIDI_MIN <= self.tonic_midi <= TONIC_MIDI_MAX:
             raise MelodyError(
                 f"tonic_midi={self.tonic_midi} is not in {TONIC_MIDI_MIN}..{TONIC_MIDI_MAX}; "
                 "shift it by octaves into that range"
             )
-        if not self.notes:
-            raise MelodyError("a melody has at least one note; this one has none")
-        at = self.header.start_ticks
-        for note in self.notes:
-            if note.onset_ticks < at:
-                raise MelodyError(
-                    f"note at tick {note.onset_ticks} begins before tick {at}, where the one before it "
-                    "(or the pickup) allows; a melody is one voice in order"
-                )
-            if not PITCH_MIN <= note.pitch <= PITCH_MAX:
-                raise MelodyError(
-                    f"pitch={note.pitch} is not within {PITCH_MIN}..{PITCH_MAX} semitones of the tonic; "
-                    "shift the melody by an octave"
-                )
-            at = note.end_ticks
-        if at > self.header.end_ticks:
+        if not isinstance(self.notes, tuple):
             raise MelodyError(
-                f"the last note ends at tick {at}, after the last bar ({self.header.end_ticks}); "
-                "shorten it or ask for more bars"
+                f"notes={type(self.notes).__name__} can change after the check; give a tuple"
             )
-        resting = False
-        for segment in self.segments():
-            if segment.duration_ticks not in DURATIONS_TICKS:
-                what = "rest" if segment.pitch is None else "note"
-                raise MelodyError(
-                    f"a {what} of {segment.duration_ticks} ticks in bar {segment.bar + 1} is not on the "
-                    f"grid {list(DURATIONS_TICKS)}; quantise it first"
-                )
-            if resting and segment.pitch is None:
-                raise MelodyError(
-                    f"a rest crosses the barline before bar {segment.bar + 1}; put a note in between"
-                )
-            resting = segment.pitch is None
+        if not self.notes:
+            raise MelodyError("notes=(): a melody has at least one note; add one")
+        check_notes(self.header, self.notes, self.header.end_ticks)
 
     def segments(self) -> Iterator[Segment]:
         """Notes and gaps in order, cut at the barlines."""
@@ -184,6 +162,58 @@ class Melody:
     def key(self) -> str:
         """Tonic and mode, such as 'D dorian'."""
         return f"{TONIC_NAMES[self.tonic_midi % 12]} {self.header.mode}"
+
+
+def _check_whole(name: str, value: object) -> None:
+    # The exact type first: this runs for every number of every note, and almost all are ints.
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, Integral)):
+        raise MelodyError(f"{name}={value!r} is not a whole number; round it")
+
+
+def check_notes(header: Header, notes: Sequence[Note], end_ticks: int) -> None:
+    """Check that notes, and the gaps between them up to `end_ticks`, keep every rule of a melody.
+
+    Raises:
+        MelodyError: with the value, the rule and the remedy.
+    """
+    at = header.start_ticks
+    for note in notes:
+        _check_whole("onset_ticks", note.onset_ticks)
+        _check_whole("duration_ticks", note.duration_ticks)
+        _check_whole("pitch", note.pitch)
+        if note.onset_ticks < at:
+            raise MelodyError(
+                f"onset_ticks={note.onset_ticks} is before tick {at}, where the note before it "
+                "ends or the melody begins; a melody is one voice in order: move or shorten one"
+            )
+        if note.duration_ticks <= 0:
+            raise MelodyError(
+                f"duration_ticks={note.duration_ticks} of the note at tick {note.onset_ticks} is "
+                "not positive; drop the note or lengthen it"
+            )
+        if not PITCH_MIN <= note.pitch <= PITCH_MAX:
+            raise MelodyError(
+                f"pitch={note.pitch} is not within {PITCH_MIN}..{PITCH_MAX} semitones of the "
+                "tonic; shift the melody by an octave"
+            )
+        at = note.end_ticks
+    if at > header.end_ticks:
+        raise MelodyError(
+            f"the last note ends at tick {at}, after the last bar ({header.end_ticks}); "
+            "shorten it or ask for more bars"
+        )
+    resting = False
+    for segment in cut_at_barlines(header, notes, end_ticks):
+        place = f"bar {segment.bar + 1}" if segment.bar >= 0 else "the pickup"
+        if segment.duration_ticks not in DURATIONS_TICKS:
+            what = "rest" if segment.pitch is None else "note"
+            raise MelodyError(
+                f"a {what} of {segment.duration_ticks} ticks in {place} is not on the "
+                f"grid {list(DURATIONS_TICKS)}; quantise it first"
+            )
+        if resting and segment.pitch is None:
+            raise MelodyError(f"a rest crosses the barline before {place}; put a note in between")
+        resting = segment.pitch is None
 
 
 def cut_at_barlines(header: Header, notes: Sequence[Note], end_ticks: int) -> Iterator[Segment]:

@@ -3,7 +3,8 @@
 A melody is  BOS metre mode type bars pickup | notes of the pickup | BARn notes … BAR1 notes | EOS.
 A note is one token, its pitch above the tonic and its duration together. `BARn` counts down, so the
 model knows how far the end is. `REST` is a gap, `HOLD` goes on with the note before the barline.
-Encoding is lossless but for the key, which is chosen when rendering: decode(encode(m), m.tonic_midi) == m.
+Encoding is lossless but for the key, which is chosen when rendering:
+decode(encode(m), m.tonic_midi) == m; and a melody has one encoding: encode(decode(ids)) == ids.
 
 Ids are uint16 in files and int64 in batches. The vocabulary is a rule, not a count of a corpus.
 """
@@ -29,6 +30,7 @@ from music.melody import (
     MelodyError,
     Note,
     Segment,
+    check_notes,
     cut_at_barlines,
 )
 
@@ -49,7 +51,9 @@ VOCABULARY: tuple[str, ...] = (
 )
 ID = {name: index for index, name in enumerate(VOCABULARY)}
 PAD, BOS, EOS = ID["PAD"], ID["BOS"], ID["EOS"]
-FIRST_BAR, FIRST_REST, FIRST_HOLD = ID["BAR_1"], ID[f"REST_{DURATIONS_TICKS[0]}"], ID[f"HOLD_{DURATIONS_TICKS[0]}"]
+FIRST_BAR = ID["BAR_1"]
+FIRST_REST = FIRST_BAR + max(BAR_COUNTS)
+FIRST_HOLD = FIRST_REST + len(DURATIONS_TICKS)
 FIRST_NOTE = FIRST_HOLD + len(DURATIONS_TICKS)
 HEADER_LENGTH = 6
 """BOS and the five header fields"""
@@ -86,11 +90,7 @@ def encode_motif(header: Header, notes: Sequence[Note]) -> np.ndarray:
         MelodyError: when the notes do not fit the header.
     """
     end = notes[-1].end_ticks if notes else header.start_ticks
-    if any(note.onset_ticks < header.start_ticks for note in notes) or end > header.end_ticks:
-        raise MelodyError(
-            f"the motif spans ticks {notes[0].onset_ticks} to {end}, outside the melody's "
-            f"{header.start_ticks} to {header.end_ticks}; move it, or ask for more bars or pickup"
-        )
+    check_notes(header, notes, end)
     body = _body(header, cut_at_barlines(header, notes, end))
     return np.array([*header_tokens(header), *body], np.uint16)
 
@@ -102,13 +102,6 @@ def _body(header: Header, segments: Iterable[Segment]) -> list[int]:
         while bar < segment.bar:
             bar += 1
             ids.append(FIRST_BAR + header.bars - bar - 1)
-        if segment.duration_ticks not in DURATIONS_TICKS or (
-            segment.pitch is not None and not PITCH_MIN <= segment.pitch <= PITCH_MAX
-        ):
-            raise MelodyError(
-                f"a note or rest of pitch {segment.pitch} and {segment.duration_ticks} ticks has no "
-                f"token; pitches are {PITCH_MIN}..{PITCH_MAX}, durations {list(DURATIONS_TICKS)}"
-            )
         place = DURATIONS_TICKS.index(segment.duration_ticks)
         if segment.pitch is None:
             ids.append(FIRST_REST + place)
@@ -125,51 +118,71 @@ def decode_header(ids: Sequence[int] | np.ndarray) -> Header:
     Raises:
         MelodyError: when they are not a whole header.
     """
-    names = [VOCABULARY[i] if 0 <= i < len(VOCABULARY) else str(i) for i in map(int, ids[:HEADER_LENGTH])]
+    names = [_name(int(i)) for i in ids[:HEADER_LENGTH]]
     kinds = [name.split("_")[0] for name in names]
     if kinds != ["BOS", "METER", "MODE", "TYPE", "BARS", "PICKUP"]:
-        raise MelodyError(f"header {names} is malformed; it is BOS, metre, mode, type, bars, pickup")
+        raise MelodyError(f"header={names} is malformed; give BOS, METER, MODE, TYPE, BARS, PICKUP")
     values = [name.split("_", 1)[1] for name in names[1:]]
     return Header(values[0], values[1], values[2], int(values[3]), int(values[4]))
+
+
+def _name(token: int) -> str:
+    return VOCABULARY[token] if 0 <= token < len(VOCABULARY) else f"id {token}"
 
 
 def decode(ids: Sequence[int] | np.ndarray, tonic_midi: int = 62) -> Melody:
     """Ids (PAD after EOS is ignored) -> Melody.
 
     Raises:
-        MelodyError: when the ids are not one whole melody.
+        MelodyError: when the ids are not one whole melody in the one way that it is written.
     """
     tokens = [int(i) for i in ids]
     header = decode_header(tokens)
     if EOS not in tokens:
-        raise MelodyError(f"the melody has no EOS within {len(tokens)} tokens; it was cut")
+        raise MelodyError(f"{len(tokens)} tokens and no EOS: the melody was cut; give all of it")
     end = tokens.index(EOS)
-    if any(token != PAD for token in tokens[end + 1 :]):
-        raise MelodyError("there are tokens after EOS; split the sequence there")
+    after = next((token for token in tokens[end + 1 :] if token != PAD), None)
+    if after is not None:
+        raise MelodyError(f"{_name(after)} stands after EOS; split the sequence there")
     notes: list[Note] = []
     at = header.start_ticks
     due = header.bars  # number of the next BAR token
+    before = PAD
     sounding = False
     for token in tokens[HEADER_LENGTH:end]:
+        name = _name(token)
+        if not FIRST_BAR <= token < len(VOCABULARY):
+            raise MelodyError(f"{name} stands at tick {at}; give BAR, NOTE, REST or HOLD there")
         duration = int(DURATION_OF_ID[token])
-        if token < FIRST_BAR:
-            raise MelodyError(f"{VOCABULARY[token]} stands inside the melody; it belongs to the header")
         if token < FIRST_REST:
-            left = token - FIRST_BAR + 1
-            if left != due or at != (header.bars - due) * header.bar_ticks:
-                raise MelodyError(f"BAR_{left} stands at tick {at}; due is BAR_{due} on its barline")
+            if token != FIRST_BAR + due - 1 or at != (header.bars - due) * header.bar_ticks:
+                barline = (header.bars - due) * header.bar_ticks
+                wanted = f"BAR_{due} at tick {barline}" if due else "EOS"
+                raise MelodyError(f"{name} stands at tick {at}; give {wanted} instead")
             due -= 1
         elif token < FIRST_HOLD:
+            if FIRST_REST <= before < FIRST_HOLD:
+                raise MelodyError(
+                    f"{name} at tick {at} stands after another rest; join them in one token"
+                )
             sounding = False
         elif token < FIRST_NOTE:
-            if not sounding:
-                raise MelodyError(f"HOLD at tick {at} has no note to hold")
-            notes[-1] = Note(notes[-1].onset_ticks, notes[-1].duration_ticks + duration, notes[-1].pitch)
+            if not (sounding and FIRST_BAR <= before < FIRST_REST):
+                raise MelodyError(
+                    f"{name} at tick {at} is not the first in a bar after a note that sounds; "
+                    "give one longer NOTE, or a REST"
+                )
+            last = notes[-1]
+            notes[-1] = Note(last.onset_ticks, last.duration_ticks + duration, last.pitch)
         else:
             pitch = PITCH_MIN + (token - FIRST_NOTE) // len(DURATIONS_TICKS)
             notes.append(Note(at, duration, pitch))
             sounding = True
         at += duration
+        before = token
     if due or at != header.end_ticks:
-        raise MelodyError(f"the melody stops at tick {at} of {header.end_ticks} with {due} bars to come")
+        raise MelodyError(
+            f"the melody stops at tick {at} of {header.end_ticks} with {due} bars to come; "
+            "give all of it"
+        )
     return Melody(header, tuple(notes), tonic_midi)

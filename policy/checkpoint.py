@@ -1,9 +1,9 @@
 """Checkpoints: a policy folder that Hugging Face loads, and training steps that survive a kill.
 
 A policy folder holds model.safetensors, config.json and the tokenizer. A training step is a folder
-`steps/N/` of safetensors and JSON. It is written beside its place, synced, sealed with a manifest of
-sha256 sums and moved in one rename, so that a step is whole or absent; reading takes the newest step
-whose sums hold. Nothing is pickled.
+`steps/N/` of safetensors and JSON. It is written beside its place, sealed with a manifest of sha256
+sums, synced and moved in one rename, so that a step is whole or absent; reading takes the newest
+step whose sums hold. Steps have one writer at a time. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
-from policy.model import MelodyConfig, MelodyForCausalLM, melody_tokenizer
+from music.tokens import VOCABULARY
+from policy.model import BAR_POSITIONS, MelodyConfig, MelodyForCausalLM, melody_tokenizer
 
 MANIFEST = "manifest.json"
+_STEP_FILES = {"state.json", "state.safetensors"}
 
 
 class CheckpointError(ValueError):
@@ -53,11 +54,19 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     remedy = "restore it from where it came (for the base: git checkout checkpoints/base)"
     try:
         config = MelodyConfig.from_pretrained(folder)
+        sizes = (config.vocab_size, config.bar_positions)
+        if sizes != (len(VOCABULARY), BAR_POSITIONS):
+            raise CheckpointError(
+                f"{folder} has another vocabulary: vocab_size, bar_positions={sizes}, here "
+                f"{(len(VOCABULARY), BAR_POSITIONS)}; use the release that it was made with"
+            )
         stored = load_file(weights)
-    except (OSError, SafetensorError, ValueError) as error:
-        reason = str(error).splitlines()[0][:120]
+        model = MelodyForCausalLM(config)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged config.json sets off any kind inside transformers
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise CheckpointError(f"{folder} cannot be read ({reason}); {remedy}") from error
-    model = MelodyForCausalLM(config)
     own = model.state_dict()
     stored.setdefault("lm_head.weight", stored.get("model.embed_tokens.weight", torch.zeros(0)))
     wrong = [n for n, t in own.items() if n not in stored or stored[n].shape != t.shape]
@@ -75,9 +84,13 @@ def save_policy(model: MelodyForCausalLM, folder: Path) -> None:
     # What save_pretrained writes, without its progress bar; tied weights are stored once.
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
-    weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     melody_tokenizer().save_pretrained(folder)
+    weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
+    # Not save_file: that makes the file readable by its owner only. Beside and renamed, so that a
+    # kill leaves the old weights or the new ones.
+    draft = folder / "model.safetensors.tmp"
+    draft.write_bytes(save(weights, metadata={"format": "pt"}))
+    draft.replace(folder / "model.safetensors")
 
 
 def policy_hash(folder: Path) -> str:
@@ -93,11 +106,20 @@ def write_step(
     *,
     keep: int = 2,
 ) -> Path:
-    """Save a training step whole or not at all, and drop all but the newest `keep`."""
+    """Save a training step whole or not at all; drop all but `keep` of those up to this one.
+
+    Steps with higher numbers stay: after a resume behind a torn step they are the torn ones, and
+    must not push out what was just written.
+
+    Raises:
+        ValueError: for `keep` below 1.
+    """
+    if keep < 1:
+        raise ValueError(f"keep={keep} would drop the step that is written; give 1 or more")
     steps.mkdir(parents=True, exist_ok=True)
+    for left_by_a_kill in steps.glob("tmp-*"):
+        shutil.rmtree(left_by_a_kill)
     draft = steps / f"tmp-{step}-{os.getpid()}"
-    if draft.exists():
-        shutil.rmtree(draft)
     draft.mkdir()
     save_file(
         {name: t.detach().contiguous() for name, t in tensors.items()}, draft / "state.safetensors"
@@ -113,7 +135,7 @@ def write_step(
         shutil.rmtree(place)
     draft.replace(place)
     _sync(steps)
-    for old in sorted(_numbered(steps))[:-keep]:
+    for old in sorted((n for n in _numbered(steps) if n <= step), reverse=True)[keep:]:
         shutil.rmtree(steps / str(old))
     return place
 
@@ -135,8 +157,10 @@ def _numbered(steps: Path) -> list[int]:
 def _is_whole(folder: Path) -> bool:
     try:
         sums = json.loads((folder / MANIFEST).read_text())
-        return bool(sums) and all(_sha256(folder / name) == digest for name, digest in sums.items())
-    except (OSError, ValueError):
+        return sums.keys() == _STEP_FILES and all(
+            _sha256(folder / name) == digest for name, digest in sums.items()
+        )
+    except (AttributeError, OSError, ValueError):
         return False
 
 

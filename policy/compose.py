@@ -55,7 +55,7 @@ class Asked:
         }
 
     def given(self, count: int) -> np.ndarray:
-        """Ids set beforehand, int (count, P), -1 where the policy chooses: see `policy.decode.sample`."""
+        """Ids set beforehand, int (count, P), -1 where the policy chooses: see `sample`."""
         words = {"tune_type": "TYPE", "pickup_ticks": "PICKUP"}
         asked = {n: v for n, v in self.fields().items() if v is not None}
         header = header_only(
@@ -77,10 +77,10 @@ def compose(
     tonic_midi: int = DEFAULT_TONIC_MIDI,
     batch: int = 256,
 ) -> list[Melody]:
-    """`count` whole melodies; the same seed gives the same ones.
+    """`count` whole melodies; the same seed, count and batch give the same ones.
 
     Raises:
-        ValueError: when what is asked cannot be written, with the value, the rule and what may stand.
+        ValueError: when what is asked cannot be written: the value, the rule and what may stand.
     """
     rows = sample_rows(model, count, asked=asked, temperature=temperature, seed=seed, batch=batch)
     return [decode(row, tonic_midi) for row in rows]
@@ -95,7 +95,11 @@ def sample_rows(
     seed: int = 0,
     batch: int = 256,
 ) -> list[np.ndarray]:
-    """As `compose`, but the token rows."""
+    """As `compose`, but the token rows (uint16, BOS to EOS)."""
+    if count < 0 or batch < 1:
+        raise ValueError(
+            f"count={count}, batch={batch}; ask for 0 or more, in batches of 1 or more"
+        )
     asked = asked or Asked()
     generator = torch.Generator(model.lm_head.weight.device).manual_seed(seed)
     rows: list[np.ndarray] = []

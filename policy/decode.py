@@ -1,23 +1,26 @@
 """Cached decoding of a batch, with the grammar's mask inside: every result is a whole melody.
 
 It reads the weights of a `MelodyForCausalLM` and runs its forward one token at a time, with a
-key-value cache that is allocated ahead and rows that are dropped once their melody has ended. Equal to
-the Hugging Face forward to 1e-5 (tests/test_decode.py). Attention at query length 1 is two batched
-matrix products; scaled_dot_product_attention takes longer than all other products together here.
+key-value cache that is allocated ahead and rows that are dropped once their melody has ended. Equal
+to the Hugging Face forward to 1e-5 (tests/test_decode.py), dropout aside: decoding has none.
+Attention at query length 1 is two batched matrix products; scaled_dot_product_attention takes
+longer than all other products together here.
 
-Letters: B melodies, T tokens, D width, V vocabulary, K key-value heads, G queries per key-value head,
-H width of a head, L layers.
+Letters: B melodies, T tokens, D width, V vocabulary, K key-value heads, G queries per key-value
+head, H width of a head, L layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from music.grammar import MASK_TABLE, advance, initial_state, mask_rows
 from music.tokens import BOS, DURATION_OF_ID, HEADER_LENGTH, MAX_LENGTH, PAD, VOCABULARY
@@ -35,7 +38,8 @@ class Sampled:
     ids: Tensor
     """int64, BOS to EOS, then PAD"""
     logprob: Tensor
-    """log-probability in nats of each sampled id under the masked policy; 0 where given, forced or PAD"""
+    """log-probability in nats of each sampled id under the masked policy at the temperature asked;
+    0 where given, forced or PAD"""
     value: Tensor
     """`value_of` of the state before each id; 0 where none was asked for, or PAD"""
     mask_row: Tensor
@@ -53,27 +57,30 @@ class Sampled:
 
 
 class _Step:
-    """One token further for every row: the weights in the layout that decoding wants, and the cache."""
+    """One token further for every row: the weights laid out for decoding, and the cache."""
 
     def __init__(self, model: MelodyForCausalLM, batch: int) -> None:
         config, trunk = model.config, model.model
         self.trunk, self.head = trunk, model.lm_head.weight
         self.eps = config.rms_norm_eps
-        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self.width = config.head_dim
+        self.heads = config.num_attention_heads
+        # Llama's configuration fills in these two at birth; its types still allow None.
+        self.kv_heads = cast(int, config.num_key_value_heads)
+        self.width = cast(int, config.head_dim)
+        self.layers = [cast(LlamaDecoderLayer, layer) for layer in trunk.layers]
         device = self.head.device
         self.fused = [
             (
                 torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight]),
                 torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight]),
             )
-            for layer in trunk.layers
+            for layer in self.layers
             for a in (layer.self_attn,)
         ]
         positions = torch.arange(MAX_LENGTH, device=device)[None]
         cos, sin = trunk.rotary_emb(self.head, position_ids=positions)
         self.cos, self.sin = cos[0], sin[0]
-        shape = (len(trunk.layers), 2, batch, self.kv_heads, _CACHE_STEP, self.width)
+        shape = (len(self.layers), 2, batch, self.kv_heads, _CACHE_STEP, self.width)
         self.cache = torch.zeros(shape, device=device, dtype=self.head.dtype)  # (L, 2, B, K, T, H)
 
     def keep(self, rows: Tensor) -> None:
@@ -87,9 +94,7 @@ class _Step:
         batch = len(ids_B)
         trunk = self.trunk
         x = trunk.embed_tokens(ids_B) + trunk.embed_bar_position(bar_position_B)
-        for number, (layer, (qkv, gate_up)) in enumerate(
-            zip(trunk.layers, self.fused, strict=True)
-        ):
+        for number, (layer, (qkv, gate_up)) in enumerate(zip(self.layers, self.fused, strict=True)):
             mixed = functional.linear(self._norm(x, layer.input_layernorm.weight), qkv)
             mixed = mixed.view(batch, self.heads + 2 * self.kv_heads, self.width)
             turned = self._rotate(mixed[:, : self.heads + self.kv_heads], at)
@@ -141,7 +146,7 @@ def sample(
     Raises:
         ValueError: when a given id may not stand where it is, naming ids that may.
     """
-    if temperature <= 0:
+    if not temperature > 0:  # NaN too
         raise ValueError(
             f"temperature={temperature} is not positive; 1 samples the policy as it is"
         )
@@ -199,12 +204,14 @@ def _next_position(position: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 def _check_given(fixed: np.ndarray, rows: np.ndarray) -> None:
     known = fixed >= 0
-    bad = known & ~MASK_TABLE[rows, np.where(known, fixed, 0)]
+    inside = known & (fixed < len(VOCABULARY))
+    bad = known & ~(inside & MASK_TABLE[rows, np.where(inside, fixed, 0)])
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         instead = [VOCABULARY[i] for i in np.flatnonzero(MASK_TABLE[rows[row]])[:6]]
+        name = VOCABULARY[fixed[row]] if inside[row] else f"id {fixed[row]}"
         raise ValueError(
-            f"given token {VOCABULARY[fixed[row]]} of melody {row} may not stand there; "
+            f"given token {name} of melody {row} may not stand there; "
             f"among those that may: {instead}"
         )
 

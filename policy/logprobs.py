@@ -32,7 +32,7 @@ def mask_rows_of(ids_BT: np.ndarray) -> np.ndarray:
 
 
 def hidden_before(trunk: MelodyModel, ids_BT: Tensor) -> Tensor:
-    """Hidden state from which each id was chosen, (B, T, D); zeros before BOS, which is always given."""
+    """Hidden state from which each id was chosen, (B, T, D); zeros before BOS, always given."""
     hidden = trunk(input_ids=ids_BT[:, :-1]).last_hidden_state
     return functional.pad(hidden, (0, 0, 1, 0))
 

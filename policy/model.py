@@ -5,8 +5,8 @@ Importing this module registers the classes, so `AutoModelForCausalLM.from_pretr
 
 The position in the bar of a token is where the *next* thing sounds: ticks since the last barline,
 this token's duration included. It is a function of the ids alone, so any trainer that passes only
-`input_ids` (TRL's do) trains the same model. Where it comes from: equal compute, 3.35 -> 2.65 bits a
-note against learned positions, 2.88 -> 2.65 against rotary positions alone (docs/decisions/0002).
+`input_ids` (TRL's do) trains the same model. Where it comes from: equal compute, 3.35 -> 2.65 bits
+a note against learned positions, 2.88 -> 2.65 against rotary positions alone (docs/decisions/0002).
 
 Letters: B melodies, T tokens (right-padded), D width, V vocabulary.
 """
@@ -14,7 +14,7 @@ Letters: B melodies, T tokens (right-padded), D width, V vocabulary.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from transformers import (
     LlamaModel,
     PreTrainedTokenizerFast,
 )
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from music.melody import PICKUPS_TICKS
 from music.tokens import (
@@ -44,7 +45,7 @@ from music.tokens import (
 )
 
 BAR_POSITIONS = 160
-"""size of the position-in-bar table: ticks from the barline; a pickup of k ticks counts from 160 - k"""
+"""size of the position-in-bar table: ticks from the barline; a pickup of k counts from 160 - k"""
 
 _RESET = np.zeros(len(VOCABULARY), bool)
 _RESET[FIRST_BAR:FIRST_REST] = True
@@ -64,13 +65,13 @@ class MelodyConfig(LlamaConfig):
 
 
 class _DropoutLinear(nn.Linear):
-    """A linear layer whose output is dropped in training: Llama has no residual dropout of its own."""
+    """A linear layer whose output is dropped in training: Llama has no residual dropout."""
 
     def __init__(self, inside: nn.Linear, probability: float) -> None:
         super().__init__(inside.in_features, inside.out_features, bias=inside.bias is not None)
         self.probability = probability
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Linear's own name)
+    def forward(self, input: Tensor) -> Tensor:
         return nn.functional.dropout(super().forward(input), self.probability, self.training)
 
 
@@ -83,7 +84,7 @@ class MelodyModel(LlamaModel):
         super().__init__(config)
         self.embed_bar_position = nn.Embedding(config.bar_positions, config.hidden_size)
         if config.residual_dropout:
-            for layer in self.layers:
+            for layer in (cast(LlamaDecoderLayer, layer) for layer in self.layers):
                 attention, mlp = layer.self_attn, layer.mlp
                 attention.o_proj = _DropoutLinear(attention.o_proj, config.residual_dropout)
                 mlp.down_proj = _DropoutLinear(mlp.down_proj, config.residual_dropout)
@@ -100,7 +101,7 @@ class MelodyModel(LlamaModel):
         """Llama's forward; `bar_position` (B, T) is computed from the ids unless passed.
 
         Raises:
-            ValueError: for a cache without `bar_position`: one new id does not tell where it stands.
+            ValueError: for a cache without `bar_position`: a new id does not tell where it stands.
         """
         if inputs_embeds is None:
             if input_ids is None:
@@ -111,13 +112,13 @@ class MelodyModel(LlamaModel):
                 cache = kwargs.get("past_key_values")
                 if cache is not None and cache.get_seq_length() > 0:
                     raise ValueError(
-                        "with a cache the position in the bar cannot be read off the new ids alone; "
-                        "pass bar_position=bar_positions(all_ids)[:, -1:]"
+                        "with a cache the position in the bar cannot be read off the new ids "
+                        "alone; pass bar_position=bar_positions(all_ids)[:, -1:]"
                     )
                 bar_position = bar_positions(input_ids)
             inputs_embeds = self.embed_tokens(input_ids) + self.embed_bar_position(bar_position)
             inputs_embeds = nn.functional.dropout(
-                inputs_embeds, self.config.residual_dropout, self.training
+                cast(Tensor, inputs_embeds), self.config.residual_dropout, self.training
             )
         return super().forward(None, *args, inputs_embeds=inputs_embeds, **kwargs)
 
@@ -138,7 +139,8 @@ class MelodyForCausalLM(LlamaForCausalLM):
         **kwargs: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
         """Generation passes only the newest ids on; the position in the bar needs them all."""
-        inputs = super().prepare_inputs_for_generation(input_ids, **kwargs)
+        parent = cast(Any, super())  # the mixin's type does not show the method that it has
+        inputs = parent.prepare_inputs_for_generation(input_ids, **kwargs)
         inputs["bar_position"] = bar_positions(input_ids)[:, -inputs["input_ids"].shape[1] :]
         return inputs
 

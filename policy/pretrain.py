@@ -1,8 +1,9 @@
 """Pretraining: next-token cross-entropy on the corpus, with validation, resume and a progress bar.
 
 Batches are strains of like length, so little is padding. The learning rate warms up and follows a
-cosine to zero. What counts is `bits_per_note`: the bits of everything after the header (pickup, notes,
-rests, holds, barlines, end) over the number of sounding notes, without the help of the grammar's mask.
+cosine to zero. What counts is `bits_per_note`: the bits of everything after the header (pickup,
+notes, rests, holds, barlines, end) over the number of sounding notes, without the help of the
+grammar's mask.
 
 Letters: B strains, T tokens.
 """
@@ -27,6 +28,7 @@ from music.corpus import load_token_rows
 from music.tokens import FIRST_NOTE, HEADER_LENGTH, PAD
 from policy.checkpoint import (
     CheckpointError,
+    load_policy,
     newest_step,
     optimizer_tensors,
     restore_optimizer,
@@ -71,11 +73,30 @@ class PretrainConfig:
         """Check what arithmetic needs.
 
         Raises:
-            ValueError: for counts below one or a dropout outside [0, 1).
+            ValueError: for counts below one, a rate that is not positive, a negative decay, a
+                dropout outside [0, 1), or heads that do not divide.
         """
-        for name in ("epochs", "strains_per_step", "hidden_size", "num_layers", "save_every_steps"):
+        for name in (
+            "epochs", "strains_per_step", "warmup_steps", "hidden_size", "num_layers", "num_heads",
+            "num_key_value_heads", "intermediate_size", "save_every_steps",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate} is not positive; 2e-3 is usual")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay={self.weight_decay} is negative; 0 turns it off")
+        if self.hidden_size % (2 * self.num_heads):
+            raise ValueError(
+                f"hidden_size={self.hidden_size} does not give num_heads={self.num_heads} heads of "
+                f"an even width (rotary positions turn pairs); give a multiple of "
+                f"{2 * self.num_heads}"
+            )
+        if self.num_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_key_value_heads={self.num_key_value_heads} does not divide "
+                f"num_heads={self.num_heads}; give a divisor"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} is not in [0, 1); 0.3 is the shipped base's")
 
@@ -128,8 +149,9 @@ def learning_rate(config: PretrainConfig, step: int, total: int) -> float:
 
 
 def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> MelodyForCausalLM:
-    """Train a policy into `run` (resumes there when a step is saved) and return the best by validation.
+    """Train a policy into `run`; return the best by validation, ready to sample from.
 
+    Where a step is saved in `run`, it goes on from there, bit for bit as if it had not stopped.
     Writes `run/steps/N/`, `run/metrics.jsonl` and, whenever validation improves, `run/policy/`.
 
     Raises:
@@ -151,10 +173,13 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> Melod
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
         lr=config.learning_rate,
         betas=(0.9, 0.95),
-    )  # fmt: skip
+    )
     per_epoch = -(-len(train) // config.strains_per_step)
     total = per_epoch * config.epochs
     step, best, spent = 0, math.inf, 0.0
@@ -170,9 +195,12 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> Melod
     begun = time.monotonic()
     context = bf16_context(torch.device("cpu"))
     with Progress(
-        TextColumn("pretrain {task.completed}/{task.total}"), BarColumn(), TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(), disable=quiet,
-    ) as progress:  # fmt: skip
+        TextColumn("pretrain {task.completed}/{task.total}"),
+        BarColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        disable=quiet,
+    ) as progress:
         bar = progress.add_task("pretrain", total=total, completed=step, loss="")
         model.train()
         while step < total:
@@ -214,4 +242,4 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> Melod
                 tensors["model.lm_head.weight"] = model.state_dict()["lm_head.weight"].clone()
                 state = {"config": asdict(config), "best": best, "seconds": seconds}
                 write_step(run / "steps", step, tensors, state)
-    return model
+    return load_policy(run / "policy")

@@ -92,6 +92,7 @@ class Database:
         """The only session that writes now: committed at the end, or undone by an exception."""
         writer = self.engine.execution_options(writes=True)
         with self._plain_errors(), Session(writer) as session, session.begin():
+            session.connection()  # take the lock now, not at the first query
             yield session
 
     @contextmanager

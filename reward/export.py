@@ -187,4 +187,4 @@ def _plain(row: dict[Any, Any]) -> dict[str, Any]:
 def _write_jsonl(path: Path, records: Iterator[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for record in records:
-            file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(json.dumps(record, allow_nan=False) + "\n")

@@ -27,7 +27,7 @@ class Judged:
 
 
 class ActorCritic(nn.Module):
-    """A policy with a value head that starts at zero, so that the first advantages are the rewards'."""
+    """A policy with a value head that starts at zero: the first advantages are the rewards'."""
 
     def __init__(self, policy: MelodyForCausalLM) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Rewards per choice, and advantages from them.
 
-Letters: B melodies, T tokens (right-padded). `acted_BT` is true where the policy had a choice; forced
-tokens (barlines, the end) are not decisions and are stepped over.
+Letters: B melodies, T tokens (right-padded). `acted_BT` is true where the policy had a choice;
+forced tokens (barlines, the end) are not decisions and are stepped over.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ def shaped_rewards(
     acted_BT: Tensor,
     kl_coefficient: float,
 ) -> Tensor:
-    """The melody's score at its last choice, less the price of leaving the reference at each; (B, T).
+    """Rewards (B, T): the melody's score at its last choice, less the reference's price at each.
 
-    r_t = [t last] score - beta (log pi(a_t) - log pi_0(a_t))   (Ziegler et al. 2019, arXiv:1909.08593, eq. 2)
+    r_t = [t last] score - beta (log pi(a_t) - log pi_0(a_t))   (Ziegler et al. 2019,
+    arXiv:1909.08593, eq. 2)
     """
     reward = -kl_coefficient * (logprob_BT - reference_BT) * acted_BT
     last = last_choice(acted_BT)
@@ -37,8 +38,8 @@ def advantages(
 ) -> Tensor:
     """Generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438, eq. 16); (B, T).
 
-    Differs from the paper: no bootstrap at the end, because a melody always ends; and time is counted
-    in choices, because a forced token is not one.
+    Differs from the paper: no bootstrap at the end, because a melody always ends; and time is
+    counted in choices, because a forced token is not one.
     """
     result = torch.zeros_like(reward_BT)
     after = torch.zeros_like(reward_BT[:, 0])  # advantage of the next choice

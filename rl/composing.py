@@ -54,6 +54,6 @@ def save_melodies(
         header = melody.header
         yield (
             f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
-            f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, longest run of a "
-            f"training tune {found.longest_run_notes[number - 1]} notes"
+            f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
+            f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
         )

@@ -2,7 +2,8 @@
 
 Everything is measured on fresh melodies, the same number and the same headers on both sides: the
 reward model's score, the KL from the base, the win rate by a judge that training never saw (where
-there is one), musical yardsticks beside real tunes, diversity, and originality beside held-out humans.
+there is one), musical yardsticks beside real tunes, diversity, and originality beside held-out
+humans.
 
 Letters: M melodies a side.
 """

@@ -1,7 +1,7 @@
 """Fine-tuning runs as the command line knows them: start, resume, evaluate, by names.
 
-A run remembers its base policy's folder and weights, and its reward run; a resume checks that both are
-still what they were.
+A run remembers its base policy's folder and weights, and its reward run; a resume checks that both
+are still what they were.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def evaluate_run(
     soundfont: Path | None = None,
     root: Path = RUNS,
 ) -> tuple[Path, dict[str, Any]]:
-    """Evaluate a PPO run beside a base; writes report.html and report.json and returns path and figures.
+    """Evaluate a PPO run beside a base; writes the report and returns its path and figures.
 
     Raises:
         RunError: when the run is not there or has not finished.
@@ -124,15 +124,20 @@ def evaluate_run(
         raise RunError(f"run {name!r} has not finished; go on with: tastemaker ppo --resume {name}")
     record = run.record
     config = PPOConfig.from_record(record["config"])
-    reward_name = reward_name or record["parents"]["reward"]
-    profile = load_reward(reward_name, root=root)
+    judged_by: str = reward_name or record["parents"]["reward"]
+    profile = load_reward(judged_by, root=root)
     base, tuned = load_policy(base_folder), load_policy(run.path / "policy")
     others = None
     if best_of:
         others = best_of_n(
-            base, profile.score, n=best_of, count=64, asked=config.asked,
-            std_penalty=config.std_penalty, seed=seed + 700_001,
-        )  # fmt: skip
+            base,
+            profile.score,
+            n=best_of,
+            count=64,
+            asked=config.asked,
+            std_penalty=config.std_penalty,
+            seed=seed + 700_001,
+        )
     evaluation = evaluate(
         base,
         tuned,
@@ -149,10 +154,10 @@ def evaluate_run(
     given = ReportInput(
         title=f"{name} beside its base",
         lead=(
-            f"The tuned policy's melodies score {evaluation.tuned.score.mean():+.2f} base standard deviations "
-            f"by reward {reward_name}, the base's {evaluation.base.score.mean():+.2f}, at "
-            f"{evaluation.kl_nats:.1f} nats. The reward model is what it was tuned on: only a blind test by "
-            "people says whether it is better."
+            f"The tuned policy's melodies score {evaluation.tuned.score.mean():+.2f} base standard "
+            f"deviations by reward {judged_by}, the base's {evaluation.base.score.mean():+.2f}, "
+            f"at {evaluation.kl_nats:.1f} nats. The reward model is what it was tuned on: only a "
+            "blind test by people says whether it is better."
         ),
         facts=_facts(evaluation),
         evaluation=evaluation,
@@ -162,8 +167,8 @@ def evaluate_run(
         kl_limit_nats=config.kl_limit_nats,
         provenance=[
             ("base policy", f"{base_folder}, weights {policy_hash(base_folder)}"),
-            ("reward", reward_name),
-            ("votes", str(open_run(reward_name, root=root).record["votes"])),
+            ("reward", judged_by),
+            ("votes", str(open_run(judged_by, root=root).record["votes"])),
             ("run", f"{name}, code {record['commit']}, seed {config.seed}"),
         ],
         seconds={"ppo": float(np.sum([row["seconds"] for row in rows]))},

@@ -1,7 +1,7 @@
 """The whole loop with a simulated listener: pool, votes, reward, PPO, evaluation, report.
 
-It calls the very functions that the commands call; only the person is simulated. The listener's true
-utility is used for votes and for the final judgement, and by nothing in between.
+It calls the very functions that the commands call; only the person is simulated. The listener's
+true utility is used for votes and for the final judgement, and by nothing in between.
 """
 
 from __future__ import annotations
@@ -119,8 +119,12 @@ def run_loop(
     ceiling = listener.ceiling(standard[:1000], standard[1000:])
     say(f"held-out agreement {fitted.agreement}   ceiling {ceiling:.2f}   chance 0.50")
     index = training_index()
-    run = new_run("ppo", config_record(config.ppo), root=out / "runs",
-                  parents={"base": base_id, "reward": fitted.run.name})  # fmt: skip
+    run = new_run(
+        "ppo",
+        config_record(config.ppo),
+        root=out / "runs",
+        parents={"base": base_id, "reward": fitted.run.name},
+    )
     with _timed(seconds, "ppo"):
         best = fine_tune(run, config.ppo, base, fitted.profile.score, index, on_update=on_update)
     tuned: MelodyForCausalLM = load_policy(run.path / "policy")
@@ -165,8 +169,8 @@ def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> Repor
     lead = (
         f"After {fitted.votes} votes of a simulated listener (taste “{config.taste}”, "
         f"{config.reliability:.0%} reliable) the tuned policy's melodies win "
-        f"{evaluation.true_win_rate:.1%} of noise-free comparisons with the base's, by a utility that "
-        f"neither the reward model nor PPO saw, {evaluation.kl_nats:.1f} nats from the base."
+        f"{evaluation.true_win_rate:.1%} of noise-free comparisons with the base's, by a utility "
+        f"that neither the reward model nor PPO saw, {evaluation.kl_nats:.1f} nats from the base."
     )
     facts = [
         (f"{evaluation.true_win_rate:.1%}", "true win rate, tuned against base"),
@@ -183,9 +187,11 @@ def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> Repor
     if evaluation.best_of_n and "true_win_rate" in evaluation.best_of_n:
         best = evaluation.best_of_n
         facts.append(
-            (f"{best['true_win_rate']:.1%}", f"best of {best['n']:.0f} base melodies, at "
-             f"{best['kl_nats']:.1f} nats")
-        )  # fmt: skip
+            (
+                f"{best['true_win_rate']:.1%}",
+                f"best of {best['n']:.0f} base melodies, at {best['kl_nats']:.1f} nats",
+            )
+        )
     record = result.run.record
     return ReportInput(
         title="Before and after: a melody model learns a taste",

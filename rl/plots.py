@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BASE, TUNED, LIMIT = "#5b7083", "#d9622b", "#8a8a8a"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tastemaker",
     "font.family": "sans-serif",
@@ -69,7 +69,7 @@ def training_plot(rows: Sequence[dict[str, Any]], best_update: int, kl_limit_nat
 
 def histogram_plot(base: np.ndarray, tuned: np.ndarray, label: str) -> str:
     """Two distributions of one number, on one grid."""
-    edges = np.histogram_bin_edges(np.concatenate([base, tuned]), bins=40)
+    edges = np.histogram_bin_edges(np.concatenate([base, tuned]), bins=40).tolist()
     with _figure(1) as ((axes,), out):
         axes.hist(base, edges, color=BASE, alpha=0.6, label="base", density=True)
         axes.hist(tuned, edges, color=TUNED, alpha=0.6, label="tuned", density=True)

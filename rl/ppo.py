@@ -1,7 +1,7 @@
 """PPO for whole melodies: roll out, score, update, steer the KL, save.
 
-Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) with the KL-shaped reward and the
-adaptive coefficient of Ziegler et al. 2019 (arXiv:1909.08593). Departures from the textbook:
+Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) with the KL-shaped reward and
+the adaptive coefficient of Ziegler et al. 2019 (arXiv:1909.08593). Departures from the textbook:
   - one reward a melody, at its last choice, plus the KL's price at each choice; gamma is 1;
   - forced tokens (barlines, the end) are no decisions: no loss, no advantage, no KL there;
   - the reward is conservative, mean - lambda * std of the reward model (Coste et al. 2023);
@@ -110,8 +110,8 @@ class PPOConfig:
             )
         if self.kl_target_nats <= 0 or self.kl_limit_nats < self.kl_target_nats:
             raise ValueError(
-                f"kl_target_nats={self.kl_target_nats} and kl_limit_nats={self.kl_limit_nats}: the target "
-                "is positive and not above the limit"
+                f"kl_target_nats={self.kl_target_nats}, kl_limit_nats={self.kl_limit_nats}: the "
+                "target is positive and not above the limit"
             )
         self.asked  # noqa: B018 (checks the header)
 
@@ -130,8 +130,8 @@ class PPOConfig:
         known = {field.name for field in fields(cls)}
         if set(record) != known:
             raise RunError(
-                f"the run's configuration differs in {sorted(set(record) ^ known)}; it was made by another "
-                "version: start a new run"
+                f"the run's configuration differs in {sorted(set(record) ^ known)}; it was made by "
+                "another version: start a new run"
             )
         return cls(**record)
 
@@ -191,15 +191,24 @@ class PPO:
         for _ in range(config.epochs):
             for some in order.permutation(config.melodies_per_update).reshape(-1, config.minibatch):
                 rows = torch.from_numpy(some).to(sampled.ids.device)
-                longest = int(lengths[rows].max())
-                cut: Callable[[Tensor], Tensor] = lambda x: x[rows, :longest]  # noqa: B023, E731
-                chosen = cut(acted)
-                judged = self.learner(cut(sampled.ids), cut(sampled.mask_row), chosen)
-                old, gain = cut(sampled.logprob)[chosen], cut(advantage_BT)[chosen]
-                ratio = (judged.logprob - old).exp()
+                longest = int(lengths[rows].max())  # no padding beyond the longest melody here
+                ids, mask_row, chosen, old, gain, target = (
+                    whole[rows, :longest]
+                    for whole in (
+                        sampled.ids,
+                        sampled.mask_row,
+                        acted,
+                        sampled.logprob,
+                        advantage_BT,
+                        return_BT,
+                    )
+                )
+                judged = self.learner(ids, mask_row, chosen)
+                gain = gain[chosen]
+                ratio = (judged.logprob - old[chosen]).exp()
                 clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
                 policy_loss = -torch.minimum(ratio * gain, clipped * gain).mean()
-                value_loss = 0.5 * (judged.value - cut(return_BT)[chosen]).square().mean()
+                value_loss = 0.5 * (judged.value - target[chosen]).square().mean()
                 self.optimizer.zero_grad(set_to_none=True)
                 (policy_loss + config.value_weight * value_loss).backward()
                 nn.utils.clip_grad_norm_(self.learner.parameters(), config.max_grad_norm)

@@ -24,10 +24,21 @@ from rl.plots import histogram_plot, taste_plot, training_plot
 from rl.runs import write_text
 
 SHOWN_YARDSTICKS = (
-    "in_key_share", "ends_on_tonic", "repeated_bar_share", "repeated_rhythm_share", "leap_share",
-    "leaps_resolved", "range_semitones", "unique_maximum", "notes_per_beat", "step_share",
-    "rhythm_entropy", "arch", "syncopation_share", "halves_alike",
-)  # fmt: skip
+    "in_key_share",
+    "ends_on_tonic",
+    "repeated_bar_share",
+    "repeated_rhythm_share",
+    "leap_share",
+    "leaps_resolved",
+    "range_semitones",
+    "unique_maximum",
+    "notes_per_beat",
+    "step_share",
+    "rhythm_entropy",
+    "arch",
+    "syncopation_share",
+    "halves_alike",
+)
 HEARD = 3
 """melodies of each side with score and sound"""
 
@@ -99,19 +110,23 @@ def write_report(path: Path, given: ReportInput, *, soundfont: Path | None = Non
     assert tuned is not None
     label = "the listener's true utility" if judged else "score by the reward model"
     reasons = given.profile.explain(top=10)
-    page = _environment().get_template("report.html.jinja").render(
-        given=given,
-        evaluation=evaluation,
-        training=Markup(training_plot(given.ppo_rows, given.best_update, given.kl_limit_nats)),
-        histogram=Markup(histogram_plot(base, tuned, label)),
-        taste=Markup(taste_plot(reasons)),
-        reasons=[str(reason) for reason in reasons[:5]],
-        yardsticks=yardstick_rows(evaluation),
-        sides=[
-            ("before", _heard(evaluation.base, soundfont)),
-            ("after", _heard(evaluation.tuned, soundfont)),
-        ],
-    )  # fmt: skip
+    page = (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            given=given,
+            evaluation=evaluation,
+            training=Markup(training_plot(given.ppo_rows, given.best_update, given.kl_limit_nats)),
+            histogram=Markup(histogram_plot(base, tuned, label)),
+            taste=Markup(taste_plot(reasons)),
+            reasons=[str(reason) for reason in reasons[:5]],
+            yardsticks=yardstick_rows(evaluation),
+            sides=[
+                ("before", _heard(evaluation.base, soundfont)),
+                ("after", _heard(evaluation.tuned, soundfont)),
+            ],
+        )
+    )
     write_text(path, page)
 
 

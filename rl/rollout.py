@@ -21,7 +21,7 @@ from policy.model import MelodyForCausalLM
 from rl.actor_critic import ActorCritic
 
 Reward = Callable[[Sequence[Melody]], tuple[np.ndarray, np.ndarray]]
-"""melodies -> mean and standard deviation of their scores, each (B,), in the base policy's deviations"""
+"""melodies -> mean and standard deviation of their scores, (B,) each, in base deviations"""
 
 
 @dataclass(frozen=True, slots=True)

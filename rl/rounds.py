@@ -1,7 +1,8 @@
 """A round of ratings: write a pool, pair it, have it rated, learn what is liked.
 
-`pair_up` and `fit_reward` are the same for people and for simulated listeners; `simulate_votes` rates
-what waits in the store as a listener of known taste would, under a rater that is marked as simulated.
+`pair_up` and `fit_reward` are the same for people and for simulated listeners; `simulate_votes`
+rates what waits in the store as a listener of known taste would, under a rater that is marked as
+simulated.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, AgreementError, Ceiling, ceiling, cross_validated_agreement
+from reward.feature_scale import FeatureScale
+from reward.features import feature_matrix
 from reward.listeners import SimulatedListener
 from reward.pairing import random_pairs, with_repeats
 from reward.preferences import LEFT, TIE, Preferences
 from reward.ratings import RatingsStore
-from reward.feature_scale import FeatureScale
-from reward.features import feature_matrix
 from reward.taste import TasteProfile
 from rl.runs import Run, RunError, new_run, open_run
 
@@ -49,7 +51,7 @@ class PoolConfig:
 def pair_up(
     store: RatingsStore, policy: MelodyForCausalLM, policy_id: str, asked: Asked, config: PoolConfig
 ) -> list[uuid.UUID]:
-    """Write melodies into the store and append random pairs of one metre and length, with repeats."""
+    """Write melodies into the store; append random pairs of one metre and length, with repeats."""
     melodies = compose(policy, config.melodies, asked=asked, seed=config.seed)
     ids = store.add_melodies(
         melodies, policy_id=policy_id, sampler="temperature 1", seed=config.seed
@@ -124,17 +126,23 @@ def fit_reward(
         name: the run's name.
 
     Raises:
-        RunError: when there are no decided votes, or people's and simulated ones and `kind` is None.
+        RunError: when there are no decided votes, or people's and simulated ones and `kind` is
+        None.
     """
-    votes = store.votes_frame(kind=kind)
-    votes = votes[votes["outcome_a"].isin(DECIDED) & votes["purpose"].isin(("train", "repeat"))]
-    kinds = sorted(votes["rater_kind"].unique())
+    frame = store.votes_frame(kind=kind)
+    counted = frame["outcome_a"].isin(DECIDED) & frame["purpose"].isin(("train", "repeat"))
+    votes: pd.DataFrame = frame.loc[counted]
+    kinds = sorted(set(votes["rater_kind"]))
     if votes.empty:
-        raise RunError("there are no decided votes yet; collect some (tastemaker studio) or simulate them "
-                       "(tastemaker rate --simulate)")  # fmt: skip
+        raise RunError(
+            "there are no decided votes yet; collect some (tastemaker studio) or simulate them "
+            "(tastemaker rate --simulate)"
+        )
     if len(kinds) > 1:
-        raise RunError("the store holds votes of people and of simulated listeners, which are never mixed; "
-                       "choose one with --votes-of person or --votes-of simulated")  # fmt: skip
+        raise RunError(
+            "the store holds votes of people and of simulated listeners, which are never mixed; "
+            "choose with --votes-of person or --votes-of simulated"
+        )
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
@@ -169,7 +177,7 @@ def fit_reward(
     profile.save(run.path / "taste.json")
     store.record_training(run.name, vote_ids)
     pairs = int(preferences.pair.max()) + 1
-    raters = votes["rater_id"].nunique()
+    raters = len(set(votes["rater_id"]))
     return FittedReward(run, profile, len(vote_ids), pairs, raters, held_out, repeats)
 
 

@@ -75,8 +75,15 @@ class Run:
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
 
 
-def new_run(kind: str, config: Mapping[str, Any], *, root: Path = RUNS, name: str | None = None,
-            parents: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None) -> Run:  # fmt: skip
+def new_run(
+    kind: str,
+    config: Mapping[str, Any],
+    *,
+    root: Path = RUNS,
+    name: str | None = None,
+    parents: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Run:
     """Make a run folder; two callers at once get two.
 
     Args:
@@ -180,8 +187,14 @@ def _commit() -> str | None:
     """The checkout's commit, with a + where files differ from it; None outside of a checkout."""
     try:
         here = Path(__file__).parent
-        said = subprocess.run(["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=here,
-                              capture_output=True, text=True, timeout=5, check=True)  # fmt: skip
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
         return said.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

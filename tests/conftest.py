@@ -1,6 +1,7 @@
 """Melodies and databases that several test files need."""
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,28 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 from sqlalchemy import create_engine
 
 from music.corpus import load_corpus
 from music.grammar import advance, initial_state, legal
-from music.melody import Header, Melody, Note
+from music.melody import (
+    BAR_COUNTS,
+    BAR_TICKS,
+    DURATIONS_TICKS,
+    METERS,
+    MODES,
+    PICKUPS_TICKS,
+    PITCH_MAX,
+    PITCH_MIN,
+    TONIC_MIDI_MAX,
+    TONIC_MIDI_MIN,
+    TUNE_TYPES,
+    Header,
+    Melody,
+    Note,
+)
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
 from reward.database import parse_url
 
@@ -52,6 +70,44 @@ def random_melodies() -> Callable[..., list[Melody]]:
         return [decode(row) for row in np.array(columns).T]
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def any_melody() -> SearchStrategy[Melody]:
+    """Melodies built note by note from the rules of `music.melody`, without the grammar."""
+    headers = st.tuples(
+        st.sampled_from(METERS), st.sampled_from(MODES), st.sampled_from(TUNE_TYPES),
+        st.sampled_from(BAR_COUNTS), st.sampled_from(PICKUPS_TICKS),
+    ).filter(lambda fields: fields[4] < BAR_TICKS[fields[0]])  # fmt: skip
+    fillable = {0}
+    for ticks in range(max(BAR_TICKS.values()) + 1):
+        if any(ticks - duration in fillable for duration in DURATIONS_TICKS):
+            fillable.add(ticks)
+
+    def build(fields: tuple[str, str, str, int, int], seed: int, tonic_midi: int) -> Melody:
+        header, rng = Header(*fields), random.Random(seed)
+        rests, holds = rng.choice((0, 0.2, 0.6)), rng.choice((0, 0.2, 0.9))
+        at, notes = header.start_ticks, []
+        before = "nothing"
+        for barline in header.barlines_ticks[1:]:
+            fresh = True
+            while at < barline:
+                fit = [d for d in DURATIONS_TICKS if barline - at - d in fillable]
+                duration = rng.choice(fit)
+                if fresh and before == "note" and rng.random() < holds:
+                    last = notes[-1]
+                    notes[-1] = Note(last.onset_ticks, last.duration_ticks + duration, last.pitch)
+                elif before != "rest" and rng.random() < rests:
+                    before = "rest"
+                else:
+                    notes.append(Note(at, duration, rng.randint(PITCH_MIN, PITCH_MAX)))
+                    before = "note"
+                at += duration
+                fresh = False
+        return Melody(header, tuple(notes), tonic_midi)
+
+    seeds, tonics = st.integers(0, 2**32), st.integers(TONIC_MIDI_MIN, TONIC_MIDI_MAX)
+    return st.builds(build, headers, seeds, tonics)
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,10 @@ from music.abc import AbcError, read_key, read_length, read_tune, split_tunes
 from music.notation import to_abc
 
 G, A, B = 67, 69, 71
+HEADER = "M:4/4\nL:1/8\nK:C"
 
 
-def bars_of(
-    music: str, header: str = "M:4/4\nL:1/8\nK:C"
-) -> list[list[tuple[int | None, Fraction]]]:
+def bars_of(music: str, header: str = HEADER) -> list[list[tuple[int | None, Fraction]]]:
     """(MIDI number, ticks) of each note, bar by bar."""
     tune = read_tune(f"X:1\n{header}\n{music}\n")
     return [[(note.midi, note.duration_ticks) for note in bar.notes] for bar in tune.bars]
@@ -200,6 +199,7 @@ def test_a_book_is_split_at_its_numbers():
 def test_music21_reads_exports_alike(real_melodies):
     """On what it gets right: no accidentals, no broken rhythm, no slurs."""
     from music21 import converter
+    from music21.note import Note
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its warnings are not ours
@@ -208,7 +208,7 @@ def test_music21_reads_exports_alike(real_melodies):
         for text in plain[::40]:
             score = converter.parse(text, format="abc").stripTies()
             theirs = [
-                (None if n.isRest else n.pitch.midi, Fraction(n.quarterLength) * 24)
+                (n.pitch.midi if isinstance(n, Note) else None, Fraction(n.quarterLength) * 24)
                 for n in score.flatten().notesAndRests
             ]
             ours: list[tuple[int | None, Fraction]] = []

@@ -188,7 +188,6 @@ def test_open_header_fields_are_drawn_as_the_reference_would(make, tiny_policy):
             before = torch.from_numpy(np.stack([row[:place] for row in draws]))
             expected = tiny_policy(input_ids=before).logits[:, -1, ids].softmax(-1).mean(0).numpy()
         found = np.mean([[row[place] == token for token in ids] for row in draws], axis=0)
-        print(abs(found - expected).sum(), abs(expected - 1 / len(ids)).sum())
         assert abs(found - expected).sum() < 0.12
         assert abs(expected - 1 / len(ids)).sum() > 0.25  # so even chances would not pass
 
@@ -229,8 +228,6 @@ def test_a_motif_of_notes_or_ids_is_written_already(make, random_melodies):
         row = encode(melody).astype(np.int64)
         header = {name: getattr(melody.header, name) for name in Header.__slots__}
         count = int(rng.integers(1, len(melody.notes) + 1))
-        if not header["bars"] * BAR_TICKS[header["meter"]] > melody.notes[count - 1].end_ticks:
-            continue
         observation, info = env.reset(options={**header, "prefix": melody.notes[:count]})
         ids = written(observation)
         assert len(ids) == info["given_tokens"]
@@ -342,7 +339,7 @@ def test_a_forced_token_is_written_whatever_the_action(make):
 
 
 def test_what_stands_in_is_always_legal_and_a_legal_token_stands_for_itself():
-    for row in np.flatnonzero(MASK_TABLE.any(1))[::5]:
+    for row in np.flatnonzero(MASK_TABLE.any(1))[::9]:
         instead = nearest_legal(int(row))
         assert MASK_TABLE[row, instead].all()
         assert (instead[MASK_TABLE[row]] == np.flatnonzero(MASK_TABLE[row])).all()
@@ -451,7 +448,7 @@ def test_a_reward_that_breaks_its_contract_is_named(make, scores):
 # The vector form
 
 
-def both_forms(tiny_policy, count=5, **kwargs):
+def both_forms(tiny_policy, count=4, **kwargs):
     kwargs = {"policy": tiny_policy, "num_envs": count, **kwargs}
     return [
         gymnasium.make_vec(NAME, vectorization_mode=mode, **kwargs)
@@ -486,23 +483,22 @@ def some_actions(observation, rng):
     return np.array(drawn)
 
 
-@pytest.mark.parametrize("reward", [None, low_notes])
-def test_the_vector_form_equals_single_ones(tiny_policy, reward):
-    ours, theirs = both_forms(tiny_policy, reward=reward, options={"bars": 4}, render_mode="ansi")
+def test_the_vector_form_equals_single_ones(tiny_policy):
+    ours, theirs = both_forms(tiny_policy, options={"bars": 4}, render_mode="ansi")
     rng = np.random.default_rng(0)
-    ended, together = np.zeros(5, int), 0
+    ended, together = np.zeros(4, int), 0
     options = {"meter": "2/4", "mode": "minor"}
     resets: list[dict] = [
         {"seed": 7},
-        {"seed": [3, None, 5, 6, 7], "options": options},
-        {"options": {"reset_mask": np.array([True, False, True, False, False]), "bars": 8}},
+        {"seed": [3, None, 5, 6], "options": options},
+        {"options": {"reset_mask": np.array([True, False, True, False]), "bars": 8}},
         {},
     ]
     for arguments in resets:
         copy = {**arguments, "options": dict(arguments.get("options", {}))}
         seen = ours.reset(**arguments)
         assert_same(seen, theirs.reset(**copy))  # theirs takes reset_mask out of it
-        for _ in range(160):
+        for _ in range(120):
             actions = some_actions(seen[0], rng)
             seen = ours.step(actions)
             assert_same(seen, theirs.step(actions))
@@ -513,7 +509,7 @@ def test_the_vector_form_equals_single_ones(tiny_policy, reward):
             one.bit_generator.state for one in theirs.np_random
         ]
         assert tuple(ours.np_random_seed) == tuple(theirs.np_random_seed)
-    assert ended.min() >= 8
+    assert ended.min() >= 6
     assert together >= 1
 
 

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import mido
 import pytest
@@ -10,8 +11,8 @@ from music.melody import METERS, TUNE_TYPES, Header
 from music.midi import default_tempo_bpm, duration_seconds, pitches_midi, to_midi
 
 
-def parse(content: bytes) -> list[tuple[int, mido.Message | mido.MetaMessage]]:
-    """(tick, message) of a file's only track."""
+def parse(content: bytes) -> list[tuple[int, Any]]:
+    """(tick, message) of a file's only track; a message's attributes go by its type."""
     (track,) = mido.MidiFile(file=io.BytesIO(content)).tracks
     at, timed = 0, []
     for message in track:

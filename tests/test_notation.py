@@ -147,7 +147,7 @@ def test_a_first_ending_is_left_out():
             MelodyError,
             "pitch=-36 is not within .* shift the melody",
         ),
-        ("e|A2", "e|(5AAAAA ", MelodyError, "ticks=492/5 in bar 1 "),
+        ("e|A2", "e|(5AAAAA ", MelodyError, "length ticks=24/5 .* is off the grid"),
         ("T:by hand", "X:1\nT:a\nX:2", AbcError, r"the text has 2 tunes \(X: lines\); give one"),
         ("T:by hand", "N:" + "x" * 20_000, AbcError, "characters; one melody needs no more than"),
     ],

@@ -1,6 +1,7 @@
 """The ratings store: issuing, voting, undo, withdrawal, and what happens when things go wrong."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,13 +16,13 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from sqlalchemy.exc import IntegrityError
 
 from music.melody import Header, Melody, Note
 from reward.pairing import PlannedPair, random_pairs, with_repeats
 from reward.ratings import RatingsError, RatingsStore
-from reward.schema import AssignmentRow, JobRow
+from reward.schema import OUTCOMES, AssignmentRow, JobRow
 from reward.votes import outcome_for_a
 
 ROOT = Path(__file__).parents[1]
@@ -44,14 +45,25 @@ def fill(store, melodies=20, pairs=30, repeats=0.0):
     return store.add_plan(plan, round=1)
 
 
+@pytest.fixture(scope="module")
+def empty_file(tmp_path_factory):
+    """An SQLite store to copy, because migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("empty") / "ratings.sqlite"
+    RatingsStore(path).close()
+    return path
+
+
 @pytest.fixture
-def store(ratings_url):
+def store(ratings_url, empty_file):
+    if "://" not in ratings_url:
+        shutil.copy(empty_file, ratings_url)
     with RatingsStore(ratings_url) as opened:
         yield opened
 
 
 @pytest.fixture
-def file_store(tmp_path):
+def file_store(tmp_path, empty_file):
+    shutil.copy(empty_file, tmp_path / "ratings.sqlite")
     with RatingsStore(tmp_path / "ratings.sqlite", lock_timeout_s=0.3) as opened:
         yield opened
 
@@ -172,9 +184,10 @@ def test_a_lease_that_ran_out_is_given_anew_with_the_same_sides(store):
     fill(store, pairs=1)
     anna = store.add_rater("Anna")
     first = store.issue(anna.id, now=NOW)
-    again = store.issue(anna.id, now=NOW + LEASE)
-    assert again.assignment_id != first.assignment_id
-    assert (again.left, again.right) == (first.left, first.right)
+    for number in range(1, 9):
+        again = store.issue(anna.id, now=NOW + number * LEASE)
+        assert again.assignment_id != first.assignment_id
+        assert (again.left, again.right) == (first.left, first.right)
 
 
 def test_issue_can_be_narrowed_to_a_purpose(store):
@@ -191,9 +204,9 @@ def test_issue_can_be_narrowed_to_a_purpose(store):
     assert store.issue(anna.id).comparison_id == train[0]
 
 
-@pytest.mark.parametrize("raters", [1, 3])
+@pytest.mark.parametrize("raters", [1, 2])
 def test_hidden_repeats_come_late_to_the_same_rater_with_sides_swapped(store, raters):
-    fill(store, pairs=30, repeats=0.2)
+    fill(store, pairs=20, repeats=0.2)
     plan = store.comparisons_frame().set_index("comparison_id")
     assert (plan["purpose"] == "repeat").sum() > 3
     people = [store.add_rater(f"rater {number}") for number in range(raters)]
@@ -218,7 +231,7 @@ def test_hidden_repeats_come_late_to_the_same_rater_with_sides_swapped(store, ra
                 assert shown[person, key] == shown[person, original][::-1]
     if raters == 1:
         assert order[people[0].id] == list(plan.index), "alone, a rater follows the plan"
-    assert repeated >= 3 * raters
+    assert repeated >= 2 * raters
 
 
 # Voting
@@ -377,9 +390,9 @@ class Voting(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.folder = type(self).folder / uuid4().hex
-        self.store = RatingsStore(self.folder / "ratings.sqlite", rng=Random(0))
-        fill(self.store, melodies=8, pairs=6)
+        path = self.filled.with_name(f"{uuid4().hex}.sqlite")
+        shutil.copy(self.filled, path)
+        self.store = RatingsStore(path, rng=Random(0))
         self.raters = [self.store.add_rater(name).id for name in ("Anna", "Ben")]
         self.clock = NOW
         self.pages = {}  # assignment -> (rater, comparison, reopened)
@@ -388,6 +401,7 @@ class Voting(RuleBasedStateMachine):
         self.nonce = nonces()
 
     def teardown(self):
+        self.the_store_agrees()
         self.store.close()
 
     def look(self, rater, pair):
@@ -411,9 +425,9 @@ class Voting(RuleBasedStateMachine):
         self.look(rater, self.store.undo(rater, now=self.clock))
 
     @precondition(lambda self: self.pages)
-    @rule(data=st.data(), outcome=st.sampled_from(["left", "right", "tie", "both_bad", "skip"]))
-    def answer(self, data, outcome):
-        page = data.draw(st.sampled_from(sorted(self.pages)))
+    @rule(back=st.integers(0, 5), outcome=st.sampled_from(OUTCOMES))
+    def answer(self, back, outcome):
+        page = list(self.pages)[-1 - back % len(self.pages)]
         rater, comparison, reopened = self.pages[page]
         key = (rater, comparison)
         receipt = self.store.vote(page, outcome=outcome, nonce=next(self.nonce))
@@ -423,7 +437,6 @@ class Voting(RuleBasedStateMachine):
             self.answers.setdefault(key, []).append(outcome)
             self.answered[page] = receipt.vote_id
 
-    @invariant()
     def the_store_agrees(self):
         every = self.store.votes_frame(current_only=False)
         assert sorted(every["vote_id"]) == sorted(self.answered.values())
@@ -439,10 +452,12 @@ class Voting(RuleBasedStateMachine):
 
 
 def test_any_course_of_voting_agrees_with_a_plain_model(tmp_path):
-    Voting.folder = tmp_path
-    case = Voting.TestCase
-    case.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
-    case().runTest()
+    Voting.filled = tmp_path / "filled.sqlite"
+    with RatingsStore(Voting.filled) as store:
+        fill(store, melodies=8, pairs=6)
+    run_state_machine_as_test(
+        Voting, settings=settings(max_examples=8, stateful_step_count=25, deadline=None)
+    )
 
 
 # People
@@ -669,8 +684,8 @@ def start_voter(url, rater_id, votes):
 
 def test_two_processes_vote_and_no_vote_is_lost_doubled_or_shared(ratings_url):
     with RatingsStore(ratings_url) as store:
-        fill(store, melodies=30, pairs=60)
-        voters = [start_voter(ratings_url, store.add_rater(name).id, 30) for name in ("A", "B")]
+        fill(store, melodies=30, pairs=40)
+        voters = [start_voter(ratings_url, store.add_rater(name).id, 20) for name in ("A", "B")]
         for voter in voters:
             assert voter.stdout.readline() == "ready\n"
         for voter in voters:
@@ -679,8 +694,8 @@ def test_two_processes_vote_and_no_vote_is_lost_doubled_or_shared(ratings_url):
         said = [voter.communicate(timeout=60)[0].split() for voter in voters]
         assert [voter.returncode for voter in voters] == [0, 0]
         comparisons = said[0][1::2] + said[1][1::2]
-        assert len(comparisons) == 60
-        assert len(set(comparisons)) == 60, (
+        assert len(comparisons) == 40
+        assert len(set(comparisons)) == 40, (
             "nobody got the other's comparison while others remained"
         )
         assert sorted(store.votes_frame()["comparison_id"]) == sorted(comparisons)
@@ -742,15 +757,15 @@ def test_a_locked_database_says_so_in_one_line(tmp_path, file_store):
 
 
 @pytest.mark.postgres
-def test_a_locked_postgresql_says_so_and_hides_the_password(ratings_url):
-    if ratings_url.startswith("postgresql"):
-        with (
-            RatingsStore(ratings_url, lock_timeout_s=0.1) as first,
-            RatingsStore(ratings_url, lock_timeout_s=0.1) as second,
-            first.writing(),
-            pytest.raises(RatingsError, match="is locked"),
-        ):
-            second.add_rater("Anna")
+@pytest.mark.parametrize("ratings_url", ["postgresql"], indirect=True)
+def test_a_locked_postgresql_says_so(ratings_url):
+    with (
+        RatingsStore(ratings_url, lock_timeout_s=0.1) as first,
+        RatingsStore(ratings_url, lock_timeout_s=0.1) as second,
+        first.writing(),
+        pytest.raises(RatingsError, match="is locked"),
+    ):
+        second.add_rater("Anna")
 
 
 def test_settings_that_keep_votes_safe(file_store):
@@ -758,13 +773,20 @@ def test_settings_that_keep_votes_safe(file_store):
         connection = session.connection()
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "foreign_keys",
+                "busy_timeout",
+                "secure_delete",
+            )
         }
     assert pragmas == {
         "journal_mode": "wal",
         "synchronous": 2,
         "foreign_keys": 1,
         "busy_timeout": 300,
+        "secure_delete": 1,
     }
     with pytest.raises(IntegrityError, match="FOREIGN KEY"), file_store.writing() as session:
         session.add(

@@ -497,7 +497,7 @@ def test_the_end_names_what_comes_next_and_can_be_undone(page, studio, rater):
     app = page(token=rater.token)
     assert "every pair" in app.success[0].value
     assert any("tastemaker reward" in text.value for text in app.markdown)
-    assert any("3 answers from 1" in text.value for text in app.markdown)
+    assert any("3 answers from 1 person" in text.value for text in app.markdown)
     app.button[0].click().run()
     assert not app.success
     assert studio.current_pair(rater.id).reopened

@@ -37,7 +37,7 @@ def undo_at_the_end() -> None:
 
 
 studio = open_studio()
-st.header("Which do you like better?", anchor=False)
+st.subheader("Which do you like better?", anchor=False)
 rater = signed_in(studio)
 reply: Reply | None = st.session_state.pop("reply", None)
 try:
@@ -69,8 +69,10 @@ elif not counts["comparisons"]:
     )
 else:
     st.success("You have heard every pair there is. Thank you!", icon=":material/celebration:")
+    people = counts["raters_person"]
     st.markdown(
-        f"This studio has {counts['votes_person']} answers from {counts['raters_person']} people. "
+        f"This studio has {counts['votes_person']} answers from "
+        f"{people} {'person' if people == 1 else 'people'}. "
         "What comes next: `tastemaker reward` learns from them, and new pairs will wait here "
         "after the next round."
     )

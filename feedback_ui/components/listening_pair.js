@@ -72,7 +72,7 @@ class ListeningPair {
     if (before === null || before.assignment_id !== data.assignment_id) {
       this.begin();
     } else if (this.sent !== null && this.sent !== data.run) {
-      this.open("That did not arrive. Please answer once more.");
+      this.open("That did not arrive. Please answer once more.", { stays: true });
     }
     this.one(".undo").hidden = !data.can_undo;
     this.draw();
@@ -96,10 +96,11 @@ class ListeningPair {
     this.open(this.data.note);
   }
 
-  open(hint) {
+  open(hint, { stays = false } = {}) {
     clearTimeout(this.unanswered);
     this.sent = null;
     this.hint = hint;
+    this.hintStays = stays; // else until something is played
   }
 
   // Playing
@@ -179,7 +180,7 @@ class ListeningPair {
     this.hint = "";
     for (const side of SIDES) this.audio(side).pause();
     this.unanswered = setTimeout(() => {
-      this.open("The studio does not answer. You may answer again; it counts once.");
+      this.open("The studio does not answer. You may answer again; it counts once.", { stays: true });
       this.draw();
     }, ANSWER_WITHIN_MS);
     this.draw();
@@ -252,8 +253,9 @@ class ListeningPair {
     const failed = SIDES.filter((side) => this.failed[side]);
     if (failed.length) return `${LETTER[failed[0]]} did not load: play it again, or report it.`;
     const missing = SIDES.filter((side) => this.missingMs(side) > 0);
-    if (missing.length === 0) return this.hint || "Now vote.";
-    if (this.hint && !SIDES.some((side) => this.heard[side].plays)) return this.hint;
+    const begun = SIDES.some((side) => this.heard[side].plays);
+    if (this.hint && (this.hintStays || !begun)) return this.hint;
+    if (missing.length === 0) return "Now vote.";
     return missing.length === 2 ? "Listen to both, then vote." : `Now listen to ${LETTER[missing[0]]}.`;
   }
 

@@ -1,0 +1,212 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from policy.checkpoint import load_policy, newest_step, save_policy
+from policy.compose import Asked
+from rl.actor_critic import ActorCritic
+from rl.ppo import PPO, PPOConfig, config_record, fine_tune
+from rl.rollout import collect
+from rl.runs import RunError, new_run, open_run
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "updates": 4, "melodies_per_update": 16, "minibatch": 8, "epochs": 2, "bars": 4, "meter": "2/4",
+    "kl_limit_nats": 50.0, "threads": 1, "learning_rate": 1e-3,
+}  # fmt: skip
+
+
+def high_notes(melodies):
+    """Liking of notes an octave or more above the tonic, with a doubt that grows with length."""
+    share = [sum(note.pitch >= 12 for note in m.notes) / len(m.notes) for m in melodies]
+    return np.array(share), np.array([len(m.notes) / 1000 for m in melodies])
+
+
+@pytest.fixture(scope="module")
+def index():
+    from music.corpus import load_corpus
+    from music.originality import TrainingIndex
+
+    return TrainingIndex.from_melodies([s.melody for s in load_corpus("validation")])
+
+
+def run_here(root, index, policy, **changes):
+    config = PPOConfig(**(SMALL | changes))
+    run = new_run("ppo", config_record(config), root=root)
+    return run, fine_tune(run, config, policy, high_notes, index)
+
+
+def contents(run):
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in run.rows()]
+    weights = (run.path / "policy" / "model.safetensors").read_bytes()
+    return rows, weights
+
+
+def test_ratios_start_at_one_and_the_kl_at_zero(tiny_policy):
+    learner = ActorCritic(tiny_policy)
+    rollout = collect(
+        learner, tiny_policy, high_notes, 12, asked=Asked(bars=4), generator=torch.Generator()
+    )
+    judged = learner(rollout.sampled.ids, rollout.sampled.mask_row, rollout.acted)
+    stored = rollout.sampled.logprob[rollout.acted]
+    torch.testing.assert_close(judged.logprob, stored, atol=1e-5, rtol=0)
+    torch.testing.assert_close(rollout.kl_nats, torch.zeros(12), atol=1e-4, rtol=0)
+    assert (judged.entropy >= 0).all()
+
+
+def test_the_header_is_asked_or_the_references_and_never_the_learners(tiny_policy):
+    learner = ActorCritic(tiny_policy)
+    rollout = collect(
+        learner, tiny_policy, high_notes, 8, asked=Asked(meter="6/8"), generator=torch.Generator()
+    )
+    assert {m.header.meter for m in rollout.melodies} == {"6/8"}
+    assert not rollout.acted[:, :6].any()
+    assert rollout.acted[:, 6:].any()
+
+
+def test_the_reward_is_conservative(tiny_policy):
+    ppo = PPO(PPOConfig(**SMALL, std_penalty=2.0), tiny_policy, high_notes)
+    rollout = ppo.roll_out()
+    mean, std = high_notes(rollout.melodies)
+    np.testing.assert_allclose(ppo.conservative(rollout).numpy(), mean - 2 * std)
+
+
+def test_the_price_of_a_nat_rises_above_the_target_and_falls_below(tiny_policy):
+    ppo = PPO(PPOConfig(**SMALL), tiny_policy, high_notes)
+    before = ppo.kl_coefficient
+    ppo.learn(ppo.roll_out())  # nothing learnt yet: KL 0, half off the target at most
+    assert ppo.kl_coefficient == pytest.approx(before * 0.9)
+    with torch.no_grad():
+        for parameter in ppo.learner.policy.parameters():
+            parameter.mul_(1.5)
+    before = ppo.kl_coefficient
+    rollout = ppo.roll_out()
+    assert rollout.kl_nats.mean() > 1.5 * ppo.config.kl_target_nats
+    ppo.learn(rollout)
+    assert ppo.kl_coefficient == pytest.approx(before * 1.1)
+
+
+@pytest.mark.learns
+def test_it_learns_a_task_with_a_known_answer(tmp_path, index, tiny_policy):
+    run, best = run_here(
+        tmp_path, index, tiny_policy, updates=15, melodies_per_update=64, minibatch=16,
+        learning_rate=3e-3, kl_coefficient=0.005, std_penalty=0.0, kl_target_nats=20.0,
+    )  # fmt: skip
+    rows = run.rows()
+    assert best["score_mean"] > rows[0]["score_mean"] + 0.2
+    assert best["kl_nats"] <= 50
+    assert load_policy(run.path / "policy").config.hidden_size == 32
+
+
+def test_the_result_is_the_best_within_the_limit_not_the_last(tmp_path, index, tiny_policy):
+    run, best = run_here(tmp_path, index, tiny_policy, kl_limit_nats=6.001)
+    inside = [row for row in run.rows() if row["kl_nats"] <= 6.001]
+    assert best["reward"] == max(row["reward"] for row in inside)
+
+
+def test_no_policy_within_the_limit_is_told(tmp_path, index, tiny_policy, monkeypatch):
+    monkeypatch.setattr("rl.ppo.measure", lambda *_: {"update": 0, "kl_nats": 99.0, "reward": 1.0})
+    config = PPOConfig(**(SMALL | {"updates": 1}))
+    run = new_run("ppo", config_record(config), root=tmp_path)
+    with pytest.raises(RunError, match="stayed within"):
+        fine_tune(run, config, tiny_policy, high_notes, index)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path, index, tiny_policy):
+    one, _ = run_here(tmp_path, index, tiny_policy, updates=2)
+    two, _ = run_here(tmp_path, index, tiny_policy, updates=2)
+    other, _ = run_here(tmp_path, index, tiny_policy, updates=2, seed=1)
+    assert contents(one) == contents(two)
+    assert contents(one)[1] != contents(other)[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"minibatch": 7}, r"minibatch=7 does not divide melodies_per_update=16; .*\[8, 4\]"),
+        ({"updates": 0}, "updates=0 is below 1"),
+        ({"kl_target_nats": 60.0}, "not above the limit"),
+        ({"meter": "5/4"}, "meter='5/4' is not known"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        PPOConfig(**(SMALL | changes))
+
+
+def test_a_record_of_another_version_is_refused():
+    record = config_record(PPOConfig()) | {"old_setting": 1}
+    with pytest.raises(RunError, match="old_setting"):
+        PPOConfig.from_record(record)
+
+
+def go_in_a_process(root: Path, policy: Path) -> subprocess.Popen[bytes]:
+    """Resume the run in `root` in a process of its own."""
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from pathlib import Path
+import test_ppo as here
+here.work(Path({str(root)!r}), Path({str(policy)!r}))
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment)
+
+
+def work(root: Path, policy: Path) -> None:
+    from music.corpus import load_corpus
+    from music.originality import TrainingIndex
+
+    index = TrainingIndex.from_melodies([s.melody for s in load_corpus("validation")][:50])
+    run = open_run("ppo-0001", root=root)
+    config = PPOConfig.from_record(run.record["config"])
+    fine_tune(run, config, load_policy(policy), high_notes, index)
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy):
+    policy = tmp_path / "base"
+    save_policy(tiny_policy, policy)
+    config = PPOConfig(**(SMALL | {"updates": 12}))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for root in (whole, killed):
+        new_run("ppo", config_record(config), root=root)
+    assert go_in_a_process(whole, policy).wait(120) == 0
+
+    chance = np.random.default_rng(0)
+    kills = 0
+    for _ in range(4):
+        process = go_in_a_process(killed, policy)
+        steps = killed / "ppo-0001" / "steps"
+        seen = newest_step(steps)
+        # Let it get somewhere, then kill it at no particular moment.
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            now = newest_step(steps)
+            if now is not None and (seen is None or now.step > seen.step):
+                break
+            time.sleep(0.01)
+        time.sleep(float(chance.uniform(0, 0.25)))
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kills >= 2, "the run was over before it could be killed"
+    assert go_in_a_process(killed, policy).wait(120) == 0
+
+    one, other = open_run("ppo-0001", root=whole), open_run("ppo-0001", root=killed)
+    assert contents(one) == contents(other)
+    assert len(one.rows()) == 13
+    mine, theirs = newest_step(one.path / "steps"), newest_step(other.path / "steps")
+    assert mine is not None
+    assert theirs is not None
+    assert json.dumps(mine.state) == json.dumps(theirs.state)
+    assert mine.tensors.keys() == theirs.tensors.keys()
+    for name, tensor in mine.tensors.items():
+        assert torch.equal(tensor, theirs.tensors[name]), name
