@@ -72,7 +72,7 @@ soundfont_option = click.option(
 
 @cli.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
-@click.option("--taste", type=click.Choice(TASTES), default="form", help="What the listener likes.")
+@click.option("--taste", type=click.Choice(TASTES), default="calm", help="What the listener likes.")
 @click.option("--votes", type=click.IntRange(20, 5000), default=200)
 @click.option("--reliability", type=click.FloatRange(0.55, 1.0), default=0.72)
 @click.option("--updates", type=click.IntRange(1, 1000), help="PPO updates; by default PPO's own.")
@@ -254,7 +254,7 @@ def pairs(
 @cli.command()
 @database_option
 @click.option("--simulate", is_flag=True, help="Needed: people rate in the studio.")
-@click.option("--taste", type=click.Choice(TASTES), default="form")
+@click.option("--taste", type=click.Choice(TASTES), default="calm")
 @click.option("--reliability", type=click.FloatRange(0.55, 1.0), default=0.72)
 @click.option("--count", type=click.IntRange(1), default=1000, help="At most so many votes.")
 @seed_option

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,6 @@ def given_ids(options: Mapping[str, Any]) -> np.ndarray:
     fields = {name: options[name] for name in HEADER_FIELDS if options.get(name) is not None}
     prefix = _as_list(options.get("prefix"))
     if not prefix or isinstance(prefix[0], Note):
-        _check_one_voice(prefix)
         given = Asked(**fields, motif=tuple(prefix)).given(1)[0]
     elif fields:
         raise ValueError(
@@ -80,21 +78,6 @@ def _as_list(prefix: object) -> list[Any]:
         f"prefix={str(prefix)[:60]} is neither notes nor token ids; give a sequence of "
         "music.melody.Note, or ids as music.tokens.encode writes them, from BOS"
     )
-
-
-def _check_one_voice(notes: Sequence[Note]) -> None:
-    # Token by token this cannot be seen any more: an overlap would come out as a shorter note.
-    for note in notes:
-        if note.duration_ticks <= 0:
-            raise ValueError(
-                f"{note} of the prefix does not last; give it a positive duration_ticks"
-            )
-    for one, two in pairwise(notes):
-        if two.onset_ticks < one.end_ticks:
-            raise ValueError(
-                f"the note at tick {two.onset_ticks} of the prefix begins before the one before it "
-                f"ends (tick {one.end_ticks}); a melody is one voice in order"
-            )
 
 
 def _check_legal(given: np.ndarray) -> None:

@@ -135,7 +135,7 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         played = self._game.play(actions)
         infos: dict[str, Any] = {}
         if not over.all():
-            infos = {"token": np.where(over, 0, played.tokens), "_token": ~over}
+            infos = {"token": played.tokens, "_token": ~over}
             infos |= {"illegal": played.illegal, "_illegal": ~over}
         for number, ending in played.endings.items():
             infos = self._add_info(infos, ending, number)

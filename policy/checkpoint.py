@@ -49,8 +49,10 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     """
     folder = Path(folder)
     weights = folder / "model.safetensors"
-    if not weights.is_file():
-        raise CheckpointError(f"{folder} has no model.safetensors; give the folder of a policy")
+    for file in (weights, folder / "config.json"):
+        # Without config.json transformers would build Llama's default, of 7 billion parameters.
+        if not file.is_file():
+            raise CheckpointError(f"{folder} has no {file.name}; give the folder of a policy")
     remedy = "restore it from where it came (for the base: git checkout checkpoints/base)"
     try:
         config = MelodyConfig.from_pretrained(folder)

@@ -30,7 +30,8 @@ class Asked:
     bars: int | None = None
     pickup_ticks: int | None = None
     motif: tuple[Note, ...] = ()
-    """notes that the melody begins with; needs metre, bars and pickup to be asked too"""
+    """notes that the melody begins with; needs metre, bars and pickup to be asked too. Where the
+    last of them ends on a barline, the policy may hold it on."""
 
     def __post_init__(self) -> None:
         """Check each field as `Header` does.

@@ -66,6 +66,8 @@ class PretrainConfig:
     """width inside the MLP"""
     seed: int = 0
     """of weights, batches and dropout"""
+    start_from: str | None = None
+    """folder of a policy of the same shape to begin with; None begins at random"""
     save_every_steps: int = 500
     """steps between resume points and validations"""
 
@@ -155,7 +157,8 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> Melod
     Writes `run/steps/N/`, `run/metrics.jsonl` and, whenever validation improves, `run/policy/`.
 
     Raises:
-        CheckpointError: when the run was started with another configuration.
+        CheckpointError: when the run was started with another configuration, or `start_from` is
+            no policy of this shape.
     """
     run.mkdir(parents=True, exist_ok=True)
     train, validation = load_token_rows("train"), load_token_rows("validation")
@@ -170,6 +173,14 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> Melod
             residual_dropout=config.dropout,
         )
     )
+    if config.start_from is not None:
+        try:
+            model.load_state_dict(load_policy(config.start_from).state_dict())
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"start_from={config.start_from} is of another shape than this configuration; give "
+                "its hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size"
+            ) from error
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW(

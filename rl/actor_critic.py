@@ -45,6 +45,7 @@ class ActorCritic(nn.Module):
         hidden_ND = hidden_before(self.policy.model, ids_BT)[acted_BT]
         logps_NV = masked_log_softmax(self.policy.lm_head(hidden_ND), mask_row_BT[acted_BT])
         logprob = logps_NV.gather(1, ids_BT[acted_BT][:, None])[:, 0]
-        # 0 log 0 is 0: masked tokens have probability 0 and log-probability -inf.
-        entropy = -(logps_NV.exp() * logps_NV.masked_fill(torch.isinf(logps_NV), 0.0)).sum(-1)
+        with torch.no_grad():  # for the log only
+            # 0 log 0 is 0: masked tokens have probability 0 and log-probability -inf.
+            entropy = -(logps_NV.exp() * logps_NV.clamp(min=-1e4)).sum(-1)
         return Judged(logprob, entropy, self.value(hidden_ND))

@@ -10,11 +10,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
@@ -36,7 +34,7 @@ CALIBRATION_SEED = 900_001
 class LoopConfig:
     """One turn of the loop."""
 
-    taste: str = "song"
+    taste: str = "calm"
     """name of the simulated listener's taste"""
     votes: int = 200
     """votes on different pairs; hidden repeats come on top"""
@@ -75,7 +73,8 @@ class LoopResult:
             "self_agreement_on_repeats": repeats.self_agreement.share if repeats else None,
             **self.evaluation.summary(),
             "best_update": self.best["update"],
-            "melodies_sampled_by_ppo": sum(1 for _ in self.rows),
+            "melodies_sampled_by_ppo": len(self.rows)
+            * self.run.record["config"]["melodies_per_update"],
             "seconds": self.seconds,
         }
 
@@ -222,15 +221,3 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     begun = time.monotonic()
     yield
     seconds[stage] = round(time.monotonic() - begun, 3)
-
-
-def loop_record(config: LoopConfig) -> dict[str, Any]:
-    """The configuration as JSON."""
-    return asdict(config)
-
-
-def mean_over(results: list[dict[str, Any]], name: str) -> tuple[float, float]:
-    """Mean of a figure over runs, and its standard error."""
-    values = np.array([result[name] for result in results], float)
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return float(values.mean()), float(error)

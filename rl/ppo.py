@@ -4,7 +4,8 @@ Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) with the K
 the adaptive coefficient of Ziegler et al. 2019 (arXiv:1909.08593). Departures from the textbook:
   - one reward a melody, at its last choice, plus the KL's price at each choice; gamma is 1;
   - forced tokens (barlines, the end) are no decisions: no loss, no advantage, no KL there;
-  - the reward is conservative, mean - lambda * std of the reward model (Coste et al. 2023);
+  - the reward is conservative, mean - lambda * std of the reward model (Coste et al. 2023), and
+    saturates: poor melodies are worth lifting, the best ones not worth driving further;
   - the result is the best policy within the KL limit by that reward, not the last one;
   - no dropout, in sampling or in learning, so that ratios start at 1.
 
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from music.diversity import vendi_score
 from music.originality import TrainingIndex, originality
@@ -49,32 +51,36 @@ from rl.runs import Run, RunError
 class PPOConfig:
     """How PPO spends its melodies."""
 
-    updates: int = 30
+    updates: int = 36
     """rounds of sampling and learning"""
     melodies_per_update: int = 256
     """melodies sampled before each update"""
-    minibatch: int = 64
+    minibatch: int = 32
     """melodies per gradient step; divides `melodies_per_update`"""
-    epochs: int = 2
+    epochs: int = 1
     """passes over the melodies of an update"""
-    learning_rate: float = 3e-4
-    """Adam's step"""
+    learning_rate: float = 1e-4
+    """Adam's step for the policy"""
+    value_learning_rate: float = 3e-3
+    """Adam's step for the value head, which starts at nothing and must be ahead of the policy"""
     clip: float = 0.2
     """how far a probability ratio may move before its gradient stops"""
     value_weight: float = 0.1
     """weight of the value loss beside the policy's"""
     max_grad_norm: float = 1.0
     """gradient clipping"""
-    gae_lambda: float = 0.95
+    gae_lambda: float = 1.0
     """how far advantages look ahead; 1 is the whole melody"""
-    kl_target_nats: float = 6.0
+    kl_target_nats: float = 7.0
     """KL from the base policy, per melody, that the controller steers to"""
     kl_limit_nats: float = 8.0
     """no policy beyond this is kept as the result"""
-    kl_coefficient: float = 0.25
+    kl_coefficient: float = 0.12
     """price of a nat at the start, in the reward's unit"""
     std_penalty: float = 0.5
     """lambda: how much of the reward model's uncertainty is taken off"""
+    good_enough: float = 1.5
+    """score beyond which more is worth little, in base standard deviations"""
     meter: str | None = "4/4"
     """metre of the melodies; None leaves it to the base policy"""
     mode: str | None = None
@@ -143,7 +149,11 @@ class PPO:
         self.config, self.reference, self.reward = config, base.eval(), reward
         self.learner = ActorCritic(copy.deepcopy(base)).eval()
         self.optimizer = torch.optim.Adam(
-            self.learner.parameters(), lr=config.learning_rate, eps=1e-5
+            [
+                {"params": self.learner.policy.parameters(), "lr": config.learning_rate},
+                {"params": self.learner.value_head.parameters(), "lr": config.value_learning_rate},
+            ],
+            eps=1e-5,
         )
         self.kl_coefficient = config.kl_coefficient
         self.update = 0
@@ -170,7 +180,7 @@ class PPO:
         """Clipped policy and value steps on one rollout; returns what to log."""
         config, sampled, acted = self.config, rollout.sampled, rollout.acted
         # 1. what each choice earned
-        reward = self.conservative(rollout).to(sampled.logprob)
+        reward = self.objective(rollout).to(sampled.logprob)
         reward_BT = shaped_rewards(
             reward, sampled.logprob, rollout.reference_logprob, acted, self.kl_coefficient
         )
@@ -219,14 +229,16 @@ class PPO:
                 log["step_kl_nats"].append((ratio - 1 - ratio.log()).mean().item())
         # 3. steer the price of a nat towards the target (Ziegler et al. 2019, eq. 3-4)
         kl = rollout.kl_nats.mean().item()
-        error = float(np.clip(kl / config.kl_target_nats - 1, -0.5, 0.5))
+        # The price falls slowly: a run starts at no KL, which says nothing about its price yet.
+        error = float(np.clip(kl / config.kl_target_nats - 1, -0.1, 0.5))
         self.kl_coefficient *= 1 + 0.2 * error
         self.update += 1
         return {name: float(np.mean(values)) for name, values in log.items()}
 
-    def conservative(self, rollout: Rollout) -> Tensor:
-        """Mean - lambda * std of the reward model, float64 (B,)."""
-        return rollout.score_mean - self.config.std_penalty * rollout.score_std
+    def objective(self, rollout: Rollout) -> Tensor:
+        """What is learnt from: the conservative score, saturated; float64 (B,)."""
+        conservative = rollout.score_mean - self.config.std_penalty * rollout.score_std
+        return saturated(conservative, self.config.good_enough)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors; chance needs nothing."""
@@ -303,12 +315,21 @@ def fine_tune(
     return max(rows, key=lambda row: row["reward"])
 
 
+def saturated(score_B: Tensor, good_enough: float) -> Tensor:
+    """Slope 1 far below `good_enough`, 0 far above it: half the log-sigmoid of twice the distance.
+
+    A policy earns more by lifting its poor melodies than by driving its best ones beyond what the
+    reward model has seen (Wang et al. 2024, arXiv:2402.00742).
+    """
+    return functional.logsigmoid(2 * (score_B - good_enough)) / 2
+
+
 def measure(ppo: PPO, rollout: Rollout, index: TrainingIndex) -> dict[str, Any]:
     """What a log line says of a rollout: reward, KL and the guards beside them."""
     melodies = rollout.melodies
     return {
         "update": ppo.update,
-        "reward": ppo.conservative(rollout).mean().item(),
+        "reward": ppo.objective(rollout).mean().item(),
         "score_mean": rollout.score_mean.mean().item(),
         "score_std": rollout.score_std.mean().item(),
         "kl_nats": rollout.kl_nats.mean().item(),

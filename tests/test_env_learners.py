@@ -74,6 +74,7 @@ def test_a_learner_trains_unchanged(make, learner):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # four minutes on a busy core
 @pytest.mark.learns
 @pytest.mark.parametrize("learner", [PPO, MaskablePPO])
 def test_a_learner_learns_what_it_is_paid_for(make, learner):

@@ -13,9 +13,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 import tastemaker
+from reward.pairing import random_pairs
 from reward.ratings import RatingsStore
 
 HOUSE = Path(tastemaker.__file__).resolve().parent
@@ -210,10 +212,13 @@ def one_line(stderr):
 
 
 def test_a_refusal_as_a_person_sees_it(tmp_path):
-    done = process(tmp_path, "compose", "--policy", "ppo-0007")
+    # A library's own warning beside the line would be seen only here, in a process of its own.
+    shutil.copytree(HOUSE / "checkpoints" / "base", tmp_path / "checkpoints" / "base")
+    (tmp_path / "checkpoints" / "base" / "config.json").write_text('{"model_type": "gpt2"}')
+    done = process(tmp_path, "compose", "--count", "1", "--no-sound")
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
-    assert "ppo-0007" in one_line(done.stderr)
+    assert "checkpoints/base" in one_line(done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -251,16 +256,14 @@ def test_rating_where_nothing_waits(nowhere, refused):
     refused("rate", "--simulate", says=["tastemaker pairs"])
 
 
-@pytest.mark.parametrize("damage", ["cut short", "not ours", "config gone", "weights gone"])
+@pytest.mark.parametrize("damage", ["cut short", "config garbled", "weights gone"])
 def test_a_damaged_base_checkpoint(nowhere, refused, damage):
     base = nowhere / "checkpoints" / "base"
     shutil.copytree(HOUSE / "checkpoints" / "base", base)
     weights = base / "model.safetensors"
     if damage == "cut short":
         weights.write_bytes(weights.read_bytes()[:-1000])
-    elif damage == "not ours":
-        (base / "config.json").write_text('{"model_type": "gpt2"}')
-    elif damage == "config gone":
+    elif damage == "config garbled":
         (base / "config.json").write_text("{")
     else:
         weights.unlink()
@@ -268,19 +271,25 @@ def test_a_damaged_base_checkpoint(nowhere, refused, damage):
     assert not (nowhere / "composed").exists()
 
 
-def test_a_locked_database_loses_nothing(nowhere, refused):
+def test_a_locked_database_loses_nothing(nowhere, refused, random_melodies):
     file = nowhere / "ratings.sqlite"
-    with RatingsStore(str(file)):
-        pass
+    with RatingsStore(str(file)) as store:
+        ids = store.add_melodies(random_melodies(2), policy_id="base", sampler="test", seed=0)
+        store.add_comparisons(random_pairs(ids, 1, np.random.default_rng(0)), round=1)
+        before = store.counts()
     holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
     try:
-        holder.execute("BEGIN EXCLUSIVE")
         refused("rate", "--simulate", "--database", file, says=["ratings.sqlite", "lock"])
     finally:
         holder.execute("ROLLBACK")
         holder.close()
     with RatingsStore(str(file)) as store:
-        assert not any(store.counts().values())
+        after = store.counts()
+    # The listener may have been entered before the lock was met; votes and pairs are as they were.
+    assert {k: v for k, v in after.items() if "rater" not in k} == {
+        k: v for k, v in before.items() if "rater" not in k
+    }
 
 
 def test_a_database_that_is_none(nowhere, refused):
@@ -310,7 +319,7 @@ def test_a_malformed_motif(nowhere, refused, text):
 
 def test_a_motif_that_is_not_text(nowhere, refused):
     (nowhere / "motif.abc").write_bytes(bytes(range(128, 256)))
-    refused("compose", "--motif", "motif.abc", "--no-sound")
+    refused("compose", "--motif", "motif.abc", "--no-sound", says=["motif"])
 
 
 def test_a_motif_that_is_not_there(nowhere, refused):
@@ -332,8 +341,9 @@ def test_a_missing_soundfont_is_told_before_anything_is_written(nowhere, refused
     assert not (nowhere / "composed").exists()
 
 
+@pytest.mark.timeout(60)
 def test_a_missing_soundfont_is_told_before_the_demo_begins(nowhere, refused):
-    refused("demo", "--soundfont", "none.sf2", says=["none.sf2"])
+    refused("demo", "--votes", 20, "--soundfont", "none.sf2", says=["none.sf2"])
     assert not (nowhere / "demo").exists()
 
 

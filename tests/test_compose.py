@@ -1,0 +1,130 @@
+"""Composing: what is asked is what comes."""
+
+import numpy as np
+import pytest
+import torch
+
+from music.melody import Header, MelodyError, Note
+from music.tokens import BOS, ID, decode
+from policy.compose import DEFAULT_TONIC_MIDI, Asked, compose, sample_rows
+
+MOTIF = (Note(-12, 12, 7), Note(0, 24, 12), Note(36, 12, 0))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"meter": "6/8"},
+        {"mode": "dorian"},
+        {"tune_type": "waltz"},
+        {"bars": 8},
+        {"pickup_ticks": 36},
+        {"meter": "2/4", "mode": "minor", "tune_type": "march", "bars": 4, "pickup_ticks": 6},
+    ],
+)
+def test_what_is_asked_is_what_comes(tiny_policy, fields):
+    for melody in compose(tiny_policy, 6, asked=Asked(**{"bars": 4, **fields})):
+        assert {name: getattr(melody.header, name) for name in fields} == fields
+        assert melody.tonic_midi == DEFAULT_TONIC_MIDI
+
+
+def test_what_is_not_asked_is_the_policys_to_choose(tiny_policy):
+    headers = {melody.header for melody in compose(tiny_policy, 24, asked=Asked(bars=4))}
+    for field in ("meter", "mode", "tune_type", "pickup_ticks"):
+        assert len({getattr(header, field) for header in headers}) > 1, field
+
+
+def test_a_melody_begins_with_its_motif(tiny_policy):
+    asked = Asked(meter="2/4", bars=4, pickup_ticks=12, motif=MOTIF)
+    melodies = compose(tiny_policy, 6, asked=asked)
+    for melody in melodies:
+        assert melody.notes[:2] == MOTIF[:2]
+        # The last note of the motif ends on a barline, where it may be held on.
+        assert (melody.notes[2].onset_ticks, melody.notes[2].pitch) == (36, 0)
+        assert melody.notes[2].duration_ticks >= 12
+    assert len({melody.notes for melody in melodies}) > 1
+
+
+def test_given_ids_by_hand():
+    asked = Asked(meter="2/4", tune_type="reel", bars=4, pickup_ticks=12, motif=MOTIF)
+    header = [BOS, ID["METER_2/4"], -1, ID["TYPE_reel"], ID["BARS_4"], ID["PICKUP_12"]]
+    names = ["NOTE_7_12", "BAR_4", "NOTE_12_24", "REST_12", "NOTE_0_12"]
+    row = [*header, *(ID[name] for name in names)]
+    assert asked.given(2).tolist() == [row, row]
+    assert Asked().given(1).tolist() == [[BOS, -1, -1, -1, -1, -1]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"meter": "5/4"}, "meter='5/4' is not known; choose one of"),
+        ({"bars": 12}, "bars=12 is not known; choose one of"),
+        ({"pickup_ticks": 48, "meter": "2/4"}, "pickup_ticks=48 fills a bar of 2/4"),
+        ({"pickup_ticks": 48}, "pickup_ticks=48 fills a bar of 2/4"),  # which it may become
+        ({"motif": MOTIF}, "a motif needs a place: ask for meter, bars and pickup_ticks with it"),
+        ({"motif": MOTIF, "meter": "2/4", "bars": 4}, "a motif needs a place"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(fields, says):
+    with pytest.raises(MelodyError, match=says):
+        Asked(**fields)
+
+
+@pytest.mark.parametrize(
+    ("motif", "says"),
+    [
+        ((Note(-24, 24, 0),), "onset_ticks=-24 is before tick -12"),
+        ((Note(0, 5, 0),), "a rest of 12 ticks|a note of 5 ticks"),
+        ((Note(-12, 12, 0), Note(0, 24, 0), Note(12, 24, 0)), "onset_ticks=12 is before tick 24"),
+        # On the grid, but 45 + 2 ticks of the bar cannot be filled: the grammar says so.
+        ((Note(-12, 12, 0), Note(0, 42, 0), Note(42, 4, 0)), "given token NOTE_0_4 of melody 0"),
+    ],
+)
+def test_a_motif_that_no_melody_begins_with_is_refused(tiny_policy, motif, says):
+    asked = Asked(meter="2/4", bars=4, pickup_ticks=12, motif=motif)
+    with pytest.raises(ValueError, match=says):
+        compose(tiny_policy, 1, asked=asked)
+
+
+def test_the_seed_decides(tiny_policy):
+    short = Asked(bars=4)
+    once, again, other = (compose(tiny_policy, 5, asked=short, seed=s) for s in (3, 3, 4))
+    assert once == again
+    assert once != other
+
+
+def test_rows_and_melodies_are_the_same_samples(tiny_policy):
+    options = {"asked": Asked(bars=4), "seed": 3, "batch": 2}
+    rows = sample_rows(tiny_policy, 5, **options)
+    assert [row.dtype for row in rows] == [np.uint16] * 5
+    melodies = compose(tiny_policy, 5, tonic_midi=60, **options)
+    assert melodies == [decode(row, 60) for row in rows]
+    assert len(set(melodies)) == 5, "batches repeat"
+
+
+def test_a_low_temperature_makes_melodies_alike(tiny_policy):
+    asked = Asked(meter="2/4", bars=4)
+    cold = compose(tiny_policy, 8, asked=asked, temperature=1e-4)
+    warm = compose(tiny_policy, 8, asked=asked)
+    assert len(set(cold)) == 1
+    assert len(set(warm)) == 8
+
+
+def test_counts(tiny_policy):
+    assert compose(tiny_policy, 0) == []
+    for options in ({"count": -1}, {"count": 3, "batch": 0}):
+        with pytest.raises(ValueError, match=r"count=.*, batch=.*; ask for 0 or more, in batches"):
+            compose(tiny_policy, **options)
+
+
+def test_composing_leaves_the_global_generator_alone(tiny_policy):
+    before = torch.get_rng_state()
+    compose(tiny_policy, 2, asked=Asked(bars=4))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_header_of_a_melody_can_be_asked_again(tiny_policy):
+    header = Header("9/8", "mixolydian", "slipjig", 4, 18)
+    fields = {name: getattr(header, name) for name in Header.__slots__}
+    assert compose(tiny_policy, 2, asked=Asked(**fields))[1].header == header
