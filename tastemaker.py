@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -148,7 +148,11 @@ def studio(
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("composed"))
 @click.option("--temperature", type=float, default=1.0)
 @click.option("--pickup", type=int, help="Pickup in ticks, 24 a quarter.")
-@click.option("--motif", type=click.File(), help="ABC file whose notes the melodies begin with.")
+@click.option(
+    "--motif",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="ABC file whose notes the melodies begin with.",
+)
 @click.option("--sound/--no-sound", default=True, help="Render WAV files too.")
 @header_options(None, None)
 @seed_option
@@ -159,7 +163,7 @@ def compose(
     out: Path,
     temperature: float,
     pickup: int | None,
-    motif: TextIO | None,
+    motif: Path | None,
     sound: bool,
     meter: str,
     mode: str,
@@ -169,15 +173,16 @@ def compose(
     soundfont: Path | None,
 ) -> None:
     """Write melodies as ABC, MIDI and sound, each with its originality."""
+    folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
     from policy.checkpoint import load_policy
     from policy.compose import compose as write_melodies
     from rl.composing import asked_with_motif, save_melodies
 
     asked = make_asked(meter, mode, tune_type, bars, pickup)
     if motif is not None:
-        asked = asked_with_motif(asked, motif.read())
+        asked = asked_with_motif(asked, motif)
     melodies = write_melodies(
-        load_policy(policy_folder(policy)), count, asked=asked, temperature=temperature, seed=seed
+        load_policy(folder), count, asked=asked, temperature=temperature, seed=seed
     )
     for line in save_melodies(melodies, out, sound=sound, soundfont=soundfont):
         click.echo(line)
@@ -197,31 +202,55 @@ def corpus(books: Path | None) -> None:
 
 @cli.command()
 @click.option("--epochs", type=click.IntRange(1), default=36)
+@click.option("--learning-rate", type=float, default=2e-3, help="Peak of the cosine.")
+@click.option("--warmup", type=click.IntRange(1), default=200, help="Steps of linear warm-up.")
 @click.option("--dropout", type=float, default=0.3)
 @click.option("--width", type=click.IntRange(16), default=192)
 @click.option("--layers", type=click.IntRange(1), default=4)
-@click.option("--run", "name", help="Name of the run; a run that was stopped goes on where it was.")
+@click.option("--save-every", type=click.IntRange(1), default=500, help="Steps to a validation.")
+@click.option("--start-from", help="Run whose policy to go on from, with a new schedule.")
+@click.option("--run", "name", help="Name of the run; one that was stopped goes on where it was.")
 @seed_option
 def pretrain(
-    epochs: int, dropout: float, width: int, layers: int, name: str | None, seed: int
+    epochs: int,
+    learning_rate: float,
+    warmup: int,
+    dropout: float,
+    width: int,
+    layers: int,
+    save_every: int,
+    start_from: str | None,
+    name: str | None,
+    seed: int,
 ) -> None:
     """Train a base policy on the corpus (about an hour of one core for the shipped one)."""
     from dataclasses import asdict
 
-    from policy.pretrain import PretrainConfig
-    from policy.pretrain import pretrain as train
     from rl.runs import RUNS, new_run, open_run
 
+    start = None if start_from is None else str(policy_folder(start_from))
+    from policy.model_card import write_model_card
+    from policy.pretrain import PretrainConfig
+    from policy.pretrain import pretrain as train
+
     config = PretrainConfig(
-        epochs=epochs, dropout=dropout, hidden_size=width, num_layers=layers, seed=seed
+        epochs=epochs,
+        learning_rate=learning_rate,
+        warmup_steps=warmup,
+        dropout=dropout,
+        hidden_size=width,
+        num_layers=layers,
+        save_every_steps=save_every,
+        seed=seed,
+        start_from=start,
     )
-    there = name is not None and (RUNS / name / "run.json").is_file()
-    run = (
-        open_run(name, kind="pretrain")
-        if name is not None and there
-        else new_run("pretrain", asdict(config), name=name)
-    )
+    if name is not None and (RUNS / name / "run.json").is_file():
+        run = open_run(name, kind="pretrain")
+    else:
+        run = new_run("pretrain", asdict(config), name=name)
     train(config, run.path)
+    command = f"`{' '.join(['tastemaker', *sys.argv[1:]])}`, on {run.record['hardware']}"
+    write_model_card(run.path / "policy", command)
     click.echo(f"wrote {run.path}/policy   next: tastemaker compose --policy {run.name}")
 
 
@@ -392,10 +421,12 @@ def evaluate(
     soundfont: Path | None,
 ) -> None:
     """Measure TUNED beside BASE ('base' or names of runs) and write a report."""
+    folder = policy_folder(base)
+    policy_folder(tuned)
     from rl.fine_tuning import evaluate_run
 
     path, summary = evaluate_run(
-        policy_folder(base),
+        folder,
         tuned,
         reward_name,
         count=count,
@@ -459,11 +490,11 @@ def make_asked(
 def _pair_up(
     database: str, policy: str, asked: Asked, melodies: int, pairs: int, number: int, seed: int
 ) -> int:
+    folder = policy_folder(policy)
     from policy.checkpoint import load_policy, policy_hash
     from reward.ratings import RatingsStore
     from rl.rounds import PoolConfig, pair_up
 
-    folder = policy_folder(policy)
     model = load_policy(folder)
     config = PoolConfig(melodies=melodies, pairs=pairs, round=number, seed=seed)
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)

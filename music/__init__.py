@@ -1,1 +1,1 @@
-"""What a melody is: notes, tokens and grammar, notation, sound, yardsticks, corpus. No torch here."""
+"""What a melody is: notes, tokens and grammar, notation, sound, yardsticks, corpus. No torch."""

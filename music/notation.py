@@ -109,6 +109,16 @@ def melody_from_tune(tune: AbcTune, *, tune_type: str | None = None) -> Melody:
         AbcError: for a metre or mode that is not known here, or one that changes.
         MelodyError: when its bars or notes break a rule of `music.melody`.
     """
+    bars = without_first_endings(tune.bars)
+    return melody_of_bars(bars, header_of_tune(tune, tune_type=tune_type), 60 + tune.tonic_class)
+
+
+def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:
+    """Metre, mode and tune type of a tune; bars and pickup are left at their defaults.
+
+    Raises:
+        AbcError: for a metre or mode that is not known here, or one that changes.
+    """
     if tune.changes_meter_or_key:
         raise AbcError("the metre or key changes inside the tune; a melody has one of each")
     if tune.meter not in BAR_TICKS:
@@ -120,9 +130,7 @@ def melody_from_tune(tune: AbcTune, *, tune_type: str | None = None) -> Melody:
     if tune_type is None:
         named = "".join(tune.fields.get("R", [""])[0].lower().split())
         tune_type = named if named in TUNE_TYPES else type_of_tune(tune, tune.meter)
-    header = Header(tune.meter, MODE_OF_ABC[tune.mode], tune_type)
-    bars = without_first_endings(tune.bars)
-    return melody_of_bars(bars, header, 60 + tune.tonic_class)
+    return Header(tune.meter, MODE_OF_ABC[tune.mode], tune_type)
 
 
 def to_svg(melody: Melody) -> str:

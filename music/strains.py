@@ -100,8 +100,23 @@ def melody_of_bars(
             f"so that both make one bar of {header.meter}: change its last note"
         )
     header = replace(header, bars=len(full), pickup_ticks=pickup)
+    notes = notes_of_bars(bars, header.start_ticks, header.end_ticks, tonic_midi)
+    end = header.start_ticks + int(sum(lengths))
+    if end < header.end_ticks and notes and bars[-1].notes[-1].midi is not None:
+        notes[-1] = replace(notes[-1], duration_ticks=header.end_ticks - notes[-1].onset_ticks)
+    return Melody(header, tuple(notes), tonic_midi)
+
+
+def notes_of_bars(
+    bars: Sequence[AbcBar], start_ticks: int, end_ticks: int, tonic_midi: int
+) -> list[Note]:
+    """The sounding notes of the bars, ties joined, from `start_ticks` on and cut at `end_ticks`.
+
+    Raises:
+        MelodyError: for a length off the grid of 24 ticks a quarter.
+    """
     notes: list[Note] = []
-    at, tied = header.start_ticks, False
+    at, tied = start_ticks, False
     for written in (note for bar in bars for note in bar.notes):
         ticks = int(written.duration_ticks)
         if ticks != written.duration_ticks:
@@ -109,18 +124,16 @@ def melody_of_bars(
                 f"length ticks={written.duration_ticks} of a note at tick {at} is off the grid of "
                 "24 a quarter; use lengths down to a 32nd or a triplet sixteenth"
             )
-        if written.midi is not None and at < header.end_ticks:
+        if written.midi is not None and at < end_ticks:
             pitch = written.midi - tonic_midi
-            length = min(ticks, header.end_ticks - at)
+            length = min(ticks, end_ticks - at)
             if tied and notes[-1].pitch == pitch:
                 notes[-1] = replace(notes[-1], duration_ticks=notes[-1].duration_ticks + length)
             else:
                 notes.append(Note(at, length, pitch))
         at += ticks
         tied = written.tied
-    if at < header.end_ticks and notes and bars[-1].notes[-1].midi is not None:
-        notes[-1] = replace(notes[-1], duration_ticks=header.end_ticks - notes[-1].onset_ticks)
-    return Melody(header, tuple(notes), tonic_midi)
+    return notes
 
 
 def _split_bars(bars: Sequence[AbcBar]) -> Iterator[list[AbcBar]]:

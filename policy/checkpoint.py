@@ -55,6 +55,12 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
             raise CheckpointError(f"{folder} has no {file.name}; give the folder of a policy")
     remedy = "restore it from where it came (for the base: git checkout checkpoints/base)"
     try:
+        kind = json.loads((folder / "config.json").read_text()).get("model_type")
+        if kind != MelodyConfig.model_type:  # told here, before transformers warns of it
+            raise CheckpointError(
+                f"{folder} holds a model of type {kind!r}, not {MelodyConfig.model_type!r}; "
+                f"{remedy}"
+            )
         config = MelodyConfig.from_pretrained(folder)
         sizes = (config.vocab_size, config.bar_positions)
         if sizes != (len(VOCABULARY), BAR_POSITIONS):

@@ -6,30 +6,48 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from music.melody import Melody
+from music.abc import AbcError, read_tune
+from music.melody import BAR_COUNTS, Melody
 from music.midi import to_midi
-from music.notation import read_melody, to_abc
+from music.notation import header_of_tune, to_abc
 from music.originality import originality
 from music.sound import find_soundfont, render_wav
+from music.strains import notes_of_bars, without_first_endings
 from policy.compose import Asked
 from rl.evaluate import training_index
 
 
-def asked_with_motif(asked: Asked, abc: str) -> Asked:
-    """What is asked, with the notes of an ABC melody to begin with and, where open, its header.
+def asked_with_motif(asked: Asked, file: Path) -> Asked:
+    """What is asked, with the notes of an ABC file to begin with and, where open, its header.
+
+    The motif may be of any length: a bar or two, or most of a tune.
 
     Raises:
-        AbcError: when the text is not one melody.
+        AbcError: when the file is not one tune in ABC.
+        MelodyError: when the motif does not fit what is asked.
     """
-    motif = read_melody(abc)
-    bars = asked.bars or motif.header.bars
-    return replace(
-        asked,
-        meter=motif.header.meter,
-        mode=asked.mode or motif.header.mode,
-        bars=bars,
-        pickup_ticks=motif.header.pickup_ticks,
-        motif=motif.notes,
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AbcError(f"the motif {file} is not text in UTF-8; save it as such") from error
+    tune = read_tune(text)
+    header = header_of_tune(tune)
+    bars = without_first_endings(tune.bars)
+    if not any(note.midi is not None for bar in bars for note in bar.notes):
+        raise AbcError(f"the motif {file} has no notes; write some after its K: line")
+    pickup = int(bars[0].duration_ticks) if len(bars) > 1 else 0
+    pickup = pickup if pickup < header.bar_ticks else 0
+    full = len(bars) - (pickup > 0)
+    enough = next((count for count in BAR_COUNTS if count >= max(full, 8)), BAR_COUNTS[-1])
+    whole = replace(header, bars=asked.bars or enough, pickup_ticks=pickup)
+    notes = notes_of_bars(bars, whole.start_ticks, whole.end_ticks, 60 + tune.tonic_class)
+    return Asked(
+        meter=header.meter,
+        mode=asked.mode or header.mode,
+        tune_type=asked.tune_type,
+        bars=whole.bars,
+        pickup_ticks=pickup,
+        motif=tuple(notes),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from music.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
 from policy.model import MelodyForCausalLM
 from reward.taste import TasteProfile
@@ -119,6 +120,7 @@ def evaluate_run(
     Raises:
         RunError: when the run is not there or has not finished.
     """
+    find_soundfont(soundfont)  # before minutes of work, not after
     run = open_run(name, kind="ppo", root=root)
     if not (run.path / "policy").is_dir():
         raise RunError(f"run {name!r} has not finished; go on with: tastemaker ppo --resume {name}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from music.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
 from policy.model import MelodyForCausalLM
@@ -93,9 +94,10 @@ def run_loop(
     Raises:
         ValueError: when something given is wrong, with the value, the rule and the remedy.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    find_soundfont(soundfont)  # before minutes of work, not after
     seconds: dict[str, float] = {}
     base = load_policy(base_folder)
+    out.mkdir(parents=True, exist_ok=True)
     base_id = policy_hash(base_folder)
     asked = config.ppo.asked
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)

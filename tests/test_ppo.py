@@ -118,8 +118,8 @@ def test_it_learns_a_task_with_a_known_answer(tmp_path, index, tiny_policy):
 
 
 def test_the_result_is_the_best_within_the_limit_not_the_last(tmp_path, index, tiny_policy):
-    run, best = run_here(tmp_path, index, tiny_policy, kl_limit_nats=6.001)
-    inside = [row for row in run.rows() if row["kl_nats"] <= 6.001]
+    run, best = run_here(tmp_path, index, tiny_policy, kl_limit_nats=7.001)
+    inside = [row for row in run.rows() if row["kl_nats"] <= 7.001]
     assert best["reward"] == max(row["reward"] for row in inside)
 
 
@@ -182,6 +182,7 @@ def work(root: Path, policy: Path) -> None:
     fine_tune(run, config, load_policy(policy), high_notes, index)
 
 
+@pytest.mark.timeout(900)
 def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy):
     policy = tmp_path / "base"
     save_policy(tiny_policy, policy)
@@ -189,7 +190,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for root in (whole, killed):
         new_run("ppo", config_record(config), root=root)
-    assert go_in_a_process(whole, policy).wait(120) == 0
+    assert go_in_a_process(whole, policy).wait(280) == 0
 
     chance = np.random.default_rng(0)
     kills = 0
@@ -209,7 +210,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert kills >= 2, "the run was over before it could be killed"
-    assert go_in_a_process(killed, policy).wait(120) == 0
+    assert go_in_a_process(killed, policy).wait(280) == 0
 
     one, other = open_run("ppo-0001", root=whole), open_run("ppo-0001", root=killed)
     assert contents(one) == contents(other)

@@ -18,7 +18,7 @@ from music.corpus import load_corpus
 from reward.ratings import RatingsStore
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 60_000  # a machine that also trains is slow
+PATIENCE_MS = 120_000  # a machine that also trains is slow
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",  # a container's root may not have one
     "--autoplay-policy=no-user-gesture-required",
