@@ -9,6 +9,7 @@ that `--help` answers at once. What a user got wrong is told in one line, with e
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -128,7 +129,7 @@ def studio(
     """Rate pairs of melodies, blind, in the browser; writes a pool first if there is none."""
     import subprocess
 
-    from feedback_ui.launch import studio_command
+    from feedback_ui.launch import DATABASE_VARIABLE, studio_command
     from reward.ratings import RatingsStore
 
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
@@ -137,9 +138,10 @@ def studio(
     if empty:
         _pair_up(database, "base", make_asked("4/4", "any", "any", "8"), 120, 40, 1, 0)
     command = studio_command(
-        database, port=port, address=address, hosts=hosts, soundfont=soundfont, open_browser=browser
+        port=port, address=address, hosts=hosts, soundfont=soundfont, open_browser=browser
     )
-    sys.exit(subprocess.call(command))
+    # By the environment, so that a password in the URL does not stand in the process list.
+    sys.exit(subprocess.call(command, env={**os.environ, DATABASE_VARIABLE: database}))
 
 
 @cli.command()

@@ -31,8 +31,9 @@ tags: [music, symbolic-music, melody, irish-traditional]
 ---
 # A melody policy over joint (pitch, duration) tokens
 
-Llama-shaped, {parameters:.2f} M parameters, {layers} layers of width {width}, {heads} query and {kv_heads}
-key-value heads, rotary positions, and the position in the bar as one more input. Weights {digest}.
+Llama-shaped, {parameters:.2f} M parameters, {layers} layers of width {width}, {heads} query and
+{kv_heads} key-value heads, rotary positions, and the position in the bar as one more input.
+Weights {digest}.
 
 ```python
 import policy.model  # registers the classes
@@ -46,14 +47,14 @@ tokenizer = AutoTokenizer.from_pretrained("checkpoints/base")
 model promises nothing.
 
 ## Data
-{train} strains for training, {validation} for validation, {test} for the test, of O'Neill's *Music of
-Ireland* (1903) and Ryan's *Mammoth Collection* (1883), split so that no tune, and no tune with a
-near-duplicate strain, is on two sides. Only numbers are shipped (`music/data/strains.npz`).
+{train} strains for training, {validation} for validation, {test} for the test, of O'Neill's
+*Music of Ireland* (1903) and Ryan's *Mammoth Collection* (1883), split so that no tune, and no tune
+with a near-duplicate strain, is on two sides. Only numbers are shipped (`music/data/strains.npz`).
 
-- Known: both books are in the public domain by age; the ABC transcriptions stand in music21's package,
-  carry the transcribers' names and no licence text. They are credited in `NOTICE`.
-- Reasoned, not ruled on: that numeric tokens of public-domain tunes, and weights learnt from them, carry
-  no right of the transcribers.
+- Known: both books are in the public domain by age; the ABC transcriptions stand in music21's
+  package, carry the transcribers' names and no licence text. They are credited in `NOTICE`.
+- Reasoned, not ruled on: that numeric tokens of public-domain tunes, and weights learnt from them,
+  carry no right of the transcribers.
 
 Not trained on: the Essen collection (non-commercial) and Aird's Airs.
 
@@ -61,12 +62,13 @@ Not trained on: the Essen collection (non-commercial) and Aird's Airs.
 {command}
 
 ## What it reaches
-**{test_bits:.3f} bits a note** on the test tunes ({validation_bits:.3f} on validation): pickup, notes, rests,
-holds, barlines and the end are counted, the other header fields are not, over sounding notes, without
-the mask.
+**{test_bits:.3f} bits a note** on the test tunes ({validation_bits:.3f} on validation): pickup,
+notes, rests, holds, barlines and the end are counted, the other header fields are not, over
+sounding notes, without the mask.
 
-{samples} samples of 8 bars in 4/4 at temperature 1, beside the {real} held-out human strains of that kind
-(± one standard error; strains of one tune are alike, so for real tunes it is somewhat too small):
+{samples} samples of 8 bars in 4/4 at temperature 1, beside the {real} held-out human strains of
+that kind (± one standard error; strains of one tune are alike, so for real tunes it is somewhat too
+small):
 
 | yardstick | real tunes | samples |
 |---|---|---|
@@ -111,11 +113,13 @@ def write_model_card(folder: Path, command: str, *, samples: int = 2000, seed: i
     for name in SHOWN:
         label = YARDSTICKS[name].label
         text += (
-            f"| {label} ({YARDSTICKS[name].unit}) | {real_means[name]:.3f} ± {real_errors[name]:.3f} "
+            f"| {label} ({YARDSTICKS[name].unit}) "
+            f"| {real_means[name]:.3f} ± {real_errors[name]:.3f} "
             f"| {means[name]:.3f} ± {errors[name]:.3f} |\n"
         )
         gap = means[name] - real_means[name]
-        if abs(gap) > OFF_BY_STANDARD_ERRORS * (real_errors[name] ** 2 + errors[name] ** 2) ** 0.5:
+        error = (real_errors[name] ** 2 + errors[name] ** 2) ** 0.5
+        if abs(gap) > OFF_BY_STANDARD_ERRORS * error:
             off.append(f"{label} ({means[name]:.3f}, real {real_means[name]:.3f})")
     compared = compare_originality(melodies, real, index)
     text += "\n| | held-out human tunes | samples |\n|---|---|---|\n"
@@ -132,7 +136,7 @@ def write_model_card(folder: Path, command: str, *, samples: int = 2000, seed: i
         f"| {vendi_at(melodies, size)[0]:.1f} |\n\n## What is still off\n"
         f"Beyond {OFF_BY_STANDARD_ERRORS:.0f} standard errors from real tunes: "
         f"{'; '.join(off) or 'none of the above'}.\n\n"
-        "It knows one voice, five metres, four modes and 4, 8 or 16 bars of one tradition, as two\n"
+        "It knows one voice, five metres, four modes, 4, 8 or 16 bars and one tradition, as two\n"
         "American-printed books of around 1900 have it. It knows no ornaments, dynamics or chords.\n"
     )
     (folder / "README.md").write_text(text)

@@ -27,6 +27,7 @@ from rl.report import ReportInput, write_report
 from rl.rounds import FittedReward, PoolConfig, fit_reward, pair_up, simulate_votes
 from rl.runs import Run, new_run, write_text
 
+REPEAT_SHARE = 0.1
 CALIBRATION_SEED = 900_001
 """base melodies by which true utilities are standardised; no other stage draws from this seed"""
 
@@ -38,7 +39,7 @@ class LoopConfig:
     taste: str = "calm"
     """name of the simulated listener's taste"""
     votes: int = 200
-    """votes on different pairs; hidden repeats come on top"""
+    """votes in all, hidden repeats among them"""
     reliability: float = 0.72
     """share of votes that say what the listener likes without noise"""
     best_of: int = 64
@@ -103,7 +104,13 @@ def run_loop(
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)
     with _timed(seconds, "pool"):
         store = RatingsStore(out / "ratings.sqlite")
-        pool = PoolConfig(melodies=2 * config.votes, pairs=config.votes, seed=config.seed)
+        repeats = round(REPEAT_SHARE * config.votes)
+        pool = PoolConfig(
+            melodies=2 * config.votes,
+            pairs=config.votes - repeats,
+            repeat_share=REPEAT_SHARE,
+            seed=config.seed,
+        )
         comparisons = pair_up(store, base, base_id, asked, pool)
     say(f"wrote {pool.melodies} melodies, {len(comparisons)} pairs to rate (repeats among them)")
     with store, _timed(seconds, "votes"):
