@@ -137,7 +137,7 @@ def write_model_card(folder: Path, command: str, *, samples: int = 2000, seed: i
         f"Beyond {OFF_BY_STANDARD_ERRORS:.0f} standard errors from real tunes: "
         f"{'; '.join(off) or 'none of the above'}.\n\n"
         "It knows one voice, five metres, four modes, 4, 8 or 16 bars and one tradition, as two\n"
-        "American-printed books of around 1900 have it. It knows no ornaments, dynamics or chords.\n"
+        "American books of around 1900 have it. It knows no ornaments, dynamics or chords.\n"
     )
     (folder / "README.md").write_text(text)
     return text

@@ -30,6 +30,8 @@ from policy.model import MelodyForCausalLM
 from rl.baselines import BestOfN
 from rl.rollout import Reward, with_reference_header
 
+LEAST_REAL = 20
+"""held-out tunes of the asked kind that make a comparison; with fewer, those of every kind do"""
 Judge = Callable[[Sequence[Melody]], np.ndarray]
 """melodies -> utility (M,), known to the evaluation only"""
 
@@ -76,6 +78,8 @@ class Evaluation:
     yardstick_errors: dict[str, float]
     """standard errors of the tuned side's yardsticks"""
     real_melodies: int
+    real_of_this_kind: bool
+    """False where there are too few held-out tunes of the asked kind, and all are taken"""
     held_out_originality: dict[str, float]
 
     def summary(self) -> dict[str, Any]:
@@ -135,7 +139,9 @@ def evaluate(
         sides.append(_side(melodies, reward, judge, index))
     ratio = melody_nats(tuned, rows, HEADER_LENGTH) - melody_nats(base, rows, HEADER_LENGTH)
     base_side, tuned_side = sides
-    real = [s.melody for s in load_corpus("test") if _fits(s.melody, asked)]
+    held_out = [strain.melody for strain in load_corpus("test")]
+    alike = [melody for melody in held_out if _fits(melody, asked)]
+    real = alike if len(alike) >= LEAST_REAL else held_out
     true = None
     if base_side.utility is not None and tuned_side.utility is not None:
         true = win_rate(tuned_side.utility, base_side.utility)
@@ -160,6 +166,7 @@ def evaluate(
         real_yardsticks=yardstick_means(real),
         yardstick_errors=yardstick_standard_errors(tuned_side.melodies),
         real_melodies=len(real),
+        real_of_this_kind=real is alike,
         held_out_originality=compare_originality(real, real, index)["held_out"],
     )
 
