@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from music.abc import AbcError, read_tune
-from music.melody import BAR_COUNTS, Melody
+from music.melody import BAR_COUNTS, Melody, MelodyError
 from music.midi import to_midi
 from music.notation import header_of_tune, to_abc
 from music.originality import originality
@@ -37,6 +37,13 @@ def asked_with_motif(asked: Asked, file: Path) -> Asked:
         raise AbcError(f"the motif {file} has no notes; write some after its K: line")
     pickup = int(bars[0].duration_ticks) if len(bars) > 1 else 0
     pickup = pickup if pickup < header.bar_ticks else 0
+    for number, bar in enumerate(bars[pickup > 0 :], start=1):
+        ticks, last = bar.duration_ticks, bar is bars[-1]
+        if ticks > header.bar_ticks or (ticks < header.bar_ticks and not last):
+            raise MelodyError(
+                f"bar {number} of the motif {file} lasts {ticks} ticks, a bar of {header.meter} "
+                f"{header.bar_ticks}, 24 a quarter; check its lengths (only the last may be short)"
+            )
     full = len(bars) - (pickup > 0)
     enough = next((count for count in BAR_COUNTS if count >= max(full, 8)), BAR_COUNTS[-1])
     whole = replace(header, bars=asked.bars or enough, pickup_ticks=pickup)
