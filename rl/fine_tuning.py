@@ -20,8 +20,8 @@ from policy.model import MelodyForCausalLM
 from reward.taste import TasteProfile
 from rl.baselines import best_of_n
 from rl.evaluate import Evaluation, evaluate, training_index
-from rl.ppo import PPOConfig, config_record, fine_tune
-from rl.report import ReportInput, write_report
+from rl.ppo import PPOConfig, config_record, fine_tune, kept_row
+from rl.report import ReportInput, guard_facts, write_report
 from rl.rounds import asked_of, load_reward
 from rl.runs import RUNS, Run, RunError, new_run, newest_run, open_run, write_text
 
@@ -152,7 +152,6 @@ def evaluate_run(
     out = out or run.path
     out.mkdir(parents=True, exist_ok=True)
     rows = run.rows()
-    kept = [row for row in rows if row["kl_nats"] <= config.kl_limit_nats]
     given = ReportInput(
         title=f"{name} beside its base",
         lead=(
@@ -165,7 +164,7 @@ def evaluate_run(
         evaluation=evaluation,
         profile=profile,
         ppo_rows=rows,
-        best_update=int(max(kept, key=lambda row: row["reward"])["update"]),
+        best_update=kept_row(rows, config)["update"],
         kl_limit_nats=config.kl_limit_nats,
         provenance=[
             ("base policy", f"{base_folder}, weights {policy_hash(base_folder)}"),
@@ -187,10 +186,5 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         (f"{base.score.mean():+.2f} → {tuned.score.mean():+.2f}", "score by the reward model"),
         (f"{evaluation.kl_nats:.2f} nats", "KL from the base, a melody"),
         (f"{evaluation.model_win_rate:.1%}", "wins by the reward model"),
-        (f"{base.vendi:.0f} → {tuned.vendi:.0f}", "diversity (Vendi of 256)"),
-        (
-            f"{base.originality['originality']:.2f} → {tuned.originality['originality']:.2f}",
-            f"originality (humans {evaluation.held_out_originality['originality']:.2f})",
-        ),
-        (f"{base.notes:.1f} → {tuned.notes:.1f}", "notes a melody"),
+        *guard_facts(evaluation),
     ]

@@ -23,7 +23,7 @@ from reward.ratings import RatingsStore
 from rl.baselines import best_of_n
 from rl.evaluate import Evaluation, evaluate, training_index
 from rl.ppo import PPOConfig, config_record, fine_tune
-from rl.report import ReportInput, write_report
+from rl.report import ReportInput, guard_facts, write_report
 from rl.rounds import FittedReward, PoolConfig, fit_reward, pair_up, simulate_votes
 from rl.runs import Run, new_run, write_text
 
@@ -184,13 +184,7 @@ def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> Repor
         (f"{evaluation.true_win_rate:.1%}", "true win rate, tuned against base"),
         (f"{evaluation.kl_nats:.2f} nats", "KL from the base, a melody"),
         (f"{agreement} of {result.ceiling:.2f}", "held-out agreement, of its ceiling"),
-        (f"{evaluation.base.vendi:.0f} → {evaluation.tuned.vendi:.0f}", "diversity (Vendi of 256)"),
-        (
-            f"{evaluation.base.originality['originality']:.2f} → "
-            f"{evaluation.tuned.originality['originality']:.2f}",
-            f"originality (humans {evaluation.held_out_originality['originality']:.2f})",
-        ),
-        (f"{evaluation.base.notes:.1f} → {evaluation.tuned.notes:.1f}", "notes a melody"),
+        *guard_facts(evaluation),
     ]
     if evaluation.best_of_n and "true_win_rate" in evaluation.best_of_n:
         best = evaluation.best_of_n

@@ -311,8 +311,13 @@ def fine_tune(
             write_step(run.path / "steps", ppo.update, ppo.tensors(), ppo.state())
             _drop_old_bests(run, ppo.best_update)
     shutil.rmtree(run.path / "best", ignore_errors=True)
-    rows = [row for row in run.rows() if row["kl_nats"] <= config.kl_limit_nats]
-    return max(rows, key=lambda row: row["reward"])
+    return kept_row(run.rows(), config)
+
+
+def kept_row(rows: list[dict[str, Any]], config: PPOConfig) -> dict[str, Any]:
+    """The log row of the update whose policy is the run's result."""
+    within = [row for row in rows if row["kl_nats"] <= config.kl_limit_nats]
+    return max(within, key=lambda row: row["reward"])
 
 
 def saturated(score_B: Tensor, good_enough: float) -> Tensor:

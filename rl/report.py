@@ -96,6 +96,19 @@ def yardstick_rows(evaluation: Evaluation) -> list[YardstickRow]:
     ]
 
 
+def guard_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """What stands beside every gain: diversity, originality and length, before and after."""
+    base, tuned = evaluation.base, evaluation.tuned
+    return [
+        (f"{base.vendi:.0f} → {tuned.vendi:.0f}", "diversity (Vendi of 256)"),
+        (
+            f"{base.originality['originality']:.2f} → {tuned.originality['originality']:.2f}",
+            f"originality (humans {evaluation.held_out_originality['originality']:.2f})",
+        ),
+        (f"{base.notes:.1f} → {tuned.notes:.1f}", "notes a melody"),
+    ]
+
+
 def write_report(path: Path, given: ReportInput, *, soundfont: Path | None = None) -> None:
     """Write the report whole or not at all.
 
