@@ -19,6 +19,8 @@ import click
 
 if TYPE_CHECKING:
     from policy.compose import Asked
+    from rl.rollout import Rollout
+    from rl.training import Watcher
 
 HERE = Path(__file__).resolve().parent
 ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker.py")
@@ -90,14 +92,14 @@ def demo(
 ) -> None:
     """The whole loop with a simulated listener; writes OUT/report.html and OUT/report.json."""
     from rl.loop import LoopConfig, run_loop
-    from rl.ppo import PPOConfig
+    from rl.ppo_config import PPOConfig
 
     if (out / "ratings.sqlite").exists():
         raise click.UsageError(f"{out} holds a demo already; remove it or choose another --out")
     ppo = PPOConfig(seed=seed) if updates is None else PPOConfig(seed=seed, updates=updates)
     config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
     result = run_loop(
-        config, base_folder(), out, say=click.echo, on_update=_say_update, soundfont=soundfont
+        config, base_folder(), out, say=click.echo, watcher=_console(), soundfont=soundfont
     )
     evaluation = result.evaluation
     click.echo(
@@ -391,7 +393,8 @@ def ppo(
         click.echo(f"run {job.run.name}, reward {job.reward_name}; ctrl-c stops, --resume goes on")
     else:
         job = resume_run(resume)
-    best = job.go(_say_update)
+    best = job.go(_console())
+    assert best is not None  # nobody asks this watcher to stop
     click.echo(
         f"kept update {best['update']}: score {best['score_mean']:+.2f}, "
         f"KL {best['kl_nats']:.2f} nats"
@@ -504,12 +507,20 @@ def _pair_up(
         return len(pair_up(store, model, policy_hash(folder), asked, config))
 
 
-def _say_update(row: dict[str, Any]) -> None:
-    click.echo(
-        f"update {row['update']:3d}   score {row['score_mean']:+.2f} ± {row['score_std']:.2f}   "
-        f"KL {row['kl_nats']:5.2f} nats   diversity {row['vendi']:5.1f}   "
-        f"originality {row['originality']:.2f}   notes {row['notes']:.1f}   {row['seconds']:.1f} s"
-    )
+def _console() -> Watcher:
+    """A watcher that tells each update in a line."""
+    from rl.training import Watcher
+
+    class Console(Watcher):
+        def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
+            click.echo(
+                f"update {row['update']:3d}   score {row['score_mean']:+.2f} ± "
+                f"{row['score_std']:.2f}   KL {row['kl_nats']:5.2f} nats   diversity "
+                f"{row['vendi']:5.1f}   originality {row['originality']:.2f}   notes "
+                f"{row['notes']:.1f}   {row['seconds']:.1f} s"
+            )
+
+    return Console()
 
 
 def _is_ours(error: BaseException) -> bool:

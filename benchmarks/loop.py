@@ -22,7 +22,7 @@ import numpy as np
 
 from reward.tastes import TASTES
 from rl.loop import LoopConfig, run_loop
-from rl.ppo import PPOConfig
+from rl.ppo_config import PPOConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = (

@@ -7,7 +7,6 @@ are still what they were.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,11 @@ from policy.model import MelodyForCausalLM
 from reward.taste import TasteProfile
 from rl.baselines import best_of_n
 from rl.evaluate import Evaluation, evaluate, training_index
-from rl.ppo import PPOConfig, config_record, fine_tune, kept_row
+from rl.ppo_config import PPOConfig, config_record
 from rl.report import ReportInput, guard_facts, write_report
 from rl.rounds import asked_of, load_reward
 from rl.runs import RUNS, Run, RunError, new_run, newest_run, open_run, write_text
+from rl.training import Watcher, fine_tune, kept_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ class Job:
     profile: TasteProfile
     reward_name: str
 
-    def go(self, on_update: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-        """Run to the end; the log row of the policy that was kept."""
+    def go(self, watcher: Watcher | None = None) -> dict[str, Any] | None:
+        """Run to the end; the log row of the policy that was kept, None when stopped before."""
         return fine_tune(
             self.run,
             self.config,
             self.base,
             self.profile.score,
             training_index(),
-            on_update=on_update,
+            watcher=watcher,
         )
 
 

@@ -22,10 +22,11 @@ from reward.listeners import SimulatedListener
 from reward.ratings import RatingsStore
 from rl.baselines import best_of_n
 from rl.evaluate import Evaluation, evaluate, training_index
-from rl.ppo import PPOConfig, config_record, fine_tune
+from rl.ppo_config import PPOConfig, config_record
 from rl.report import ReportInput, guard_facts, write_report
 from rl.rounds import FittedReward, PoolConfig, fit_reward, pair_up, simulate_votes
-from rl.runs import Run, new_run, write_text
+from rl.runs import Run, RunError, new_run, write_text
+from rl.training import Watcher, fine_tune
 
 REPEAT_SHARE = 0.1
 CALIBRATION_SEED = 900_001
@@ -87,7 +88,7 @@ def run_loop(
     out: Path,
     *,
     say: Callable[[str], None] = lambda line: None,
-    on_update: Callable[[dict[str, Any]], None] = lambda row: None,
+    watcher: Watcher | None = None,
     soundfont: Path | None = None,
 ) -> LoopResult:
     """Turn the loop once; writes `out/ratings.sqlite`, `out/runs/`, `out/report.html` and `.json`.
@@ -134,7 +135,9 @@ def run_loop(
         parents={"base": base_id, "reward": fitted.run.name},
     )
     with _timed(seconds, "ppo"):
-        best = fine_tune(run, config.ppo, base, fitted.profile.score, index, on_update=on_update)
+        best = fine_tune(run, config.ppo, base, fitted.profile.score, index, watcher=watcher)
+    if best is None:
+        raise RunError(f"{run.name} was asked to stop before its end")
     tuned: MelodyForCausalLM = load_policy(run.path / "policy")
     with _timed(seconds, "best_of_n"):
         others = None

@@ -18,10 +18,6 @@ Letters: B melodies, T tokens, N choices.
 from __future__ import annotations
 
 import copy
-import shutil
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -29,117 +25,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from music.diversity import vendi_score
-from music.originality import TrainingIndex, originality
 from music.tokens import PAD
 from policy.checkpoint import (
-    newest_step,
     optimizer_tensors,
     restore_optimizer,
-    save_policy,
-    write_step,
 )
-from policy.compose import Asked
 from policy.model import MelodyForCausalLM
 from rl.actor_critic import ActorCritic
 from rl.advantages import advantages, shaped_rewards, whiten
+from rl.ppo_config import PPOConfig
 from rl.rollout import Reward, Rollout, collect
-from rl.runs import Run, RunError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PPOConfig:
-    """How PPO spends its melodies."""
-
-    updates: int = 36
-    """rounds of sampling and learning"""
-    melodies_per_update: int = 256
-    """melodies sampled before each update"""
-    minibatch: int = 32
-    """melodies per gradient step; divides `melodies_per_update`"""
-    epochs: int = 1
-    """passes over the melodies of an update"""
-    learning_rate: float = 1e-4
-    """Adam's step for the policy"""
-    value_learning_rate: float = 3e-3
-    """Adam's step for the value head, which starts at nothing and must be ahead of the policy"""
-    clip: float = 0.2
-    """how far a probability ratio may move before its gradient stops"""
-    value_weight: float = 0.1
-    """weight of the value loss beside the policy's"""
-    max_grad_norm: float = 1.0
-    """gradient clipping"""
-    gae_lambda: float = 1.0
-    """how far advantages look ahead; 1 is the whole melody"""
-    kl_target_nats: float = 7.0
-    """KL from the base policy, per melody, that the controller steers to"""
-    kl_limit_nats: float = 8.0
-    """no policy beyond this is kept as the result"""
-    kl_coefficient: float = 0.12
-    """price of a nat at the start, in the reward's unit"""
-    std_penalty: float = 0.5
-    """lambda: how much of the reward model's uncertainty is taken off"""
-    good_enough: float = 1.5
-    """score beyond which more is worth little, in base standard deviations"""
-    meter: str | None = "4/4"
-    """metre of the melodies; None leaves it to the base policy"""
-    mode: str | None = None
-    """mode of the melodies"""
-    tune_type: str | None = None
-    """tune type of the melodies"""
-    bars: int | None = 8
-    """bars of the melodies"""
-    seed: int = 0
-    """of sampling and of the order of minibatches"""
-    threads: int = 2
-    """threads of torch: bits depend on them"""
-
-    def __post_init__(self) -> None:
-        """Check what arithmetic needs.
-
-        Raises:
-            ValueError: with the value, the rule and the nearest that would do.
-        """
-        for name in ("updates", "melodies_per_update", "minibatch", "epochs", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
-        if self.melodies_per_update % self.minibatch:
-            sizes = [
-                d
-                for d in range(1, self.melodies_per_update + 1)
-                if self.melodies_per_update % d == 0
-            ]
-            nearest = sorted(sizes, key=lambda d: abs(d - self.minibatch))[:2]
-            raise ValueError(
-                f"minibatch={self.minibatch} does not divide melodies_per_update="
-                f"{self.melodies_per_update}; the nearest that do are {nearest}"
-            )
-        if self.kl_target_nats <= 0 or self.kl_limit_nats < self.kl_target_nats:
-            raise ValueError(
-                f"kl_target_nats={self.kl_target_nats}, kl_limit_nats={self.kl_limit_nats}: the "
-                "target is positive and not above the limit"
-            )
-        self.asked  # noqa: B018 (checks the header)
-
-    @property
-    def asked(self) -> Asked:
-        """The header asked of every melody."""
-        return Asked(meter=self.meter, mode=self.mode, tune_type=self.tune_type, bars=self.bars)
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> PPOConfig:
-        """The configuration that a run's record holds.
-
-        Raises:
-            RunError: when it was written by another version.
-        """
-        known = {field.name for field in fields(cls)}
-        if set(record) != known:
-            raise RunError(
-                f"the run's configuration differs in {sorted(set(record) ^ known)}; it was made by "
-                "another version: start a new run"
-            )
-        return cls(**record)
 
 
 class PPO:
@@ -264,62 +159,6 @@ class PPO:
         self.best_reward = -np.inf if state["best_reward"] is None else state["best_reward"]
 
 
-def fine_tune(
-    run: Run,
-    config: PPOConfig,
-    base: MelodyForCausalLM,
-    reward: Reward,
-    index: TrainingIndex,
-    *,
-    on_update: Callable[[dict[str, Any]], None] = lambda row: None,
-) -> dict[str, Any]:
-    """Run PPO in a run folder, from its newest whole step on; returns the best update's log row.
-
-    Writes `steps/N/` (for resume), `metrics.jsonl`, and at the end `policy/`, the best policy by
-    conservative reward within the KL limit.
-
-    Raises:
-        RunError: when no policy stayed within the KL limit.
-    """
-    torch.set_num_threads(config.threads)
-    ppo = PPO(config, base, reward)
-    saved = newest_step(run.path / "steps")
-    if saved is not None:
-        ppo.restore(saved.step, saved.tensors, saved.state)
-    run.forget_after(ppo.update)
-    finished = run.path / "policy"
-    while not finished.exists():
-        begun = time.monotonic()
-        rollout = ppo.roll_out()
-        row = measure(ppo, rollout, index)
-        if row["kl_nats"] <= config.kl_limit_nats and row["reward"] > ppo.best_reward:
-            _keep_best(run, ppo, row["reward"])
-        last = ppo.update == config.updates
-        if not last:
-            row |= ppo.learn(rollout)
-        row["seconds"] = round(time.monotonic() - begun, 3)
-        run.log(row)
-        on_update(row)
-        if last:
-            if ppo.best_update < 0:
-                raise RunError(
-                    f"no update of {run.name} stayed within {config.kl_limit_nats} nats; lower the "
-                    "learning rate or the target"
-                )
-            (run.path / "best" / str(ppo.best_update)).replace(finished)
-        else:
-            write_step(run.path / "steps", ppo.update, ppo.tensors(), ppo.state())
-            _drop_old_bests(run, ppo.best_update)
-    shutil.rmtree(run.path / "best", ignore_errors=True)
-    return kept_row(run.rows(), config)
-
-
-def kept_row(rows: list[dict[str, Any]], config: PPOConfig) -> dict[str, Any]:
-    """The log row of the update whose policy is the run's result."""
-    within = [row for row in rows if row["kl_nats"] <= config.kl_limit_nats]
-    return max(within, key=lambda row: row["reward"])
-
-
 def saturated(score_B: Tensor, good_enough: float) -> Tensor:
     """Slope 1 far below `good_enough`, 0 far above it: half the log-sigmoid of twice the distance.
 
@@ -327,41 +166,3 @@ def saturated(score_B: Tensor, good_enough: float) -> Tensor:
     reward model has seen (Wang et al. 2024, arXiv:2402.00742).
     """
     return functional.logsigmoid(2 * (score_B - good_enough)) / 2
-
-
-def measure(ppo: PPO, rollout: Rollout, index: TrainingIndex) -> dict[str, Any]:
-    """What a log line says of a rollout: reward, KL and the guards beside them."""
-    melodies = rollout.melodies
-    return {
-        "update": ppo.update,
-        "reward": ppo.objective(rollout).mean().item(),
-        "score_mean": rollout.score_mean.mean().item(),
-        "score_std": rollout.score_std.mean().item(),
-        "kl_nats": rollout.kl_nats.mean().item(),
-        "kl_coefficient": ppo.kl_coefficient,
-        "notes": float(np.mean([len(melody.notes) for melody in melodies])),
-        "vendi": vendi_score(melodies),
-        "originality": float(np.nanmean(originality(melodies, index).originality)),
-    }
-
-
-def _keep_best(run: Run, ppo: PPO, reward: float) -> None:
-    place = run.path / "best" / str(ppo.update)
-    draft = run.path / "best" / f"tmp-{ppo.update}"
-    for leftover in (place, draft):
-        shutil.rmtree(leftover, ignore_errors=True)
-    save_policy(ppo.learner.policy, draft)
-    draft.replace(place)
-    ppo.best_update, ppo.best_reward = ppo.update, reward
-
-
-def _drop_old_bests(run: Run, best_update: int) -> None:
-    # Only after the step that names the new one is on disk: a kill in between resumes from the old.
-    for folder in (run.path / "best").glob("*"):
-        if folder.name != str(best_update):
-            shutil.rmtree(folder)
-
-
-def config_record(config: PPOConfig) -> dict[str, Any]:
-    """The configuration as it stands in a run's record."""
-    return asdict(config)

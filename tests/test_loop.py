@@ -9,7 +9,7 @@ import pytest
 from policy.checkpoint import save_policy
 from reward.ratings import RatingsStore
 from rl.loop import LoopConfig, run_loop
-from rl.ppo import PPOConfig
+from rl.ppo_config import PPOConfig
 
 WANTED = {
     "votes", "agreement", "agreement_ceiling", "true_win_rate", "kl_nats", "vendi_base",

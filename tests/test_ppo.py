@@ -13,9 +13,11 @@ import torch
 from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Asked
 from rl.actor_critic import ActorCritic
-from rl.ppo import PPO, PPOConfig, config_record, fine_tune, saturated
+from rl.ppo import PPO, saturated
+from rl.ppo_config import PPOConfig, config_record
 from rl.rollout import collect
 from rl.runs import RunError, new_run, open_run
+from rl.training import fine_tune
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
@@ -124,7 +126,9 @@ def test_the_result_is_the_best_within_the_limit_not_the_last(tmp_path, index, t
 
 
 def test_no_policy_within_the_limit_is_told(tmp_path, index, tiny_policy, monkeypatch):
-    monkeypatch.setattr("rl.ppo.measure", lambda *_: {"update": 0, "kl_nats": 99.0, "reward": 1.0})
+    monkeypatch.setattr(
+        "rl.training.measure", lambda *_: {"update": 0, "kl_nats": 99.0, "reward": 1.0}
+    )
     config = PPOConfig(**(SMALL | {"updates": 1}))
     run = new_run("ppo", config_record(config), root=tmp_path)
     with pytest.raises(RunError, match="stayed within"):

@@ -1,0 +1,109 @@
+"""How PPO spends its melodies: a frozen configuration, checked at birth, kept in a run's record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from policy.compose import Asked
+from rl.runs import RunError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPOConfig:
+    """How PPO spends its melodies."""
+
+    updates: int = 36
+    """rounds of sampling and learning"""
+    melodies_per_update: int = 256
+    """melodies sampled before each update"""
+    minibatch: int = 32
+    """melodies per gradient step; divides `melodies_per_update`"""
+    epochs: int = 1
+    """passes over the melodies of an update"""
+    learning_rate: float = 1e-4
+    """Adam's step for the policy"""
+    value_learning_rate: float = 3e-3
+    """Adam's step for the value head, which starts at nothing and must be ahead of the policy"""
+    clip: float = 0.2
+    """how far a probability ratio may move before its gradient stops"""
+    value_weight: float = 0.1
+    """weight of the value loss beside the policy's"""
+    max_grad_norm: float = 1.0
+    """gradient clipping"""
+    gae_lambda: float = 1.0
+    """how far advantages look ahead; 1 is the whole melody"""
+    kl_target_nats: float = 7.0
+    """KL from the base policy, per melody, that the controller steers to"""
+    kl_limit_nats: float = 8.0
+    """no policy beyond this is kept as the result"""
+    kl_coefficient: float = 0.12
+    """price of a nat at the start, in the reward's unit"""
+    std_penalty: float = 0.5
+    """lambda: how much of the reward model's uncertainty is taken off"""
+    good_enough: float = 1.5
+    """score beyond which more is worth little, in base standard deviations"""
+    meter: str | None = "4/4"
+    """metre of the melodies; None leaves it to the base policy"""
+    mode: str | None = None
+    """mode of the melodies"""
+    tune_type: str | None = None
+    """tune type of the melodies"""
+    bars: int | None = 8
+    """bars of the melodies"""
+    seed: int = 0
+    """of sampling and of the order of minibatches"""
+    threads: int = 2
+    """threads of torch: bits depend on them"""
+
+    def __post_init__(self) -> None:
+        """Check what arithmetic needs.
+
+        Raises:
+            ValueError: with the value, the rule and the nearest that would do.
+        """
+        for name in ("updates", "melodies_per_update", "minibatch", "epochs", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
+        if self.melodies_per_update % self.minibatch:
+            sizes = [
+                d
+                for d in range(1, self.melodies_per_update + 1)
+                if self.melodies_per_update % d == 0
+            ]
+            nearest = sorted(sizes, key=lambda d: abs(d - self.minibatch))[:2]
+            raise ValueError(
+                f"minibatch={self.minibatch} does not divide melodies_per_update="
+                f"{self.melodies_per_update}; the nearest that do are {nearest}"
+            )
+        if self.kl_target_nats <= 0 or self.kl_limit_nats < self.kl_target_nats:
+            raise ValueError(
+                f"kl_target_nats={self.kl_target_nats}, kl_limit_nats={self.kl_limit_nats}: the "
+                "target is positive and not above the limit"
+            )
+        self.asked  # noqa: B018 (checks the header)
+
+    @property
+    def asked(self) -> Asked:
+        """The header asked of every melody."""
+        return Asked(meter=self.meter, mode=self.mode, tune_type=self.tune_type, bars=self.bars)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> PPOConfig:
+        """The configuration that a run's record holds.
+
+        Raises:
+            RunError: when it was written by another version.
+        """
+        known = {field.name for field in fields(cls)}
+        if set(record) != known:
+            raise RunError(
+                f"the run's configuration differs in {sorted(set(record) ^ known)}; it was made by "
+                "another version: start a new run"
+            )
+        return cls(**record)
+
+
+def config_record(config: PPOConfig) -> dict[str, Any]:
+    """The configuration as it stands in a run's record."""
+    return asdict(config)
