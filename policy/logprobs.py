@@ -10,11 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from music.grammar import MASK_TABLE, advance_checked, initial_state, mask_rows
 from music.tokens import PAD
-from policy.model import MelodyForCausalLM, MelodyModel, right_pad
+from policy.model import MelodyForCausalLM, right_pad
+from policy.trunk import hidden_at_choices
+
+CHUNK = 64
+"""melodies of like length in one forward"""
 
 
 def mask_rows_of(ids_BT: np.ndarray) -> np.ndarray:
@@ -31,26 +34,53 @@ def mask_rows_of(ids_BT: np.ndarray) -> np.ndarray:
     return rows
 
 
-def hidden_before(trunk: MelodyModel, ids_BT: Tensor) -> Tensor:
-    """Hidden state from which each id was chosen, (B, T, D); zeros before BOS, always given."""
-    hidden = trunk(input_ids=ids_BT[:, :-1]).last_hidden_state
-    return functional.pad(hidden, (0, 0, 1, 0))
-
-
 def masked_log_softmax(logits_NV: Tensor, mask_row_N: Tensor) -> Tensor:
     """Log-probabilities (N, V) among the legal tokens, -inf elsewhere, in float32."""
     table = torch.from_numpy(MASK_TABLE).to(logits_NV.device)
     return logits_NV.float().masked_fill(~table[mask_row_N], -torch.inf).log_softmax(-1)
 
 
+def kl_nats(logps_NV: Tensor, reference_NV: Tensor) -> Tensor:
+    """KL in nats from each masked distribution to its reference; (N,), exact, differentiable."""
+    # Illegal tokens are -inf in both; their share is 0, and a finite number keeps it so.
+    own_NV, other_NV = logps_NV.clamp(min=-1e4), reference_NV.clamp(min=-1e4)
+    return (own_NV.exp() * (own_NV - other_NV)).sum(-1)
+
+
 def chosen_logprobs(
-    model: MelodyForCausalLM, ids_BT: Tensor, mask_row_BT: Tensor, acted_BT: Tensor
+    model: MelodyForCausalLM,
+    ids_BT: Tensor,
+    mask_row_BT: Tensor,
+    acted_BT: Tensor,
+    *,
+    states_BTD: Tensor | None = None,
+    first: int = 0,
 ) -> Tensor:
-    """Log-probability in nats of each id where the policy acted, 0 elsewhere; float32 (B, T)."""
-    hidden_ND = hidden_before(model.model, ids_BT)[acted_BT]
-    logps_NV = masked_log_softmax(model.lm_head(hidden_ND), mask_row_BT[acted_BT])
-    chosen_N = logps_NV.gather(1, ids_BT[acted_BT][:, None])[:, 0]
-    return torch.zeros(ids_BT.shape, device=ids_BT.device).masked_scatter(acted_BT, chosen_N)
+    """Log-probability in nats of each id where the policy acted, 0 elsewhere; float32 (B, T).
+
+    Args:
+        model: the policy.
+        ids_BT: the melodies.
+        mask_row_BT: rows of the mask table that were legal.
+        acted_BT: where the policy acted.
+        states_BTD: hidden states that enter layer `first`, if they are known.
+        first: that layer.
+    """
+    chosen = torch.zeros(ids_BT.shape, device=ids_BT.device)
+    order = (ids_BT != PAD).sum(1).argsort()
+    for rows in order.split(CHUNK):
+        acted = acted_BT[rows]
+        hidden_ND = hidden_at_choices(
+            model.model,
+            ids_BT[rows],
+            acted,
+            states_BTD=None if states_BTD is None else states_BTD[rows],
+            first=first,
+        )
+        logps_NV = masked_log_softmax(model.lm_head(hidden_ND), mask_row_BT[rows][acted])
+        chosen_N = logps_NV.gather(1, ids_BT[rows][acted][:, None])[:, 0]
+        chosen[rows] = chosen[rows].masked_scatter(acted, chosen_N)
+    return chosen
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Rewards per choice, and advantages from them.
+"""Rewards per choice, returns, and advantages from them.
 
 Letters: B melodies, T tokens (right-padded). `acted_BT` is true where the policy had a choice;
 forced tokens (barlines, the end) are not decisions and are stepped over.
@@ -11,18 +11,20 @@ from torch import Tensor
 
 
 def shaped_rewards(
-    score_B: Tensor,
-    logprob_BT: Tensor,
-    reference_BT: Tensor,
-    acted_BT: Tensor,
-    kl_coefficient: float,
+    score_B: Tensor, kl_BT: Tensor, acted_BT: Tensor, kl_coefficient: float
 ) -> Tensor:
-    """Rewards (B, T): the melody's score at its last choice, less the reference's price at each.
+    """Rewards (B, T): the melody's score at its last choice, less the price of the KL ahead.
 
-    r_t = [t last] score - beta (log pi(a_t) - log pi_0(a_t))   (Ziegler et al. 2019,
-    arXiv:1909.08593, eq. 2)
+    Ziegler et al. 2019 (arXiv:1909.08593, eq. 2) charge each choice its own log-ratio. Here a
+    choice is charged the *expected* log-ratio, the KL, of the next choice: that is where it led.
+    Its own KL is in the loss with its exact gradient, so that no chance is in the price.
     """
-    reward = -kl_coefficient * (logprob_BT - reference_BT) * acted_BT
+    reward = torch.zeros_like(kl_BT)
+    next_kl = torch.zeros_like(kl_BT[:, 0])
+    for at in reversed(range(kl_BT.shape[1])):
+        here = acted_BT[:, at]
+        reward[:, at] = torch.where(here, -kl_coefficient * next_kl, 0.0)
+        next_kl = torch.where(here, kl_BT[:, at], next_kl)
     last = last_choice(acted_BT)
     return reward + torch.zeros_like(reward).scatter(1, last[:, None], score_B[:, None].to(reward))
 
@@ -31,6 +33,11 @@ def last_choice(acted_BT: Tensor) -> Tensor:
     """Place of each melody's last choice; int64 (B,)."""
     places = torch.arange(acted_BT.shape[1], device=acted_BT.device)
     return torch.where(acted_BT, places, -1).max(1).values
+
+
+def returns(reward_BT: Tensor) -> Tensor:
+    """What each place and all after it earned; (B, T)."""
+    return reward_BT.flip(1).cumsum(1).flip(1)
 
 
 def advantages(
@@ -52,8 +59,3 @@ def advantages(
         after = torch.where(here, estimate, after)
         next_value = torch.where(here, value_BT[:, at], next_value)
     return result
-
-
-def whiten(values_N: Tensor) -> Tensor:
-    """Shift and scale to mean 0 and standard deviation 1."""
-    return (values_N - values_N.mean()) / (values_N.std() + 1e-8)

@@ -9,6 +9,11 @@ from policy.compose import Asked
 from rl.runs import RunError
 
 
+_COUNTS = (
+    "updates", "melodies_per_update", "minibatch", "epochs", "threads", "processes", "patience"
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PPOConfig:
     """How PPO spends its melodies."""
@@ -21,22 +26,30 @@ class PPOConfig:
     """melodies per gradient step; divides `melodies_per_update`"""
     epochs: int = 1
     """passes over the melodies of an update"""
-    learning_rate: float = 1e-4
-    """Adam's step for the policy"""
-    value_learning_rate: float = 3e-3
-    """Adam's step for the value head, which starts at nothing and must be ahead of the policy"""
+    layers_trained: int | None = 1
+    """layers from the top that are trained, on stored states of those below; None trains all"""
+    learning_rate: float = 0.3
+    """step of stochastic gradient descent"""
+    momentum: float = 0.9
+    """share of the last step that goes on in the next"""
     clip: float = 0.2
     """how far a probability ratio may move before its gradient stops"""
-    value_weight: float = 0.1
-    """weight of the value loss beside the policy's"""
     max_grad_norm: float = 1.0
     """gradient clipping"""
-    gae_lambda: float = 1.0
+    gae_lambda: float = 0.95
     """how far advantages look ahead; 1 is the whole melody"""
     kl_target_nats: float = 7.0
     """KL from the base policy, per melody, that the controller steers to"""
     kl_limit_nats: float = 8.0
     """no policy beyond this is kept as the result"""
+    diversity_floor: float = 0.5
+    """nor one whose Vendi score is below this share of the base's"""
+    originality_floor: float = 0.5
+    """nor one whose originality is below this share of the base's"""
+    disagreement_limit: float = 2.0
+    """nor one whose melodies the reward model doubts more than so many times as much"""
+    patience: int = 6
+    """updates in a row with a guard broken after which the run ends"""
     kl_coefficient: float = 0.12
     """price of a nat at the start, in the reward's unit"""
     std_penalty: float = 0.5
@@ -54,7 +67,9 @@ class PPOConfig:
     seed: int = 0
     """of sampling and of the order of minibatches"""
     threads: int = 2
-    """threads of torch: bits depend on them"""
+    """threads of torch in each process: bits depend on them"""
+    processes: int = 1
+    """processes that share the melodies of an update: bits depend on them"""
 
     def __post_init__(self) -> None:
         """Check what arithmetic needs.
@@ -62,7 +77,7 @@ class PPOConfig:
         Raises:
             ValueError: with the value, the rule and the nearest that would do.
         """
-        for name in ("updates", "melodies_per_update", "minibatch", "epochs", "threads"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
         if self.melodies_per_update % self.minibatch:
@@ -75,6 +90,15 @@ class PPOConfig:
             raise ValueError(
                 f"minibatch={self.minibatch} does not divide melodies_per_update="
                 f"{self.melodies_per_update}; the nearest that do are {nearest}"
+            )
+        if self.minibatch % self.processes:
+            raise ValueError(
+                f"processes={self.processes} does not divide minibatch={self.minibatch}; give each "
+                "process the same share"
+            )
+        if self.layers_trained is not None and self.layers_trained < 1:
+            raise ValueError(
+                f"layers_trained={self.layers_trained} trains nothing; give 1 or more, or None"
             )
         if self.kl_target_nats <= 0 or self.kl_limit_nats < self.kl_target_nats:
             raise ValueError(

@@ -1,7 +1,7 @@
 import torch
 from torch.testing import assert_close
 
-from rl.advantages import advantages, last_choice, shaped_rewards, whiten
+from rl.advantages import advantages, last_choice, returns, shaped_rewards
 
 
 def test_advantages_by_hand():
@@ -44,16 +44,14 @@ def test_padding_does_not_matter():
     assert not longer[:, 5:].any()
 
 
-def test_the_score_comes_at_the_last_choice_and_each_choice_pays_its_nats():
+def test_the_score_comes_at_the_last_choice_and_each_choice_pays_for_where_it_leads():
     acted = torch.tensor([[False, True, True, False], [False, True, False, True]])
-    logprob = torch.tensor([[0.0, -1.0, -2.0, 0.0], [0.0, -0.5, -9.0, -1.0]])
-    reference = torch.tensor([[0.0, -2.0, -2.5, 0.0], [0.0, -0.5, -1.0, -3.0]])
-    got = shaped_rewards(torch.tensor([3.0, 4.0]), logprob, reference, acted, 0.1)
-    assert_close(got, torch.tensor([[0.0, -0.1, 2.95, 0.0], [0.0, 0.0, 0.0, 3.8]]))
+    kl = torch.tensor([[9.0, 1.0, 0.5, 0.0], [0.0, 0.0, 7.0, 2.0]])
+    got = shaped_rewards(torch.tensor([3.0, 4.0]), kl, acted, 0.1)
+    # a forced token's KL is nobody's, and the first choice's own is in the loss
+    assert_close(got, torch.tensor([[0.0, -0.05, 3.0, 0.0], [0.0, -0.2, 0.0, 4.0]]))
     assert last_choice(acted).tolist() == [2, 3]
 
 
-def test_whitened_values_have_mean_0_and_deviation_1():
-    got = whiten(torch.tensor([1.0, 2.0, 3.0, 10.0]))
-    assert_close(got.mean(), torch.tensor(0.0), atol=1e-6, rtol=0)
-    assert_close(got.std(), torch.tensor(1.0))
+def test_returns_are_all_that_comes_after():
+    assert_close(returns(torch.tensor([[1.0, 0.0, 2.0]])), torch.tensor([[3.0, 2.0, 2.0]]))

@@ -7,7 +7,7 @@ import torch
 from music.grammar import MASK_TABLE, advance_checked, initial_state, legal
 from music.melody import Header, Note
 from music.tokens import BOS, EOS, HEADER_LENGTH, ID, PAD, VOCABULARY, decode, encode, encode_motif
-from policy.decode import header_only, sample
+from policy.decode import _draw, header_only, sample
 from policy.model import MelodyForCausalLM, melody_config
 
 
@@ -44,11 +44,9 @@ def mixed_beginnings(random_melodies) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def mixed(policy, random_melodies):
-    """A batch with everything: prefixes, lengths from short to long, values."""
+    """A batch with everything: prefixes, lengths from short to long, hidden states."""
     given = mixed_beginnings(random_melodies)
-    head = torch.randn(32, generator=seeded(9))
-    sampled = sample(policy, given, generator=seeded(1), value_of=lambda hidden: hidden @ head)
-    return given, sampled, head
+    return given, sample(policy, given, generator=seeded(1), keep_states=1)
 
 
 def masks_of(ids: np.ndarray) -> np.ndarray:
@@ -63,7 +61,7 @@ def masks_of(ids: np.ndarray) -> np.ndarray:
 
 def test_the_batch_has_what_it_is_to_show(mixed):
     """Rows end early (the cache is compacted) and late (it grows), with and without a prefix."""
-    _, sampled, _ = mixed
+    _, sampled = mixed
     lengths = sorted((sampled.ids != PAD).sum(1).tolist())
     assert lengths[len(lengths) // 3] < 0.5 * lengths[-1]
     assert lengths[-1] > 2 * 64 + 10
@@ -72,7 +70,7 @@ def test_the_batch_has_what_it_is_to_show(mixed):
 
 @torch.no_grad()
 def test_logprobs_are_those_of_the_plain_forward(policy, mixed):
-    _, sampled, _ = mixed
+    _, sampled = mixed
     logits = policy(input_ids=sampled.ids[:, :-1]).logits
     masks = torch.from_numpy(masks_of(sampled.ids.numpy()))[:, 1:]
     logps = logits.masked_fill(~masks, -torch.inf).log_softmax(-1)
@@ -84,16 +82,29 @@ def test_logprobs_are_those_of_the_plain_forward(policy, mixed):
 
 
 @torch.no_grad()
-def test_values_are_those_of_the_plain_forward(policy, mixed):
-    _, sampled, head = mixed
-    hidden = policy.model(input_ids=sampled.ids[:, :-1]).last_hidden_state
-    wanted = torch.where(sampled.ids[:, 1:] != PAD, hidden @ head, torch.zeros(()))
-    torch.testing.assert_close(sampled.value[:, 1:], wanted, rtol=1e-5, atol=2e-5)
-    assert (sampled.value[:, 0] == 0).all()
+def test_stored_states_are_those_of_the_plain_forward(policy, mixed):
+    """What enters the second layer, and what leaves the last, at each token but EOS."""
+    _, sampled = mixed
+    out = policy.model(input_ids=sampled.ids, output_hidden_states=True)
+    inside = (sampled.ids != PAD) & (sampled.ids != EOS)
+    for got, wanted in (
+        (sampled.states, out.hidden_states[1]),
+        (sampled.hidden, out.last_hidden_state),
+    ):
+        torch.testing.assert_close(got[inside], wanted[inside], rtol=1e-5, atol=2e-5)
+
+
+def test_a_draw_follows_the_probabilities_and_never_takes_what_has_none():
+    share = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0])
+    drawn = _draw(share.expand(40_000, -1), seeded(3))
+    got = torch.bincount(drawn, minlength=6) / len(drawn)
+    error = (share * (1 - share) / len(drawn)).sqrt()
+    assert ((got - share).abs() <= 5 * error).all()
+    assert not got[share == 0].any()
 
 
 def test_what_is_given_stays_and_is_no_act(mixed):
-    given, sampled, _ = mixed
+    given, sampled = mixed
     for row, ids in enumerate(sampled.ids.numpy()):
         (known,) = np.nonzero(given[row][: len(ids)] >= 0)
         np.testing.assert_array_equal(ids[known], given[row, known])
@@ -107,7 +118,7 @@ def test_what_is_given_stays_and_is_no_act(mixed):
 
 
 def test_every_row_is_a_whole_melody_padded_on_the_right(mixed):
-    _, sampled, _ = mixed
+    _, sampled = mixed
     for row, ids in zip(sampled.rows(), sampled.ids.tolist(), strict=True):
         assert row.dtype == np.uint16
         assert row[-1] == EOS

@@ -10,7 +10,7 @@ from music.grammar import MASK_TABLE
 from music.tokens import EOS, HEADER_LENGTH, ID, PAD, encode
 from policy.logprobs import (
     chosen_logprobs,
-    hidden_before,
+    kl_nats,
     mask_rows_of,
     masked_log_softmax,
     melody_nats,
@@ -83,13 +83,11 @@ def test_chosen_logprobs_are_0_where_the_policy_did_not_act_and_carry_gradients(
     tiny_policy.zero_grad()
 
 
-def test_hidden_before_is_one_token_back(tiny_policy, rows):
-    ids = right_pad(rows)
-    with torch.no_grad():
-        before = hidden_before(tiny_policy.model, ids)
-        plain = tiny_policy.model(input_ids=ids).last_hidden_state
-    assert (before[:, 0] == 0).all()
-    torch.testing.assert_close(before[:, 1:], plain[:, :-1])
+def test_kl_by_hand():
+    own = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]).log()
+    other = torch.tensor([[0.25, 0.75, 0.0], [0.5, 0.5, 0.0]]).log()
+    wanted = [0.5 * math.log(2) + 0.5 * math.log(2 / 3), math.log(2)]
+    torch.testing.assert_close(kl_nats(own, other), torch.tensor(wanted))
 
 
 def test_legal_tokens_share_all_probability():

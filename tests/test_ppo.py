@@ -12,7 +12,8 @@ import torch
 
 from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Asked
-from rl.actor_critic import ActorCritic
+from policy.model import MelodyForCausalLM, melody_config
+from rl.actor import Actor
 from rl.ppo import PPO, saturated
 from rl.ppo_config import PPOConfig, config_record
 from rl.rollout import collect
@@ -22,7 +23,8 @@ from rl.training import fine_tune
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
     "updates": 4, "melodies_per_update": 16, "minibatch": 8, "epochs": 2, "bars": 4, "meter": "2/4",
-    "kl_limit_nats": 50.0, "threads": 1, "learning_rate": 1e-3,
+    "kl_limit_nats": 50.0, "threads": 1, "learning_rate": 0.1,
+    "diversity_floor": 0.0, "originality_floor": 0.0,
 }  # fmt: skip
 
 
@@ -53,19 +55,19 @@ def contents(run):
 
 
 def test_ratios_start_at_one_and_the_kl_at_zero(tiny_policy):
-    learner = ActorCritic(tiny_policy)
+    learner = Actor(tiny_policy)
     rollout = collect(
         learner, tiny_policy, high_notes, 12, asked=Asked(bars=4), generator=torch.Generator()
     )
-    judged = learner(rollout.sampled.ids, rollout.sampled.mask_row, rollout.acted)
-    stored = rollout.sampled.logprob[rollout.acted]
-    torch.testing.assert_close(judged.logprob, stored, atol=1e-5, rtol=0)
+    ids, acted = rollout.sampled.ids, rollout.acted
+    logps = learner(ids, rollout.sampled.mask_row, acted, rollout.sampled.states)
+    chosen = logps.gather(1, ids[acted][:, None])[:, 0]
+    torch.testing.assert_close(chosen, rollout.sampled.logprob[acted], atol=1e-5, rtol=0)
     torch.testing.assert_close(rollout.kl_nats, torch.zeros(12), atol=1e-4, rtol=0)
-    assert (judged.entropy >= 0).all()
 
 
 def test_the_header_is_asked_or_the_references_and_never_the_learners(tiny_policy):
-    learner = ActorCritic(tiny_policy)
+    learner = Actor(tiny_policy)
     rollout = collect(
         learner, tiny_policy, high_notes, 8, asked=Asked(meter="6/8"), generator=torch.Generator()
     )
@@ -92,12 +94,12 @@ def test_a_saturated_score_by_hand():
 
 
 def test_the_price_of_a_nat_rises_above_the_target_and_falls_below(tiny_policy):
-    ppo = PPO(PPOConfig(**SMALL), tiny_policy, high_notes)
+    ppo = PPO(PPOConfig(**SMALL, layers_trained=None, kl_target_nats=3.0), tiny_policy, high_notes)
     before = ppo.kl_coefficient
     ppo.learn(ppo.roll_out())  # nothing learnt yet: KL 0, but the price falls slowly
     assert ppo.kl_coefficient == pytest.approx(before * 0.98)
     with torch.no_grad():
-        for parameter in ppo.learner.policy.parameters():
+        for parameter in ppo.actor.policy.parameters():
             parameter.mul_(2.5)
     before = ppo.kl_coefficient
     rollout = ppo.roll_out()
@@ -106,12 +108,32 @@ def test_the_price_of_a_nat_rises_above_the_target_and_falls_below(tiny_policy):
     assert ppo.kl_coefficient == pytest.approx(before * 1.1)
 
 
+def test_only_the_top_layers_are_trained_and_the_file_is_whole(tmp_path, index):
+    shape = {"num_layers": 3, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32}
+    policy = MelodyForCausalLM(melody_config(hidden_size=32, **shape)).eval()
+    with torch.no_grad():
+        policy.lm_head.weight.mul_(20)  # peaked enough to have preferences
+    run, _ = run_here(tmp_path, index, policy, layers_trained=2, updates=2, good_enough=9.0)
+    tuned, before = load_policy(run.path / "policy"), policy.state_dict()
+    changed = {name for name, p in tuned.state_dict().items() if not torch.equal(p, before[name])}
+    assert changed
+    assert all(
+        name.startswith(("model.layers.1.", "model.layers.2.", "model.norm.")) for name in changed
+    )
+
+
+def test_training_all_layers_reaches_the_embeddings(tmp_path, index, tiny_policy):
+    run, _ = run_here(tmp_path, index, tiny_policy, layers_trained=None, updates=2)
+    tuned = load_policy(run.path / "policy")
+    assert not torch.equal(tuned.lm_head.weight, tiny_policy.lm_head.weight)
+
+
 @pytest.mark.learns
 def test_it_learns_a_task_with_a_known_answer(tmp_path, index, tiny_policy):
     run, best = run_here(
         tmp_path, index, tiny_policy, updates=15, melodies_per_update=64, minibatch=16,
-        learning_rate=3e-3, kl_coefficient=0.005, std_penalty=0.0, kl_target_nats=20.0,
-        good_enough=2.0,
+        learning_rate=3.0, kl_coefficient=0.005, layers_trained=None, std_penalty=0.0,
+        kl_target_nats=20.0, good_enough=2.0,
     )  # fmt: skip
     rows = run.rows()
     assert best["score_mean"] > rows[0]["score_mean"] + 0.2
@@ -126,12 +148,12 @@ def test_the_result_is_the_best_within_the_limit_not_the_last(tmp_path, index, t
 
 
 def test_no_policy_within_the_limit_is_told(tmp_path, index, tiny_policy, monkeypatch):
-    monkeypatch.setattr(
-        "rl.training.measure", lambda *_: {"update": 0, "kl_nats": 99.0, "reward": 1.0}
-    )
+    bad = {"update": 0, "kl_nats": 99.0, "reward": 1.0, "score_std": 1.0}
+    bad |= {"vendi": 9.0, "originality": 0.5}
+    monkeypatch.setattr("rl.training.measure", lambda *_: dict(bad))
     config = PPOConfig(**(SMALL | {"updates": 1}))
     run = new_run("ppo", config_record(config), root=tmp_path)
-    with pytest.raises(RunError, match="stayed within"):
+    with pytest.raises(RunError, match="held the guards"):
         fine_tune(run, config, tiny_policy, high_notes, index)
 
 

@@ -1,0 +1,59 @@
+"""The actor: the policy as PPO trains it, its lower layers frozen or not.
+
+Letters: B melodies, T tokens, D width, V vocabulary, N places where the policy had a choice.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from policy.logprobs import masked_log_softmax
+from policy.model import MelodyForCausalLM
+from policy.trunk import hidden_at_choices
+
+
+class Actor(nn.Module):
+    """A policy of which the top layers are trained.
+
+    All below `first` is frozen, and with it the embeddings and the head that is tied to them. What
+    enters layer `first` is then known from sampling, and is the reference's as well: an update
+    costs the top layers alone.
+    """
+
+    def __init__(self, policy: MelodyForCausalLM, layers_trained: int | None = None) -> None:
+        super().__init__()
+        self.policy = policy
+        layers = policy.model.layers
+        self.first = 0 if layers_trained is None else max(0, len(layers) - layers_trained)
+        """lowest layer that is trained; 0 when all are"""
+        if self.first:
+            policy.requires_grad_(False)
+            layers[self.first :].requires_grad_(True)
+            policy.model.norm.requires_grad_(True)
+
+    @property
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that are trained, by name."""
+        return {name: p for name, p in self.policy.named_parameters() if p.requires_grad}
+
+    def forward(
+        self,
+        ids_BT: Tensor,
+        mask_row_BT: Tensor,
+        acted_BT: Tensor,
+        states_BTD: Tensor | None = None,
+    ) -> Tensor:
+        """Log-probabilities (N, V) in nats at the choices; forced tokens cost no logits.
+
+        `states_BTD` is what enters layer `first`, if it is stored and that layer is not the lowest.
+        """
+        if self.first == 0:
+            states_BTD = None  # the embeddings are trained: they are looked up anew
+        hidden_ND = hidden_at_choices(
+            self.policy.model,
+            ids_BT,
+            acted_BT,
+            states_BTD=states_BTD,
+            first=0 if states_BTD is None else self.first,
+        )
+        return masked_log_softmax(self.policy.lm_head(hidden_ND), mask_row_BT[acted_BT])

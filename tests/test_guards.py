@@ -1,0 +1,45 @@
+"""Guards: which log rows may be a run's result, and when a run ends."""
+
+import pytest
+
+from rl.guards import broken_guards, kept_row, out_of_patience
+from rl.ppo_config import PPOConfig
+
+CONFIG = PPOConfig(
+    kl_limit_nats=8.0, diversity_floor=0.5, originality_floor=0.5, disagreement_limit=2.0,
+    patience=2,
+)  # fmt: skip
+FIRST = {"kl_nats": 0.0, "vendi": 60.0, "originality": 0.9, "score_std": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, []),
+        ({"kl_nats": 8.0, "vendi": 30.0, "originality": 0.45, "score_std": 1.4}, []),
+        ({"kl_nats": 8.1}, ["kl"]),
+        ({"vendi": 29.0}, ["diversity"]),
+        ({"originality": 0.4}, ["originality"]),
+        ({"score_std": 1.5}, ["disagreement"]),
+        ({"vendi": 1.0, "score_std": 9.0}, ["diversity", "disagreement"]),
+        ({"originality": float("nan")}, ["originality"]),
+    ],
+)
+def test_each_guard_holds_up_to_its_limit(changes, broken):
+    assert broken_guards(FIRST | changes, FIRST, CONFIG) == broken
+
+
+def rows(*given: tuple[float, list[str]]):
+    return [{"reward": reward, "guards_broken": broken} for reward, broken in given]
+
+
+def test_the_best_within_the_guards_is_kept_not_the_last_nor_the_highest():
+    log = rows((0.0, []), (0.4, []), (0.9, ["kl"]), (0.3, []))
+    assert kept_row(log) is log[1]
+    assert kept_row(rows((1.0, ["diversity"]))) is None
+
+
+def test_the_run_ends_when_the_guards_stay_broken():
+    assert not out_of_patience(rows((0.0, ["kl"])), CONFIG)
+    assert not out_of_patience(rows((0.0, ["kl"]), (0.0, []), (0.0, ["kl"])), CONFIG)
+    assert out_of_patience(rows((0.0, []), (0.0, ["kl"]), (0.0, ["diversity"])), CONFIG)
