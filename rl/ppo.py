@@ -24,6 +24,7 @@ Letters: B melodies, T tokens, N choices of the learner, V vocabulary.
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from music.tokens import PAD
 from policy.checkpoint import optimizer_tensors, restore_optimizer
 from policy.logprobs import kl_nats, masked_log_softmax
 from policy.model import MelodyForCausalLM
+from policy.pretrain import bf16_context
 from rl.actor import Actor
 from rl.advantages import advantages, returns, shaped_rewards
 from rl.critic import RidgeCritic, explained_variance
@@ -110,7 +112,8 @@ class PPO:
                 gain, old, number, mask_row_N = (
                     whole[chosen] for whole in (gain, old, number, mask_row)
                 )
-                logps_NV = self.forward(ids, mask_row, chosen, states)
+                with bf16_context(acted.device) if config.bf16 else nullcontext():
+                    logps_NV = self.forward(ids, mask_row, chosen, states)
                 with torch.no_grad():
                     reference_NV = masked_log_softmax(
                         self.reference.lm_head(rollout.reference_hidden[number]), mask_row_N
@@ -131,7 +134,7 @@ class PPO:
         # 3. steer the price of a nat towards the target (Ziegler et al. 2019, eq. 3-4)
         kl_of_melody = self.processes.mean(rollout.kl_nats).item()
         # It falls slowly: a run starts at no KL, which says nothing about its price yet.
-        error = float(np.clip(kl_of_melody / config.kl_target_nats - 1, -0.1, 0.5))
+        error = float(np.clip(kl_of_melody / config.kl_target_nats - 1, -0.2, 0.5))
         self.kl_coefficient *= 1 + 0.2 * error
         self.update += 1
         names = ("clip_fraction", "step_kl_nats", "entropy_nats", "gradient_norm")

@@ -8,7 +8,6 @@ from typing import Any
 from policy.compose import Asked
 from rl.runs import RunError
 
-
 _COUNTS = (
     "updates", "melodies_per_update", "minibatch", "epochs", "threads", "processes", "patience"
 )  # fmt: skip
@@ -18,7 +17,7 @@ _COUNTS = (
 class PPOConfig:
     """How PPO spends its melodies."""
 
-    updates: int = 36
+    updates: int = 24
     """rounds of sampling and learning"""
     melodies_per_update: int = 256
     """melodies sampled before each update"""
@@ -50,7 +49,7 @@ class PPOConfig:
     """nor one whose melodies the reward model doubts more than so many times as much"""
     patience: int = 6
     """updates in a row with a guard broken after which the run ends"""
-    kl_coefficient: float = 0.12
+    kl_coefficient: float = 0.18
     """price of a nat at the start, in the reward's unit"""
     std_penalty: float = 0.5
     """lambda: how much of the reward model's uncertainty is taken off"""
@@ -64,6 +63,9 @@ class PPOConfig:
     """tune type of the melodies"""
     bars: int | None = 8
     """bars of the melodies"""
+    bf16: bool = False
+    """learn in bfloat16 (weights stay float32) where the processor computes in it; sampling does
+    not, so ratios then start at 1 only to two digits"""
     seed: int = 0
     """of sampling and of the order of minibatches"""
     threads: int = 2
