@@ -19,6 +19,7 @@ import click
 
 if TYPE_CHECKING:
     from policy.compose import Asked
+    from rl.job import JobSettings
     from rl.rollout import Rollout
     from rl.training import Watcher
 
@@ -29,6 +30,7 @@ DATABASE = "checkpoints/ratings.sqlite"
 METERS = ("4/4", "2/4", "3/4", "6/8", "9/8")
 MODES = ("major", "minor", "dorian", "mixolydian")
 TUNE_TYPES = ("reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other")
+COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 TASTES = ("arches", "calm", "dance", "form", "contrast")
 
 
@@ -66,6 +68,22 @@ database_option = click.option(
 )
 policy_option = click.option("--policy", default="base", help="'base' or the name of a run.")
 seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0)
+detach_option = click.option(
+    "--detach", is_flag=True, help="Return at once; the job goes on in the background."
+)
+slots_option = click.option(
+    "--slots",
+    type=click.IntRange(1),
+    default=1,
+    envvar="TASTEMAKER_JOB_SLOTS",
+    help="Jobs at a time on this machine; this one waits for its turn.",
+)
+job_argument = click.argument("job")
+job_database_option = click.option(
+    "--database",
+    callback=lambda context, _, value: value or context.obj,
+    help="By default that of 'tastemaker jobs'.",
+)
 soundfont_option = click.option(
     "--soundfont",
     type=click.Path(path_type=Path),
@@ -354,58 +372,195 @@ def reward(
 
 
 @cli.command()
-@click.option("--reward", "reward_name", help="Name of a reward run; by default the newest.")
+@database_option
+@click.option(
+    "--reward",
+    "spec",
+    help="A reward run (by default the newest), music-theory, module:function, or a mixture.",
+)
 @click.option(
     "--policy", "base_name", default="base", help="Where to start: 'base' or a run's name."
 )
 @click.option("--updates", type=click.IntRange(1), help="Rounds of sampling and learning.")
-@click.option("--kl-target", type=float, help="KL from the base to steer to, in nats a melody.")
+@click.option("--melodies", "melodies_per_update", type=click.IntRange(1), help="An update's.")
+@click.option("--minibatch", type=click.IntRange(1), help="Melodies per gradient step.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over an update's melodies.")
+@click.option("--learning-rate", type=float, help="Adam's step for the policy.")
+@click.option("--kl-target", "kl_target_nats", type=float, help="KL to steer to, in nats a melody.")
+@click.option(
+    "--kl-limit", "kl_limit_nats", type=float, help="KL beyond which no policy is the result."
+)
 @click.option(
     "--std-penalty", type=float, help="How much of the reward's uncertainty is taken off."
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads of torch.")
-@click.option("--name", help="Name of the run.")
-@click.option("--resume", help="Name of a run that was stopped; everything else is taken from it.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch in each process.")
+@click.option("--processes", type=click.IntRange(1), help="Processes that share an update.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other setting of PPO."
+)
 @seed_option
+@click.option("--name", help="Name of the run.")
+@click.option("--resume", help="Name of a run that was stopped; its settings are its own.")
+@click.option("--samples-every", type=click.IntRange(0), default=6, help="Updates; 0 for none.")
+@soundfont_option
+@detach_option
+@slots_option
+@click.pass_context
 def ppo(
-    reward_name: str | None,
+    context: click.Context,
+    database: str,
+    spec: str | None,
     base_name: str,
-    updates: int | None,
-    kl_target: float | None,
-    std_penalty: float | None,
-    threads: int | None,
+    settings: tuple[str, ...],
     name: str | None,
     resume: str | None,
-    seed: int,
+    samples_every: int,
+    soundfont: Path | None,
+    detach: bool,
+    slots: int,
+    **named: float | None,
 ) -> None:
-    """Fine-tune a policy by PPO towards a reward model."""
-    from rl.fine_tuning import resume_run, start_run
+    """Fine-tune a policy by PPO, as a job that can be watched, stopped and resumed."""
+    said = {p for p in context.params if context.get_parameter_source(p) == COMMANDLINE}
+    taken = sorted(said & {"spec", "base_name", "settings", "name", *named})
+    if resume is not None and taken:
+        raise click.UsageError(f"a resumed run keeps its settings; leave out {', '.join(taken)}")
+    from rl.job import JobSettings
+    from rl.runs import open_run
 
-    if resume is None:
-        given = {
-            "updates": updates,
-            "kl_target_nats": kl_target,
-            "std_penalty": std_penalty,
-            "threads": threads,
-        }
-        changes = {key: value for key, value in given.items() if value is not None}
-        job = start_run(reward_name, policy_folder(base_name), {**changes, "seed": seed}, name=name)
-        click.echo(f"run {job.run.name}, reward {job.reward_name}; ctrl-c stops, --resume goes on")
+    if resume is not None:
+        run = open_run(resume, kind="ppo")
     else:
-        job = resume_run(resume)
-    best = job.go(_console())
-    assert best is not None  # nobody asks this watcher to stop
-    click.echo(
-        f"kept update {best['update']}: score {best['score_mean']:+.2f}, "
-        f"KL {best['kl_nats']:.2f} nats"
-    )
-    click.echo(f"wrote {job.run.path}/policy   next: tastemaker evaluate base {job.run.name}")
+        start = policy_folder(base_name)  # first: an unknown name is told before torch is imported
+        from rl.fine_tuning import start_run
+        from rl.ppo_settings import read_settings
+
+        changes = read_settings(settings)
+        twice = sorted(changes.keys() & said)
+        if twice:
+            raise click.UsageError(f"{twice[0]} is given twice; say it once")
+        given = {key: value for key, value in named.items() if value is not None}
+        run = start_run(spec, start, given | changes, name=name).run
+    font = None if soundfont is None else str(soundfont.resolve())
+    how = JobSettings(slots=slots, samples_every=samples_every, soundfont=font)
+    _run_job(database, run.path, how, detach=detach)
+
+
+@cli.group(invoke_without_command=True)
+@database_option
+@click.option("--all", "every", is_flag=True, help="Every job, not only the newest of each run.")
+@click.pass_context
+def jobs(context: click.Context, database: str, every: bool) -> None:
+    """List the PPO jobs; watch, stop, resume and compare them."""
+    context.obj = database
+    if context.invoked_subcommand is not None:
+        return
+    from contextlib import closing
+    from datetime import UTC, datetime
+
+    from rl.jobs import list_jobs, open_jobs
+    from rl.live import jobs_table, make_console
+
+    with closing(open_jobs(database)) as store:
+        make_console().print(jobs_table(list_jobs(store, every=every), datetime.now(UTC)))
+
+
+@jobs.command("watch")
+@job_argument
+@job_database_option
+@click.option("--once", is_flag=True, help="Show it as it is now and end.")
+def watch_job(job: str, database: str, once: bool) -> None:
+    """Show how a job gets on until it ends. JOB is a run's name or begins a job's id."""
+    from contextlib import closing
+    from datetime import UTC, datetime
+
+    from rl.jobs import find_job, open_jobs
+    from rl.live import job_view, make_console, watch
+
+    with closing(open_jobs(database)) as store:
+        found = find_job(store, job)
+        if not once:
+            found = watch(store, found, make_console())
+            click.echo(f"{found.state}: {found.message}")
+            return
+        make_console().print(job_view(found, datetime.now(UTC)))
+
+
+@jobs.command("stop")
+@job_argument
+@job_database_option
+@click.option("--wait", is_flag=True, help="Until it has ended.")
+def stop_job(job: str, database: str, wait: bool) -> None:
+    """End a job after the update in hand, with its checkpoint saved."""
+    from contextlib import closing
+
+    from rl.jobs import ask_to_stop, find_job, open_jobs, wait_for_end
+
+    with closing(open_jobs(database)) as store:
+        found = find_job(store, job)
+        ask_to_stop(store, found)
+        click.echo(f"{found.run_id} ends after the update in hand; then: {found.resume_command}")
+        if wait:
+            found = wait_for_end(store, found)
+            click.echo(f"{found.state}: {found.message}")
+
+
+@jobs.command("resume")
+@job_argument
+@job_database_option
+@detach_option
+@slots_option
+def resume_job(job: str, database: str, detach: bool, slots: int) -> None:
+    """Go on with a run that was stopped or died, from its newest whole step."""
+    from contextlib import closing
+    from dataclasses import replace
+
+    from rl.jobs import check_resumable, find_job, open_jobs
+
+    with closing(open_jobs(database)) as store:
+        found = find_job(store, job)
+        check_resumable(found)
+    _run_job(database, found.folder, replace(found.settings, slots=slots), detach=detach)
+
+
+@jobs.command("logs")
+@job_argument
+@job_database_option
+@click.option("--lines", type=click.IntRange(1), default=100, help="The last so many.")
+def job_logs(job: str, database: str, lines: int) -> None:
+    """Print the end of what a job's process has said."""
+    from contextlib import closing
+
+    from rl.jobs import find_job, log_tail, open_jobs
+
+    with closing(open_jobs(database)) as store:
+        for line in log_tail(find_job(store, job), lines):
+            click.echo(line)
+
+
+@jobs.command("compare")
+@click.argument("jobs", nargs=-1, required=True)
+@job_database_option
+def compare_jobs(jobs: tuple[str, ...], database: str) -> None:
+    """Show in what jobs differ and what came of them."""
+    from contextlib import closing
+
+    from rl.jobs import find_job, open_jobs
+    from rl.live import comparison_table, make_console
+    from rl.run_comparison import compare_runs
+    from rl.runs import Run
+
+    with closing(open_jobs(database)) as store:
+        runs = [Run(find_job(store, job).folder) for job in jobs]
+    found, console = compare_runs(runs), make_console()
+    console.print(comparison_table("in what they differ", found.names, found.differences))
+    console.print(comparison_table("what came of them", found.names, found.figures))
 
 
 @cli.command()
 @click.argument("base")
 @click.argument("tuned")
-@click.option("--reward", "reward_name", help="Reward run; by default the one that tuned it.")
+@click.option("--reward", "spec", help="What to judge by; by default what it was tuned by.")
 @click.option("--count", type=click.IntRange(256), default=512, help="Melodies a side.")
 @click.option(
     "--best-of", type=click.IntRange(0), default=64, help="n of best-of-n; 0 leaves it out."
@@ -418,7 +573,7 @@ def ppo(
 def evaluate(
     base: str,
     tuned: str,
-    reward_name: str | None,
+    spec: str | None,
     count: int,
     best_of: int,
     out: Path | None,
@@ -433,7 +588,7 @@ def evaluate(
     path, summary = evaluate_run(
         folder,
         tuned,
-        reward_name,
+        spec,
         count=count,
         best_of=best_of,
         out=out,
@@ -507,18 +662,46 @@ def _pair_up(
         return len(pair_up(store, model, policy_hash(folder), asked, config))
 
 
+def _run_job(database: str, folder: Path, settings: JobSettings, *, detach: bool) -> None:
+    """Start a job for the run in `folder`; show it till its end unless it is to be detached."""
+    from contextlib import closing
+
+    from reward.database import Database
+    from rl.jobs import ask_to_stop, start_job
+    from rl.live import make_console, watch
+    from rl.runs import Run
+
+    with closing(Database(database)) as store:
+        rows = Run(folder).rows()
+        job = start_job(store, database, folder=folder, settings=settings)
+        click.echo(f"run {job.run_id}, job {job.short_id}, pid {job.pid}, log {job.log_file}")
+        if detach:
+            click.echo(f"it goes on by itself   next: tastemaker jobs watch {job.run_id}")
+            return
+        click.echo("ctrl-c stops it after the update in hand; it outlives this terminal")
+        console, after = make_console(), rows[-1]["update"] if rows else -1
+        try:
+            job = watch(store, job, console, after=after)
+        except KeyboardInterrupt:
+            ask_to_stop(store, job)
+            click.echo("it ends after the update in hand; ctrl-c again leaves it to itself")
+            job = watch(store, job, console, after=after)
+    if job.state == "failed":
+        raise click.ClickException(f"{job.run_id} failed: {job.message}")
+    click.echo(job.message)
+    if job.state == "stopped":
+        sys.exit(130)
+    click.echo(f"wrote {job.folder}/policy   next: tastemaker evaluate base {job.run_id}")
+
+
 def _console() -> Watcher:
     """A watcher that tells each update in a line."""
+    from rl.live import update_line
     from rl.training import Watcher
 
     class Console(Watcher):
         def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
-            click.echo(
-                f"update {row['update']:3d}   score {row['score_mean']:+.2f} ± "
-                f"{row['score_std']:.2f}   KL {row['kl_nats']:5.2f} nats   diversity "
-                f"{row['vendi']:5.1f}   originality {row['originality']:.2f}   notes "
-                f"{row['notes']:.1f}   {row['seconds']:.1f} s"
-            )
+            click.echo(update_line(row))
 
     return Console()
 

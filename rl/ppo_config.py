@@ -27,7 +27,7 @@ class PPOConfig:
     """passes over the melodies of an update"""
     layers_trained: int | None = 1
     """layers from the top that are trained, on stored states of those below; None trains all"""
-    learning_rate: float = 0.3
+    learning_rate: float = 0.45
     """step of stochastic gradient descent"""
     momentum: float = 0.9
     """share of the last step that goes on in the next"""

@@ -1,5 +1,6 @@
 """The house itself: its rooms, a command line that answers at once, bad input told in one line."""
 
+import dataclasses
 import importlib
 import io
 import os
@@ -123,6 +124,27 @@ def test_help_imports_nothing_heavy(tmp_path):
     assert sorted({name.partition(".")[0] for name in loaded}.intersection((*HEAVY, *ROOMS))) == []
 
 
+def test_looking_at_jobs_imports_no_torch(tmp_path):
+    RatingsStore(str(tmp_path / "ratings.sqlite")).close()
+    code = (
+        "import sys, tastemaker\nsys.argv = ['tastemaker', 'jobs', '--database', 'ratings.sqlite']"
+    )
+    code += "\ntry: tastemaker.main()\nfinally: print('LOADED', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(HOUSE)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    said, _, loaded = done.stdout.partition("LOADED ")
+    assert said.split()[:3] == ["run", "job", "state"], done.stderr
+    packages = {name.partition(".")[0] for name in loaded.split()}
+    assert "sqlalchemy" in packages
+    assert packages.isdisjoint({"torch", "transformers", "pandas", "scipy", "matplotlib"})
+
+
 def test_help_takes_less_than_a_third_of_a_second_of_the_processor(tmp_path):
     def seconds():
         before = os.times()
@@ -135,10 +157,21 @@ def test_help_takes_less_than_a_third_of_a_second_of_the_processor(tmp_path):
     assert min(seconds() for _ in range(5)) < 0.3
 
 
-@pytest.mark.parametrize("name", sorted(tastemaker.cli.commands))
+def commands(group, name=""):
+    """Each command by its whole name, those of groups after their group."""
+    for word, command in group.commands.items():
+        yield f"{name}{word}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name}{word} ")
+
+
+ALL_COMMANDS = dict(commands(tastemaker.cli))
+
+
+@pytest.mark.parametrize("name", sorted(ALL_COMMANDS))
 def test_a_command_is_documented_with_each_option_and_default(name):
-    command = tastemaker.cli.commands[name]
-    found = re.search(rf"^## tastemaker {name}\b.*?(?=^## |\Z)", COMMANDS, re.M | re.S)
+    command = ALL_COMMANDS[name]
+    found = re.search(rf"^## tastemaker {name}(?![ ]?[a-z]).*?(?=^## |\Z)", COMMANDS, re.M | re.S)
     assert found, f"docs/commands.md has no section 'tastemaker {name}'"
     section = found[0]
     documented = dict(re.findall(r"^\| `(--[^`]+)` \| (\S+) \|", section, re.M))
@@ -162,8 +195,20 @@ def options_of(command):
             yield names, f"`{default}`" if said else "–"
 
 
+def test_each_setting_of_ppo_is_documented_with_its_default():
+    from rl.ppo_config import PPOConfig  # here, because most of this needs no torch
+
+    section = COMMANDS[COMMANDS.index("| setting | default |") :].split("\n\n")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| `(\S+)` \|", section, re.M))
+    assert documented == {
+        field.name: "none" if field.default is None else str(field.default)
+        for field in dataclasses.fields(PPOConfig)
+    }
+
+
 def test_no_command_is_documented_that_is_not_there():
-    assert set(re.findall(r"^## tastemaker (\S+)", COMMANDS, re.M)) == set(tastemaker.cli.commands)
+    documented = re.findall(r"^## tastemaker ([a-z-]+(?: [a-z-]+)*)", COMMANDS, re.M)
+    assert sorted(documented) == sorted(ALL_COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(tastemaker.cli.commands))
@@ -229,10 +274,17 @@ def test_a_refusal_as_a_person_sees_it(tmp_path):
         ("evaluate", "base", "ppo-0007"),
         ("ppo", "--resume", "ppo-0007"),
         ("ppo", "--reward", "ppo-0007"),
+        ("jobs", "watch", "ppo-0007"),
+        ("jobs", "stop", "ppo-0007"),
+        ("jobs", "resume", "ppo-0007"),
+        ("jobs", "logs", "ppo-0007"),
+        ("jobs", "compare", "ppo-0007", "ppo-0008"),
     ],
     ids=" ".join,
 )
 def test_an_unknown_run(nowhere, refused, arguments):
+    if arguments[0] == "jobs":
+        RatingsStore(str(nowhere / "checkpoints" / "ratings.sqlite")).close()
     refused(*arguments, says=["ppo-0007", "none yet"])
     assert not list(nowhere.glob("checkpoints/runs/*"))
 
@@ -244,6 +296,29 @@ def test_a_path_is_no_name_of_a_run(nowhere, refused, name):
 
 def test_a_reward_that_was_never_learnt(nowhere, refused):
     refused("ppo", says=["no reward model", "tastemaker reward"])
+
+
+@pytest.mark.parametrize("command", ["watch", "stop", "resume", "logs", "compare"])
+def test_jobs_where_there_are_none(nowhere, refused, command):
+    refused("jobs", command, "ppo-0007", says=["there are no jobs yet", "tastemaker ppo"])
+    assert list(nowhere.iterdir()) == []  # looking makes nothing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--set", "clipp=1"), ["clipp", "clip"]),
+        (("--set", "clip"), ["'clip'", "name=value"]),
+        (("--set", "epochs=2", "--epochs", "3"), ["epochs is given twice"]),
+        (("--resume", "ppo-0007", "--updates", "3"), ["resumed run keeps its settings", "updates"]),
+        (("--resume", "ppo-0007", "--reward", "x"), ["resumed run keeps its settings", "spec"]),
+        (("--slots", "0"), ["slots"]),
+        (("--reward", "nowhere:at_all"), ["nowhere"]),
+    ],
+)
+def test_a_job_that_cannot_be_started(nowhere, refused, arguments, says):
+    refused("ppo", *arguments, says=says)
+    assert not (nowhere / "checkpoints").exists()
 
 
 def test_a_reward_without_votes(nowhere, refused):

@@ -1,0 +1,237 @@
+"""The policy as other people's trainers can drive it: a causal LM that writes only whole melodies.
+
+TRL's trainers know a model by its `forward` and its `generate`. Here both hold to the grammar, with
+the same log-probabilities as `policy.logprobs` and the same melodies as `policy.decode`:
+  - `forward` over whole rows masks the logits of tokens that may not come next, with a finite
+    number, because 0 * -inf in someone's entropy is not a number;
+  - `generate` adds a logits processor, which advances the grammar one token at a time;
+  - asked with `fused_lm_head=True`, as TRL 1.16 does for log-probabilities, `forward` computes
+    logits only where the policy has a choice. (TRL's own fused head multiplies with the head's
+    weights past any mask: `with_own_head` takes it off again.)
+It has no dropout, whatever its configuration says: the trainers call `train()`, and a policy whose
+ratios to itself are not 1 does not learn by them. TRL's `disable_dropout` knows only `nn.Dropout`.
+
+Rows may be padded with PAD on the left (prompts) and on the right.
+
+Letters: B melodies, T tokens, V vocabulary, N places where the policy had a choice.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
+from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.utils.generic import ModelOutput
+
+from music.grammar import MASK_TABLE, GrammarState, advance_checked, initial_state, mask_rows
+from music.tokens import BOS, PAD
+from policy.logprobs import masked_log_softmax
+from policy.model import MelodyConfig, MelodyForCausalLM
+
+ILLEGAL_LOGIT = -1e9
+"""logit of a token that may not come next: probability exactly 0 in float32 and bfloat16, and
+products with it are finite"""
+IGNORED = -100
+"""label of a token that is not asked for, as in all of transformers"""
+_BEGINNING = 0  # phase of a state before BOS
+
+
+def rows_after(ids_BT: np.ndarray) -> np.ndarray:
+    """Row of `MASK_TABLE` that is legal after each id, int64 (B, T); before BOS that of BOS.
+
+    `policy.logprobs.mask_rows_of` has the row that was legal *for* each id, without left padding.
+
+    Raises:
+        ValueError: when an id was not legal where it stands.
+    """
+    state = initial_state(len(ids_BT))
+    rows = np.zeros(ids_BT.shape, np.int64)
+    for at in range(ids_BT.shape[1]):
+        state = _advance_padded(state, ids_BT[:, at])
+        rows[:, at] = mask_rows(state)
+    return rows
+
+
+def _advance_padded(state: GrammarState, ids_B: np.ndarray) -> GrammarState:
+    """As `advance_checked`, but PAD before BOS leaves a melody where it is."""
+    waiting = (ids_B == PAD) & (state.phase == _BEGINNING)
+    after = advance_checked(state, np.where(waiting, BOS, ids_B))
+    after.phase[waiting] = _BEGINNING  # BOS changes nothing else
+    return after
+
+
+@lru_cache(maxsize=8)
+def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which tokens are illegal in each row of `MASK_TABLE` (rows, V), and how many may come."""
+    legal = torch.from_numpy(MASK_TABLE).to(device)
+    return ~legal, legal.sum(1)
+
+
+def _masked(logits: Tensor, rows: np.ndarray) -> Tensor:
+    illegal, _ = _tables(logits.device)
+    return logits.masked_fill(illegal[torch.from_numpy(rows).to(logits.device)], ILLEGAL_LOGIT)
+
+
+class GrammarMask(LogitsProcessor):
+    """Masks the next token of a batch that is being generated; one object a call of `generate`."""
+
+    def __init__(self) -> None:
+        self.state: GrammarState | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores (B, V) after input_ids (B, T), of which all but the last were seen before."""
+        ids = input_ids.cpu().numpy()
+        if self.state is None:
+            self.state = initial_state(len(ids))
+        else:
+            ids = ids[:, -1:]
+        for at in range(ids.shape[1]):
+            self.state = _advance_padded(self.state, ids[:, at])
+        return _masked(scores, mask_rows(self.state))
+
+
+@dataclass
+class TokenLogProbs(ModelOutput):
+    """What TRL asks of a fused head; all are (B, T - 1), 0 at labels of -100."""
+
+    loss: Tensor | None = None
+    log_probs: Tensor | None = None
+    """log-probability in nats of each label, 0 where it was forced"""
+    entropy: Tensor | None = None
+    """of the masked policy, in nats, without gradient"""
+    mean_logits: Tensor | None = None
+    """mean logit of the legal tokens, without gradient"""
+    is_top1: Tensor | None = None
+    """whether the label is the likeliest; true where it was forced"""
+
+
+class MaskedMelodyForCausalLM(MelodyForCausalLM):
+    """A `MelodyForCausalLM` that gives illegal tokens no probability; the weights are the same.
+
+    `MaskedMelodyForCausalLM.from_pretrained("checkpoints/base")` loads it, as does `of` a policy.
+    """
+
+    config_class = MelodyConfig
+
+    def __init__(self, config: MelodyConfig) -> None:
+        config = copy.deepcopy(config)  # the caller's may be another model's
+        config.residual_dropout = 0.0  # before the layers are made, which take it from here
+        super().__init__(config)
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        labels: Tensor | None = None,
+        past_key_values: Any = None,  # noqa: ANN401 (a cache of transformers)
+        logits_to_keep: int | Tensor = 0,
+        fused_lm_head: bool = False,
+        **kwargs: Any,  # noqa: ANN401 (Llama's own arguments, passed on)
+    ) -> CausalLMOutputWithPast | TokenLogProbs:
+        """Masked logits (B, T, V); with `fused_lm_head` the labels' log-probabilities instead.
+
+        On top of a cache the new ids alone do not say where they stand, and the logits are plain:
+        there `generate` masks.
+
+        Raises:
+            ValueError: for an id that is not legal where it stands, or a fused head without labels.
+        """
+        if fused_lm_head:
+            if labels is None:
+                raise ValueError("fused_lm_head=True needs labels: the ids, -100 where not asked")
+            kwargs["use_cache"] = False
+            return self._label_logprobs(input_ids, attention_mask, labels, **kwargs)
+        outputs = cast(
+            CausalLMOutputWithPast,
+            super().forward(
+                cast(Any, input_ids),
+                attention_mask=attention_mask,
+                past_key_values=past_key_values,
+                logits_to_keep=logits_to_keep,
+                **kwargs,
+            ),
+        )
+        if past_key_values is not None and input_ids.shape[1] < past_key_values.get_seq_length():
+            return outputs
+        rows = rows_after(input_ids.cpu().numpy())
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        assert outputs.logits is not None
+        outputs.logits = _masked(outputs.logits, rows[:, kept])
+        if labels is not None:
+            outputs.loss = self.loss_function(
+                logits=outputs.logits, labels=labels, vocab_size=self.config.vocab_size
+            )
+        return outputs
+
+    def _label_logprobs(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        labels: Tensor,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> TokenLogProbs:
+        hidden_BTD = self.model(input_ids, attention_mask=attention_mask, **kwargs)
+        hidden_BTD = hidden_BTD.last_hidden_state[:, :-1]
+        labels = labels[:, 1:]
+        row_BT = torch.from_numpy(rows_after(input_ids.cpu().numpy())[:, :-1]).to(labels.device)
+        illegal, choices = _tables(labels.device)
+        asked_BT = labels != IGNORED
+        chosen_BT = asked_BT & (choices[row_BT] > 1)
+        row_N, label_N = row_BT[chosen_BT], labels[chosen_BT][:, None]
+        logits_NV = self.lm_head(hidden_BTD[chosen_BT]).float()
+        logps_NV = masked_log_softmax(logits_NV, row_N)
+        logprob_N = logps_NV.gather(1, label_N)[:, 0]
+        with torch.no_grad():  # for TRL's logs
+            finite_NV = logps_NV.clamp(min=ILLEGAL_LOGIT)
+            entropy_N = -(finite_NV.exp() * finite_NV).sum(1)
+            mean_N = logits_NV.masked_fill(illegal[row_N], 0).sum(1) / choices[row_N]
+            top_N = (logps_NV.argmax(1) == label_N[:, 0]).float()
+
+        def spread(value_N: Tensor, elsewhere: float = 0.0) -> Tensor:
+            whole = torch.zeros(labels.shape, device=labels.device).masked_fill(asked_BT, elsewhere)
+            return whole.masked_scatter(chosen_BT, value_N)
+
+        logprob_BT = spread(logprob_N)
+        return TokenLogProbs(
+            loss=-logprob_BT.sum() / asked_BT.sum().clamp(min=1),
+            log_probs=logprob_BT,
+            entropy=spread(entropy_N),
+            mean_logits=spread(mean_N),
+            is_top1=spread(top_N, elsewhere=1.0) > 0,
+        )
+
+    def generate(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        *args: Any,  # noqa: ANN401 (those of transformers' generate)
+        logits_processor: LogitsProcessorList | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Transformers' generate, under the grammar: every row ends as one whole melody."""
+        processors = LogitsProcessorList([*(logits_processor or ()), GrammarMask()])
+        return cast(Any, super()).generate(*args, logits_processor=processors, **kwargs)
+
+    @classmethod
+    def of(cls, policy: MelodyForCausalLM) -> MaskedMelodyForCausalLM:
+        """A masked model with a copy of the weights of a policy."""
+        masked = cls(cast(MelodyConfig, policy.config))
+        masked.load_state_dict(policy.state_dict())
+        return masked.eval()
+
+    def with_own_head(self) -> MaskedMelodyForCausalLM:
+        """Take off what a trainer has put in front of `forward` on this object; returns itself."""
+        vars(self).pop("forward", None)
+        return self
+
+    def unmasked(self) -> MelodyForCausalLM:
+        """A plain policy with a copy of these weights, to keep while this one goes on learning."""
+        plain = MelodyForCausalLM(cast(MelodyConfig, copy.deepcopy(self.config)))
+        plain.load_state_dict(self.state_dict())
+        return plain.eval()

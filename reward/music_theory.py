@@ -1,0 +1,135 @@
+"""Music theory as a reward: RL Tuner's rules, for melodies of notes in bars.
+
+Jaques, Gu, Bahdanau, Hernández-Lobato, Turner and Eck, Tuning Recurrent Neural Networks with
+Reinforcement Learning (ICLR 2017 submission; Sequence Tutor, arXiv:1611.02796), who took the rules
+from Gauldin's A Practical Approach to Eighteenth-Century Counterpoint. `RULES` has each rule with
+its weight; the score is their weighted sum.
+
+Differs from the paper and its public code:
+  - A melody is judged whole, once, and not at each note while it is written. Shares stand where
+    events were counted, so that more notes earn nothing by being more.
+  - Their melodies are 32 sixteenths in C major; ours have bars, a metre and one of four modes, in
+    semitones above the tonic. The tonic is wanted for the first and the last note; they want it for
+    the first note and, held, for the last four sixteenths.
+  - Autocorrelation is of the notes' pitches and costs from 0 on. Theirs is of event numbers, in
+    which a held note is 1 and a rest 0, and costs beyond .15.
+  - Motifs earn nothing extra for more than three pitches.
+  - Leaps that are doubled cost; leaps that are resolved earn nothing, since that is a reward for
+    leaping. Their share rises all the same.
+  - Preferred intervals are right. Their code takes a third or fifth for one of the tonic triad by
+    the note that it *leaves* (from C down to F, or to A flat, counts), knows major intervals only
+    (a minor second, a minor third and a minor sixth are worth nothing), and its count of them in
+    the evaluation compares with the outcome of an `or`, so that thirds are never counted.
+  - The weights are ours, chosen by importance-weighting samples of the base policy
+    (docs/rl-tuner.md).
+
+Letters: N melodies, I intervals. Rules give float64 (N,), more is better.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from music import contour, form, key
+from music.melody import MODE_SCALES, MODES
+from music.motifs import motif_steps
+from music.note_table import Melodies, NoteTable, note_table
+
+REVISION = 1
+"""raise it when the value of any rule changes, so that no resumed run mixes two rewards"""
+
+INTERVAL_WORTH = {
+    0: 0.0, 1: 0.08, 2: 0.08, 3: 0.09, 4: 0.09, 5: 0.07, 6: 0.0, 7: 0.02, 8: 0.05, 9: 0.05,
+    10: -0.3, 11: -0.3, 12: 0.0,
+}  # fmt: skip
+"""worth of an interval by its size in semitones: the paper's, for minor ones like major ones"""
+BEYOND_OCTAVE_WORTH = -1.0
+TONIC_THIRD_WORTH, TONIC_FIFTH_WORTH = 0.15, 0.1
+"""worth of the third and the fifth between a tonic and the note of its triad above it"""
+_LARGEST = 36
+_WORTH = np.array([INTERVAL_WORTH.get(k, BEYOND_OCTAVE_WORTH) for k in range(_LARGEST + 1)])
+_THIRD = np.array([3 if 3 in MODE_SCALES[mode] else 4 for mode in MODES])
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the study."""
+
+    name: str
+    weight: float
+    measure: Callable[[NoteTable], np.ndarray]
+    says: str
+    """what is measured, in words"""
+
+
+def interval_worth(melodies: Melodies) -> np.ndarray:
+    """Mean worth of a melody's intervals, 0 for a single note."""
+    t = note_table(melodies)
+    size: np.ndarray = abs(t.interval)
+    inner = np.flatnonzero(t.of[1:] == t.of[:-1])
+    lower = np.minimum(t.pitch[inner], t.pitch[inner + 1])
+    from_tonic = lower % 12 == 0
+    worth = np.where(from_tonic & (size == 7), TONIC_FIFTH_WORTH, _WORTH[size])
+    third = _THIRD[t.mode][t.interval_of]
+    worth = np.where(from_tonic & (size == third), TONIC_THIRD_WORTH, worth)
+    return np.nan_to_num(t.interval_means(worth))
+
+
+def autocorrelation_size(melodies: Melodies) -> np.ndarray:
+    """Sum of the sizes of the pitches' autocorrelations at lags 1, 2 and 3."""
+    t = note_table(melodies)
+    return np.sum([abs(contour.autocorrelation(t, lag)) for lag in (1, 2, 3)], axis=0)
+
+
+def motif_share(t: NoteTable) -> np.ndarray:
+    """Share of the sixteenths that end a motif."""
+    found = motif_steps(t)
+    return found.motif / found.steps
+
+
+def repeated_motif_share(t: NoteTable) -> np.ndarray:
+    """Share of the sixteenths that end a motif which stands earlier."""
+    found = motif_steps(t)
+    return found.repeated / found.steps
+
+
+RULES = (
+    Rule("key", 20.0, key.in_key_share, "share of notes in key"),
+    Rule("first note", 1.5, form.starts_on_tonic, "1 if it is the tonic"),
+    Rule("last note", 1.0, form.ends_on_tonic, "1 if it is the tonic"),
+    Rule(
+        "repetition",
+        100.0,
+        lambda t: -contour.excessive_repeat_share(t),
+        "minus the share of notes after more than four of the same pitch",
+    ),
+    Rule(
+        "variety",
+        5.0,
+        lambda t: -autocorrelation_size(t),
+        "minus the sum of |autocorrelation| at lags 1, 2 and 3",
+    ),
+    Rule("motif", 40.0, motif_share, "share of sixteenths that end a motif"),
+    Rule("repeated motif", 1.0, repeated_motif_share, "share that end one which stands earlier"),
+    Rule("intervals", 10.0, interval_worth, "mean worth of the intervals"),
+    Rule("leaps", 1.0, lambda t: -contour.leap_outcomes(t)[1], "minus the number that are doubled"),
+    Rule("highest note", 0.7, contour.unique_maximum, "1 if it stands once"),
+    Rule("lowest note", 0.8, contour.unique_minimum, "1 if it stands once"),
+)
+
+
+def music_theory_score(melodies: Melodies) -> np.ndarray:
+    """The weighted sum of the rules, in no particular unit; float64 (N,)."""
+    t = note_table(melodies)
+    return np.sum([rule.weight * rule.measure(t) for rule in RULES], axis=0)
+
+
+def rules_sha256() -> str:
+    """By which a run remembers the rules: revision, names, weights and the worth of intervals."""
+    worth = [*INTERVAL_WORTH.items(), BEYOND_OCTAVE_WORTH, TONIC_THIRD_WORTH, TONIC_FIFTH_WORTH]
+    rules = [(rule.name, rule.weight) for rule in RULES]
+    return hashlib.sha256(f"{REVISION} {rules} {worth}".encode()).hexdigest()
