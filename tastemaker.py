@@ -558,6 +558,48 @@ def compare_jobs(jobs: tuple[str, ...], database: str) -> None:
 
 
 @cli.command()
+@database_option
+@click.option("--reward", "reward_name", help="Name of a reward run; by default the newest.")
+@click.option(
+    "--policy", "base_name", default="base", help="Where to start: 'base' or a run's name."
+)
+@click.option("--methods", default="best-of-n,dpo,rloo,grpo", help="Of these, separated by commas.")
+@click.option("--seconds", type=click.FloatRange(1), default=180.0, help="Of training, a method.")
+@click.option("--best-of", type=click.IntRange(1), default=64, help="n of best-of-n.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("baselines"))
+@seed_option
+def baselines(
+    database: str,
+    reward_name: str | None,
+    base_name: str,
+    methods: str,
+    seconds: float,
+    best_of: int,
+    out: Path,
+    seed: int,
+) -> None:
+    """Run best-of-n, DPO, RLOO and GRPO on the same reward and votes as PPO."""
+    start = policy_folder(base_name)  # first: an unknown name is told before torch is imported
+    from rl.baseline_comparison import compare_baselines
+    from rl.baseline_results import table
+    from rl.baseline_settings import Budget
+
+    results = compare_baselines(
+        [name.strip() for name in methods.split(",")],
+        out,
+        base_folder=start,
+        database=database,
+        reward_name=reward_name,
+        budget=Budget(seconds=seconds),
+        best_of=best_of,
+        seed=seed,
+        say=lambda result: click.echo(f"{result.name}: {result.seconds:.0f} s of training"),
+    )
+    click.echo(table(results))
+    click.echo(f"wrote {out}/baselines.json   next: PPO on the same reward: tastemaker ppo")
+
+
+@cli.command()
 @click.argument("base")
 @click.argument("tuned")
 @click.option("--reward", "spec", help="What to judge by; by default what it was tuned by.")

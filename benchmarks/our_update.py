@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from matmul_flops import forward_flops, learning_flops
+from matmul_flops import forward_flops, has_bf16_products, learning_flops
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -112,7 +112,7 @@ def _index() -> TrainingIndex:
 
 @dataclass(frozen=True, slots=True)
 class Lever:
-    """Something that makes an update cheaper, and how to run without it."""
+    """Something that makes an update cheaper, and how to run without it, or with it."""
 
     name: str
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -122,7 +122,11 @@ class Lever:
 
 
 def levers() -> list[Lever]:
-    """Those that there are; a patch fails when what it replaces is no longer there."""
+    """Those that there are; a patch fails when what it replaces is no longer there.
+
+    What is an option of `PPOConfig` is on, what is part of the engine is off.
+    """
+    bf16 = [Lever("option: learning in bf16", changes={"bf16": True})]
     return [
         Lever(
             "without stored states: the frozen layers are run again",
@@ -143,6 +147,7 @@ def levers() -> list[Lever]:
         Lever(
             "without our draw: torch.multinomial", lambda: patch("policy.decode._draw", multinomial)
         ),
+        *(bf16 if has_bf16_products() else ()),
     ]
 
 

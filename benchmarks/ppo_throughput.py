@@ -88,7 +88,8 @@ def main() -> None:
     trained = config.layers_trained or base.config.num_hidden_layers
     print(
         f"{config.melodies_per_update} melodies an update, minibatch {config.minibatch}, "
-        f"{config.epochs} epochs, {config.meter}, {config.bars} bars, float32; we train the top "
+        f"{config.epochs} epochs, {config.meter}, {config.bars} bars, "
+        f"{'learning in bf16 on our side' if config.bf16 else 'float32'}; we train the top "
         f"{trained} of {base.config.num_hidden_layers} layers",
         flush=True,
     )

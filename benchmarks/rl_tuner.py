@@ -76,7 +76,6 @@ def config_of(updates: int, threads: int, seed: int) -> PPOConfig:
         kl_target_nats=18.0,
         kl_limit_nats=22.0,
         kl_coefficient=0.05,
-        learning_rate=1.5e-4,
     )
 
 
@@ -122,7 +121,7 @@ def write_side(
 def main() -> None:
     """Tune, write, measure, print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--updates", type=int, default=32)
     parser.add_argument("--melodies", type=int, default=10_000, help="a side")
     parser.add_argument("--threads", type=int, default=PPOConfig().threads)
     parser.add_argument("--seed", type=int, default=0)

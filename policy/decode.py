@@ -185,7 +185,9 @@ def sample(
         if hidden is not None and choosing.any():
             who = torch.from_numpy(np.flatnonzero(choosing)).to(device)
             legal = table[torch.from_numpy(rows[choosing]).to(device)]
-            logits = functional.linear(hidden[who], step.head).float() / temperature
+            logits = functional.linear(hidden[who], step.head).float()
+            if temperature != 1:
+                logits = logits / temperature
             logps = logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
             drawn = _draw(logps.exp(), generator)
             ids[who] = drawn
@@ -218,10 +220,11 @@ def sample(
 def _draw(probability_NV: Tensor, generator: torch.Generator) -> Tensor:
     """One id a row, by the inverse of the distribution function; a third of multinomial's time."""
     reached = probability_NV.cumsum(1)
-    chance = torch.rand(len(reached), 1, generator=generator, device=reached.device)
-    # Rounding may put the chance at the very end: the last id with any probability is meant.
-    last = reached.argmax(1)
-    return torch.searchsorted(reached, chance * reached[:, -1:], right=True)[:, 0].minimum(last)
+    total = reached[:, -1:]
+    chance = total * torch.rand(len(reached), 1, generator=generator, device=reached.device)
+    # Rounding may put the chance at the very end, where there is no id.
+    chance = chance.minimum(total.nextafter(torch.zeros_like(total)))
+    return torch.searchsorted(reached, chance, right=True)[:, 0]
 
 
 def _next_position(position: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -98,9 +98,9 @@ def repeated_motif_share(t: NoteTable) -> np.ndarray:
 
 
 RULES = (
-    Rule("key", 20.0, key.in_key_share, "share of notes in key"),
-    Rule("first note", 1.5, form.starts_on_tonic, "1 if it is the tonic"),
-    Rule("last note", 1.0, form.ends_on_tonic, "1 if it is the tonic"),
+    Rule("key", 25.0, key.in_key_share, "share of notes in key"),
+    Rule("first note", 4.0, form.starts_on_tonic, "1 if it is the tonic"),
+    Rule("last note", 1.5, form.ends_on_tonic, "1 if it is the tonic"),
     Rule(
         "repetition",
         100.0,
@@ -114,11 +114,11 @@ RULES = (
         "minus the sum of |autocorrelation| at lags 1, 2 and 3",
     ),
     Rule("motif", 40.0, motif_share, "share of sixteenths that end a motif"),
-    Rule("repeated motif", 1.0, repeated_motif_share, "share that end one which stands earlier"),
+    Rule("repeated motif", 4.0, repeated_motif_share, "share that end one which stands earlier"),
     Rule("intervals", 10.0, interval_worth, "mean worth of the intervals"),
-    Rule("leaps", 1.0, lambda t: -contour.leap_outcomes(t)[1], "minus the number that are doubled"),
-    Rule("highest note", 0.7, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 0.8, contour.unique_minimum, "1 if it stands once"),
+    Rule("leaps", 2.5, lambda t: -contour.leap_outcomes(t)[1], "minus the number that are doubled"),
+    Rule("highest note", 3.0, contour.unique_maximum, "1 if it stands once"),
+    Rule("lowest note", 3.0, contour.unique_minimum, "1 if it stands once"),
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -263,3 +264,12 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         (f"{evaluation.model_win_rate:.1%}", "wins by the reward model"),
         *guard_facts(evaluation),
     ]
+
+
+def main() -> None:
+    """Go on with the run that the command line names; for torchrun on several machines."""
+    resume_run(sys.argv[1]).go()
+
+
+if __name__ == "__main__":
+    main()

@@ -63,8 +63,9 @@ class Attendance:
         Raises:
             JobError: when another process has it, it has ended, or there is no such job.
         """
-        me, now = me or Attendant.this(), datetime.now(UTC)
+        me = me or Attendant.this()
         with store.writing() as session:
+            now = datetime.now(UTC)  # in the transaction: we may have stood in line for it
             free = (JobRow.id == job_id, JobRow.state == "queued", JobRow.pid.is_(None))
             values = {
                 "host": me.host,
@@ -117,9 +118,9 @@ class Attendance:
         Raises:
             JobLostError: when the job is no longer this process's.
         """
-        now = datetime.now(UTC)
-        bury_the_dead(self.store, now=now)
+        bury_the_dead(self.store)
         with self.store.writing() as session:
+            now = datetime.now(UTC)
             here = select(session, JobRow.host == self.me.host, JobRow.state.in_(LIVE))
             place = next((i for i, other in enumerate(here) if other.id == self.job.id), None)
             running = [other for other in here if other.state == "running"]

@@ -101,9 +101,10 @@ def queue_job(
     Raises:
         JobError: when a job of that run is queued or running.
     """
-    now, folder = now or datetime.now(UTC), folder.resolve()
+    folder = folder.resolve()
     bury_the_dead(store, now=now)
     with store.writing() as session:
+        now = now or datetime.now(UTC)  # in the transaction, where queuers stand in line
         of_name = select_jobs(session, JobRow.run_id == folder.name)
         earlier = [job for job in of_name if job.folder == folder]
         for job in earlier:

@@ -106,6 +106,8 @@ def test_levers_change_what_an_update_costs_and_not_what_it_gives(script, policy
         if "draw" in lever.name:  # another draw from the same distribution
             assert other.sampled.hidden.shape != default.sampled.hidden.shape
             continue
+        if lever.name.startswith("option"):
+            continue
         same = {"atol": 1e-4, "rtol": 1e-4}
         assert other.sampled.sampled.ids.equal(default.sampled.sampled.ids), lever.name
         for name in ("reference_hidden", "hidden"):
