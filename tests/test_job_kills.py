@@ -49,6 +49,7 @@ test_job_kills.kill_and_compare()
     )
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
+    sys.stdout.write(f"{said}\n")
     assert said["kills"] == KILLS
     # Else they only ever hit where nothing can tear.
     assert said["torn_writes"] >= 5, said
