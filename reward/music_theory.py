@@ -99,8 +99,8 @@ def repeated_motif_share(t: NoteTable) -> np.ndarray:
 
 RULES = (
     Rule("key", 25.0, key.in_key_share, "share of notes in key"),
-    Rule("first note", 4.0, form.starts_on_tonic, "1 if it is the tonic"),
-    Rule("last note", 1.5, form.ends_on_tonic, "1 if it is the tonic"),
+    Rule("first note", 10.0, form.starts_on_tonic, "1 if it is the tonic"),
+    Rule("last note", 2.0, form.ends_on_tonic, "1 if it is the tonic"),
     Rule(
         "repetition",
         100.0,
@@ -113,12 +113,12 @@ RULES = (
         lambda t: -autocorrelation_size(t),
         "minus the sum of |autocorrelation| at lags 1, 2 and 3",
     ),
-    Rule("motif", 40.0, motif_share, "share of sixteenths that end a motif"),
+    Rule("motif", 25.0, motif_share, "share of sixteenths that end a motif"),
     Rule("repeated motif", 4.0, repeated_motif_share, "share that end one which stands earlier"),
     Rule("intervals", 10.0, interval_worth, "mean worth of the intervals"),
-    Rule("leaps", 2.5, lambda t: -contour.leap_outcomes(t)[1], "minus the number that are doubled"),
-    Rule("highest note", 3.0, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 3.0, contour.unique_minimum, "1 if it stands once"),
+    Rule("leaps", 6.0, lambda t: -contour.leap_outcomes(t)[1], "minus the number that are doubled"),
+    Rule("highest note", 7.0, contour.unique_maximum, "1 if it stands once"),
+    Rule("lowest note", 7.0, contour.unique_minimum, "1 if it stands once"),
 )
 
 

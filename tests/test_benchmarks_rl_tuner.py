@@ -43,8 +43,8 @@ def run(module, monkeypatch, capsys, *arguments):
 
 
 @pytest.mark.slow
-def test_the_whole_study_and_again(study, monkeypatch, capsys, tmp_path):
-    """Tuned and measured; the second time only measured, with the same figures."""
+def test_the_whole_study_again_and_with_another_reward(study, monkeypatch, capsys, tmp_path):
+    """Tuned and measured; then only measured; then refused, because the reward is another."""
     page = tmp_path / "page.md"
     page.write_text(f"# Study\n\n{BEGIN}\nfigures of last year\n{END}\n\nAfter.\n")
     arguments = ("--updates", 1, "--out", tmp_path / "out", "--write", page)
@@ -64,12 +64,6 @@ def test_the_whole_study_and_again(study, monkeypatch, capsys, tmp_path):
     assert {k: v for k, v in again.items() if k != "seconds"} == {
         k: v for k, v in first.items() if k != "seconds"
     }
-
-
-@pytest.mark.slow
-def test_a_run_of_another_reward_is_not_gone_on_with(study, monkeypatch, capsys, tmp_path):
-    arguments = ("--updates", 1, "--out", tmp_path / "out")
-    run(study, monkeypatch, capsys, *arguments)
     with pytest.raises(RewardError, match="its configuration is another; give another --out"):
         run(study, monkeypatch, capsys, "--updates", 2, "--out", tmp_path / "out")
     monkeypatch.setattr(music_theory, "RULES", music_theory.RULES[1:])
