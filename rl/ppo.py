@@ -57,7 +57,7 @@ class PPO:
     ) -> None:
         self.config, self.reward = config, reward
         self.processes = processes or Processes()
-        base.to(device=self.processes.device)
+        nn.Module.to(base, self.processes.device)  # transformers' own has no usable type
         self.reference = base.eval()
         self.actor = Actor(copy.deepcopy(self.reference), config.layers_trained).eval()
         self.critic = RidgeCritic(base.config.hidden_size)
