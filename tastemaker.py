@@ -385,7 +385,7 @@ def reward(
 @click.option("--melodies", "melodies_per_update", type=click.IntRange(1), help="An update's.")
 @click.option("--minibatch", type=click.IntRange(1), help="Melodies per gradient step.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over an update's melodies.")
-@click.option("--learning-rate", type=float, help="Adam's step for the policy.")
+@click.option("--learning-rate", type=float, help="Step of the optimiser for the policy.")
 @click.option("--kl-target", "kl_target_nats", type=float, help="KL to steer to, in nats a melody.")
 @click.option(
     "--kl-limit", "kl_limit_nats", type=float, help="KL beyond which no policy is the result."
