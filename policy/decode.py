@@ -68,31 +68,39 @@ class _Step:
         # Llama's configuration fills in these two at birth; its types still allow None.
         self.kv_heads = cast(int, config.num_key_value_heads)
         self.width = cast(int, config.head_dim)
-        self.layers = [cast(LlamaDecoderLayer, layer) for layer in trunk.layers]
+        layers = [cast(LlamaDecoderLayer, layer) for layer in trunk.layers]
         device = self.head.device
-        self.fused = [
-            (
-                torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight]),
-                torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight]),
-            )
-            for layer in self.layers
-            for a in (layer.self_attn,)
-        ]
+        self.layers = [self._laid_out(layer) for layer in layers]
+        # Halves of a head side by side: a rotation is then one complex product.
         positions = torch.arange(MAX_LENGTH, device=device)[None]
-        cos, sin = trunk.rotary_emb(self.head, position_ids=positions)
-        self.cos, self.sin = cos[0], sin[0]
-        self.cache = self._room(batch, _CACHE_STEP)  # (L, 2, B, K, T, H)
+        cos, sin = trunk.rotary_emb(self.head.float(), position_ids=positions)
+        half = self.width // 2
+        self.turn = torch.complex(cos[0, :, :half], sin[0, :, :half])  # (T, H / 2)
+        self.cache = self._room(batch, _CACHE_STEP)  # (L, 2, B, K, T, H), keys and values
         self.kept: Tensor | None = None
+
+    def _laid_out(self, layer: LlamaDecoderLayer) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A layer's four products: norms' weights and attention's scale are in them already."""
+        attention, mlp = layer.self_attn, layer.mlp
+        turned = torch.cat([attention.q_proj.weight * self.width**-0.5, attention.k_proj.weight])
+        # (heads, 2, H / 2, D) -> (heads, H / 2, 2, D)
+        turned = turned.view(-1, 2, self.width // 2, turned.shape[1]).transpose(1, 2)
+        qkv = torch.cat([turned.reshape(-1, turned.shape[3]), attention.v_proj.weight])
+        gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+        return (
+            qkv * layer.input_layernorm.weight,
+            attention.o_proj.weight.t(),
+            gate_up * layer.post_attention_layernorm.weight,
+            mlp.down_proj.weight.t(),
+        )
 
     def _room(self, batch: int, length: int) -> Tensor:
         shape = (len(self.layers), 2, batch, self.kv_heads, length, self.width)
         return torch.empty(shape, device=self.head.device, dtype=self.head.dtype)
 
-    def keep(self, rows: Tensor, length: int) -> None:
-        """Drop the cache of all other rows; `length` places are filled."""
-        room = self._room(len(rows), self.cache.shape[4])
-        room[..., :length, :] = self.cache[..., :length, :].index_select(2, rows)
-        self.cache = room
+    def keep(self, rows: Tensor) -> None:
+        """Drop the cache of all other rows."""
+        self.cache = self.cache.index_select(2, rows)
 
     def __call__(
         self, ids_B: Tensor, bar_position_B: Tensor, at: int, keep_states: int | None = None
@@ -102,38 +110,28 @@ class _Step:
             room = self._room(len(ids_B), at + _CACHE_STEP)
             room[..., :at, :] = self.cache
             self.cache = room
-        batch = len(ids_B)
+        batch, K = len(ids_B), self.kv_heads
         trunk = self.trunk
         x = trunk.embed_tokens(ids_B) + trunk.embed_bar_position(bar_position_B)
-        for number, (layer, (qkv, gate_up)) in enumerate(zip(self.layers, self.fused, strict=True)):
+        for number, (qkv, out, gate_up, down) in enumerate(self.layers):
             if number == keep_states:
                 self.kept = x
-            mixed = functional.linear(self._norm(x, layer.input_layernorm.weight), qkv)
-            mixed = mixed.view(batch, self.heads + 2 * self.kv_heads, self.width)
-            turned = self._rotate(mixed[:, : self.heads + self.kv_heads], at)
-            cache = self.cache[number]
-            cache[0, :, :, at] = turned[:, self.heads :]
-            cache[1, :, :, at] = mixed[:, self.heads + self.kv_heads :]
-            query = turned[:, : self.heads].view(
-                batch, self.kv_heads, -1, self.width
-            )  # (B, K, G, H)
-            keys, values = cache[0, :, :, : at + 1], cache[1, :, :, : at + 1]
-            weights = (query * self.width**-0.5 @ keys.transpose(2, 3)).softmax(-1)
-            x = x + functional.linear(
-                (weights @ values).reshape(batch, -1), layer.self_attn.o_proj.weight
-            )
-            gate, up = functional.linear(
-                self._norm(x, layer.post_attention_layernorm.weight), gate_up
-            ).chunk(2, -1)
-            x = x + functional.linear(functional.silu(gate) * up, layer.mlp.down_proj.weight)
-        return self._norm(x, trunk.norm.weight)
+            mixed = functional.linear(self._norm(x), qkv)
+            mixed = mixed.view(batch, self.heads + 2 * K, self.width)
+            turning = mixed[:, : self.heads + K].unflatten(2, (-1, 2))
+            torch.view_as_complex(turning).mul_(self.turn[at])
+            new = mixed[:, self.heads :].view(batch, 2, K, self.width)
+            self.cache[number, :, :, :, at] = new.transpose(0, 1)
+            query = mixed[:, : self.heads].view(batch, K, -1, self.width)  # (B, K, G, H)
+            keys, values = self.cache[number, :, :, :, : at + 1]
+            weights = (query @ keys.transpose(2, 3)).softmax(-1)
+            x = torch.addmm(x, (weights @ values).view(batch, -1), out)
+            gate, up = functional.linear(self._norm(x), gate_up).chunk(2, -1)
+            x = torch.addmm(x, functional.silu(gate).mul_(up), down)
+        return self._norm(x) * trunk.norm.weight
 
-    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        return functional.rms_norm(x, (x.shape[-1],), weight, self.eps)
-
-    def _rotate(self, x: Tensor, at: int) -> Tensor:
-        half = self.width // 2
-        return x * self.cos[at] + torch.cat([-x[..., half:], x[..., :half]], -1) * self.sin[at]
+    def _norm(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, (x.shape[-1],), eps=self.eps)
 
 
 @torch.no_grad()
@@ -201,7 +199,7 @@ def sample(
             break
         if (~done).sum() < _COMPACT_BELOW * len(alive):
             left = np.flatnonzero(~done)
-            step.keep(torch.from_numpy(left).to(device), at)
+            step.keep(torch.from_numpy(left).to(device))
             alive, state, position = alive[left], state[left], position[left]
             ids = ids[torch.from_numpy(left).to(device)]
         hidden = step(ids, torch.from_numpy(position).to(device), at, keep_states)
