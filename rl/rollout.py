@@ -93,7 +93,8 @@ def collect(
                 )
             ]
         )
-    kl_BT = torch.zeros_like(sampled.logprob).masked_scatter(acted, kl_N)
+    # Between equals rounding puts it some 1e-7 below 0, and a log would say "-0.00 nats".
+    kl_BT = torch.zeros_like(sampled.logprob).masked_scatter(acted, kl_N.clamp(min=0))
     melodies = [decode(row) for row in sampled.rows()]
     mean, std = reward(melodies)
     return Rollout(

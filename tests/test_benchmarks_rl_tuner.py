@@ -54,7 +54,7 @@ def test_the_whole_study_again_and_with_another_reward(study, monkeypatch, capsy
     assert first["holds"].keys() == first["metrics"].keys()
     assert first["all_hold"] == all(first["holds"].values())
     assert first["melodies"] == 256
-    assert 0 <= first["kl_nats"] < 50
+    assert -0.5 < first["kl_nats"] < 50  # estimated from log-ratios: a little below 0 is noise
     text = page.read_text()
     assert text.startswith(f"# Study\n\n{BEGIN}\n\n256 melodies a side, 4/4, 8 bars")
     assert text.endswith(f"{END}\n\nAfter.\n")
