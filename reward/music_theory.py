@@ -11,17 +11,18 @@ Differs from the paper and its public code:
   - Their melodies are 32 sixteenths in C major; ours have bars, a metre and one of four modes, in
     semitones above the tonic. The tonic is wanted for the first and the last note; they want it for
     the first note and, held, for the last four sixteenths.
-  - Autocorrelation is of the notes' pitches and costs from 0 on. Theirs is of event numbers, in
-    which a held note is 1 and a rest 0, and costs beyond .15.
+  - Autocorrelation is of the notes' pitches and costs from 0 on, by a weight for each lag. Theirs
+    is of event numbers, in which a held note is 1 and a rest 0, and costs beyond .15.
   - Motifs earn nothing extra for more than three pitches.
-  - Leaps that are doubled cost; leaps that are resolved earn nothing, since that is a reward for
-    leaping. Their share rises all the same.
+  - Leaps count by the share of them that is resolved and not by number, which would be a reward for
+    leaping. Each melody is given two leaps of the base policy's share besides its own, so that the
+    first one decides little.
   - Preferred intervals are right. Their code takes a third or fifth for one of the tonic triad by
     the note that it *leaves* (from C down to F, or to A flat, counts), knows major intervals only
     (a minor second, a minor third and a minor sixth are worth nothing), and its count of them in
     the evaluation compares with the outcome of an `or`, so that thirds are never counted.
-  - The weights are ours, chosen by importance-weighting samples of the base policy
-    (docs/rl-tuner.md).
+  - The weights are ours. In an experiment each was raised while its figure in the study's table was
+    short of what the table asks for and lowered while it was beyond; see docs/rl-tuner.md.
 
 Letters: N melodies, I intervals. Rules give float64 (N,), more is better.
 """
@@ -39,7 +40,7 @@ from music.melody import MODE_SCALES, MODES
 from music.motifs import motif_steps
 from music.note_table import Melodies, NoteTable, note_table
 
-REVISION = 1
+REVISION = 2
 """raise it when the value of any rule changes, so that no resumed run mixes two rewards"""
 
 INTERVAL_WORTH = {
@@ -50,6 +51,8 @@ INTERVAL_WORTH = {
 BEYOND_OCTAVE_WORTH = -1.0
 TONIC_THIRD_WORTH, TONIC_FIFTH_WORTH = 0.15, 0.1
 """worth of the third and the fifth between a tonic and the note of its triad above it"""
+PRIOR_LEAPS, PRIOR_RESOLVED_SHARE = 2.0, 0.86
+"""leaps that each melody is given besides its own, and the base policy's share of resolved ones"""
 _LARGEST = 36
 _WORTH = np.array([INTERVAL_WORTH.get(k, BEYOND_OCTAVE_WORTH) for k in range(_LARGEST + 1)])
 _THIRD = np.array([3 if 3 in MODE_SCALES[mode] else 4 for mode in MODES])
@@ -79,10 +82,11 @@ def interval_worth(melodies: Melodies) -> np.ndarray:
     return np.nan_to_num(t.interval_means(worth))
 
 
-def autocorrelation_size(melodies: Melodies) -> np.ndarray:
-    """Sum of the sizes of the pitches' autocorrelations at lags 1, 2 and 3."""
-    t = note_table(melodies)
-    return np.sum([abs(contour.autocorrelation(t, lag)) for lag in (1, 2, 3)], axis=0)
+def shrunk_resolved_share(melodies: Melodies) -> np.ndarray:
+    """Share of the leaps that are resolved, of its own and of the prior ones."""
+    resolved, doubled = contour.leap_outcomes(melodies)
+    prior = PRIOR_LEAPS * PRIOR_RESOLVED_SHARE
+    return (resolved + prior) / (resolved + doubled + PRIOR_LEAPS)
 
 
 def motif_share(t: NoteTable) -> np.ndarray:
@@ -98,27 +102,30 @@ def repeated_motif_share(t: NoteTable) -> np.ndarray:
 
 
 RULES = (
-    Rule("key", 25.0, key.in_key_share, "share of notes in key"),
-    Rule("first note", 10.0, form.starts_on_tonic, "1 if it is the tonic"),
-    Rule("last note", 2.0, form.ends_on_tonic, "1 if it is the tonic"),
+    Rule("key", 20.0, key.in_key_share, "share of notes in key"),
+    Rule("first note", 1.4, form.starts_on_tonic, "1 if it is the tonic"),
+    Rule("last note", 0.8, form.ends_on_tonic, "1 if it is the tonic"),
     Rule(
         "repetition",
-        100.0,
+        50.0,
         lambda t: -contour.excessive_repeat_share(t),
         "minus the share of notes after more than four of the same pitch",
     ),
-    Rule(
-        "variety",
-        5.0,
-        lambda t: -autocorrelation_size(t),
-        "minus the sum of |autocorrelation| at lags 1, 2 and 3",
+    *(
+        Rule(
+            f"variety at lag {lag}",
+            weight,
+            lambda t, lag=lag: -abs(contour.autocorrelation(t, lag)),
+            "minus the size of the autocorrelation",
+        )
+        for lag, weight in ((1, 5.0), (2, 18.0), (3, 6.0))
     ),
-    Rule("motif", 25.0, motif_share, "share of sixteenths that end a motif"),
-    Rule("repeated motif", 4.0, repeated_motif_share, "share that end one which stands earlier"),
-    Rule("intervals", 10.0, interval_worth, "mean worth of the intervals"),
-    Rule("leaps", 6.0, lambda t: -contour.leap_outcomes(t)[1], "minus the number that are doubled"),
-    Rule("highest note", 7.0, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 7.0, contour.unique_minimum, "1 if it stands once"),
+    Rule("motif", 60.0, motif_share, "share of sixteenths that end a motif"),
+    Rule("repeated motif", 0.4, repeated_motif_share, "share that end one which stands earlier"),
+    Rule("intervals", 8.0, interval_worth, "mean worth of the intervals"),
+    Rule("leaps", 80.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
+    Rule("highest note", 8.5, contour.unique_maximum, "1 if it stands once"),
+    Rule("lowest note", 8.5, contour.unique_minimum, "1 if it stands once"),
 )
 
 

@@ -6,10 +6,10 @@ import pytest
 from reward import music_theory
 from reward.music_theory import (
     RULES,
-    autocorrelation_size,
     interval_worth,
     music_theory_score,
     rules_sha256,
+    shrunk_resolved_share,
 )
 
 RULE = {rule.name: rule for rule in RULES}
@@ -63,9 +63,35 @@ def test_a_melodys_intervals_are_averaged_by_hand(tune):
     assert got == pytest.approx([(0.15 + 0.08 + 0.09 - 1) / 4, 0])
 
 
-def test_autocorrelation_counts_by_its_size(tune):
-    """Up and down by turns: -15/16, 14/16, -13/16."""
-    assert autocorrelation_size(line(tune, *(0, 2) * 8))[0] == pytest.approx(42 / 16)
+@pytest.mark.parametrize(("lag", "size"), [(1, 15 / 16), (2, 14 / 16), (3, 13 / 16)])
+def test_autocorrelation_counts_by_its_size(tune, lag, size):
+    """Up and down by turns is at -15/16, 14/16, -13/16."""
+    rule = RULE[f"variety at lag {lag}"]
+    assert rule.measure(music_theory.note_table(line(tune, *(0, 2) * 8)))[0] == -size
+
+
+@pytest.mark.parametrize(
+    ("pitches", "share"),
+    [
+        ((0, 2, 4, 2, 0), 0.86),  # no leap: the prior alone
+        ((0, 9, 7, 5, 4, 2, 0), (1 + 1.72) / 3),
+        ((0, 8, 16, 14, 12), 1.72 / 3),
+        ((0, 8, 16, 8, 0), 1.72 / 3),  # the leap back soon after closes it and earns nothing
+        ((0, 9, 0, 2, 4, 2, 0, 9, 7, 5, 0), (1 + 1.72) / 3),
+        ((0, 9, 7, 5, 4, 2, 0) * 2, (2 + 1.72) / 4),
+    ],
+)
+def test_few_leaps_decide_little(tune, pitches, share):
+    assert shrunk_resolved_share(line(tune, *pitches))[0] == pytest.approx(share)
+
+
+def test_a_leap_earns_less_than_half_of_what_a_doubled_one_costs(tune):
+    """So that leaping at the base's share of resolved leaps is no way to score."""
+    none, resolved, doubled = (
+        shrunk_resolved_share(line(tune, *pitches))[0]
+        for pitches in ((0, 2, 4), (0, 9, 7, 5, 4, 2, 0), (0, 8, 16, 14, 12))
+    )
+    assert 0 < 2 * (resolved - none) < none - doubled
 
 
 SCALE = (0, 2, 4, 5, 7, 5, 4, 2)
@@ -74,7 +100,10 @@ BETTER = {
     "first note": ((0, 4), (2, 4)),
     "last note": ((4, 2, 0), (4, 2, 2)),
     "repetition": (SCALE * 2, (0,) * 7),
-    "variety": ((0, 7, 2, 9, 4, 0, 5, 2, 7, 4, 9, 0, 12, 5, 0, 7), (0, 2) * 8),
+    **{
+        f"variety at lag {lag}": ((0, 7, 2, 9, 4, 0, 5, 2, 7, 4, 9, 0, 12, 5, 0, 7), (0, 2) * 8)
+        for lag in (1, 2, 3)
+    },
     "motif": (SCALE, (0, 2) * 8),
     "repeated motif": (SCALE * 2, (*SCALE, 7, 5, 2, 4, 0, 4, 2, 7)),
     "intervals": (SCALE, (0, 11) * 4),
