@@ -9,6 +9,7 @@ that `--help` answers at once. What a user got wrong is told in one line, with e
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -32,6 +33,8 @@ MODES = ("major", "minor", "dorian", "mixolydian")
 TUNE_TYPES = ("reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other")
 COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 TASTES = ("arches", "calm", "dance", "form", "contrast")
+RATINGS_FORMATS = ("csv", "jsonl", "parquet", "trl")
+PAIR_STRATEGIES = ("random", "information", "duels")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -156,7 +159,8 @@ def studio(
     with RatingsStore(database) as store:
         empty = store.counts()["comparisons"] == 0
     if empty:
-        _pair_up(database, "base", make_asked("4/4", "any", "any", "8"), 120, 40, 1, 0)
+        asked = make_asked("4/4", "any", "any", "8")
+        _pair_up(database, "base", asked, 120, 40, 1, 0, "information")
     command = studio_command(
         port=port, address=address, hosts=hosts, soundfont=soundfont, open_browser=browser
     )
@@ -279,8 +283,14 @@ def pretrain(
 @cli.command()
 @database_option
 @policy_option
-@click.option("--melodies", type=click.IntRange(2), default=400)
+@click.option("--melodies", type=click.IntRange(0), default=400, help="New ones; 0 for none.")
 @click.option("--pairs", type=click.IntRange(1), default=200)
+@click.option(
+    "--strategy",
+    type=click.Choice(PAIR_STRATEGIES),
+    default="information",
+    help="How pairs are chosen.",
+)
 @click.option("--round", "number", type=click.IntRange(1), default=1)
 @header_options()
 @seed_option
@@ -289,6 +299,7 @@ def pairs(
     policy: str,
     melodies: int,
     pairs: int,
+    strategy: str,
     number: int,
     meter: str,
     mode: str,
@@ -296,9 +307,9 @@ def pairs(
     bars: str,
     seed: int,
 ) -> None:
-    """Write melodies of a policy into the store and pair them at random for rating."""
+    """Write melodies of a policy into the store and pair them for rating."""
     asked = make_asked(meter, mode, tune_type, bars)
-    count = _pair_up(database, policy, asked, melodies, pairs, number, seed)
+    count = _pair_up(database, policy, asked, melodies, pairs, number, seed, strategy)
     click.echo(f"{count} pairs wait (hidden repeats among them)   next: tastemaker studio")
 
 
@@ -368,7 +379,33 @@ def reward(
     click.echo(f"agreement {fitted.agreement}   with themselves {repeats}   chance 0.50")
     for reason in fitted.profile.explain(top=5):
         click.echo(f"  {reason}")
-    click.echo(f"wrote {fitted.run.path}   next: tastemaker ppo --reward {fitted.run.name}")
+    click.echo(f"wrote {fitted.run.path}   next: tastemaker taste")
+
+
+@cli.command()
+@click.argument("run", required=False)
+@click.option("--rater", help="One rater's own taste; by default the group's.")
+@click.option("--top", type=click.IntRange(1), default=12, help="Features told.")
+@click.option("--json", "as_json", is_flag=True, help="All features, for programs.")
+def taste(run: str | None, rater: str | None, top: int, as_json: bool) -> None:
+    """Say in words what a reward model has learnt: the newest one, or RUN."""
+    from dataclasses import asdict
+
+    from reward.taste import TasteProfile
+    from rl.runs import RunError, newest_run, open_run
+
+    found = open_run(run, kind="reward") if run else newest_run("reward")
+    if found is None:
+        raise RunError("there is no reward model yet; learn one: tastemaker reward")
+    profile = TasteProfile.load(found.path / "taste.json")
+    if as_json:
+        reasons = profile.explain(len(profile.feature_names), rater)
+        click.echo(json.dumps({"run": found.name, "features": [asdict(r) for r in reasons]}))
+        return
+    of = f"rater {rater}" if rater else f"{len(profile.raters)} rater(s)"
+    click.echo(f"{found.name}: {profile.votes} votes, the taste of {of}")
+    click.echo("in base deviations of score for one of the feature, with 90 % intervals")
+    click.echo(profile.in_words(top, rater))
 
 
 @cli.command()
@@ -444,6 +481,86 @@ def ppo(
     font = None if soundfont is None else str(soundfont.resolve())
     how = JobSettings(slots=slots, samples_every=samples_every, soundfont=font)
     _run_job(database, run.path, how, detach=detach)
+
+
+@cli.group()
+def ratings() -> None:
+    """Take ratings out as files, take them in again, and see who votes how."""
+
+
+@ratings.command("export")
+@database_option
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("ratings"))
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(RATINGS_FORMATS),
+    help="Several times; by default all tables, without TRL's pairs.",
+)
+@click.option("--votes-of", "kind", type=click.Choice(["person", "simulated", "both"]))
+@click.option("--superseded", is_flag=True, help="Votes that were undone too.")
+def export_votes(
+    database: str, out: Path, formats: tuple[str, ...], kind: str | None, superseded: bool
+) -> None:
+    """Write votes, comparisons, melodies and raters as CSV, JSONL and Parquet, or TRL's pairs."""
+    from reward.export import export_preferences, export_ratings, only_kind
+    from reward.ratings import open_ratings
+
+    with open_ratings(database) as store:
+        tables = [name for name in formats if name != "trl"]
+        one = None if kind == "both" else kind
+        if "trl" in formats:
+            trained = None if kind == "both" else kind or only_kind(store)
+            count = export_preferences(store, out / "preferences.jsonl", kind=trained)
+            click.echo(f"{count} pairs: {out}/preferences.jsonl   next: TRL's RewardTrainer")
+        if tables or not formats:
+            for path in export_ratings(
+                store, out, formats=tables or None, kind=one, current_only=not superseded
+            ):
+                click.echo(path)
+            click.echo(f"next, elsewhere: tastemaker ratings import {out}")
+
+
+@ratings.command("import")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@database_option
+def import_votes(path: Path, database: str) -> None:
+    """Take up an export: PATH is its folder, or its file of votes with the tables beside it."""
+    from reward.import_votes import import_ratings
+    from reward.ratings import RatingsStore
+
+    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    with RatingsStore(database) as store:
+        done = import_ratings(store, path)
+    for table, added in done.added.items():
+        refused = done.refused[table]
+        click.echo(
+            f"{table}: {added} added, {done.duplicates[table]} there already, "
+            f"{len(refused)} refused"
+        )
+        for row in refused[:3]:
+            click.echo(f"  row {row.number}: {'; '.join(row.reasons)}")
+    for file in done.refused_files:
+        click.echo(f"wrote {file}   next: mend it, then tastemaker ratings import {file}")
+
+
+@ratings.command("stats")
+@database_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def ratings_stats(database: str, as_json: bool) -> None:
+    """Show who votes how: ties, sides, agreement with themselves and others, flags."""
+    from reward.rater_stats import ratings_statistics, statistics_json, statistics_table
+    from reward.ratings import open_ratings
+
+    with open_ratings(database) as store:
+        found = ratings_statistics(store)
+    if as_json:
+        click.echo(statistics_json(found))
+        return
+    from rl.live import make_console
+
+    make_console().print(*statistics_table(found), sep="\n")
 
 
 @cli.group(invoke_without_command=True)
@@ -690,15 +807,22 @@ def make_asked(
 
 
 def _pair_up(
-    database: str, policy: str, asked: Asked, melodies: int, pairs: int, number: int, seed: int
+    database: str,
+    policy: str,
+    asked: Asked,
+    melodies: int,
+    pairs: int,
+    number: int,
+    seed: int,
+    strategy: str,
 ) -> int:
     folder = policy_folder(policy)
     from policy.checkpoint import load_policy, policy_hash
     from reward.ratings import RatingsStore
-    from rl.rounds import PoolConfig, pair_up
+    from rl.pairing_round import PoolConfig, pair_up
 
     model = load_policy(folder)
-    config = PoolConfig(melodies=melodies, pairs=pairs, round=number, seed=seed)
+    config = PoolConfig(melodies=melodies, pairs=pairs, round=number, seed=seed, strategy=strategy)
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
     with RatingsStore(database) as store:
         return len(pair_up(store, model, policy_hash(folder), asked, config))

@@ -36,10 +36,11 @@ from rl.baselines import best_of_n_kl_nats
 from rl.evaluate import training_index
 from rl.guards import broken_guards, kept_row
 from rl.loop import CALIBRATION_SEED, REPEAT_SHARE
+from rl.pairing_round import PoolConfig, pair_up
 from rl.ppo import PPO
 from rl.ppo_config import PPOConfig
 from rl.rollout import with_reference_header
-from rl.rounds import PoolConfig, fit_reward, pair_up, simulate_votes
+from rl.rounds import fit_reward, simulate_votes
 from rl.training import measure as log_row
 
 BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"

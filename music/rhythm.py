@@ -15,6 +15,9 @@ import numpy as np
 
 from music.note_table import Melodies, NoteTable, divide, entropy_bits, note_table
 
+DOTTED_TICKS = (9, 18, 36, 72)
+"""dotted sixteenth, eighth, quarter and half"""
+
 
 def notes_per_beat(melodies: Melodies) -> np.ndarray:
     """Notes per beat, rests included in the time."""
@@ -62,6 +65,18 @@ def triplet_share(melodies: Melodies) -> np.ndarray:
     """Share of notes of a triplet's length: no whole number of thirty-seconds (3 ticks)."""
     t = note_table(melodies)
     return t.shares(t.duration % 3 > 0)
+
+
+def short_note_share(melodies: Melodies) -> np.ndarray:
+    """Share of notes that last a quarter of a beat or less."""
+    t = note_table(melodies)
+    return t.shares(4 * t.duration <= t.beat_ticks[t.of])
+
+
+def dotted_share(melodies: Melodies) -> np.ndarray:
+    """Share of notes that last as long as a dotted sixteenth, eighth, quarter or half."""
+    t = note_table(melodies)
+    return t.shares(np.isin(t.duration, DOTTED_TICKS))
 
 
 def rhythm_entropy(melodies: Melodies) -> np.ndarray:

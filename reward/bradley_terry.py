@@ -10,6 +10,10 @@ the group's. How large weights and deviations are is chosen by the Laplace appro
 evidence (MacKay 1992, Neural Computation 4:415), under weak log-normal priors that decide while
 there is nothing to go by.
 
+With `freedom` the weights' prior is Student's t: most tastes turn on a few features, and of a
+hundred the rest should stay near 0. It is a Gaussian of a variance that each feature has for itself
+(Tipping 2001, JMLR 1:211), found by EM on all votes pooled; the posterior is that of the Gaussians.
+
 The scales are plugged in: each rater's best, on the taste that all votes pooled give, with a
 geometric mean of 1. As free parameters they make a ridge (smaller weights, larger scales) on which
 the mode runs away; with scales fixed the posterior is log-concave with one mode. Their own doubt
@@ -48,6 +52,8 @@ LOG_STD_REACH = 4.0
 """how far from its guess a prior's std is searched: a factor of 55 either way"""
 STD_TOLERANCE = 0.1
 """10 % of a prior's std: finer changes no prediction"""
+EM_STEPS, EM_TOLERANCE = 40, 0.05
+"""steps at most for Student's t, and the relative change of a variance that ends them"""
 CONVERGED_NATS = 1e-7
 NEWTON_STEPS = 100
 
@@ -82,9 +88,11 @@ class Fit:
     log_evidence: float
     """Laplace approximation of log P(outcomes), in nats, at the chosen prior"""
     weight_std: float
-    """prior standard deviation of every weight"""
+    """prior standard deviation of the weights, in the mean of squares"""
     deviation_std: float
     """prior standard deviation of every rater's deviations from it; 0 with one rater"""
+    shape_F: np.ndarray
+    """each weight's prior standard deviation over that of all"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +105,16 @@ class _Prior:
     """None where raters have no parameters of their own"""
 
     @classmethod
-    def of(cls, features: int, weight_std: float, deviation_std: float) -> _Prior:
-        def precision(std: float, side_std: float, log_tie_std: float) -> np.ndarray:
-            return np.array([std] * features + [side_std, log_tie_std]) ** -2.0
+    def of(cls, shape_F: np.ndarray, weight_std: float, deviation_std: float) -> _Prior:
+        def precision(std_F: np.ndarray, side_std: float, log_tie_std: float) -> np.ndarray:
+            return np.array([*std_F, side_std, log_tie_std]) ** -2.0
 
-        mean_G = np.zeros(features + 2)
+        mean_G = np.zeros(len(shape_F) + 2)
         mean_G[-1] = LOG_TIE_MEAN
-        own = precision(deviation_std, OWN_SIDE_STD, OWN_LOG_TIE_STD) if deviation_std else None
-        return cls(mean_G, precision(weight_std, SIDE_STD, LOG_TIE_STD), own)
+        own = None
+        if deviation_std:
+            own = precision(deviation_std * np.ones(len(shape_F)), OWN_SIDE_STD, OWN_LOG_TIE_STD)
+        return cls(mean_G, precision(weight_std * shape_F, SIDE_STD, LOG_TIE_STD), own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +159,8 @@ def fit_bradley_terry(
     raters: int = 1,
     weight_std: float | None = None,
     deviation_std: float | None = None,
+    shape_F: np.ndarray | None = None,
+    freedom: float | None = None,
 ) -> Fit:
     """Fit the model; prior scales that are not given are chosen by evidence.
 
@@ -160,12 +172,17 @@ def fit_bradley_terry(
         raters: how many there are; one without votes has the group's taste, with more doubt.
         weight_std: prior standard deviation of a weight, in log-odds per unit of a feature.
         deviation_std: the same for a rater's deviation from the group; unused with one rater.
+        shape_F: how large each weight is expected beside the others; all alike by default.
+        freedom: degrees of freedom of Student's t as the prior of the weights, on top of
+            `shape_F`; 1 for tastes of few features, None for the Gaussian.
 
     Raises:
         FitError: for features that are not finite, or prior scales that are not positive.
     """
     count, features = difference_NF.shape
-    for name, std in (("weight_std", weight_std), ("deviation_std", deviation_std)):
+    shape_F = _normal(np.ones(features) if shape_F is None else shape_F)
+    scales = {"weight_std": weight_std, "deviation_std": deviation_std, "freedom": freedom}
+    for name, std in (*scales.items(), ("the least of shape_F", float(shape_F.min(initial=1.0)))):
         if std is not None and not 0 < std < np.inf:
             raise FitError(f"{name}={std} is not positive and finite; leave it out to choose it")
     if not np.isfinite(difference_NF).all():
@@ -180,24 +197,25 @@ def fit_bradley_terry(
         RaterVotes(difference_NF[own], outcome_N[own], weight_N[own])
         for own in (rater_N == rater for rater in range(raters))
     ]
-    if raters > 1:
-        pooled = fit_bradley_terry(
-            difference_NF, outcome_N, weight_N=weight_N, weight_std=weight_std
-        )
-        by_rater = _with_scales(by_rater, pooled.group)
     # A utility that sums F features of variance 1 has, if they were independent, F times a weight's
     # variance. Features that never differ do not count.
     unit = 1.0 / np.sqrt(np.count_nonzero(difference_NF.any(axis=0)) or features)
+    if freedom is not None:
+        everyone = RaterVotes(difference_NF, outcome_N, weight_N)
+        shape_F = _student_shape(everyone, shape_F, freedom, weight_std or UTILITY_STD_GUESS * unit)
+    if raters > 1:
+        pooled = fit_bradley_terry(
+            difference_NF, outcome_N, weight_N=weight_N, weight_std=weight_std, shape_F=shape_F
+        )
+        by_rater = _with_scales(by_rater, pooled.group)
     point = _Point(
-        _Prior.of(features, 1.0, 0.0).mean_G,
+        _Prior.of(shape_F, 1.0, 0.0).mean_G,
         np.zeros((raters if raters > 1 else 0, features + 2)),
     )
 
     def log_evidence(weight_std: float, deviation_std: float) -> float:
         nonlocal point  # each search starts where the last one ended
-        point, value, _ = _find_mode(
-            by_rater, _Prior.of(features, weight_std, deviation_std), point
-        )
+        point, value, _ = _find_mode(by_rater, _Prior.of(shape_F, weight_std, deviation_std), point)
         return value
 
     weight = weight_std or UTILITY_STD_GUESS * unit
@@ -214,7 +232,7 @@ def fit_bradley_terry(
             deviation = _best_std(
                 partial(log_evidence, weight), DEVIATION_STD_GUESS * unit, DEVIATION_STD_SPREAD
             )
-    point, value, curvature = _find_mode(by_rater, _Prior.of(features, weight, deviation), point)
+    point, value, curvature = _find_mode(by_rater, _Prior.of(shape_F, weight, deviation), point)
     group, each = _gaussians(point, curvature, by_rater)
     return Fit(
         group=group,
@@ -222,7 +240,39 @@ def fit_bradley_terry(
         log_evidence=value,
         weight_std=float(weight),
         deviation_std=float(deviation),
+        shape_F=shape_F,
     )
+
+
+def _normal(shape_F: np.ndarray) -> np.ndarray:
+    """Of mean square 1."""
+    return shape_F / np.sqrt(np.mean(np.square(shape_F))) if len(shape_F) else shape_F
+
+
+def _student_shape(
+    votes: RaterVotes, prior_F: np.ndarray, freedom: float, weight_std: float
+) -> np.ndarray:
+    """Standard deviations of the Gaussians that stand for Student's t; (F,), of mean square 1.
+
+    EM: a weight of posterior second moment m² has the expected precision (ν + 1) / (ν s² + m²),
+    and s² is what makes these precisions fit the moments.
+    """
+    point = _Point(_Prior.of(prior_F, 1.0, 0.0).mean_G, np.zeros((0, len(prior_F) + 2)))
+    variance_F, common = np.square(weight_std * prior_F), weight_std**2
+    for _ in range(EM_STEPS):
+        prior = _Prior.of(np.sqrt(variance_F), 1.0, 0.0)
+        point, _, curvature = _find_mode([votes], prior, point)
+        moment_F = point.group_G[:-2] ** 2 + np.diag(np.linalg.inv(curvature.schur_GG))[:-2]
+        relative_F = moment_F / prior_F**2
+        change_F = (freedom * common + relative_F) / (freedom + 1) * prior_F**2 / variance_F
+        variance_F = variance_F * change_F
+        # The square root halves the step: moments and s² chase one another.
+        common *= float(
+            np.sqrt(np.mean((freedom + 1) * relative_F / (freedom * common + relative_F)))
+        )
+        if abs(np.log(change_F)).max() < EM_TOLERANCE:
+            break
+    return _normal(np.sqrt(variance_F))
 
 
 def _best_std(log_evidence: Callable[[float], float], guess: float, spread: float) -> float:

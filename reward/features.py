@@ -1,11 +1,13 @@
-"""Features: what a taste profile knows of a melody, 46 numbers that have names.
+"""Features: what a taste profile knows of a melody, numbers that have names.
 
-They are yardsticks (`music.yardsticks`), made tame for a linear model on standardised features:
-rare events by their square root, lengths by their logarithm, and everything undefined (the
-intervals of a single note) filled with a constant, so that the matrix is always finite.
+They are yardsticks (`music.yardsticks`) and measures of phrases (`music.phrases`), made tame for a
+linear model on standardised features: rare events by their square root, lengths by their logarithm,
+and everything undefined (the intervals of a single note) filled with a constant, so that the matrix
+is always finite. A second column of some measures is their distance from what is usual, in the
+melodies of the base policy: a linear model of both can like the middle, or a little of something.
 
 None depends on the tonic on which a melody is played. Letters: N melodies, F features.
-Limit: in real tunes the features are far from independent (effective dimension about 15 to 20).
+Limit: the features are far from independent (effective dimension about 15 to 20 in real tunes).
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from music import phrases
 from music.contour import leap_outcomes
 from music.melody import Melody
 from music.note_table import NoteTable, note_table
+from music.rhythm import dotted_share, short_note_share
 from music.yardsticks import YARDSTICKS
 
-REVISION = 1
+REVISION = 2
 """raise it when any feature of any melody changes, so that stored ones are computed again"""
 
+OCTAVE = 12
 LEAPS_RESOLVED_PRIOR = 0.86
 """share of leaps resolved in real tunes; half of them have no leap that was resolved or doubled"""
 
@@ -36,6 +41,8 @@ class Feature:
     label: str
     """plain words that complete "you like …"; the feature is large where there is more of it"""
     compute: Callable[[NoteTable], np.ndarray]
+    prior: float = 1.0
+    """how large a weight is expected beside others', before any vote"""
 
 
 def _plain(name: str) -> Callable[[NoteTable], np.ndarray]:
@@ -64,7 +71,33 @@ def _leaps_resolved(table: NoteTable) -> np.ndarray:
     return (resolved + LEAPS_RESOLVED_PRIOR) / (resolved + doubled + 1)
 
 
-FEATURES: tuple[Feature, ...] = (
+def _octave_leap(table: NoteTable) -> np.ndarray:
+    return (YARDSTICKS["largest_interval"].measure(table) > OCTAVE).astype(np.float64)
+
+
+def _alike(bars_apart: int, *, with_pitch: bool) -> Callable[[NoteTable], np.ndarray]:
+    return lambda table: np.nan_to_num(
+        phrases.bars_alike(table, bars_apart=bars_apart, with_pitch=with_pitch)
+    )
+
+
+def _first_bar_returns(table: NoteTable) -> np.ndarray:
+    return np.nan_to_num(phrases.first_bar_returns(table))
+
+
+def _first_rhythm_returns(table: NoteTable) -> np.ndarray:
+    return np.nan_to_num(phrases.first_bar_returns(table, with_pitch=False))
+
+
+def _height(quarter: int) -> Callable[[NoteTable], np.ndarray]:
+    return lambda table: np.nan_to_num(phrases.quarter_height(table, quarter))
+
+
+def _slope(quarter: int) -> Callable[[NoteTable], np.ndarray]:
+    return lambda table: phrases.quarter_slope(table, quarter)
+
+
+_MEASURES: tuple[Feature, ...] = (
     Feature("out_of_key", "notes outside the key", _out_of_key),
     Feature("home_correlation", "a clear home note", _plain("home_correlation")),
     Feature("triad_share", "staying on the home chord", _plain("triad_share")),
@@ -111,9 +144,72 @@ FEATURES: tuple[Feature, ...] = (
     Feature("final_height", "ending high", _plain("final_height")),
     Feature("open_middle", "an open ending in the middle", _plain("open_middle")),
     Feature("downbeat_triad_share", "home chord on the downbeats", _plain("downbeat_triad_share")),
+    Feature("tonic_share", "dwelling on the home note", _plain("tonic_share")),
+    Feature("distinct_pitches", "many different pitches", _log("distinct_pitches")),
+    Feature("octave_leap", "a leap over an octave", _octave_leap),
+    Feature("short_note_share", "very short notes", lambda t: np.sqrt(short_note_share(t))),
+    Feature("dotted_share", "dotted notes", lambda t: np.sqrt(dotted_share(t))),
+    Feature("next_bar_alike", "each bar like the last", _alike(1, with_pitch=True)),
+    Feature("next_rhythm_alike", "one rhythm from bar to bar", _alike(1, with_pitch=False)),
+    Feature("second_bar_alike", "every other bar alike", _alike(2, with_pitch=True)),
+    Feature("second_rhythm_alike", "one rhythm every other bar", _alike(2, with_pitch=False)),
+    Feature("fourth_bar_alike", "what was heard four bars ago", _alike(4, with_pitch=True)),
+    Feature("first_bar_returns", "the first bar again at half-way", _first_bar_returns),
+    Feature("first_rhythm_returns", "the first rhythm again at half-way", _first_rhythm_returns),
+    Feature("question_answered", "an open question and an answer", phrases.question_answered),
+    Feature("busier_first_half", "a busier first half", phrases.busier_first_half),
+    *(
+        feature
+        for quarter, ordinal in enumerate(("first", "second", "third", "last"))
+        for feature in (
+            Feature(f"height_{quarter + 1}", f"a high {ordinal} phrase", _height(quarter)),
+            Feature(f"slope_{quarter + 1}", f"a rising {ordinal} phrase", _slope(quarter)),
+        )
+    ),
 )
+USUAL: dict[str, float] = {
+    "range_semitones": 17.0,
+    "mean_pitch": 5.94,
+    "mean_absolute_interval": 1.84,
+    "step_share": 0.537,
+    "third_share": 0.266,
+    "turn_share": 0.5,
+    "interval_entropy": 3.11,
+    "pitch_class_entropy": 2.6,
+    "rhythm_entropy": 0.767,
+    "npvi": 3.72,
+    "density_spread": 0.395,
+    "repeated_bar_share": 0.125,
+    "repeated_rhythm_share": 0.5,
+    "climax_position": 0.219,
+    "final_height": -3.19,
+    "slope": -0.0824,
+    "arch": 0.0615,
+    "notes_per_beat": 1.49,
+    "triad_share": 0.6,
+    "autocorrelation_1": 0.626,
+    "rising_share": 0.481,
+}
+"""median of measures over 3,000 melodies of the base policy (4/4, 8 bars); their distance from it
+is a feature of its own. Fixed, so that a melody's features never change with a policy."""
+UNUSUAL_PRIOR = 0.5
+"""a distance is less often liked than the measure itself"""
+
+
+def _unusual(measure: Feature) -> Feature:
+    usual = USUAL[measure.name]
+    return Feature(
+        f"unusual_{measure.name}",
+        f"an unusual amount of {measure.label.removeprefix('a ').removeprefix('an ')}",
+        lambda table: abs(np.nan_to_num(measure.compute(table)) - usual),
+        UNUSUAL_PRIOR,
+    )
+
+
+FEATURES = (*_MEASURES, *(_unusual(measure) for measure in _MEASURES if measure.name in USUAL))
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 FEATURE_LABELS: dict[str, str] = {feature.name: feature.label for feature in FEATURES}
+FEATURE_PRIORS = np.array([feature.prior for feature in FEATURES])
 FEATURES_VERSION = f"{REVISION}-{hashlib.sha256(' '.join(FEATURE_NAMES).encode()).hexdigest()[:8]}"
 """stands beside stored features and fitted profiles: the revision, and a hash of names and order"""
 

@@ -25,10 +25,16 @@ from scipy.special import expit, ndtr
 
 from reward.bradley_terry import Gaussian, fit_bradley_terry
 from reward.feature_scale import FeatureScale, Items, features_of
-from reward.features import FEATURE_LABELS, FEATURE_NAMES, REVISION
+from reward.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
 from reward.preferences import Preferences
 
 FORMAT_VERSION = 1
+SURE_ENOUGH = 0.8
+"""probability of a weight's sign from which it is told"""
+Z90 = 1.645
+"""half a 90 % interval, in standard deviations"""
+FREEDOM = 3.0
+"""degrees of freedom of the weights' prior: a taste turns on some of the features, not all alike"""
 
 
 class TasteError(ValueError):
@@ -67,7 +73,7 @@ class TasteProfile:
     log_evidence: float
     """log probability of the outcomes, in nats; it compares models of the same votes"""
     weight_std: float
-    """prior standard deviation of a weight, in log-odds, chosen by evidence"""
+    """prior standard deviation of the weights, in log-odds, chosen by evidence"""
     deviation_std: float
     """prior standard deviation of a rater's deviation from the group's weight; 0 with one rater"""
 
@@ -80,8 +86,11 @@ class TasteProfile:
         *,
         feature_names: Sequence[str] = FEATURE_NAMES,
         weight_std: float | None = None,
+        freedom: float | None = FREEDOM,
     ) -> TasteProfile:
         """Fit to comparisons of `items` (melodies or raw features); see `fit_bradley_terry`.
+
+        Features of other names than ours are all expected to matter alike.
 
         Raises:
             TasteError: when rows, features and names do not go together.
@@ -106,6 +115,8 @@ class TasteProfile:
             rater_N=preferences.rater,
             raters=max(1, len(preferences.rater_ids)),
             weight_std=weight_std,
+            shape_F=FEATURE_PRIORS if tuple(feature_names) == FEATURE_NAMES else None,
+            freedom=freedom,
         )
         return cls(
             feature_names=tuple(feature_names),
@@ -178,6 +189,21 @@ class TasteProfile:
             if varies
         ]
         return sorted(reasons, key=lambda reason: -reason.sure)[:top]
+
+    def in_words(self, top: int = 12, rater: str | None = None) -> str:
+        """The taste for people: what is liked and disliked, how much and how sure, a line each.
+
+        Only what is at least `SURE_ENOUGH`; the last line counts what cannot be told yet.
+        """
+        known = [r for r in self.explain(len(self.feature_names), rater) if r.sure >= SURE_ENOUGH]
+        lines = []
+        for title, sign in (("likes", 1), ("dislikes", -1)):
+            those = [reason for reason in known[:top] if sign * reason.weight > 0]
+            for reason in sorted(those, key=lambda reason: -abs(reason.weight)):
+                size = f"{abs(reason.weight):5.2f} ± {Z90 * reason.std:.2f}"
+                lines.append(f"{title:9}{reason.label:38}{size}   {100 * reason.sure:.0f} % sure")
+        silent = len(self.feature_names) - min(len(known), top)
+        return "\n".join([*lines, f"of {silent} other features there is not much to tell yet"])
 
     def save(self, path: Path) -> None:
         """Write the profile as JSON, whole or not at all."""

@@ -22,9 +22,10 @@ from reward.listeners import SimulatedListener
 from reward.ratings import RatingsStore
 from rl.baselines import best_of_n
 from rl.evaluate import Evaluation, evaluate, training_index
+from rl.pairing_round import INFORMATION, ROUND_PAIRS, PoolConfig, pair_up
 from rl.ppo_config import PPOConfig, config_record
 from rl.report import ReportInput, guard_facts, write_report
-from rl.rounds import FittedReward, PoolConfig, fit_reward, pair_up, simulate_votes
+from rl.rounds import FittedReward, fit_reward, simulate_votes
 from rl.runs import Run, RunError, new_run, write_text
 from rl.training import Watcher, fine_tune
 
@@ -105,17 +106,13 @@ def run_loop(
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)
     with _timed(seconds, "pool"):
         store = RatingsStore(out / "ratings.sqlite")
-        repeats = round(REPEAT_SHARE * config.votes)
-        pool = PoolConfig(
-            melodies=2 * config.votes,
-            pairs=config.votes - repeats,
-            repeat_share=REPEAT_SHARE,
-            seed=config.seed,
-        )
-        comparisons = pair_up(store, base, base_id, asked, pool)
-    say(f"wrote {pool.melodies} melodies, {len(comparisons)} pairs to rate (repeats among them)")
+        waiting = _pair_round(store, base, base_id, config, 0, 2 * config.votes)
+    say(f"wrote {2 * config.votes} melodies; pairs are chosen by what is learnt from them")
     with store, _timed(seconds, "votes"):
-        answered = simulate_votes(store, listener, len(comparisons))
+        answered = 0
+        while waiting:
+            answered += simulate_votes(store, listener, waiting)
+            waiting = _pair_round(store, base, base_id, config, answered, 0)
         with _timed(seconds, "reward"):
             fitted = fit_reward(
                 store, base, asked, root=out / "runs", parents={"base": base_id}, seed=config.seed
@@ -220,6 +217,29 @@ def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> Repor
         ],
         seconds=result.seconds,
     )
+
+
+def _pair_round(
+    store: RatingsStore,
+    base: MelodyForCausalLM,
+    base_id: str,
+    config: LoopConfig,
+    answered: int,
+    melodies: int,
+) -> int:
+    """Pair the next few by the votes so far; how many wait, repeats among them; 0 at the end."""
+    rated = min(ROUND_PAIRS, config.votes - answered)
+    if not rated:
+        return 0
+    pool = PoolConfig(
+        melodies=melodies,
+        pairs=rated - round(REPEAT_SHARE * rated),
+        repeat_share=REPEAT_SHARE,
+        strategy=INFORMATION,
+        round=1 + answered // ROUND_PAIRS,
+        seed=config.seed,
+    )
+    return len(pair_up(store, base, base_id, config.ppo.asked, pool))
 
 
 @contextmanager

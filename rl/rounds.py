@@ -1,8 +1,7 @@
-"""A round of ratings: write a pool, pair it, have it rated, learn what is liked.
+"""A round of ratings: have pairs rated, learn what is liked.
 
-`pair_up` and `fit_reward` are the same for people and for simulated listeners; `simulate_votes`
-rates what waits in the store as a listener of known taste would, under a rater that is marked as
-simulated.
+`fit_reward` is the same for people and for simulated listeners; `simulate_votes` rates what waits
+in the store as a listener of known taste would, under a rater that is marked as simulated.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
@@ -21,46 +19,14 @@ from reward.agreement import Agreement, AgreementError, Ceiling, ceiling, cross_
 from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
 from reward.listeners import SimulatedListener
-from reward.pairing import random_pairs, with_repeats
 from reward.preferences import LEFT, TIE, Preferences
 from reward.ratings import RatingsStore
 from reward.taste import TasteProfile
+from rl.pairing_round import learnable
 from rl.runs import Run, RunError, new_run, open_run
 
 SCALE_MELODIES = 1000
 """base melodies that fix the unit of a score"""
-DECIDED = ("a", "b", "tie")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolConfig:
-    """What is written and paired for a round."""
-
-    melodies: int = 400
-    """melodies written"""
-    pairs: int = 200
-    """pairs among them"""
-    repeat_share: float = 0.1
-    """share of hidden repeats among all that is rated"""
-    round: int = 1
-    """number of the round"""
-    seed: int = 0
-    """of writing and pairing"""
-
-
-def pair_up(
-    store: RatingsStore, policy: MelodyForCausalLM, policy_id: str, asked: Asked, config: PoolConfig
-) -> list[uuid.UUID]:
-    """Write melodies into the store; append random pairs of one metre and length, with repeats."""
-    melodies = compose(policy, config.melodies, asked=asked, seed=config.seed)
-    ids = store.add_melodies(
-        melodies, policy_id=policy_id, sampler="temperature 1", seed=config.seed
-    )
-    kinds = {i: (m.header.meter, m.header.bars) for i, m in zip(ids, melodies, strict=True)}
-    rng = np.random.default_rng([config.seed, config.round])
-    pairs = random_pairs(list(kinds), config.pairs, rng, group=kinds.__getitem__)
-    plan = with_repeats(pairs, share=config.repeat_share, rng=rng)
-    return store.add_plan(plan, round=config.round)
 
 
 def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int) -> int:
@@ -129,9 +95,7 @@ def fit_reward(
         RunError: when there are no decided votes, or people's and simulated ones and `kind` is
         None.
     """
-    frame = store.votes_frame(kind=kind)
-    counted = frame["outcome_a"].isin(DECIDED) & frame["purpose"].isin(("train", "repeat"))
-    votes: pd.DataFrame = frame.loc[counted]
+    votes = learnable(store.votes_frame(kind=kind))
     kinds = sorted(set(votes["rater_kind"]))
     if votes.empty:
         raise RunError(

@@ -22,9 +22,10 @@ from rl.baseline_comparison import (
 from rl.baseline_results import Measured, table, write_results
 from rl.baseline_settings import Budget
 from rl.baselines import best_of_n_kl_nats
+from rl.pairing_round import PoolConfig, pair_up
 from rl.ppo import PPO
 from rl.ppo_config import PPOConfig
-from rl.rounds import PoolConfig, fit_reward, pair_up, simulate_votes
+from rl.rounds import fit_reward, simulate_votes
 from rl.runs import RunError
 from rl.trl_baselines import Tuned
 

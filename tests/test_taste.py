@@ -628,3 +628,57 @@ def test_files_cut_short_or_missing_are_refused(profile, tmp_path):
 
 def test_default_names_are_those_of_the_features(profile):
     assert profile.feature_names == FEATURE_NAMES
+
+
+# Student's t
+
+
+def test_a_taste_of_three_features_is_learnt_better_with_the_prior_for_few():
+    items, fresh = pool(40), pool(40, size=3000)[1500:]
+    gained = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        weights = np.zeros(FEATURES)
+        weights[rng.choice(FEATURES, 3, replace=False)] = rng.choice([-0.6, 0.6], 3)
+        votes = ask(items, items @ weights, 200, seed)
+        few, many = fit(votes, items, freedom=1.0), fit(votes, items, freedom=None)
+        truth = fresh @ weights
+        gained.append(
+            noise_free_agreement(few.score(fresh)[0], truth)
+            - noise_free_agreement(many.score(fresh)[0], truth)
+        )
+    assert np.mean(gained) > 0.02
+
+
+def test_many_degrees_of_freedom_are_the_gaussian():
+    items = pool(41)
+    weights = np.random.default_rng(1).normal(size=FEATURES) * 0.15
+    votes = ask(items, items @ weights, 200, 3)
+    got, gaussian = fit(votes, items, freedom=1e6), fit(votes, items, freedom=None)
+    np.testing.assert_allclose(got.group.weights_F, gaussian.group.weights_F, atol=2e-3)
+
+
+def test_students_shape_by_hand():
+    """One feature, no votes: the moment is the prior's, so nothing moves; the shape is 1."""
+    nothing = np.zeros((0, 2))
+    got = fit_bradley_terry(nothing, np.zeros(0, int), freedom=1.0, shape_F=np.array([3.0, 1.0]))
+    np.testing.assert_allclose(got.shape_F, np.array([3.0, 1.0]) / np.sqrt(5), rtol=1e-6)
+    std = np.sqrt(np.diag(got.group.covariance_FF))
+    assert std[0] / std[1] == pytest.approx(3.0)
+
+
+def test_shapes_that_are_not_positive_are_named():
+    with pytest.raises(FitError, match=r"the least of shape_F=0\.0 is not positive"):
+        fit_bradley_terry(np.ones((1, 2)), np.ones(1, int), shape_F=np.array([1.0, 0.0]))
+    with pytest.raises(FitError, match="freedom=-1"):
+        fit_bradley_terry(np.ones((1, 2)), np.ones(1, int), freedom=-1)
+
+
+def test_the_taste_in_words(profile):
+    words = profile.in_words(top=5)
+    lines = words.splitlines()
+    assert 1 <= len(lines) - 1 <= 5
+    assert all(line.startswith(("likes ", "dislikes ")) for line in lines[:-1])
+    assert lines[-1].endswith("there is not much to tell yet")
+    surest = max(profile.explain(5), key=lambda reason: reason.sure)
+    assert surest.label in words
