@@ -1,5 +1,6 @@
 """Ratings as files: CSV, JSONL and Parquet tables, and the preference pairs that TRL reads.
 
+`reward.import_votes` reads the tables back, so they hold all that a store needs to take them up.
 Each file is written whole beside its name and then put in its place, so nobody reads half of one.
 All tables of one export show the same moment. Parquet needs pyarrow (which streamlit installs).
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -18,13 +20,16 @@ import pandas as pd
 
 from reward import frames
 from reward.ratings import RatingsError, RatingsStore
-from reward.schema import PURPOSES
+from reward.schema import PURPOSES, RATER_KINDS
 
 FORMATS = ("csv", "jsonl", "parquet")
 TRAINED_PURPOSES = ("train", "repeat")
 """what a reward model may learn from: no traps, and no blind test, which is to judge it"""
+TABLES = ("melodies", "comparisons", "raters", "votes")
 LISTS = ("tokens", "reasons")
-FREE_TEXT = ("nickname", "comment")
+NESTED = (*LISTS, "features")
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+"""text that a spreadsheet may run, in ASCII or full width; or that an escape has begun already"""
 
 
 def export_ratings(
@@ -72,11 +77,17 @@ def export_ratings(
             path = Path(folder) / f"{name}.{suffix}"
             with whole_file(path) as temporary:
                 if suffix == "csv":
-                    _for_csv(table).to_csv(temporary, index=False)
+                    write_csv(temporary, table)
                 elif suffix == "jsonl":
                     _write_jsonl(temporary, (_plain(row) for row in table.to_dict("records")))
                 else:
-                    table.to_parquet(temporary, engine="pyarrow", index=False)
+                    flat = table.assign(
+                        **{
+                            name: [_json_text(value) for value in table[name]]
+                            for name in table.columns.intersection(["features"])
+                        }
+                    )  # or each melody would get the features of all others, as missing
+                    flat.to_parquet(temporary, engine="pyarrow", index=False)
             written.append(path)
     return written
 
@@ -104,6 +115,24 @@ def export_preferences(
     with whole_file(Path(path)) as temporary:
         _write_jsonl(temporary, iter(pairs))
     return len(pairs)
+
+
+def only_kind(store: RatingsStore) -> str:
+    """Whose votes there are: 'person' or 'simulated'; both are trained together only when asked.
+
+    Raises:
+        RatingsError: when there are votes of both kinds, or none.
+    """
+    counts = store.counts()
+    kinds = [kind for kind in RATER_KINDS if counts[f"votes_{kind}"]]
+    if not kinds:
+        raise RatingsError("there are no votes yet; collect some: tastemaker studio")
+    if len(kinds) > 1:
+        raise RatingsError(
+            "the store holds votes of people and of simulated listeners, which are not mixed "
+            "unasked; choose with --votes-of person, simulated or both"
+        )
+    return kinds[0]
 
 
 def preference_pairs(votes: pd.DataFrame, melodies: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -158,24 +187,47 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV (RFC 4180), to be read by `text_of_csv` and safe for spreadsheets."""
+    # Lines end in CR LF: Python 3.11 quotes a CR inside a cell only where it ends lines too.
+    _for_csv(table).to_csv(path, index=False, lineterminator="\r\n")
+
+
 def _for_csv(table: pd.DataFrame) -> pd.DataFrame:
-    """Lists as JSON; and no text of a person that a spreadsheet would run as a formula."""
+    """Lists and mappings as JSON; and no text that a spreadsheet would run as a formula.
+
+    Such text gets an apostrophe before it, text that has one already another: `text_of_csv` takes
+    one off again. See OWASP, "CSV Injection".
+    """
     table = table.copy()
-    for name in table.columns.intersection(list(LISTS)):
-        table[name] = [json.dumps(value, ensure_ascii=False) for value in table[name]]
-    for name in table.columns.intersection(list(FREE_TEXT)):
-        table[name] = [
-            f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-            for text in table[name]
-        ]
+    for name in table.columns:
+        values = table[name]
+        if values.dtype == object or pd.api.types.is_string_dtype(values):
+            plain = [_json_text(value) if name in NESTED else value for value in values]
+            table[name] = [
+                f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+                for value in plain
+            ]
     return table
+
+
+def text_of_csv(cell: str) -> str:
+    """The text that `write_csv` has written as this cell."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def _json_text(value: object) -> str | None:
+    """JSON of a list or mapping; text stays as it is, and what is missing stays missing."""
+    return (
+        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _plain(row: dict[Any, Any]) -> dict[str, Any]:
     """A row as JSON has it: missing values as null, moments as ISO 8601."""
     plain: dict[str, Any] = {}
     for name, value in row.items():
-        if isinstance(value, list):
+        if isinstance(value, list | dict):
             plain[name] = value
         elif pd.isna(value):
             plain[name] = None

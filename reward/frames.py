@@ -1,7 +1,8 @@
 """The store as pandas frames: one row a vote, a melody, a comparison, a rater.
 
 Columns and their types are the same for an empty store. Ids of comparisons are text; `tokens` and
-`reasons` are lists; moments are UTC. Nothing here tells who a rater is but the pseudonym.
+`reasons` are lists, `features` a mapping or None; moments are UTC. Nothing here tells who a rater
+is but the pseudonym.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from reward.votes import is_current, outcome_for_a
 MOMENT = "datetime64[us, UTC]"
 VOTE_FIELDS = (
     "outcome strength reasons comment heard_ms_left heard_ms_right plays_left plays_right "
-    "latency_ms renderer app_version supersedes created_at"
+    "latency_ms nonce renderer app_version supersedes created_at"
 )
 COMPARISON_FIELDS = "round purpose repeat_of strategy probability melody_a melody_b"
 VOTE_COLUMNS: Mapping[str, str] = {
@@ -54,6 +55,7 @@ VOTE_COLUMNS: Mapping[str, str] = {
     "plays_left": "int64",
     "plays_right": "int64",
     "latency_ms": "int64",
+    "nonce": "str",
     "renderer": "str",
     "app_version": "str",
     "supersedes": "Int64",
@@ -75,6 +77,7 @@ MELODY_COLUMNS: Mapping[str, str] = {
     "sampler": "str",
     "seed": "int64",
     "tokens": "object",
+    "features": "object",
     "created_at": MOMENT,
 }
 COMPARISON_COLUMNS: Mapping[str, str] = {

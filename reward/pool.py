@@ -81,11 +81,7 @@ def add_melodies(
     Raises:
         RatingsError: for a seed that is out of range, a long name, or features of another number.
     """
-    for name, value in (("policy_id", policy_id), ("sampler", sampler)):
-        if not 0 < len(value) <= 80:
-            raise RatingsError(f"{name}={value[:90]!r} has {len(value)} characters; use 1 to 80")
-    if not 0 <= seed <= MAX_SEED:
-        raise RatingsError(f"seed={seed} is not within 0..2**63-1; draw a smaller one")
+    check_origin(policy_id, sampler, seed)
     if features is not None and len(features) != len(melodies):
         raise RatingsError(f"{len(features)} features for {len(melodies)} melodies; give one each")
     packed = [tokens_to_bytes(melody) for melody in melodies]
@@ -102,7 +98,7 @@ def add_melodies(
             step=int(step),
             sampler=sampler,
             seed=int(seed),
-            features=None if features is None else _plain(features[place]),
+            features=None if features is None else plain_features(features[place]),
             created_at=now,
         )
         for sha, place in sorted(fresh.items(), key=lambda item: item[1])
@@ -110,6 +106,19 @@ def add_melodies(
     session.flush()
     ids |= _ids_by_hash(session, fresh)
     return [ids[sha] for sha in hashes]
+
+
+def check_origin(policy_id: str, sampler: str, seed: int) -> None:
+    """Refuse where a melody cannot come from.
+
+    Raises:
+        RatingsError: for a name that is empty or too long, or a seed out of range.
+    """
+    for name, value in (("policy_id", policy_id), ("sampler", sampler)):
+        if not 0 < len(value) <= 80:
+            raise RatingsError(f"{name}={value[:90]!r} has {len(value)} characters; use 1 to 80")
+    if not 0 <= seed <= MAX_SEED:
+        raise RatingsError(f"seed={seed} is not within 0..2**63-1; draw a smaller one")
 
 
 def _ids_by_hash(session: Session, hashes: Iterable[str]) -> dict[str, int]:
@@ -122,7 +131,12 @@ def _ids_by_hash(session: Session, hashes: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _plain(features: Mapping[str, float]) -> dict[str, float]:
+def plain_features(features: Mapping[str, float]) -> dict[str, float]:
+    """Features as JSON has them.
+
+    Raises:
+        RatingsError: for one that is not finite.
+    """
     values = {str(name): float(value) for name, value in features.items()}
     try:
         json.dumps(values, allow_nan=False)
@@ -179,12 +193,7 @@ def add_plan(
         RatingsError: for an unknown melody or purpose, a melody against itself, a repeat of other
             melodies or without its original, or a probability outside (0, 1].
     """
-    if not 0 < len(strategy) <= 40:
-        raise RatingsError(
-            f"strategy={strategy[:50]!r} has {len(strategy)} characters; use 1 to 40"
-        )
-    if probability is not None and not 0 < probability <= 1:
-        raise RatingsError(f"probability={probability} is not within (0, 1]; give None if unknown")
+    check_strategy(strategy, probability)
     melody_ids = {int(m) for planned in plan for m in (planned.melody_a, planned.melody_b)}
     known: set[int] = set()
     for batch in batches(melody_ids):
@@ -194,21 +203,8 @@ def add_plan(
     rows: list[ComparisonRow] = []
     for place, planned in enumerate(plan):
         pair = (int(planned.melody_a), int(planned.melody_b))
-        if pair[0] == pair[1]:
-            raise RatingsError(f"melody {pair[0]} is paired with itself; choose two melodies")
-        if planned.purpose not in PURPOSES:
-            raise RatingsError(f"purpose={planned.purpose!r} is not known; choose of {PURPOSES}")
         original = _original(session, planned, rows)
-        if (planned.purpose == "repeat") != (original is not None):
-            raise RatingsError(
-                f"pair {place} has purpose={planned.purpose!r} and repeat_of={planned.repeat_of}; "
-                "a repeat names its original, and nothing else does"
-            )
-        if original is not None and {original.melody_a, original.melody_b} != set(pair):
-            raise RatingsError(
-                f"pair {place} repeats comparison {original.id} with melodies {pair}; "
-                f"it has {(original.melody_a, original.melody_b)}"
-            )
+        check_pair(f"pair {place}", pair, planned.purpose, original)
         rows.append(
             ComparisonRow(
                 id=uuid4(),
@@ -229,6 +225,46 @@ def add_plan(
     session.add_all(row for row in rows if row.repeat_of is not None)
     session.flush()
     return [row.id for row in rows]
+
+
+def check_strategy(strategy: str, probability: float | None) -> None:
+    """Refuse how a pair cannot have been chosen.
+
+    Raises:
+        RatingsError: for a name that is empty or too long, or a probability outside (0, 1].
+    """
+    if not 0 < len(strategy) <= 40:
+        raise RatingsError(
+            f"strategy={strategy[:50]!r} has {len(strategy)} characters; use 1 to 40"
+        )
+    if probability is not None and not 0 < probability <= 1:
+        raise RatingsError(f"probability={probability} is not within (0, 1]; give None if unknown")
+
+
+def check_pair(
+    name: str, pair: tuple[int, int], purpose: str, original: ComparisonRow | None
+) -> None:
+    """Refuse a comparison that cannot be; `original` is what it repeats.
+
+    Raises:
+        RatingsError: for a melody against itself, an unknown purpose, or a repeat of other melodies
+            or without its original.
+    """
+    if pair[0] == pair[1]:
+        raise RatingsError(f"melody {pair[0]} is paired with itself; choose two melodies")
+    if purpose not in PURPOSES:
+        raise RatingsError(f"purpose={purpose!r} is not known; choose of {PURPOSES}")
+    if (purpose == "repeat") != (original is not None):
+        raise RatingsError(
+            f"{name} has purpose={purpose!r} and "
+            f"repeat_of={None if original is None else original.id}; "
+            "a repeat names its original, and nothing else does"
+        )
+    if original is not None and {original.melody_a, original.melody_b} != set(pair):
+        raise RatingsError(
+            f"{name} repeats comparison {original.id} with melodies {pair}; "
+            f"it has {(original.melody_a, original.melody_b)}"
+        )
 
 
 def _original(

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from music.melody import Melody
 from reward import assignments, frames, pool, raters, votes, withdrawal
 from reward.assignments import Issued
-from reward.database import Database, RatingsError
+from reward.database import Database, RatingsError, parse_url
 from reward.pairing import PlannedPair
 from reward.pool import StoredMelody
 from reward.raters import Rater
@@ -42,9 +42,25 @@ __all__ = [
     "StoredMelody",
     "VoteReceipt",
     "Withdrawal",
+    "open_ratings",
 ]
 
 LEASE = timedelta(minutes=30)
+
+
+def open_ratings(url_or_path: str | Path) -> RatingsStore:
+    """The store, to look at what is in it.
+
+    Raises:
+        RatingsError: when it is a file that is not there, which is then not made either.
+    """
+    url = parse_url(url_or_path)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise RatingsError(
+            f"there are no ratings yet, nor the database {url.database}; collect some: "
+            "tastemaker studio"
+        )
+    return RatingsStore(url_or_path)
 
 
 class RatingsStore:

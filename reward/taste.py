@@ -28,7 +28,7 @@ from reward.feature_scale import FeatureScale, Items, features_of
 from reward.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
 from reward.preferences import Preferences
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SURE_ENOUGH = 0.8
 """probability of a weight's sign from which it is told"""
 Z90 = 1.645
@@ -76,6 +76,8 @@ class TasteProfile:
     """prior standard deviation of the weights, in log-odds, chosen by evidence"""
     deviation_std: float
     """prior standard deviation of a rater's deviation from the group's weight; 0 with one rater"""
+    shape_F: np.ndarray
+    """each weight's prior standard deviation over that of all, learnt from the votes"""
 
     @classmethod
     def fit(
@@ -87,10 +89,13 @@ class TasteProfile:
         feature_names: Sequence[str] = FEATURE_NAMES,
         weight_std: float | None = None,
         freedom: float | None = FREEDOM,
+        like: TasteProfile | None = None,
     ) -> TasteProfile:
         """Fit to comparisons of `items` (melodies or raw features); see `fit_bradley_terry`.
 
-        Features of other names than ours are all expected to matter alike.
+        Features of other names than ours are all expected to matter alike. After one more vote the
+        prior hardly moves: `like` the profile before, the fit takes its prior, and a seventh of the
+        time.
 
         Raises:
             TasteError: when rows, features and names do not go together.
@@ -108,15 +113,17 @@ class TasteProfile:
                 "pass the features of every item that was compared"
             )
         standard = scale.standardise(features_MF)
+        prior_F = FEATURE_PRIORS if tuple(feature_names) == FEATURE_NAMES else None
         fit = fit_bradley_terry(
             standard[preferences.left] - standard[preferences.right],
             preferences.outcome,
             weight_N=preferences.weight,
             rater_N=preferences.rater,
             raters=max(1, len(preferences.rater_ids)),
-            weight_std=weight_std,
-            shape_F=FEATURE_PRIORS if tuple(feature_names) == FEATURE_NAMES else None,
-            freedom=freedom,
+            weight_std=like.weight_std if like else weight_std,
+            deviation_std=(like.deviation_std or None) if like else None,
+            shape_F=like.shape_F if like else prior_F,
+            freedom=None if like else freedom,
         )
         return cls(
             feature_names=tuple(feature_names),
@@ -127,6 +134,7 @@ class TasteProfile:
             log_evidence=fit.log_evidence,
             weight_std=fit.weight_std,
             deviation_std=fit.deviation_std,
+            shape_F=fit.shape_F,
         )
 
     def taste(self, rater: str | None = None) -> Gaussian:
@@ -215,6 +223,7 @@ class TasteProfile:
             "feature_names_sha256": names_sha256(self.feature_names),
             "scale": _plain(self.scale),
             "group": _plain(self.group),
+            "shape_F": self.shape_F.tolist(),
             "raters": {rater: _plain(taste) for rater, taste in self.raters.items()},
             **{name: getattr(self, name) for name in _NUMBERS},
         }
@@ -262,6 +271,7 @@ class TasteProfile:
                 feature_names=tuple(feature_names),
                 scale=_scale(body["scale"], size),
                 group=_gaussian(body["group"], size),
+                shape_F=_array(body["shape_F"], (size,), "shape_F"),
                 raters=raters,
                 **numbers,
             )

@@ -448,6 +448,22 @@ def test_a_refit_is_quick():
     assert min(seconds) < 0.05
 
 
+def test_a_refit_after_one_more_vote_is_quicker_and_the_same():
+    items = pool(25, features=50)
+    votes = ask(items, items @ np.random.default_rng(4).normal(size=50) * 0.15, 1000, 14)
+    before = fit(votes[np.arange(999)], items)
+    seconds = []
+    for _ in range(5):
+        begun = time.process_time()
+        quick = fit(votes, items, like=before)
+        seconds.append(time.process_time() - begun)
+    whole = fit(votes, items)
+    assert min(seconds) < 0.05
+    apart = abs(quick.group.weights_F - whole.group.weights_F)
+    assert (apart < 0.5 * np.sqrt(np.diag(whole.group.covariance_FF))).all()
+    assert np.corrcoef(quick.score(items)[0], whole.score(items)[0])[0, 1] > 0.999
+
+
 # Votes
 
 

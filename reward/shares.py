@@ -1,0 +1,37 @@
+"""A share that was counted, with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+Z_95 = 1.959963984540054
+"""standard deviations on either side that hold 95 % of a normal distribution"""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of so many, and between which shares the truth lies."""
+
+    share: float
+    low: float
+    high: float
+    count: int
+    """of how many"""
+
+    def __str__(self) -> str:
+        """Such as "0.71 [0.66, 0.76]"."""
+        return f"{self.share:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def wilson(successes: float, count: int, *, z: float = Z_95) -> Share | None:
+    """Wilson's score interval (JASA 22, 1927), 95 % unless told; None of none.
+
+    Unlike the share ± z standard errors it stays within 0..1 and is no point at 0 and 1.
+    """
+    if count == 0:
+        return None
+    share, each = successes / count, z * z / count
+    centre = (share + each / 2) / (1 + each)
+    reach = z * sqrt(share * (1 - share) / count + each / (4 * count)) / (1 + each)
+    return Share(share, max(0.0, centre - reach), min(1.0, centre + reach), count)
