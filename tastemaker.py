@@ -403,9 +403,10 @@ def taste(run: str | None, rater: str | None, top: int, as_json: bool) -> None:
         click.echo(json.dumps({"run": found.name, "features": [asdict(r) for r in reasons]}))
         return
     of = f"rater {rater}" if rater else f"{len(profile.raters)} rater(s)"
+    words = profile.in_words(top, rater)
     click.echo(f"{found.name}: {profile.votes} votes, the taste of {of}")
     click.echo("in base deviations of score for one of the feature, with 90 % intervals")
-    click.echo(profile.in_words(top, rater))
+    click.echo(words)
 
 
 @cli.command()

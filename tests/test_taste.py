@@ -435,7 +435,7 @@ def test_one_rater_is_the_plain_model():
     np.testing.assert_array_equal(got.score(items, "rater"), got.score(items))
 
 
-def test_a_refit_is_quick():
+def test_a_first_fit_is_quick():
     items = pool(24)
     scale = FeatureScale.of(items)
     names = [f"feature_{i}" for i in range(FEATURES)]
@@ -445,7 +445,7 @@ def test_a_refit_is_quick():
         begun = time.process_time()  # of this process: others may keep the processor busy
         TasteProfile.fit(votes, items, scale, feature_names=names)
         seconds.append(time.process_time() - begun)
-    assert min(seconds) < 0.05
+    assert min(seconds) < 0.2  # with its prior; the next vote's fit takes that as it is
 
 
 def test_a_refit_after_one_more_vote_is_quicker_and_the_same():
