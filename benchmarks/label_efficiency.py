@@ -29,12 +29,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import json
 import platform
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +49,10 @@ from reward.informative_pairs import informative_pairs
 from reward.listener_families import FAMILIES, family_taste, opposite
 from reward.listeners import SimulatedListener, Utility
 from reward.preferences import Preferences
-from reward.taste import TasteProfile
+from reward.shares import Z_90
+from reward.taste import FREEDOM, TasteProfile
+from rl.reward_parts import named_function
+from rl.reward_spec import RewardError
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGETS = (50, 100, 200, 400)
@@ -61,7 +62,6 @@ BATCH = 10
 EASY, HARD = ("linear", "sparse", "threshold"), ("structural", "rhythmic", "interaction")
 POOL, FRESH, SCALE = 2000, 1500, 1000
 JUDGED_PAIRS = 20_000
-Z90 = 1.6449
 CAMP_RATERS, CAMP_VOTES = 8, 60
 
 
@@ -114,9 +114,13 @@ def resolve(listener: str, seed: int, pool: Sequence[Melody]) -> Utility:
     """A family's member, or a function by `module:name`."""
     if ":" not in listener:
         return family_taste(listener, seed, pool)
-    module, _, name = listener.partition(":")
-    given: Callable[[Melody], float] = getattr(import_module(module), name)
+    given = named_function(listener)[0]
     return lambda melodies: np.array([float(given(melody)) for melody in melodies])
+
+
+def voter(utility: np.ndarray, seed: int) -> SimulatedListener:
+    """A listener whose items are rows of the pool, of known utility (POOL,)."""
+    return SimulatedListener(lambda rows: utility[rows], seed=seed).calibrate(np.arange(POOL))
 
 
 def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
@@ -127,15 +131,10 @@ def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
     person = SimulatedListener(taste, seed=seed).calibrate(m.pool)
     truth, known = person.true_utility(m.fresh), person.true_utility(m.pool)
 
-    def voter(stream: int) -> SimulatedListener:
-        """The same taste, by rows of the pool."""
-        row_taste: Utility = lambda rows: known[rows]  # noqa: E731
-        return SimulatedListener(row_taste, seed=stream).calibrate(np.arange(POOL))
-
     rng = np.random.default_rng([seed, 5])
     rows = rng.integers(POOL, size=(4 * max(BUDGETS), 2))
     left, right = rows[rows[:, 0] != rows[:, 1]][: max(BUDGETS)].T
-    said = voter(seed).choose(left, right)
+    said = voter(known, seed).choose(left, right)
     found: dict[str, Any] = {"listener": listener, "seed": seed, "random": {}, "logistic": {}}
     plain = FeatureScale.of(m.yardsticks_pool)
     names = [f"yardstick_{i}" for i in range(m.yardsticks_pool.shape[1])]
@@ -148,7 +147,7 @@ def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
         )
         found["logistic"][votes] = agreement(logistic.score(m.yardsticks_fresh)[0], truth)
     found["ours"] = {}
-    person_by_row, standard = voter(seed + 1000), m.scale.standardise(m.features_pool)
+    person_by_row, standard = voter(known, seed + 1000), m.scale.standardise(m.features_pool)
     chosen, answers = list[tuple[int, int]](), list[int]()
     nothing = np.zeros(0, np.int64)
     before = Preferences.of(nothing, nothing, nothing)
@@ -186,17 +185,16 @@ def coverage(job: tuple[int, Path]) -> float:
     m = material(base, None)
     rng = np.random.default_rng([seed, 9])
     standard = m.scale.standardise(m.features_pool)
-    freedom = 3.0
-    weights = rng.standard_t(freedom, size=standard.shape[1]) * FEATURE_PRIORS
+    weights = rng.standard_t(FREEDOM, size=standard.shape[1]) * FEATURE_PRIORS
     utility = standard @ weights
-    person = SimulatedListener(lambda rows: utility[rows], seed=seed).calibrate(np.arange(POOL))
+    person = voter(utility, seed)
     left, right = rng.integers(POOL, size=(2, 200))
     left, right = left[left != right], right[left != right]
     said = person.choose(left, right)
     profile = TasteProfile.fit(Preferences.of(left, right, said), m.features_pool, m.scale)
     true = weights / utility.std() / person.temperature
     std = np.sqrt(np.diag(profile.group.covariance_FF))
-    return float((abs(profile.group.weights_F - true) <= Z90 * std).mean())
+    return float((abs(profile.group.weights_F - true) <= Z_90 * std).mean())
 
 
 def camps(job: tuple[int, Path]) -> dict[str, float]:
@@ -213,9 +211,8 @@ def camps(job: tuple[int, Path]) -> dict[str, float]:
         own = taste if number % 2 == 0 else opposite(taste)
         person = SimulatedListener(own, seed=100 * seed + number).calibrate(m.pool)
         mine = rater == number
-        known = person.true_utility(m.pool)
-        by_row = SimulatedListener(lambda rows, known=known: known[rows], seed=seed + number)
-        said[mine] = by_row.calibrate(np.arange(POOL)).choose(left[mine], right[mine])
+        by_row = voter(person.true_utility(m.pool), seed + number)
+        said[mine] = by_row.choose(left[mine], right[mine])
         truths.append(person.true_utility(m.fresh))
     names = tuple(f"rater {number}" for number in range(CAMP_RATERS))
     everyone = Preferences.of(left, right, said, rater=rater, rater_ids=names)
@@ -311,15 +308,13 @@ def main() -> None:
     given = parser.parse_args()
     if given.seeds < 1:
         parser.error(f"--seeds {given.seeds} is below 1; give a positive number")
-    sys.path.insert(0, str(Path.cwd()))  # a listener's module lies where the user works
     for listener in given.listener:
-        module, colon, name = listener.partition(":")
-        try:
-            known = bool(colon) and callable(getattr(import_module(module), name, None))
-        except ImportError as error:
-            parser.error(f"--listener {listener} cannot be imported ({error}); mend the module")
-        if not known:
+        if ":" not in listener:
             parser.error(f"--listener {listener} names no function; write module:function")
+        try:
+            named_function(listener)
+        except RewardError as error:
+            parser.error(f"--listener {listener} names no function that can be had: {error}")
     listeners = [*([] if given.listener and given.families == list(FAMILIES) else given.families)]
     listeners += given.listener
     seeds = range(given.seeds)

@@ -19,6 +19,8 @@ from music.note_table import Melodies, NoteTable, divide, note_table
 MOTIF_PITCHES = 3
 DOMINANT_CLASSES = (2, 7, 10, 11)
 """dominant chord above the tonic, with either seventh degree"""
+MELODY_SHIFT = 32
+"""bits below the melody's number in a key of `likeness`"""
 
 
 def repeated_bar_share(melodies: Melodies) -> np.ndarray:
@@ -59,22 +61,22 @@ def repeated_motif_share(melodies: Melodies) -> np.ndarray:
 
 def halves_alike(melodies: Melodies) -> np.ndarray:
     """Likeness of the second half to the first: Dice of their (onset, pitch) sets, 0 to 1."""
-    return _likeness(melodies, 0.0, 0.5, 0.5)
+    return _spans_alike(melodies, 0.0, 0.5, 0.5)
 
 
 def halves_rhythm_alike(melodies: Melodies) -> np.ndarray:
     """Likeness of the second half's onsets to the first's (Dice)."""
-    return _likeness(melodies, 0.0, 0.5, 0.5, with_pitch=False)
+    return _spans_alike(melodies, 0.0, 0.5, 0.5, with_pitch=False)
 
 
 def opening_returns(melodies: Melodies) -> np.ndarray:
     """Likeness of the third quarter to the first: the halves begin alike (Dice)."""
-    return _likeness(melodies, 0.0, 0.5, 0.25)
+    return _spans_alike(melodies, 0.0, 0.5, 0.25)
 
 
 def endings_rhyme(melodies: Melodies) -> np.ndarray:
     """Likeness of the last quarter to the second: both halves close alike (Dice)."""
-    return _likeness(melodies, 0.25, 0.75, 0.25)
+    return _spans_alike(melodies, 0.25, 0.75, 0.25)
 
 
 def starts_on_tonic(melodies: Melodies) -> np.ndarray:
@@ -175,15 +177,13 @@ def _note_shares(t: NoteTable, is_so: np.ndarray) -> np.ndarray:
     return t.shares((bar >= 0) & is_so[t.of, np.maximum(bar, 0)])
 
 
-def _likeness(
+def _spans_alike(
     melodies: Melodies, first: float, second: float, length: float, *, with_pitch: bool = True
 ) -> np.ndarray:
     """Dice of the notes of two spans, given as shares of the bars; NaN where both are empty."""
     t = note_table(melodies)
-    spans = [_span(t, start, length, with_pitch) for start in (first, second)]
-    both = np.intersect1d(*spans, assume_unique=True)
-    sizes = sum(np.bincount(span >> 16, minlength=len(t)) for span in spans)
-    return divide(2 * np.bincount(both >> 16, minlength=len(t)), np.asarray(sizes))
+    one, other = (_span(t, start, length, with_pitch) for start in (first, second))
+    return likeness(one, other, len(t))
 
 
 def _span(t: NoteTable, start: float, length: float, with_pitch: bool) -> np.ndarray:
@@ -192,4 +192,16 @@ def _span(t: NoteTable, start: float, length: float, with_pitch: bool) -> np.nda
     into = t.onset - begin
     inside = (into >= 0) & (into < (t.total_ticks * length).astype(np.int64)[t.of])
     pitch = t.pitch + 12 if with_pitch else np.zeros_like(t.pitch)
-    return (t.of << 16 | into << 6 | pitch)[inside]
+    return (t.of << MELODY_SHIFT | into << 8 | pitch)[inside]
+
+
+def likeness(one: np.ndarray, other: np.ndarray, melodies: int) -> np.ndarray:
+    """Dice of each melody's two sets of keys, (melodies,); NaN where both are empty.
+
+    A key is an int64 that stands once in its array, the melody's number from bit `MELODY_SHIFT` on.
+    """
+    both = np.intersect1d(one, other, assume_unique=True)
+    ones, others, shared = (
+        np.bincount(keys >> MELODY_SHIFT, minlength=melodies) for keys in (one, other, both)
+    )
+    return divide(2 * shared, ones + others)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from music.form import ends_on_tonic, open_middle
+from music.form import MELODY_SHIFT, ends_on_tonic, likeness, open_middle
 from music.note_table import Melodies, NoteTable, divide, note_table
 
 QUARTERS = 4
@@ -21,14 +21,14 @@ def bars_alike(melodies: Melodies, *, bars_apart: int, with_pitch: bool = True) 
     t = note_table(melodies)
     bar = t.onset // t.bar_ticks[t.of]
     earlier = (bar >= 0) & (bar + bars_apart < t.bars[t.of])
-    return _likeness(t, bar, earlier, bar >= bars_apart, bars_apart, with_pitch)
+    return _notes_alike(t, bar, earlier, bar >= bars_apart, bars_apart, with_pitch)
 
 
 def first_bar_returns(melodies: Melodies, *, with_pitch: bool = True) -> np.ndarray:
     """Likeness of the first bar to the first of the second half (of eight bars the fifth)."""
     t = note_table(melodies)
     bar, half = t.onset // t.bar_ticks[t.of], (t.bars // 2)[t.of]
-    return _likeness(t, bar, bar == 0, (bar == half) & (half > 0), half, with_pitch)
+    return _notes_alike(t, bar, bar == 0, (bar == half) & (half > 0), half, with_pitch)
 
 
 def quarter_height(melodies: Melodies, quarter: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def _quarter(t: NoteTable) -> np.ndarray:
     return QUARTERS * (t.onset // t.bar_ticks[t.of]) // t.bars[t.of]
 
 
-def _likeness(
+def _notes_alike(
     t: NoteTable,
     bar: np.ndarray,
     earlier: np.ndarray,
@@ -79,10 +79,6 @@ def _likeness(
     """Dice of the `earlier` notes, moved on by so many bars, and the `later` ones; NaN for none."""
     offset = t.onset % t.bar_ticks[t.of]
     pitch = t.pitch + 12 if with_pitch else np.zeros_like(t.pitch)
-    key = (t.of << 32) + (offset << 8) + pitch
-    one = (key + ((bar + bars_apart) << 16))[earlier]
-    other = (key + (bar << 16))[later]
-    both = np.intersect1d(one, other, assume_unique=True)
-    size, owner = len(t), (one >> 32, other >> 32, both >> 32)
-    ones, others, shared = (np.bincount(x, minlength=size) for x in owner)
-    return divide(2 * shared, ones + others)
+    key = (t.of << MELODY_SHIFT) + (offset << 8) + pitch
+    one, other = (key + ((bar + bars_apart) << 16))[earlier], (key + (bar << 16))[later]
+    return likeness(one, other, len(t))

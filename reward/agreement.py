@@ -121,11 +121,10 @@ def ceiling(preferences: Preferences, *, draws: int = 2000, seed: int = 0) -> Ce
     A pair heard more than twice by one rater counts by the share of its pairs of votes that agree.
     """
     kept = preferences[np.flatnonzero(preferences.decided)]
-    verdict = np.where(kept.left <= kept.right, kept.outcome, -kept.outcome)
     key = kept.rater * (int(kept.pair.max(initial=0)) + 1) + kept.pair
     keys, index = np.unique(key, return_inverse=True)
     count = np.bincount(index, minlength=len(keys))
-    won = np.bincount(index, verdict == 1, len(keys))
+    won = np.bincount(index, kept.verdict == 1, len(keys))
     again = count > 1
     # Of n votes with k on one side, C(k,2) + C(n-k,2) of the C(n,2) pairs of votes agree.
     agreeing = won * (won - 1) + (count - won) * (count - won - 1)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from music import phrases
-from music.contour import leap_outcomes
+from music.contour import shrunk_resolved_share
 from music.melody import Melody
 from music.note_table import NoteTable, note_table
 from music.rhythm import dotted_share, short_note_share
@@ -29,20 +29,16 @@ REVISION = 2
 """raise it when any feature of any melody changes, so that stored ones are computed again"""
 
 OCTAVE = 12
-LEAPS_RESOLVED_PRIOR = 0.86
-"""share of leaps resolved in real tunes; half of them have no leap that was resolved or doubled"""
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
-    """One column of the matrix."""
+class Measure:
+    """A column of the matrix that is computed from melodies."""
 
     name: str
     label: str
     """plain words that complete "you like …"; the feature is large where there is more of it"""
     compute: Callable[[NoteTable], np.ndarray]
-    prior: float = 1.0
-    """how large a weight is expected beside others', before any vote"""
 
 
 def _plain(name: str) -> Callable[[NoteTable], np.ndarray]:
@@ -66,9 +62,7 @@ def _out_of_key(table: NoteTable) -> np.ndarray:
 
 
 def _leaps_resolved(table: NoteTable) -> np.ndarray:
-    """As if one more leap had been resolved at the usual rate: neutral where there are none."""
-    resolved, doubled = leap_outcomes(table)
-    return (resolved + LEAPS_RESOLVED_PRIOR) / (resolved + doubled + 1)
+    return shrunk_resolved_share(table, prior_leaps=1.0)
 
 
 def _octave_leap(table: NoteTable) -> np.ndarray:
@@ -76,94 +70,88 @@ def _octave_leap(table: NoteTable) -> np.ndarray:
 
 
 def _alike(bars_apart: int, *, with_pitch: bool) -> Callable[[NoteTable], np.ndarray]:
-    return lambda table: np.nan_to_num(
-        phrases.bars_alike(table, bars_apart=bars_apart, with_pitch=with_pitch)
-    )
-
-
-def _first_bar_returns(table: NoteTable) -> np.ndarray:
-    return np.nan_to_num(phrases.first_bar_returns(table))
+    return lambda table: phrases.bars_alike(table, bars_apart=bars_apart, with_pitch=with_pitch)
 
 
 def _first_rhythm_returns(table: NoteTable) -> np.ndarray:
-    return np.nan_to_num(phrases.first_bar_returns(table, with_pitch=False))
+    return phrases.first_bar_returns(table, with_pitch=False)
 
 
 def _height(quarter: int) -> Callable[[NoteTable], np.ndarray]:
-    return lambda table: np.nan_to_num(phrases.quarter_height(table, quarter))
+    return lambda table: phrases.quarter_height(table, quarter)
 
 
 def _slope(quarter: int) -> Callable[[NoteTable], np.ndarray]:
     return lambda table: phrases.quarter_slope(table, quarter)
 
 
-_MEASURES: tuple[Feature, ...] = (
-    Feature("out_of_key", "notes outside the key", _out_of_key),
-    Feature("home_correlation", "a clear home note", _plain("home_correlation")),
-    Feature("triad_share", "staying on the home chord", _plain("triad_share")),
-    Feature("pitch_class_entropy", "many different scale notes", _plain("pitch_class_entropy")),
-    Feature("mean_pitch", "a high register", _plain("mean_pitch")),
-    Feature("range_semitones", "a wide range", _plain("range_semitones")),
-    Feature("mean_absolute_interval", "moving in wide intervals", _log("mean_absolute_interval")),
-    Feature("largest_interval", "one very wide interval", _log("largest_interval")),
-    Feature("repeated_note_share", "repeated notes", _root("repeated_note_share")),
-    Feature("step_share", "moving by step", _plain("step_share")),
-    Feature("third_share", "moving by thirds", _plain("third_share")),
-    Feature("leap_share", "big leaps", _root("leap_share")),
-    Feature("leaps_resolved", "leaps that are answered", _leaps_resolved),
-    Feature("rising_share", "more moves up than down", _plain("rising_share")),
-    Feature("turn_share", "zigzag motion", _plain("turn_share")),
-    Feature("longest_scale_run", "long scale runs", _log("longest_scale_run")),
-    Feature("interval_entropy", "a variety of intervals", _plain("interval_entropy")),
-    Feature("autocorrelation_1", "smooth lines", _plain("autocorrelation_1")),
-    Feature("autocorrelation_2", "returning to the note before last", _plain("autocorrelation_2")),
-    Feature("autocorrelation_3", "slow waves of pitch", _plain("autocorrelation_3")),
-    Feature("slope", "rising from start to end", _plain("slope")),
-    Feature("arch", "arch shape", _plain("arch")),
-    Feature("unique_maximum", "a single highest note", _plain("unique_maximum")),
-    Feature("unique_minimum", "a single lowest note", _plain("unique_minimum")),
-    Feature("climax_position", "a late highest note", _plain("climax_position")),
-    Feature("notes_per_beat", "many notes a beat", _log("notes_per_beat")),
-    Feature("rest_share", "rests", _root("rest_share")),
-    Feature("offbeat_accent_share", "long notes off the beat", _root("offbeat_accent_share")),
-    Feature("long_note_share", "long notes", _root("long_note_share")),
-    Feature("triplet_share", "triplets", _root("triplet_share")),
-    Feature("rhythm_entropy", "a variety of note lengths", _plain("rhythm_entropy")),
-    Feature("npvi", "dotted rhythms", _root("npvi")),
-    Feature("density_spread", "busy bars beside calm ones", _root("density_spread")),
-    Feature("repeated_bar_share", "repeated bars", _plain("repeated_bar_share")),
-    Feature("repeated_rhythm_share", "repeated rhythms", _plain("repeated_rhythm_share")),
-    Feature("repeated_contour_share", "figures that come again", _plain("repeated_contour_share")),
-    Feature("halves_rhythm_alike", "one rhythm in both halves", _plain("halves_rhythm_alike")),
-    Feature("opening_returns", "return of the opening", _plain("opening_returns")),
-    Feature("endings_rhyme", "phrases that end alike", _plain("endings_rhyme")),
-    Feature("starts_on_tonic", "starting on the home note", _plain("starts_on_tonic")),
-    Feature("ends_on_tonic", "ending on the home note", _plain("ends_on_tonic")),
-    Feature("final_note_beats", "a long last note", _log("final_note_beats")),
-    Feature("ends_by_step", "reaching the last note by step", _plain("ends_by_step")),
-    Feature("final_height", "ending high", _plain("final_height")),
-    Feature("open_middle", "an open ending in the middle", _plain("open_middle")),
-    Feature("downbeat_triad_share", "home chord on the downbeats", _plain("downbeat_triad_share")),
-    Feature("tonic_share", "dwelling on the home note", _plain("tonic_share")),
-    Feature("distinct_pitches", "many different pitches", _log("distinct_pitches")),
-    Feature("octave_leap", "a leap over an octave", _octave_leap),
-    Feature("short_note_share", "very short notes", lambda t: np.sqrt(short_note_share(t))),
-    Feature("dotted_share", "dotted notes", lambda t: np.sqrt(dotted_share(t))),
-    Feature("next_bar_alike", "each bar like the last", _alike(1, with_pitch=True)),
-    Feature("next_rhythm_alike", "one rhythm from bar to bar", _alike(1, with_pitch=False)),
-    Feature("second_bar_alike", "every other bar alike", _alike(2, with_pitch=True)),
-    Feature("second_rhythm_alike", "one rhythm every other bar", _alike(2, with_pitch=False)),
-    Feature("fourth_bar_alike", "what was heard four bars ago", _alike(4, with_pitch=True)),
-    Feature("first_bar_returns", "the first bar again at half-way", _first_bar_returns),
-    Feature("first_rhythm_returns", "the first rhythm again at half-way", _first_rhythm_returns),
-    Feature("question_answered", "an open question and an answer", phrases.question_answered),
-    Feature("busier_first_half", "a busier first half", phrases.busier_first_half),
+MEASURES: tuple[Measure, ...] = (
+    Measure("out_of_key", "notes outside the key", _out_of_key),
+    Measure("home_correlation", "a clear home note", _plain("home_correlation")),
+    Measure("triad_share", "staying on the home chord", _plain("triad_share")),
+    Measure("pitch_class_entropy", "many different scale notes", _plain("pitch_class_entropy")),
+    Measure("mean_pitch", "a high register", _plain("mean_pitch")),
+    Measure("range_semitones", "a wide range", _plain("range_semitones")),
+    Measure("mean_absolute_interval", "moving in wide intervals", _log("mean_absolute_interval")),
+    Measure("largest_interval", "one very wide interval", _log("largest_interval")),
+    Measure("repeated_note_share", "repeated notes", _root("repeated_note_share")),
+    Measure("step_share", "moving by step", _plain("step_share")),
+    Measure("third_share", "moving by thirds", _plain("third_share")),
+    Measure("leap_share", "big leaps", _root("leap_share")),
+    Measure("leaps_resolved", "leaps that are answered", _leaps_resolved),
+    Measure("rising_share", "more moves up than down", _plain("rising_share")),
+    Measure("turn_share", "zigzag motion", _plain("turn_share")),
+    Measure("longest_scale_run", "long scale runs", _log("longest_scale_run")),
+    Measure("interval_entropy", "a variety of intervals", _plain("interval_entropy")),
+    Measure("autocorrelation_1", "smooth lines", _plain("autocorrelation_1")),
+    Measure("autocorrelation_2", "returning to the note before last", _plain("autocorrelation_2")),
+    Measure("autocorrelation_3", "slow waves of pitch", _plain("autocorrelation_3")),
+    Measure("slope", "rising from start to end", _plain("slope")),
+    Measure("arch", "arch shape", _plain("arch")),
+    Measure("unique_maximum", "a single highest note", _plain("unique_maximum")),
+    Measure("unique_minimum", "a single lowest note", _plain("unique_minimum")),
+    Measure("climax_position", "a late highest note", _plain("climax_position")),
+    Measure("notes_per_beat", "many notes a beat", _log("notes_per_beat")),
+    Measure("rest_share", "rests", _root("rest_share")),
+    Measure("offbeat_accent_share", "long notes off the beat", _root("offbeat_accent_share")),
+    Measure("long_note_share", "long notes", _root("long_note_share")),
+    Measure("triplet_share", "triplets", _root("triplet_share")),
+    Measure("rhythm_entropy", "a variety of note lengths", _plain("rhythm_entropy")),
+    Measure("npvi", "dotted rhythms", _root("npvi")),
+    Measure("density_spread", "busy bars beside calm ones", _root("density_spread")),
+    Measure("repeated_bar_share", "repeated bars", _plain("repeated_bar_share")),
+    Measure("repeated_rhythm_share", "repeated rhythms", _plain("repeated_rhythm_share")),
+    Measure("repeated_contour_share", "figures that come again", _plain("repeated_contour_share")),
+    Measure("halves_rhythm_alike", "one rhythm in both halves", _plain("halves_rhythm_alike")),
+    Measure("opening_returns", "return of the opening", _plain("opening_returns")),
+    Measure("endings_rhyme", "phrases that end alike", _plain("endings_rhyme")),
+    Measure("starts_on_tonic", "starting on the home note", _plain("starts_on_tonic")),
+    Measure("ends_on_tonic", "ending on the home note", _plain("ends_on_tonic")),
+    Measure("final_note_beats", "a long last note", _log("final_note_beats")),
+    Measure("ends_by_step", "reaching the last note by step", _plain("ends_by_step")),
+    Measure("final_height", "ending high", _plain("final_height")),
+    Measure("open_middle", "an open ending in the middle", _plain("open_middle")),
+    Measure("downbeat_triad_share", "home chord on the downbeats", _plain("downbeat_triad_share")),
+    Measure("tonic_share", "dwelling on the home note", _plain("tonic_share")),
+    Measure("distinct_pitches", "many different pitches", _log("distinct_pitches")),
+    Measure("octave_leap", "a leap over an octave", _octave_leap),
+    Measure("short_note_share", "very short notes", lambda t: np.sqrt(short_note_share(t))),
+    Measure("dotted_share", "dotted notes", lambda t: np.sqrt(dotted_share(t))),
+    Measure("next_bar_alike", "each bar like the last", _alike(1, with_pitch=True)),
+    Measure("next_rhythm_alike", "one rhythm from bar to bar", _alike(1, with_pitch=False)),
+    Measure("second_bar_alike", "every other bar alike", _alike(2, with_pitch=True)),
+    Measure("second_rhythm_alike", "one rhythm every other bar", _alike(2, with_pitch=False)),
+    Measure("fourth_bar_alike", "what was heard four bars ago", _alike(4, with_pitch=True)),
+    Measure("first_bar_returns", "the first bar again at half-way", phrases.first_bar_returns),
+    Measure("first_rhythm_returns", "the first rhythm again at half-way", _first_rhythm_returns),
+    Measure("question_answered", "an open question and an answer", phrases.question_answered),
+    Measure("busier_first_half", "a busier first half", phrases.busier_first_half),
     *(
         feature
         for quarter, ordinal in enumerate(("first", "second", "third", "last"))
         for feature in (
-            Feature(f"height_{quarter + 1}", f"a high {ordinal} phrase", _height(quarter)),
-            Feature(f"slope_{quarter + 1}", f"a rising {ordinal} phrase", _slope(quarter)),
+            Measure(f"height_{quarter + 1}", f"a high {ordinal} phrase", _height(quarter)),
+            Measure(f"slope_{quarter + 1}", f"a rising {ordinal} phrase", _slope(quarter)),
         )
     ),
 )
@@ -194,22 +182,15 @@ USUAL: dict[str, float] = {
 is a feature of its own. Fixed, so that a melody's features never change with a policy."""
 UNUSUAL_PRIOR = 0.5
 """a distance is less often liked than the measure itself"""
-
-
-def _unusual(measure: Feature) -> Feature:
-    usual = USUAL[measure.name]
-    return Feature(
-        f"unusual_{measure.name}",
-        f"an unusual amount of {measure.label.removeprefix('a ').removeprefix('an ')}",
-        lambda table: abs(np.nan_to_num(measure.compute(table)) - usual),
-        UNUSUAL_PRIOR,
-    )
-
-
-FEATURES = (*_MEASURES, *(_unusual(measure) for measure in _MEASURES if measure.name in USUAL))
-FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-FEATURE_LABELS: dict[str, str] = {feature.name: feature.label for feature in FEATURES}
-FEATURE_PRIORS = np.array([feature.prior for feature in FEATURES])
+_DISTANCES = tuple(measure for measure in MEASURES if measure.name in USUAL)
+FEATURE_LABELS: dict[str, str] = {measure.name: measure.label for measure in MEASURES} | {
+    f"unusual_{measure.name}": "an unusual amount of "
+    + measure.label.removeprefix("a ").removeprefix("an ")
+    for measure in _DISTANCES
+}
+FEATURE_NAMES: tuple[str, ...] = tuple(FEATURE_LABELS)
+FEATURE_PRIORS = np.array([1.0] * len(MEASURES) + [UNUSUAL_PRIOR] * len(_DISTANCES))
+"""how large a weight is expected beside others', before any vote"""
 FEATURES_VERSION = f"{REVISION}-{hashlib.sha256(' '.join(FEATURE_NAMES).encode()).hexdigest()[:8]}"
 """stands beside stored features and fitted profiles: the revision, and a hash of names and order"""
 
@@ -217,8 +198,9 @@ FEATURES_VERSION = f"{REVISION}-{hashlib.sha256(' '.join(FEATURE_NAMES).encode()
 def feature_matrix(melodies: Sequence[Melody]) -> np.ndarray:
     """Features of melodies, columns as in `FEATURE_NAMES`; float64 (N, F), always finite."""
     if len(melodies) == 0:
-        return np.zeros((0, len(FEATURES)))
+        return np.zeros((0, len(FEATURE_NAMES)))
     table = note_table(melodies)
-    columns = [feature.compute(table) for feature in FEATURES]
-    # Undefined only for melodies of a note or two, so any constant will do.
-    return np.nan_to_num(np.stack(columns, axis=1), nan=0.0)
+    # Mostly undefined for melodies of a note or two, so any constant will do.
+    columns = {measure.name: np.nan_to_num(measure.compute(table), nan=0.0) for measure in MEASURES}
+    distances = [abs(columns[measure.name] - USUAL[measure.name]) for measure in _DISTANCES]
+    return np.stack([*columns.values(), *distances], axis=1)

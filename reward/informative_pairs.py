@@ -137,7 +137,7 @@ class _Left:
         kind_B: Sequence[int] | np.ndarray | None,
     ) -> None:
         self.kind_B = np.zeros(size, np.int64) if kind_B is None else np.asarray(kind_B)
-        self.taken = {(min(pair), max(pair)) for pair in taken}
+        self.taken = {_unordered(*pair) for pair in taken}
 
     def check(self, count: int) -> None:
         """Refuse more than there are."""
@@ -151,7 +151,7 @@ class _Left:
 
     def take(self, one: int, other: int) -> None:
         """A pair is asked."""
-        self.taken.add((min(one, other), max(one, other)))
+        self.taken.add(_unordered(one, other))
 
     def rivals(self, one: int) -> np.ndarray:
         """Rows that may still meet `one`."""
@@ -165,7 +165,11 @@ class _Left:
 
     def is_taken(self, one: int, other: int) -> bool:
         """Whether the pair was asked, either way round."""
-        return (min(one, other), max(one, other)) in self.taken
+        return _unordered(one, other) in self.taken
+
+
+def _unordered(one: int, other: int) -> Pair:
+    return (one, other) if one < other else (other, one)
 
 
 def _candidates(

@@ -80,15 +80,11 @@ def preference_alpha(
 
 
 def first_verdicts(preferences: Preferences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each rater's first word on each pair: rater, pair, and verdict on the item of lower row.
-
-    The verdict is +1 when that item is better, 0 for a tie, −1 else.
-    """
+    """Each rater's first word on each pair: rater, pair, and `Preferences.verdict`."""
     pair = preferences.pair
-    verdict = np.where(preferences.left <= preferences.right, 1, -1) * preferences.outcome
     key = preferences.rater * (int(pair.max(initial=0)) + 1) + pair
     first = np.sort(np.unique(key, return_index=True)[1])
-    return preferences.rater[first], pair[first], verdict[first]
+    return preferences.rater[first], pair[first], preferences.verdict[first]
 
 
 def _coincidences(values_RU: np.ndarray, values_K: np.ndarray) -> np.ndarray:

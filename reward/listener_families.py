@@ -43,7 +43,7 @@ class Scale:
 
     def __init__(self, reference: Sequence[Melody]) -> None:
         table = note_table(reference)
-        self.quantiles: dict[str, np.ndarray] = {}
+        self.measured: dict[str, np.ndarray] = {}
         self.mean, self.std = dict[str, float](), dict[str, float]()
         for name, yardstick in YARDSTICKS.items():
             values = yardstick.measure(table)
@@ -52,7 +52,7 @@ class Scale:
                 continue
             self.mean[name], self.std[name] = float(values.mean()), float(values.std())
             if len(np.unique(values)) > VALUES_OF_A_MEASURE:
-                self.quantiles[name] = np.sort(values)
+                self.measured[name] = values
 
     @property
     def names(self) -> list[str]:
@@ -66,7 +66,7 @@ class Scale:
 
     def some_measures(self, count: int, rng: np.random.Generator) -> list[str]:
         """Names of different yardsticks that measure something, at random."""
-        return [str(name) for name in rng.choice(list(self.quantiles), count, replace=False)]
+        return [str(name) for name in rng.choice(list(self.measured), count, replace=False)]
 
 
 Parts = list[tuple[float, Callable[[NoteTable], np.ndarray]]]
@@ -93,7 +93,7 @@ def _threshold(scale: Scale, rng: np.random.Generator) -> Parts:
 
     parts: Parts = [(-2.0, beyond("largest_interval", 12.0))]
     for name in scale.some_measures(3, rng):
-        limit = float(np.quantile(scale.quantiles[name], rng.uniform(0.25, 0.75)))
+        limit = float(np.quantile(scale.measured[name], rng.uniform(0.25, 0.75)))
         parts.append((float(rng.choice([-1.0, 1.0])), beyond(name, limit)))
     return parts
 

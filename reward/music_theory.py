@@ -51,8 +51,8 @@ INTERVAL_WORTH = {
 BEYOND_OCTAVE_WORTH = -1.0
 TONIC_THIRD_WORTH, TONIC_FIFTH_WORTH = 0.15, 0.1
 """worth of the third and the fifth between a tonic and the note of its triad above it"""
-PRIOR_LEAPS, PRIOR_RESOLVED_SHARE = 2.0, 0.86
-"""leaps that each melody is given besides its own, and the base policy's share of resolved ones"""
+PRIOR_LEAPS = 2.0
+"""leaps that each melody is given besides its own, resolved at the usual rate"""
 _LARGEST = 36
 _WORTH = np.array([INTERVAL_WORTH.get(k, BEYOND_OCTAVE_WORTH) for k in range(_LARGEST + 1)])
 _THIRD = np.array([3 if 3 in MODE_SCALES[mode] else 4 for mode in MODES])
@@ -84,9 +84,7 @@ def interval_worth(melodies: Melodies) -> np.ndarray:
 
 def shrunk_resolved_share(melodies: Melodies) -> np.ndarray:
     """Share of the leaps that are resolved, of its own and of the prior ones."""
-    resolved, doubled = contour.leap_outcomes(melodies)
-    prior = PRIOR_LEAPS * PRIOR_RESOLVED_SHARE
-    return (resolved + prior) / (resolved + doubled + PRIOR_LEAPS)
+    return contour.shrunk_resolved_share(melodies, prior_leaps=PRIOR_LEAPS)
 
 
 def motif_share(t: NoteTable) -> np.ndarray:

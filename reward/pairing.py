@@ -7,9 +7,9 @@ swapped: how often people agree with themselves is the ceiling for any model of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from random import Random
 from uuid import UUID
 
@@ -37,21 +37,23 @@ def random_pairs(
     rng: Random | np.random.Generator,
     *,
     group: Callable[[int], Hashable] | None = None,
+    taken: Collection[tuple[int, int]] = (),
 ) -> list[tuple[int, int]]:
     """`count` distinct unordered pairs at random, no melody with itself.
 
-    Appearances differ by at most one inside a group, for every beginning of the list too when there
-    is one group; over several groups they follow the groups' sizes. Which of a pair comes first is
-    chance.
+    Where nothing is taken, appearances differ by at most one inside a group, for every beginning of
+    the list too when there is one group; over several groups they follow the groups' sizes. Which
+    of a pair comes first is chance.
 
     Args:
         melody_ids: the pool, each id once.
         count: how many pairs.
         rng: where chance comes from; equal seeds give equal pairs.
         group: only melodies with equal keys meet, say the same metre and length.
+        taken: pairs that were asked already, either way round; they are not drawn again.
 
     Raises:
-        PairingError: for an id given twice, a negative count, or more pairs than there are.
+        PairingError: for an id given twice, a negative count, or more pairs than are left.
     """
     chance = _random(rng)
     ids = [int(melody_id) for melody_id in melody_ids]
@@ -61,20 +63,25 @@ def random_pairs(
     groups: dict[Hashable, list[int]] = {}
     for melody_id in ids:
         groups.setdefault(group(melody_id) if group else None, []).append(melody_id)
+    asked = {frozenset(pair) for pair in taken}
     sizes = [len(members) for members in groups.values()]
-    most = sum(size * (size - 1) // 2 for size in sizes)
-    if not 0 <= count <= most:
+    left = [
+        size * (size - 1) // 2 - sum(pair <= members for pair in asked)
+        for size, members in zip(sizes, map(set, groups.values()), strict=True)
+    ]
+    if not 0 <= count <= sum(left):
         raise PairingError(
-            f"count={count} is not within 0..{most}, the distinct pairs of {len(ids)} melodies in "
-            f"{len(sizes)} groups; add melodies or ask for fewer"
+            f"count={count} is not within 0..{sum(left)}, the pairs that are left of {len(ids)} "
+            f"melodies in {len(sizes)} groups; add melodies or ask for fewer"
         )
     pairs: list[tuple[int, int]] = []
-    for members, share in zip(groups.values(), _shares(sizes, count), strict=True):
+    for members, share in zip(groups.values(), _shares(sizes, left, count), strict=True):
         chance.shuffle(members)
-        schedule = _balanced(len(members), chance)
-        for _ in range(share):
-            one, other = next(schedule)
-            pair = (members[one], members[other])
+        schedule = (
+            (members[one], members[other]) for one, other in _balanced(len(members), chance)
+        )
+        fresh = (pair for pair in schedule if frozenset(pair) not in asked)
+        for pair in islice(fresh, share):
             pairs.append(pair if chance.random() < 0.5 else (pair[1], pair[0]))
     if len(sizes) > 1:
         chance.shuffle(pairs)
@@ -127,9 +134,8 @@ def _random(rng: Random | np.random.Generator) -> Random:
     return rng if isinstance(rng, Random) else Random(int(rng.integers(2**63)))
 
 
-def _shares(sizes: Sequence[int], count: int) -> list[int]:
+def _shares(sizes: Sequence[int], most: Sequence[int], count: int) -> list[int]:
     """How many pairs each group gives: in proportion to its size, as far as it has them."""
-    most = [size * (size - 1) // 2 for size in sizes]
     shares = [0] * len(sizes)
     for _ in range(count):
         # The group whose melodies have been heard least so far, for their number.

@@ -213,6 +213,11 @@ class Preferences:
         return self.outcome != TIE
 
     @property
+    def verdict(self) -> np.ndarray:
+        """The outcome as said of the pair's item of lower row: +1 better, 0 tie, -1; int64 (N,)."""
+        return np.where(self.left <= self.right, self.outcome, -self.outcome)
+
+    @property
     def pair(self) -> np.ndarray:
         """Number of the unordered pair of items, int64 (N,); a repeat has its original's."""
         both = np.sort(np.stack([self.left, self.right], axis=1), axis=1)

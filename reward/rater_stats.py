@@ -119,13 +119,14 @@ def _preferences(votes: pd.DataFrame, rater_ids: Sequence[int]) -> Preferences:
 def _raters(
     votes: pd.DataFrame, raters: pd.DataFrame, preferences: Preferences
 ) -> list[RaterStatistics]:
+    reliabilities = rater_reliability(preferences)
     columns = zip(
         raters.to_dict("records"),
         side_bias(preferences),
         self_agreement(preferences),
         agreement_with_others(preferences),
-        rater_reliability(preferences),
-        rater_flags(preferences),
+        reliabilities,
+        rater_flags(preferences, reliabilities),
         strict=True,
     )
     found: list[RaterStatistics] = []

@@ -23,9 +23,11 @@ Letters: N decided votes, R raters, U pairs, G grid points.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 from reward.krippendorff import first_verdicts
 from reward.listeners import RELIABILITY
@@ -77,7 +79,7 @@ def self_agreement(preferences: Preferences) -> list[Share | None]:
     rater, pair, verdict = first_verdicts(kept)
     first = dict(zip(zip(rater.tolist(), pair.tolist(), strict=True), verdict, strict=True))
     again, same = np.zeros((2, len(preferences.rater_ids)), np.int64)
-    for who, which, said in zip(*_verdicts(kept), strict=True):
+    for who, which, said in zip(kept.rater, kept.pair, kept.verdict, strict=True):
         again[who] += 1
         same[who] += said == first[who, which]
     firsts = np.bincount(rater, minlength=len(again))
@@ -103,13 +105,14 @@ def agreement_with_others(preferences: Preferences) -> list[Share | None]:
 
 def rater_reliability(preferences: Preferences) -> list[RaterReliability]:
     """The reliability of each rater, in the order of `rater_ids`; the prior where nothing tells."""
-    rater, pair, verdict = _verdicts(preferences[np.flatnonzero(preferences.decided)])
+    kept = preferences[np.flatnonzero(preferences.decided)]
+    rater, pair, verdict = kept.rater, kept.pair, kept.verdict
     told = np.bincount(pair, minlength=1)[pair] > 1 if len(pair) else np.zeros(0, bool)
     rater, pair, verdict = rater[told], pair[told], verdict[told]
     pair = np.unique(pair, return_inverse=True)[1].reshape(-1)
     count = len(preferences.rater_ids)
     reliability_R = _fit(rater, pair, verdict, count)
-    weight_N = verdict * _logit(reliability_R)[rater]
+    weight_N = verdict * logit(reliability_R)[rater]
     log_odds_U = np.bincount(pair, weight_N)
     found = []
     for who in range(count):
@@ -122,8 +125,13 @@ def rater_reliability(preferences: Preferences) -> list[RaterReliability]:
     return found
 
 
-def rater_flags(preferences: Preferences) -> list[tuple[str, ...]]:
-    """What is wrong with each rater: 'always left', 'always right', 'always ties', 'by chance'."""
+def rater_flags(
+    preferences: Preferences, reliabilities: Sequence[RaterReliability] | None = None
+) -> list[tuple[str, ...]]:
+    """What is wrong with each rater: 'always left', 'always right', 'always ties', 'by chance'.
+
+    `reliabilities` are those of `rater_reliability`, for who has them already.
+    """
     counts = {
         f"always {name}": np.bincount(
             preferences.rater, preferences.outcome == outcome, len(preferences.rater_ids)
@@ -132,7 +140,7 @@ def rater_flags(preferences: Preferences) -> list[tuple[str, ...]]:
     }
     votes = np.bincount(preferences.rater, minlength=len(preferences.rater_ids))
     flags: list[tuple[str, ...]] = []
-    for who, reliability in enumerate(rater_reliability(preferences)):
+    for who, reliability in enumerate(reliabilities or rater_reliability(preferences)):
         found = []
         for name, count in counts.items():
             share = wilson(count[who], int(votes[who]), z=ALWAYS_Z)
@@ -144,20 +152,14 @@ def rater_flags(preferences: Preferences) -> list[tuple[str, ...]]:
     return flags
 
 
-def _verdicts(preferences: Preferences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rater, pair, and verdict on the pair's item of lower row, of every vote."""
-    towards = np.where(preferences.left <= preferences.right, 1, -1)
-    return preferences.rater, preferences.pair, towards * preferences.outcome
-
-
 def _fit(rater: np.ndarray, pair: np.ndarray, verdict: np.ndarray, count: int) -> np.ndarray:
     """Everyone's reliability by EM, the mode of its posterior; (R,)."""
     right, wrong = PRIOR_VOTES * RELIABILITY, PRIOR_VOTES * (1 - RELIABILITY)
     votes_R = np.bincount(rater, minlength=count)
     reliability_R = np.full(count, RELIABILITY)
     for _ in range(EM_STEPS):
-        log_odds_U = np.bincount(pair, verdict * _logit(reliability_R)[rater])
-        correct_N = 1 / (1 + np.exp(-verdict * log_odds_U[pair]))
+        log_odds_U = np.bincount(pair, verdict * logit(reliability_R)[rater])
+        correct_N = expit(verdict * log_odds_U[pair])
         correct_R = np.bincount(rater, correct_N, count)
         updated_R = (right - 1 + correct_R) / (right + wrong - 2 + votes_R)
         done = abs(updated_R - reliability_R).max(initial=0.0) < EM_TOLERANCE
@@ -192,7 +194,3 @@ def _posterior(
         votes=int(for_one.sum() + for_other.sum()),
         chance_odds=float(np.exp(np.clip(chance - max(alike, contrary), -700, 700))),
     )
-
-
-def _logit(share: np.ndarray) -> np.ndarray:
-    return np.log(share) - np.log1p(-share)

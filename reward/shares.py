@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-Z_95 = 1.959963984540054
-"""standard deviations on either side that hold 95 % of a normal distribution"""
+Z_90, Z_95 = 1.6448536269514722, 1.959963984540054
+"""standard deviations on either side that hold 90 % and 95 % of a normal distribution"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -133,7 +134,7 @@ class Row:
             number = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             return None
-        return number if number - number == 0 else None  # neither infinite nor NaN
+        return number if isfinite(number) else None
 
 
 def _shown(value: object) -> str:

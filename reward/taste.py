@@ -27,12 +27,11 @@ from reward.bradley_terry import Gaussian, fit_bradley_terry
 from reward.feature_scale import FeatureScale, Items, features_of
 from reward.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
 from reward.preferences import Preferences
+from reward.shares import Z_90
 
 FORMAT_VERSION = 2
 SURE_ENOUGH = 0.8
 """probability of a weight's sign from which it is told"""
-Z90 = 1.645
-"""half a 90 % interval, in standard deviations"""
 FREEDOM = 3.0
 """degrees of freedom of the weights' prior: a taste turns on some of the features, not all alike"""
 
@@ -208,7 +207,7 @@ class TasteProfile:
         for title, sign in (("likes", 1), ("dislikes", -1)):
             those = [reason for reason in known[:top] if sign * reason.weight > 0]
             for reason in sorted(those, key=lambda reason: -abs(reason.weight)):
-                size = f"{abs(reason.weight):5.2f} ± {Z90 * reason.std:.2f}"
+                size = f"{abs(reason.weight):5.2f} ± {Z_90 * reason.std:.2f}"
                 lines.append(f"{title:9}{reason.label:38}{size}   {100 * reason.sure:.0f} % sure")
         silent = len(self.feature_names) - min(len(known), top)
         return "\n".join([*lines, f"of {silent} other features there is not much to tell yet"])

@@ -16,11 +16,12 @@ import pandas as pd
 
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
+from reward.export import TRAINED_PURPOSES
 from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
 from reward.informative_pairs import duels, informative_pairs
 from reward.pairing import random_pairs, with_repeats
-from reward.preferences import Preferences
+from reward.preferences import UNDECIDED_OUTCOMES, Preferences
 from reward.ratings import RatingsStore
 from reward.taste import TasteProfile
 from rl.runs import RunError
@@ -28,9 +29,6 @@ from rl.runs import RunError
 RANDOM, INFORMATION, DUELS = STRATEGIES = ("random", "information", "duels")
 ROUND_PAIRS = 20
 """pairs worth choosing before the profile is fitted again"""
-DECIDED = ("a", "b", "tie")
-PURPOSES = ("train", "repeat")
-"""comparisons that a reward learns from"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +78,13 @@ def pair_up(
         ids = [int(melody_id) for melody_id in store.melodies_frame()["melody_id"]]
     if not ids:
         raise RunError("there are no melodies to pair; ask for some: --melodies 400")
-    rng = np.random.default_rng([config.seed, config.round, len(store.comparisons_frame())])
+    before = store.comparisons_frame()[["melody_a", "melody_b"]].to_numpy(np.int64)
+    rng = np.random.default_rng([config.seed, config.round, len(before)])
     known = [stored.melody for stored in store.melodies(ids)]
     kinds = {i: (m.header.meter, m.header.bars) for i, m in zip(ids, known, strict=True)}
-    asked_before = store.comparisons_frame()[["melody_a", "melody_b"]].to_numpy(np.int64)
+    taken = [(int(a), int(b)) for a, b in before]
     if config.strategy == RANDOM:
-        before = {frozenset(pair) for pair in asked_before.tolist()}
-        inside = sum(pair <= kinds.keys() for pair in before)
-        drawn = random_pairs(list(kinds), config.pairs + inside, rng, group=kinds.__getitem__)
-        pairs = [pair for pair in drawn if frozenset(pair) not in before][: config.pairs]
+        pairs = random_pairs(list(kinds), config.pairs, rng, group=kinds.__getitem__, taken=taken)
     else:
         features = feature_matrix(known)
         profile = _so_far(store, ids, features)
@@ -102,7 +98,7 @@ def pair_up(
             profile.scale.standardise(features),
             config.pairs,
             rng,
-            taken=[(row[a], row[b]) for a, b in asked_before.tolist()],
+            taken=[(row[a], row[b]) for a, b in taken],
             kind_B=[numbers[kinds[melody_id]] for melody_id in ids],
         )
         pairs = [(ids[one], ids[other]) for one, other in rows]
@@ -112,8 +108,8 @@ def pair_up(
 
 def learnable(votes: pd.DataFrame) -> pd.DataFrame:
     """The votes of a store's frame that say which melody is better, or that both are equal."""
-    counted = votes["outcome_a"].isin(DECIDED) & votes["purpose"].isin(PURPOSES)
-    return votes.loc[counted]
+    said_nothing = votes["outcome_a"].isin(UNDECIDED_OUTCOMES)
+    return votes.loc[~said_nothing & votes["purpose"].isin(TRAINED_PURPOSES)]
 
 
 def _so_far(store: RatingsStore, ids: list[int], features_MF: np.ndarray) -> TasteProfile:

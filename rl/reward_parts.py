@@ -96,13 +96,7 @@ def _without_doubt(score: Callable[[Sequence[Melody]], np.ndarray]) -> Reward:
 
 
 def _function_part(name: str) -> RewardPart:
-    module_name, _, function_name = name.partition(":")
-    module, sha256 = _import(name, module_name)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise RewardError(
-            f"{name}: {_file(module)} has no function {function_name!r}; define it, or name another"
-        )
+    function, module, sha256 = named_function(name)
     return RewardPart(
         name=name,
         kind="function",
@@ -111,6 +105,22 @@ def _function_part(name: str) -> RewardPart:
         score=checked(name, function),
         in_base_deviations=False,
     )
+
+
+def named_function(name: str) -> tuple[Callable[..., Any], ModuleType, str]:
+    """What `module:function` names, of the folder one is in or installed; its module; its hash.
+
+    Raises:
+        RewardError: when there is no such module or function, or importing it fails.
+    """
+    module_name, _, function_name = name.partition(":")
+    module, sha256 = _import(name, module_name)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise RewardError(
+            f"{name}: {_file(module)} has no function {function_name!r}; define it, or name another"
+        )
+    return function, module, sha256
 
 
 def _import(name: str, module_name: str) -> tuple[ModuleType, str]:

@@ -10,14 +10,14 @@ from music.melody import TONIC_MIDI_MAX, TONIC_MIDI_MIN
 from reward.features import (
     FEATURE_LABELS,
     FEATURE_NAMES,
-    FEATURES,
+    FEATURE_PRIORS,
     FEATURES_VERSION,
     feature_matrix,
 )
 
 
 def test_names_and_labels_are_one_to_one():
-    assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES) == len(FEATURES)
+    assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES) == len(FEATURE_PRIORS)
     assert tuple(FEATURE_LABELS) == FEATURE_NAMES
     assert len(set(FEATURE_LABELS.values())) == len(FEATURE_NAMES)
     assert all("_" not in label and label[0].islower() for label in FEATURE_LABELS.values())

@@ -45,6 +45,16 @@ def test_groups_never_mix_and_are_balanced_inside(sizes, share, seed):
         assert max(counts) - min(counts) <= 1
 
 
+def test_what_was_asked_already_is_not_drawn_again():
+    taken = [(0, 1), (3, 2), (0, 9), (50, 51)]  # either way round, across groups, of no melody here
+    group_of = dict.fromkeys(range(5), "A") | dict.fromkeys(range(5, 10), "B")
+    pairs = random_pairs(list(group_of), 18, Random(0), group=group_of.get, taken=taken)
+    assert len({frozenset(pair) for pair in pairs}) == 18
+    assert not {frozenset(pair) for pair in pairs} & {frozenset(pair) for pair in taken}
+    with pytest.raises(PairingError, match=r"count=19 is not within 0\.\.18, the pairs that are"):
+        random_pairs(list(group_of), 19, Random(0), group=group_of.get, taken=taken)
+
+
 def test_groups_share_by_size():
     pairs = random_pairs(range(60), 30, Random(0), group=lambda i: i < 20)
     assert Counter(a < 20 for a, _ in pairs) == {True: 10, False: 20}
