@@ -35,12 +35,11 @@ from rl.baseline_settings import Budget
 from rl.baselines import best_of_n_kl_nats
 from rl.evaluate import training_index
 from rl.guards import broken_guards, kept_row
-from rl.loop import CALIBRATION_SEED, REPEAT_SHARE
-from rl.pairing_round import PoolConfig, pair_up
+from rl.loop import CALIBRATION_SEED, LoopConfig, collect_votes
 from rl.ppo import PPO
 from rl.ppo_config import PPOConfig
 from rl.rollout import with_reference_header
-from rl.rounds import fit_reward, simulate_votes
+from rl.rounds import fit_reward
 from rl.training import measure as log_row
 
 BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
@@ -84,13 +83,9 @@ def listen(taste: str, seed: int, folder: Path) -> Listened:
     config = PPOConfig(seed=seed, threads=1)
     torch.set_num_threads(1)
     listener = SimulatedListener(taste, seed=seed)
-    repeats = round(REPEAT_SHARE * VOTES)
     with RatingsStore(folder / "ratings.sqlite") as store:
-        pool = PoolConfig(
-            melodies=2 * VOTES, pairs=VOTES - repeats, repeat_share=REPEAT_SHARE, seed=seed
-        )
-        comparisons = pair_up(store, base, policy_hash(BASE), config.asked, pool)
-        simulate_votes(store, listener, len(comparisons))
+        loop = LoopConfig(taste=taste, votes=VOTES, ppo=config, seed=seed)
+        collect_votes(store, base, policy_hash(BASE), listener, loop)
         fitted = fit_reward(store, base, config.asked, root=folder / "runs", seed=seed)
         pairs = voted_pairs(store, fitted.run.record)
     standard = compose(base, 1000, asked=config.asked, seed=CALIBRATION_SEED)

@@ -25,7 +25,7 @@ from music.note_table import NoteTable, note_table
 from music.rhythm import dotted_share, short_note_share
 from music.yardsticks import YARDSTICKS
 
-REVISION = 2
+REVISION = 3
 """raise it when any feature of any melody changes, so that stored ones are computed again"""
 
 OCTAVE = 12
@@ -69,6 +69,11 @@ def _octave_leap(table: NoteTable) -> np.ndarray:
     return (YARDSTICKS["largest_interval"].measure(table) > OCTAVE).astype(np.float64)
 
 
+def _syncopated(table: NoteTable) -> np.ndarray:
+    """1 where any note is: the share says little more, and is 0 in nearly all melodies."""
+    return (YARDSTICKS["syncopation_share"].measure(table) > 0).astype(np.float64)
+
+
 def _alike(bars_apart: int, *, with_pitch: bool) -> Callable[[NoteTable], np.ndarray]:
     return lambda table: phrases.bars_alike(table, bars_apart=bars_apart, with_pitch=with_pitch)
 
@@ -87,12 +92,16 @@ def _slope(quarter: int) -> Callable[[NoteTable], np.ndarray]:
 
 MEASURES: tuple[Measure, ...] = (
     Measure("out_of_key", "notes outside the key", _out_of_key),
+    Measure("in_found_key_share", "notes of one key, whichever", _plain("in_found_key_share")),
+    Measure("found_key_is_home", "sounding in its own key", _plain("found_key_is_home")),
+    Measure("key_clarity", "a clear key", _plain("key_clarity")),
     Measure("home_correlation", "a clear home note", _plain("home_correlation")),
     Measure("triad_share", "staying on the home chord", _plain("triad_share")),
     Measure("pitch_class_entropy", "many different scale notes", _plain("pitch_class_entropy")),
     Measure("mean_pitch", "a high register", _plain("mean_pitch")),
     Measure("range_semitones", "a wide range", _plain("range_semitones")),
     Measure("mean_absolute_interval", "moving in wide intervals", _log("mean_absolute_interval")),
+    Measure("mean_interval", "ending above the beginning", _plain("mean_interval")),
     Measure("largest_interval", "one very wide interval", _log("largest_interval")),
     Measure("repeated_note_share", "repeated notes", _root("repeated_note_share")),
     Measure("step_share", "moving by step", _plain("step_share")),
@@ -113,6 +122,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("climax_position", "a late highest note", _plain("climax_position")),
     Measure("notes_per_beat", "many notes a beat", _log("notes_per_beat")),
     Measure("rest_share", "rests", _root("rest_share")),
+    Measure("offbeat_share", "notes off the beat", _root("offbeat_share")),
+    Measure("syncopated", "syncopation", _syncopated),
     Measure("offbeat_accent_share", "long notes off the beat", _root("offbeat_accent_share")),
     Measure("long_note_share", "long notes", _root("long_note_share")),
     Measure("triplet_share", "triplets", _root("triplet_share")),
@@ -122,6 +133,9 @@ MEASURES: tuple[Measure, ...] = (
     Measure("repeated_bar_share", "repeated bars", _plain("repeated_bar_share")),
     Measure("repeated_rhythm_share", "repeated rhythms", _plain("repeated_rhythm_share")),
     Measure("repeated_contour_share", "figures that come again", _plain("repeated_contour_share")),
+    Measure("motif_share", "bars of three and more pitches", _plain("motif_share")),
+    Measure("repeated_motif_share", "such bars again", _root("repeated_motif_share")),
+    Measure("halves_alike", "the second half like the first", _plain("halves_alike")),
     Measure("halves_rhythm_alike", "one rhythm in both halves", _plain("halves_rhythm_alike")),
     Measure("opening_returns", "return of the opening", _plain("opening_returns")),
     Measure("endings_rhyme", "phrases that end alike", _plain("endings_rhyme")),

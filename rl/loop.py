@@ -104,20 +104,14 @@ def run_loop(
     base_id = policy_hash(base_folder)
     asked = config.ppo.asked
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)
-    with _timed(seconds, "pool"):
-        store = RatingsStore(out / "ratings.sqlite")
-        waiting = _pair_round(store, base, base_id, config, 0, 2 * config.votes)
-    say(f"wrote {2 * config.votes} melodies; pairs are chosen by what is learnt from them")
-    with store, _timed(seconds, "votes"):
-        answered = 0
-        while waiting:
-            answered += simulate_votes(store, listener, waiting)
-            waiting = _pair_round(store, base, base_id, config, answered, 0)
+    with RatingsStore(out / "ratings.sqlite") as store:
+        say(f"{2 * config.votes} melodies; pairs of them are chosen by what was learnt before")
+        with _timed(seconds, "votes"):
+            answered = collect_votes(store, base, base_id, listener, config)
         with _timed(seconds, "reward"):
             fitted = fit_reward(
                 store, base, asked, root=out / "runs", parents={"base": base_id}, seed=config.seed
             )
-    seconds["votes"] -= seconds["reward"]
     say(f"{answered} votes of a listener who is {config.reliability:.0%} reliable")
     # The listener's yardstick for the judgement is its own large sample of the base.
     standard = compose(base, 2000, asked=asked, seed=CALIBRATION_SEED)
@@ -219,27 +213,31 @@ def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> Repor
     )
 
 
-def _pair_round(
+def collect_votes(
     store: RatingsStore,
     base: MelodyForCausalLM,
     base_id: str,
+    listener: SimulatedListener,
     config: LoopConfig,
-    answered: int,
-    melodies: int,
 ) -> int:
-    """Pair the next few by the votes so far; how many wait, repeats among them; 0 at the end."""
-    rated = min(ROUND_PAIRS, config.votes - answered)
-    if not rated:
-        return 0
-    pool = PoolConfig(
-        melodies=melodies,
-        pairs=rated - round(REPEAT_SHARE * rated),
-        repeat_share=REPEAT_SHARE,
-        strategy=INFORMATION,
-        round=1 + answered // ROUND_PAIRS,
-        seed=config.seed,
-    )
-    return len(pair_up(store, base, base_id, config.ppo.asked, pool))
+    """Have a listener rate melodies of the base, in rounds of pairs chosen by the votes before.
+
+    Two melodies a vote are written before the first round. Returns the votes, repeats among them.
+    """
+    answered = 0
+    while answered < config.votes:
+        rated = min(ROUND_PAIRS, config.votes - answered)
+        pool = PoolConfig(
+            melodies=0 if answered else 2 * config.votes,
+            pairs=rated - round(REPEAT_SHARE * rated),
+            repeat_share=REPEAT_SHARE,
+            strategy=INFORMATION,
+            round=1 + answered // ROUND_PAIRS,
+            seed=config.seed,
+        )
+        waiting = len(pair_up(store, base, base_id, config.ppo.asked, pool))
+        answered += simulate_votes(store, listener, waiting)
+    return answered
 
 
 @contextmanager

@@ -17,7 +17,7 @@ _COUNTS = (
 class PPOConfig:
     """How PPO spends its melodies."""
 
-    updates: int = 24
+    updates: int = 32
     """rounds of sampling and learning"""
     melodies_per_update: int = 256
     """melodies sampled before each update"""

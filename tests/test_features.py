@@ -57,7 +57,7 @@ def test_real_tunes_have_no_outliers_and_no_idle_or_doubled_features(real_melodi
     assert deviation.min() > 0.04
     standard = (matrix - matrix.mean(axis=0)) / deviation
     worst = dict(zip(FEATURE_NAMES, abs(standard).max(axis=0), strict=True))
-    assert {name: z for name, z in worst.items() if z > 9} == {}
+    assert {name: z for name, z in worst.items() if z > 12} == {}  # a yes that one in 140 has
     alike = np.corrcoef(standard.T) - np.eye(len(FEATURE_NAMES))
     assert abs(alike).max() < 0.98
     eigenvalues = np.linalg.eigvalsh(np.corrcoef(standard.T))
@@ -111,15 +111,19 @@ def test_a_feature_is_larger_where_there_is_more_of_what_its_label_says(label, t
 
 
 PINNED = (
-    "2-5a156a67",
+    "3-2e1dc02d",
     {
         "out_of_key": [0.0, 0.4264],
+        "in_found_key_share": [1.0, 0.9091],
+        "found_key_is_home": [1.0, 1.0],
+        "key_clarity": [0.6834, 0.8303],
         "home_correlation": [0.6834, 0.8303],
         "triad_share": [0.75, 0.7174],
         "pitch_class_entropy": [1.5567, 2.4131],
         "mean_pitch": [5.75, 4.1087],
         "range_semitones": [9.0, 15.0],
         "mean_absolute_interval": [1.5025, 2.2928],
+        "mean_interval": [1.1667, -0.7],
         "largest_interval": [3.0, 3.3219],
         "repeated_note_share": [0.7071, 0.0],
         "step_share": [0.3333, 0.4],
@@ -140,6 +144,8 @@ PINNED = (
         "climax_position": [0.5, 0.2917],
         "notes_per_beat": [0.9069, 1.2479],
         "rest_share": [0.0, 0.2041],
+        "offbeat_share": [0.0, 0.603],
+        "syncopated": [0.0, 0.0],
         "offbeat_accent_share": [0.0, 0.3015],
         "long_note_share": [1.0, 0.603],
         "triplet_share": [0.0, 0.0],
@@ -149,6 +155,9 @@ PINNED = (
         "repeated_bar_share": [0.0, 0.0],
         "repeated_rhythm_share": [0.5, 0.0],
         "repeated_contour_share": [0.5, 0.0],
+        "motif_share": [0.0, 0.4545],
+        "repeated_motif_share": [0.0, 0.0],
+        "halves_alike": [0.2857, 0.0],
         "halves_rhythm_alike": [0.8571, 0.6],
         "opening_returns": [0.0, 0.0],
         "endings_rhyme": [0.6667, 0.0],
