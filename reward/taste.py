@@ -27,12 +27,14 @@ from reward.bradley_terry import Gaussian, fit_bradley_terry
 from reward.feature_scale import FeatureScale, Items, features_of
 from reward.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
 from reward.preferences import Preferences
+from reward.rater_scales import RaterScales
+from reward.reliability import chance_log_odds
 from reward.shares import Z_90
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SURE_ENOUGH = 0.8
 """probability of a weight's sign from which it is told"""
-FREEDOM = 3.0
+FREEDOM = 2.0
 """degrees of freedom of the weights' prior: a taste turns on some of the features, not all alike"""
 
 
@@ -93,8 +95,8 @@ class TasteProfile:
         """Fit to comparisons of `items` (melodies or raw features); see `fit_bradley_terry`.
 
         Features of other names than ours are all expected to matter alike. After one more vote the
-        prior hardly moves: `like` the profile before, the fit takes its prior, and a seventh of the
-        time.
+        prior hardly moves: `like` the profile before, the fit takes its prior and, if no rater is
+        new, everyone's scale; it takes a seventh of the time.
 
         Raises:
             TasteError: when rows, features and names do not go together.
@@ -123,6 +125,8 @@ class TasteProfile:
             deviation_std=(like.deviation_std or None) if like else None,
             shape_F=like.shape_F if like else prior_F,
             freedom=None if like else freedom,
+            chance_log_odds_R=chance_log_odds(preferences),
+            scales=like._scales_of(preferences.rater_ids) if like else None,
         )
         return cls(
             feature_names=tuple(feature_names),
@@ -149,6 +153,28 @@ class TasteProfile:
                 f"rater {rater!r} has no votes here; those who do are {list(self.raters)}"
             )
         return self.raters[rater]
+
+    def vote_weight(self, rater: str) -> float:
+        """What a vote of this rater's tells of the group's taste; 1 is typical, 0 is nothing.
+
+        The probability that they listen, times the square of their scale.
+
+        Raises:
+            TasteError: for a rater without votes here.
+        """
+        taste = self.taste(rater)
+        return taste.listens * taste.scale**2
+
+    def _scales_of(self, rater_ids: Sequence[str]) -> RaterScales | None:
+        """Everyone's scale; None if one is not known here."""
+        if len(rater_ids) < 2 or not self.raters.keys() >= set(rater_ids):
+            return None
+        tastes = [self.raters[rater] for rater in rater_ids]
+        return RaterScales(
+            np.array([taste.scale for taste in tastes]),
+            np.array([taste.scale_std for taste in tastes]),
+            np.array([taste.listens for taste in tastes]),
+        )
 
     def utility_std(self, rater: str | None = None) -> float:
         """Standard deviation of the utility over base melodies, in log-odds: the unit of a score.
@@ -323,7 +349,8 @@ def _scale(body: dict[str, Any], size: int) -> FeatureScale:
 
 
 def _gaussian(body: dict[str, Any], size: int) -> Gaussian:
-    numbers = {name: float(body[name]) for name in ("side", "side_std", "log_tie", "scale")}
+    names = ("side", "side_std", "log_tie", "scale", "scale_std", "listens")
+    numbers = {name: float(body[name]) for name in names}
     if not np.isfinite(list(numbers.values())).all():
         raise ValueError(f"{numbers} are not all finite")
     return Gaussian(
