@@ -34,7 +34,7 @@ TUNE_TYPES = ("reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "walt
 COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 TASTES = ("arches", "calm", "dance", "form", "contrast")
 RATINGS_FORMATS = ("csv", "jsonl", "parquet", "trl")
-PAIR_STRATEGIES = ("random", "information", "duels")
+PAIR_STRATEGIES = ("random", "information", "duels", "auto")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -291,6 +291,7 @@ def pretrain(
     default="information",
     help="How pairs are chosen.",
 )
+@click.option("--traps", type=click.FloatRange(0, 0.5), default=0.05, help="Share of traps.")
 @click.option("--round", "number", type=click.IntRange(1), default=1)
 @header_options()
 @seed_option
@@ -300,6 +301,7 @@ def pairs(
     melodies: int,
     pairs: int,
     strategy: str,
+    traps: float,
     number: int,
     meter: str,
     mode: str,
@@ -309,8 +311,9 @@ def pairs(
 ) -> None:
     """Write melodies of a policy into the store and pair them for rating."""
     asked = make_asked(meter, mode, tune_type, bars)
-    count = _pair_up(database, policy, asked, melodies, pairs, number, seed, strategy)
-    click.echo(f"{count} pairs wait (hidden repeats among them)   next: tastemaker studio")
+    count = _pair_up(database, policy, asked, melodies, pairs, number, seed, strategy, traps)
+    among = "hidden repeats and traps" if traps else "hidden repeats"
+    click.echo(f"{count} pairs wait ({among} among them)   next: tastemaker studio")
 
 
 @cli.command()
@@ -341,12 +344,14 @@ def rate(
 @cli.command()
 @database_option
 @click.option("--votes-of", "kind", type=click.Choice(["person", "simulated"]))
+@click.option("--more-votes", type=click.IntRange(1), default=60, help="Forecast for so many.")
 @click.option("--name", help="Name of the run.")
 @header_options()
 @seed_option
 def reward(
     database: str,
     kind: str | None,
+    more_votes: int,
     name: str | None,
     meter: str,
     mode: str,
@@ -354,9 +359,10 @@ def reward(
     bars: str,
     seed: int,
 ) -> None:
-    """Learn a reward model from the votes."""
+    """Learn a reward model from the votes; say what it is worth, and more votes would be."""
     from policy.checkpoint import load_policy, policy_hash
     from reward.ratings import RatingsStore
+    from rl.reward_card import CARD_FILE, forecast_in_words
     from rl.rounds import fit_reward
     from rl.runs import RUNS
 
@@ -373,13 +379,15 @@ def reward(
             name=name,
         )
     repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
+    agreement = fitted.agreement or "too few votes to tell"
     click.echo(
         f"{fitted.votes} votes from {fitted.raters} rater(s), {fitted.pairs} different pairs"
     )
-    click.echo(f"agreement {fitted.agreement}   with themselves {repeats}   chance 0.50")
+    click.echo(f"agreement {agreement}   with themselves {repeats}   chance 0.50")
+    click.echo(forecast_in_words(fitted.trained, more_votes))
     for reason in fitted.profile.explain(top=5):
         click.echo(f"  {reason}")
-    click.echo(f"wrote {fitted.run.path}   next: tastemaker taste")
+    click.echo(f"wrote {fitted.run.path}/{CARD_FILE}   next: tastemaker taste")
 
 
 @cli.command()
@@ -816,6 +824,7 @@ def _pair_up(
     number: int,
     seed: int,
     strategy: str,
+    trap_share: float = 0.0,
 ) -> int:
     folder = policy_folder(policy)
     from policy.checkpoint import load_policy, policy_hash
@@ -823,7 +832,14 @@ def _pair_up(
     from rl.pairing_round import PoolConfig, pair_up
 
     model = load_policy(folder)
-    config = PoolConfig(melodies=melodies, pairs=pairs, round=number, seed=seed, strategy=strategy)
+    config = PoolConfig(
+        melodies=melodies,
+        pairs=pairs,
+        round=number,
+        seed=seed,
+        strategy=strategy,
+        trap_share=trap_share,
+    )
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
     with RatingsStore(database) as store:
         return len(pair_up(store, model, policy_hash(folder), asked, config))

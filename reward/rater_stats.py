@@ -28,11 +28,10 @@ from reward.reliability import (
 )
 from reward.schema import RATER_KINDS
 from reward.shares import Share, wilson
+from reward.traps import TrapScore, trap_scores
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-DECISIVE = ("left", "right", "tie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,9 @@ def _raters(
     for rater, left, themselves, others, reliability, flags in columns:
         own = votes.loc[votes["rater_id"] == rater["rater_id"]]
         said = own["outcome"].value_counts()
-        traps = own.loc[(own["purpose"] == "trap") & own["outcome"].isin(DECISIVE)]
+        traps = trap_scores(own).get(str(rater["rater_id"]), TrapScore(0, 0))
+        if rater["rater_kind"] == "person":  # a simulated listener need not mind wrong notes
+            flags = (*flags, *traps.flags)
         found.append(
             RaterStatistics(
                 rater_id=int(rater["rater_id"]),
@@ -146,7 +147,7 @@ def _raters(
                 left=left,
                 self_agreement=themselves,
                 agreement_with_others=others,
-                traps_passed=wilson(int((traps["outcome_a"] == "a").sum()), len(traps)),
+                traps_passed=wilson(traps.passed, traps.count),
                 reliability=reliability if reliability.votes else None,
                 flags=flags,
                 median_seconds=float(own["latency_ms"].median()) / 1000 if len(own) else 0.0,

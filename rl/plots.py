@@ -30,7 +30,7 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def _figure(columns: int) -> Iterator[tuple[list[Axes], list[str]]]:
+def drawing(columns: int) -> Iterator[tuple[list[Axes], list[str]]]:
     """Axes side by side; what is appended to the list is the finished SVG."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.6 * columns, 3.0), layout="constrained")
@@ -46,7 +46,7 @@ def _figure(columns: int) -> Iterator[tuple[list[Axes], list[str]]]:
 def training_plot(rows: Sequence[dict[str, Any]], best_update: int, kl_limit_nats: float) -> str:
     """Score, KL and the guards over the updates of a PPO run."""
     at = [row["update"] for row in rows]
-    with _figure(3) as ((score, kl, guards), out):
+    with drawing(3) as ((score, kl, guards), out):
         mean = np.array([row["score_mean"] for row in rows])
         doubt = np.array([row["score_std"] for row in rows])
         score.plot(at, mean, color=TUNED)
@@ -70,7 +70,7 @@ def training_plot(rows: Sequence[dict[str, Any]], best_update: int, kl_limit_nat
 def histogram_plot(base: np.ndarray, tuned: np.ndarray, label: str) -> str:
     """Two distributions of one number, on one grid."""
     edges = np.histogram_bin_edges(np.concatenate([base, tuned]), bins=40).tolist()
-    with _figure(1) as ((axes,), out):
+    with drawing(1) as ((axes,), out):
         axes.hist(base, edges, color=BASE, alpha=0.6, label="base", density=True)
         axes.hist(tuned, edges, color=TUNED, alpha=0.6, label="tuned", density=True)
         axes.set(xlabel=label, ylabel="density")
@@ -80,7 +80,7 @@ def histogram_plot(base: np.ndarray, tuned: np.ndarray, label: str) -> str:
 
 def taste_plot(reasons: Sequence[Any]) -> str:
     """What the profile likes and dislikes, surest first, with 95 % intervals."""
-    with _figure(1) as ((axes,), out):
+    with drawing(1) as ((axes,), out):
         places = np.arange(len(reasons))[::-1]
         axes.errorbar(
             [reason.weight for reason in reasons],

@@ -7,26 +7,25 @@ in the store as a listener of known taste would, under a rater that is marked as
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from policy.compose import Asked, compose
+from policy.compose import Asked
 from policy.model import MelodyForCausalLM
-from reward.agreement import Agreement, AgreementError, Ceiling, ceiling, cross_validated_agreement
-from reward.feature_scale import FeatureScale
+from reward.agreement import Agreement, Ceiling
 from reward.features import feature_matrix
+from reward.learning_curve import Forecast
 from reward.listeners import SimulatedListener
 from reward.preferences import LEFT, TIE, Preferences
 from reward.ratings import RatingsStore
 from reward.taste import TasteProfile
+from reward.traps import SPOILED
+from rl.base_scale import base_scale
 from rl.pairing_round import learnable
+from rl.reward_card import RewardCard, write_reward_card
+from rl.reward_training import FORECAST_VOTES, TrainedReward, train_reward
 from rl.runs import Run, RunError, new_run, open_run
-
-SCALE_MELODIES = 1000
-"""base melodies that fix the unit of a score"""
 
 
 def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int) -> int:
@@ -36,6 +35,8 @@ def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int)
         RunError: when there is nothing to rate.
     """
     frame = store.melodies_frame()
+    # The listener's own yardstick is what a policy writes, not what was spoiled for traps.
+    frame = frame.loc[frame["policy_id"] != SPOILED]
     if frame.empty:
         raise RunError("there are no melodies to rate; write and pair some first: tastemaker pairs")
     pool = [stored.melody for stored in store.melodies(frame["melody_id"].tolist())]
@@ -55,17 +56,32 @@ def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int)
 
 @dataclass(frozen=True, slots=True)
 class FittedReward:
-    """A taste profile, and what it is worth."""
+    """A reward that was trained on a store's votes, and the run it was written to."""
 
     run: Run
-    profile: TasteProfile
+    trained: TrainedReward
     votes: int
     pairs: int
     raters: int
-    agreement: Agreement | None
-    """held out, by cross-validation; None with too few votes"""
-    ceiling: Ceiling | None
-    """from hidden repeats; None without them"""
+
+    @property
+    def profile(self) -> TasteProfile:
+        """What was learnt."""
+        return self.trained.profile
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """Held out, by cross-validation; None with too few votes."""
+        return self.trained.agreement
+
+    @property
+    def ceiling(self) -> Ceiling | None:
+        """From hidden repeats; None without them."""
+        return self.trained.ceiling
+
+    def forecast(self, more_votes: int = FORECAST_VOTES) -> Forecast | None:
+        """What so many further votes are worth; None where that cannot be said."""
+        return self.trained.forecast(more_votes)
 
 
 def fit_reward(
@@ -79,7 +95,7 @@ def fit_reward(
     seed: int = 0,
     name: str | None = None,
 ) -> FittedReward:
-    """Learn a taste profile from the store's decided votes and write it into a run folder.
+    """Learn a taste profile from the store's decided votes; write it, with its card, into a run.
 
     Args:
         store: the ratings.
@@ -95,7 +111,8 @@ def fit_reward(
         RunError: when there are no decided votes, or people's and simulated ones and `kind` is
         None.
     """
-    votes = learnable(store.votes_frame(kind=kind))
+    every = store.votes_frame(kind=kind)
+    votes = learnable(every)
     kinds = sorted(set(votes["rater_kind"]))
     if votes.empty:
         raise RunError(
@@ -110,20 +127,8 @@ def fit_reward(
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
-    scale = FeatureScale.of(compose(base, SCALE_MELODIES, asked=asked, seed=seed + 1_000_003))
-    features = feature_matrix(melodies)
-    profile = TasteProfile.fit(preferences, features, scale)
-
-    def predict(train: Preferences, test: Preferences) -> np.ndarray:
-        fitted = TasteProfile.fit(train, features, scale, weight_std=profile.weight_std)
-        mean, _ = fitted.score(features)
-        return mean[test.left] - mean[test.right]
-
-    try:
-        held_out = cross_validated_agreement(preferences, predict, seed=seed)
-    except AgreementError:
-        held_out = None
-    repeats = ceiling(preferences, seed=seed)
+    scale = base_scale(base, asked, seed=seed + 1_000_003, root=root)
+    trained = train_reward(preferences, feature_matrix(melodies), scale, seed=seed)
     vote_ids = votes["vote_id"].tolist()
     run = new_run(
         "reward",
@@ -131,18 +136,23 @@ def fit_reward(
         root=root,
         name=name,
         parents=parents,
-        more={
-            "last_vote": max(vote_ids),
-            "votes": len(vote_ids),
-            "agreement": asdict(held_out) if held_out else None,
-            "ceiling": asdict(repeats) if repeats else None,
-        },
+        more={"last_vote": max(vote_ids), "votes": len(vote_ids), **trained.figures()},
     )
-    profile.save(run.path / "taste.json")
+    trained.profile.save(run.path / "taste.json")
+    write_reward_card(
+        run,
+        RewardCard(
+            trained=trained,
+            preferences=preferences,
+            votes=votes,
+            traps=every.loc[(every["purpose"] == "trap") & (every["rater_kind"] == kinds[0])],
+            asked=asked,
+        ),
+    )
     store.record_training(run.name, vote_ids)
     pairs = int(preferences.pair.max()) + 1
     raters = len(set(votes["rater_id"]))
-    return FittedReward(run, profile, len(vote_ids), pairs, raters, held_out, repeats)
+    return FittedReward(run, trained, len(vote_ids), pairs, raters)
 
 
 def load_reward(name: str, *, root: Path) -> TasteProfile:

@@ -37,7 +37,7 @@ def test_the_json_has_what_it_promises(turned):
     report = json.loads((out / "demo" / "report.json").read_text())
     assert report.keys() >= WANTED
     assert report["votes"] == 40
-    assert report["seconds"].keys() >= {"pool", "votes", "reward", "ppo", "evaluation", "report"}
+    assert report["seconds"].keys() >= {"votes", "reward", "ppo", "evaluation", "report"}
     assert 0 <= report["true_win_rate"] <= 1
 
 
