@@ -31,22 +31,19 @@ import json
 import platform
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import camps
 import numpy as np
+from panel import BASE, POOL, Panel, agreement, panel, voter
 from scipy.special import expit
 
 from music.melody import Melody
-from music.yardsticks import yardstick_values
-from policy.checkpoint import load_policy
-from policy.compose import Asked, compose
 from reward.feature_scale import FeatureScale
-from reward.features import FEATURE_NAMES, FEATURE_PRIORS, feature_matrix
+from reward.features import FEATURE_NAMES, FEATURE_PRIORS
 from reward.informative_pairs import informative_pairs
-from reward.listener_families import FAMILIES, family_taste, opposite
+from reward.listener_families import FAMILIES, family_taste
 from reward.listeners import SimulatedListener, Utility
 from reward.preferences import Preferences
 from reward.shares import Z_90
@@ -54,60 +51,11 @@ from reward.taste import FREEDOM, TasteProfile
 from rl.reward_parts import named_function
 from rl.reward_spec import RewardError
 
-ROOT = Path(__file__).resolve().parents[1]
 BUDGETS = (50, 100, 200, 400)
 STEPS = tuple(range(20, 401, 20))
 """votes at which `ours` is judged, to find where it passes `random` at its last budget"""
 BATCH = 10
 EASY, HARD = ("linear", "sparse", "threshold"), ("structural", "rhythmic", "interaction")
-POOL, FRESH, SCALE = 2000, 1500, 1000
-JUDGED_PAIRS = 20_000
-CAMP_RATERS, CAMP_VOTES = 8, 60
-
-
-@dataclass(frozen=True)
-class Material:
-    """Melodies and their features; the same in every process."""
-
-    pool: Sequence[Melody]
-    fresh: Sequence[Melody]
-    features_pool: np.ndarray
-    features_fresh: np.ndarray
-    yardsticks_pool: np.ndarray
-    yardsticks_fresh: np.ndarray
-    scale: FeatureScale
-
-
-@cache
-def material(base: Path, tuned: Path | None) -> Material:
-    """Sample the pool and the fresh melodies; deterministic."""
-    policy, asked = load_policy(base), Asked(meter="4/4", bars=8)
-    judged = policy if tuned is None else load_policy(tuned)
-    pool, fresh, usual = (
-        compose(by, count, asked=asked, seed=seed)
-        for by, count, seed in ((policy, POOL, 11), (judged, FRESH, 12), (policy, SCALE, 13))
-    )
-    plain, plain_fresh = (
-        np.nan_to_num(np.stack(list(yardstick_values(some).values()), axis=1))
-        for some in (pool, fresh)
-    )
-    return Material(
-        pool,
-        fresh,
-        feature_matrix(pool),
-        feature_matrix(fresh),
-        plain,
-        plain_fresh,
-        FeatureScale.of(usual),
-    )
-
-
-def agreement(score: np.ndarray, utility: np.ndarray) -> float:
-    """Share of random pairs, equals left out, that both order alike."""
-    one, other = np.random.default_rng(1).integers(len(score), size=(2, JUDGED_PAIRS))
-    apart = utility[one] != utility[other]
-    same = np.sign(score[one] - score[other]) == np.sign(utility[one] - utility[other])
-    return float(same[apart].mean())
 
 
 def resolve(listener: str, seed: int, pool: Sequence[Melody]) -> Utility:
@@ -118,15 +66,10 @@ def resolve(listener: str, seed: int, pool: Sequence[Melody]) -> Utility:
     return lambda melodies: np.array([float(given(melody)) for melody in melodies])
 
 
-def voter(utility: np.ndarray, seed: int) -> SimulatedListener:
-    """A listener whose items are rows of the pool, of known utility (POOL,)."""
-    return SimulatedListener(lambda rows: utility[rows], seed=seed).calibrate(np.arange(POOL))
-
-
 def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
     """One listener, all ways and budgets."""
     listener, seed, base, tuned = job
-    m = material(base, tuned)
+    m = panel(base, tuned)
     taste = resolve(listener, seed, m.pool)
     person = SimulatedListener(taste, seed=seed).calibrate(m.pool)
     truth, known = person.true_utility(m.fresh), person.true_utility(m.pool)
@@ -168,7 +111,7 @@ def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
 
 
 def calibration_error(
-    profile: TasteProfile, m: Material, log_odds: np.ndarray, rng: np.random.Generator
+    profile: TasteProfile, m: Panel, log_odds: np.ndarray, rng: np.random.Generator
 ) -> float:
     """Mean over ten bins of |predicted - true probability|, weighted by their pairs."""
     one, other = rng.integers(len(log_odds), size=(2, 4000))
@@ -182,7 +125,7 @@ def calibration_error(
 def coverage(job: tuple[int, Path]) -> float:
     """Share of weights inside their 90 % interval, for a listener linear in the features."""
     seed, base = job
-    m = material(base, None)
+    m = panel(base, None)
     rng = np.random.default_rng([seed, 9])
     standard = m.scale.standardise(m.features_pool)
     weights = rng.standard_t(FREEDOM, size=standard.shape[1]) * FEATURE_PRIORS
@@ -195,42 +138,6 @@ def coverage(job: tuple[int, Path]) -> float:
     true = weights / utility.std() / person.temperature
     std = np.sqrt(np.diag(profile.group.covariance_FF))
     return float((abs(profile.group.weights_F - true) <= Z_90 * std).mean())
-
-
-def camps(job: tuple[int, Path]) -> dict[str, float]:
-    """Agreement of personal profiles (pooled), of one shared, and of each rater's votes alone."""
-    seed, base = job
-    m = material(base, None)
-    taste = family_taste("linear", 500 + seed, m.pool)
-    rng = np.random.default_rng([seed, 7])
-    left, right = rng.integers(POOL, size=(2, CAMP_RATERS * CAMP_VOTES))
-    right = np.where(left == right, (right + 1) % POOL, right)
-    rater = np.repeat(np.arange(CAMP_RATERS), CAMP_VOTES)
-    said, truths = np.zeros(len(rater), int), []
-    for number in range(CAMP_RATERS):
-        own = taste if number % 2 == 0 else opposite(taste)
-        person = SimulatedListener(own, seed=100 * seed + number).calibrate(m.pool)
-        mine = rater == number
-        by_row = voter(person.true_utility(m.pool), seed + number)
-        said[mine] = by_row.choose(left[mine], right[mine])
-        truths.append(person.true_utility(m.fresh))
-    names = tuple(f"rater {number}" for number in range(CAMP_RATERS))
-    everyone = Preferences.of(left, right, said, rater=rater, rater_ids=names)
-    pooled = TasteProfile.fit(everyone, m.features_pool, m.scale)
-    shared = TasteProfile.fit(Preferences.of(left, right, said), m.features_pool, m.scale)
-    found: dict[str, list[float]] = {"personal": [], "shared": [], "separate": []}
-    for number, truth in enumerate(truths):
-        mine = rater == number
-        alone = TasteProfile.fit(
-            Preferences.of(left[mine], right[mine], said[mine]), m.features_pool, m.scale
-        )
-        for name, profile, who in (
-            ("personal", pooled, names[number]),
-            ("shared", shared, None),
-            ("separate", alone, None),
-        ):
-            found[name].append(agreement(profile.score(m.features_fresh, who)[0], truth))
-    return {name: float(np.mean(values)) for name, values in found.items()}
 
 
 def summary(runs: list[dict[str, Any]], listeners: Sequence[str]) -> dict[str, Any]:
@@ -303,7 +210,7 @@ def main() -> None:
         help="another listener: a function of one melody that gives its utility",
     )
     parser.add_argument("--tuned", type=Path, help="policy whose fresh melodies are judged")
-    parser.add_argument("--base", type=Path, default=ROOT / "checkpoints" / "base")
+    parser.add_argument("--base", type=Path, default=BASE)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     if given.seeds < 1:
@@ -322,7 +229,7 @@ def main() -> None:
     with ProcessPoolExecutor(given.workers) as workers:
         runs = list(workers.map(study, jobs))
         covered = list(workers.map(coverage, [(seed, given.base) for seed in seeds]))
-        camp = list(workers.map(camps, [(seed, given.base) for seed in seeds]))
+        camp = list(workers.map(camps.study, [("camps", seed, given.base) for seed in seeds]))
     found = summary(runs, listeners)
     found["coverage_90"] = float(np.mean(covered))
     found["camps"] = {name: _mean([c[name] for c in camp]) for name in camp[0]}

@@ -152,6 +152,21 @@ def rater_flags(
     return flags
 
 
+def chance_log_odds(preferences: Preferences) -> np.ndarray:
+    """What speaks for each rater answering by chance, in nats, 0 or more; (R,).
+
+    The taste's fit judges raters by whether others' tastes predict their votes; this adds what it
+    does not see, namely repeats, votes on the very same pairs, and who always gives one answer.
+    What speaks *for* a rater is left out: agreement with the others counts in the fit already.
+    """
+    reliabilities = rater_reliability(preferences)
+    found = [max(0.0, float(np.log(one.chance_odds))) for one in reliabilities]
+    for who, flags in enumerate(rater_flags(preferences, reliabilities)):
+        if any(flag.startswith("always") for flag in flags):
+            found[who] += float(np.log(CHANCE_ODDS))
+    return np.array(found)
+
+
 def _fit(rater: np.ndarray, pair: np.ndarray, verdict: np.ndarray, count: int) -> np.ndarray:
     """Everyone's reliability by EM, the mode of its posterior; (R,)."""
     right, wrong = PRIOR_VOTES * RELIABILITY, PRIOR_VOTES * (1 - RELIABILITY)

@@ -125,7 +125,9 @@ class TasteProfile:
             deviation_std=(like.deviation_std or None) if like else None,
             shape_F=like.shape_F if like else prior_F,
             freedom=None if like else freedom,
-            chance_log_odds_R=chance_log_odds(preferences),
+            chance_log_odds_R=(
+                chance_log_odds(preferences) if len(preferences.rater_ids) > 1 else None
+            ),
             scales=like._scales_of(preferences.rater_ids) if like else None,
         )
         return cls(

@@ -8,13 +8,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from reward.bradley_terry import (
-    LOG_TIE_MEAN,
-    LOG_TIE_STD,
-    SIDE_STD,
-    FitError,
-    fit_bradley_terry,
-)
+from reward.arrow import LOG_TIE_MEAN, LOG_TIE_STD, SIDE_STD
+from reward.bradley_terry import FitError, fit_bradley_terry
 from reward.davidson import (
     RaterVotes,
     gradient_and_curvature,
@@ -25,6 +20,7 @@ from reward.feature_scale import FeatureScale, FeatureScaleError, features_of
 from reward.features import FEATURE_NAMES
 from reward.listeners import SimulatedListener
 from reward.preferences import LEFT, RIGHT, TIE, PreferenceError, Preferences
+from reward.reliability import CHANCE_ODDS, chance_log_odds
 from reward.taste import TasteError, TasteProfile
 
 FEATURES, EFFECTIVE_DIMENSION = 46, 15
@@ -162,17 +158,21 @@ def test_two_raters_posterior_equals_the_same_model_written_flat():
     for _ in range(30):
         gradient, hessian = (at - mean) / std**2, np.diag(std**-2)
         for r, to_rater in enumerate(maps):
-            own = RaterVotes(difference[rater == r], outcome[rater == r], np.ones(40))
+            listens = np.full(40, got.raters[r].listens)
+            own = RaterVotes(difference[rater == r], outcome[rater == r], listens)
             one, two = gradient_and_curvature(own, to_rater @ at)
             gradient = gradient + to_rater.T @ one
             hessian = hessian + to_rater.T @ two @ to_rater
         at = at - np.linalg.solve(hessian, gradient)
     covariance = np.linalg.inv(hessian)
+    # A doubtful scale multiplies weights that are doubtful themselves.
+    moment = np.outer(at[:2], at[:2]) + covariance[:2, :2]
     np.testing.assert_allclose(got.group.weights_F, at[:2], atol=1e-4)
     np.testing.assert_allclose(got.group.covariance_FF, covariance[:2, :2], rtol=1e-3)
     for r, to_rater in enumerate(maps):
         np.testing.assert_allclose(got.raters[r].weights_F, (to_rater @ at)[:2], atol=1e-4)
         expected = (to_rater @ covariance @ to_rater.T)[:2, :2]
+        expected += got.raters[r].scale_std ** 2 * moment
         np.testing.assert_allclose(got.raters[r].covariance_FF, expected, rtol=1e-3)
 
 
@@ -328,7 +328,7 @@ def test_win_probabilities_are_calibrated_and_complementary():
     chances, truths = [], []
     for seed in range(30):
         weights = np.random.default_rng(seed).normal(size=10) / np.sqrt(10)
-        got = fit(ask(items, items @ weights, 60, seed), items)
+        got = fit(ask(items, items @ weights, 60, seed), items, freedom=None)  # as they are drawn
         a, b = items[:300], items[300:600]
         chance = got.win_probability(a, b)
         np.testing.assert_allclose(chance + got.win_probability(b, a), 1.0)
@@ -464,6 +464,130 @@ def test_a_refit_after_one_more_vote_is_quicker_and_the_same():
     assert np.corrcoef(quick.score(items)[0], whole.score(items)[0])[0, 1] > 0.999
 
 
+# Raters who differ
+
+RATERS = tuple(f"rater {number}" for number in range(9))
+
+
+def crowd(kinds, seed, *, votes=60):
+    """Votes of raters of these kinds, and the common taste's weights.
+
+    A kind is +1 (72 % right about the common taste), -1 (about its opposite), 'spam' or 'left'.
+    """
+    items = pool(500 + seed, features=20)
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=20)
+    weights /= (items @ weights).std() * 1.05  # log-odds whose mean reliability is some 72 %
+    left, right = rng.integers(len(items), size=(2, votes * len(kinds)))
+    rater = np.repeat(np.arange(len(kinds)), votes)
+    gap = (items[left] - items[right]) @ weights
+    signs = np.array([kind if isinstance(kind, int) else 0 for kind in kinds])
+    outcome = answers(signs[rater] * gap, -30.0, rng)
+    for number, kind in enumerate(kinds):
+        if kind == "left":
+            outcome[rater == number] = rng.choice([LEFT, RIGHT], votes, p=[0.95, 0.05])
+    names = RATERS[: len(kinds)]
+    return Preferences.of(left, right, outcome, rater=rater, rater_ids=names), items, weights
+
+
+@pytest.mark.learns
+def test_two_camps_are_found_and_everyone_gains():
+    """Four raters of either of two opposite tastes, 60 votes each, and four of one taste."""
+    gains = {}
+    for kinds in ([1, -1] * 4, [1] * 4):
+        personal, shared, separate = [], [], []
+        for seed in range(3):
+            votes, items, weights = crowd(kinds, seed)
+            together, one = fit(votes, items), fit(_of_one(votes), items)
+            for number, sign in enumerate(kinds):
+                truth = sign * (items @ weights)
+                alone = fit(_of_one(votes[votes.rater == number]), items)
+                for found, profile, who in (
+                    (personal, together, RATERS[number]),
+                    (shared, one, None),
+                    (separate, alone, None),
+                ):
+                    found.append(noise_free_agreement(profile.score(items, who)[0], truth))
+        gains[len(kinds)] = np.mean(personal) - np.array([np.mean(shared), np.mean(separate)])
+    # Measured: +.38 on shared and +.12 on separate in camps; -.00 and +.09 of one taste.
+    assert gains[8][0] > 0.2
+    assert gains[8][1] > 0.05
+    assert gains[4][0] > -0.01
+    assert gains[4][1] > 0.03
+
+
+def _of_one(votes: Preferences) -> Preferences:
+    return Preferences.of(votes.left, votes.right, votes.outcome)
+
+
+def test_balanced_camps_have_no_taste_in_common():
+    votes, items, _ = crowd([1, -1] * 4, 0)
+    got = fit(votes, items)
+    signs = np.sign([got.raters[name].scale for name in RATERS[:8]])
+    assert abs(signs @ np.tile([1, -1], 4)) == 8
+    assert abs(got.group.scale) < 0.3
+    assert got.group.scale_std > 0.3
+    # The doubt about the mean taste is larger than the mean taste.
+    assert (got.score(items)[1] > 1.0).mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["spam", "left"])
+def test_who_does_not_listen_weighs_little_within_sixty_votes(kind):
+    bad, good = [], []
+    for seed in range(6):
+        votes, items, _ = crowd([1] * 6 + [kind], seed)
+        got = fit(votes, items)
+        each = [got.vote_weight(name) for name in RATERS[:7]]
+        bad.append(each[-1] / np.mean(each[:-1]))
+        good += each[:-1]
+    # Measured: 0.06 for who answers by chance (by chance alone some do answer right), else 0.00.
+    assert np.mean(bad) < 0.1
+    assert np.mean(np.array(bad) < 0.1) > 0.6
+    assert np.mean(np.array(good) < 0.1) < 0.05
+
+
+def test_who_votes_the_other_way_has_the_opposite_scale():
+    votes, items, _ = crowd([1] * 5, 7)
+    outcome = np.where(votes.rater == 4, -votes.outcome, votes.outcome)
+    turned = Preferences.of(
+        votes.left, votes.right, outcome, rater=votes.rater, rater_ids=votes.rater_ids
+    )
+    before, after = fit(votes, items), fit(turned, items)
+    assert before.raters["rater 4"].scale > 0.4
+    assert after.raters["rater 4"].scale == pytest.approx(-before.raters["rater 4"].scale, rel=0.25)
+    for name in RATERS[:4]:
+        assert after.raters[name].scale == pytest.approx(before.raters[name].scale, rel=0.25)
+
+
+def test_a_scale_known_is_kept_and_a_new_rater_changes_that():
+    votes, items, _ = crowd([1, 1, -1, -1], 2)
+    before = fit(votes, items)
+    again = fit(votes, items, like=before)
+    scales = {name: (taste.scale, taste.listens) for name, taste in before.raters.items()}
+    assert {n: (taste.scale, taste.listens) for n, taste in again.raters.items()} == scales
+    newcomer = Preferences.of(
+        votes.left, votes.right, votes.outcome, rater=votes.rater, rater_ids=(*RATERS[:4], "new")
+    )
+    with_new = fit(newcomer, items, like=before).raters["new"]
+    assert abs(with_new.scale) < 1
+    assert with_new.scale_std > 0.5
+
+
+def test_what_speaks_for_chance_by_hand():
+    # One repeat contradicted: by chance 1/2, with r = 0.72 2 x 0.72 x 0.28; one confirmed: nothing.
+    def of(outcomes, rater):
+        nothing = np.zeros(len(outcomes), int)
+        return Preferences.of(nothing, nothing + 1, outcomes, rater=rater, rater_ids=("a", "b"))
+
+    found = chance_log_odds(of([LEFT, RIGHT], [0, 0]))
+    np.testing.assert_allclose(found, [np.log(0.5 / 0.4032), 0.0], atol=1e-6)
+    np.testing.assert_array_equal(chance_log_odds(of([LEFT, LEFT], [0, 0])), [0.0, 0.0])
+    always = Preferences.of(
+        np.arange(30), np.arange(30) + 30, np.full(30, LEFT), rater_ids=("presses left",)
+    )
+    np.testing.assert_allclose(chance_log_odds(always), [np.log(CHANCE_ODDS)])
+
+
 # Votes
 
 
@@ -487,7 +611,15 @@ def test_votes_become_comparisons_by_hand():
     assert got.outcome.tolist() == [LEFT, LEFT, TIE, RIGHT]
     assert got.rater_ids == ("1", "2")
     assert got.rater.tolist() == [0, 1, 0, 1]
-    assert got.weight.tolist() == [0.7, 1.3, 0.7, 0.7]
+    # Rater 1 counts 0.7 and 0.7, rater 2 1.3 and 0.7: beside the mean of their own, 0.7 and 1.0.
+    np.testing.assert_allclose(got.weight, [1.0, 1.3, 1.0, 0.7])
+
+
+def test_who_never_says_much_better_loses_nothing():
+    once = Preferences.from_votes(frame(strength=[1] * 6), [10, 20, 30])
+    always = Preferences.from_votes(frame(strength=[2] * 6), [10, 20, 30])
+    np.testing.assert_allclose(once.weight, 1.0)
+    np.testing.assert_allclose(always.weight, 1.0)
 
 
 def test_both_bad_skip_and_superseded_votes_change_nothing():

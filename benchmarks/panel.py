@@ -1,0 +1,75 @@
+"""A panel: melodies to be rated and fresh ones to be judged on, simulated listeners, agreement.
+
+What the benchmarks of votes share. Everything is deterministic and the same in every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from music.melody import Melody
+from music.yardsticks import yardstick_values
+from policy.checkpoint import load_policy
+from policy.compose import Asked, compose
+from reward.feature_scale import FeatureScale
+from reward.features import feature_matrix
+from reward.listeners import SimulatedListener
+
+BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
+POOL, FRESH, SCALE = 2000, 1500, 1000
+JUDGED_PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Melodies and their features."""
+
+    pool: Sequence[Melody]
+    fresh: Sequence[Melody]
+    features_pool: np.ndarray
+    features_fresh: np.ndarray
+    yardsticks_pool: np.ndarray
+    yardsticks_fresh: np.ndarray
+    scale: FeatureScale
+
+
+@cache
+def panel(base: Path, tuned: Path | None = None) -> Panel:
+    """Melodies of 4/4 and 8 bars: a pool, fresh ones, by `tuned` if given, and the scale's."""
+    policy, asked = load_policy(base), Asked(meter="4/4", bars=8)
+    judged = policy if tuned is None else load_policy(tuned)
+    pool, fresh, usual = (
+        compose(by, count, asked=asked, seed=seed)
+        for by, count, seed in ((policy, POOL, 11), (judged, FRESH, 12), (policy, SCALE, 13))
+    )
+    plain, plain_fresh = (
+        np.nan_to_num(np.stack(list(yardstick_values(some).values()), axis=1))
+        for some in (pool, fresh)
+    )
+    return Panel(
+        pool,
+        fresh,
+        feature_matrix(pool),
+        feature_matrix(fresh),
+        plain,
+        plain_fresh,
+        FeatureScale.of(usual),
+    )
+
+
+def voter(utility: np.ndarray, seed: int) -> SimulatedListener:
+    """A listener whose items are rows of the pool, of known utility (POOL,)."""
+    return SimulatedListener(lambda rows: utility[rows], seed=seed).calibrate(np.arange(POOL))
+
+
+def agreement(score: np.ndarray, utility: np.ndarray) -> float:
+    """Share of random pairs, equals left out, that both order alike."""
+    one, other = np.random.default_rng(1).integers(len(score), size=(2, JUDGED_PAIRS))
+    apart = utility[one] != utility[other]
+    same = np.sign(score[one] - score[other]) == np.sign(utility[one] - utility[other])
+    return float(same[apart].mean())
