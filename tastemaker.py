@@ -35,6 +35,7 @@ COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 TASTES = ("arches", "calm", "dance", "form", "contrast")
 RATINGS_FORMATS = ("csv", "jsonl", "parquet", "trl")
 PAIR_STRATEGIES = ("random", "information", "duels", "auto")
+REWARD_MODELS = ("profile", "neural", "blend")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -343,7 +344,14 @@ def rate(
 
 @cli.command()
 @database_option
-@click.option("--votes-of", "kind", type=click.Choice(["person", "simulated"]))
+@click.option("--votes-of", "kind", type=click.Choice(["person", "simulated", "both"]))
+@click.option(
+    "--model",
+    type=click.Choice(REWARD_MODELS),
+    default="profile",
+    show_default=True,
+    help="What scores; any but the profile compares all three.",
+)
 @click.option("--more-votes", type=click.IntRange(1), default=60, help="Forecast for so many.")
 @click.option("--name", help="Name of the run.")
 @header_options()
@@ -351,6 +359,7 @@ def rate(
 def reward(
     database: str,
     kind: str | None,
+    model: str,
     more_votes: int,
     name: str | None,
     meter: str,
@@ -377,6 +386,7 @@ def reward(
             parents={"base": policy_hash(base)},
             seed=seed,
             name=name,
+            model=model,
         )
     repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
     agreement = fitted.agreement or "too few votes to tell"
@@ -384,6 +394,10 @@ def reward(
         f"{fitted.votes} votes from {fitted.raters} rater(s), {fitted.pairs} different pairs"
     )
     click.echo(f"agreement {agreement}   with themselves {repeats}   chance 0.50")
+    if fitted.compared:
+        for name, found in fitted.compared.agreements.items():
+            click.echo(f"  {name:8} {found}")
+        click.echo(f"the blend's neural share is {fitted.compared.choice.weight:.0%}")
     click.echo(forecast_in_words(fitted.trained, more_votes))
     for reason in fitted.profile.explain(top=5):
         click.echo(f"  {reason}")

@@ -37,8 +37,9 @@ from rl.baselines import best_of_n
 from rl.evaluate import Judge
 from rl.ppo import saturated
 from rl.ppo_config import PPOConfig
+from rl.reward_models import load_model
 from rl.rollout import Reward, with_reference_header
-from rl.rounds import asked_of, load_reward
+from rl.rounds import asked_of
 from rl.runs import RUNS, RunError, newest_run, open_run
 from rl.trl_baselines import Objective, OnCheckpoint, train_by
 
@@ -278,7 +279,7 @@ def compare_baselines(
     task = Task(
         base_folder=base_folder,
         base=load_policy(base_folder),
-        reward=load_reward(run.name, root=root).score,
+        reward=load_model(run).score,
         config=config,
         pairs=pairs,
     )

@@ -18,6 +18,7 @@ from reward.reliability import rater_flags, rater_reliability, self_agreement, s
 from reward.shares import Share
 from reward.traps import TrapScore, trap_scores
 from rl.base_scale import SCALE_MELODIES
+from rl.reward_models import BLEND, NEURAL, PROFILE, ComparedModels
 from rl.reward_plots import learning_plot, reliability_plot, weights_plot
 from rl.reward_training import FORECAST_VOTES, TrainedReward
 from rl.runs import Run, write_text
@@ -26,13 +27,21 @@ CARD_FILE = "README.md"
 SHOWN_FEATURES = 20
 """the surest, in the plot of weights"""
 KINDS = {"person": "people", "simulated": "simulated listeners"}
+MODEL_NAMES = {
+    PROFILE: "a taste profile",
+    NEURAL: "a neural reward, and a taste profile",
+    BLEND: "a taste profile blended with a neural reward",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RewardCard:
     """What a card tells of."""
 
+    model: str
+    """what the run scores by"""
     trained: TrainedReward
+    compared: ComparedModels | None
     preferences: Preferences
     """what was learnt from; the raters' ids are the store's"""
     votes: pd.DataFrame
@@ -59,6 +68,7 @@ def write_reward_card(run: Run, card: RewardCard) -> None:
     sections = (
         _front(run, card),
         _worth(trained),
+        *([_models(card.compared)] if card.compared else []),
         _taste(trained),
         _raters(card),
         _trained_on(run, card),
@@ -68,15 +78,14 @@ def write_reward_card(run: Run, card: RewardCard) -> None:
 
 
 def _front(run: Run, card: RewardCard) -> str:
-    kind = _kind(card)
     return f"""---
 library_name: tastemaker
 pipeline_tag: other
 tags: [music, preference-learning, reward-model, bradley-terry]
 ---
-# {run.name}: a taste profile
+# {run.name}: {MODEL_NAMES[card.model]}
 
-A Bayesian Bradley-Terry-Davidson model of what {KINDS[kind]} like, over
+{_model(card)}A Bayesian Bradley-Terry-Davidson model of what {_who(card)} like, over
 {len(card.trained.profile.feature_names)} named features of a melody. A score is a difference: 0 is
 the average melody of the base policy, 1 is one standard deviation of its melodies better. Each
 comes with a standard deviation of its own, and PPO is given mean - λ·std.
@@ -153,7 +162,7 @@ features that always go together neither is sure.
 def _raters(card: RewardCard) -> str:
     preferences = card.preferences
     traps = trap_scores(card.traps)
-    simulated = _kind(card) == "simulated"
+    simulated = "simulated" in _kinds(card)
     table = [
         "## Who taught it",
         "",
@@ -206,7 +215,7 @@ def _trained_on(run: Run, card: RewardCard) -> str:
 
 | | |
 |---|---|
-| votes | {len(votes)} of {KINDS[_kind(card)]}: {outcomes} |
+| votes | {len(votes)} of {_who(card)}: {outcomes} |
 | of these hidden repeats | {np.count_nonzero(votes["purpose"] == "repeat")} |
 | pairs | {int(card.preferences.pair.max()) + 1} different ones of {len(melodies)} melodies |
 | chosen by | {strategies} |
@@ -221,11 +230,13 @@ votes that were undone.
 
 
 def _limits(card: RewardCard) -> str:
-    simulated = (
-        "It was taught by simulated listeners. It says nothing about what people like.\n\n"
-        if _kind(card) == "simulated"
-        else ""
-    )
+    simulated = ""
+    if _kinds(card) == ["simulated"]:
+        simulated = (
+            "It was taught by simulated listeners. It says nothing about what people like.\n\n"
+        )
+    elif "simulated" in _kinds(card):
+        simulated = "Part of it was taught by simulated listeners, who are not people.\n\n"
     return f"""## Limits
 
 {simulated}- It is linear in its features: it cannot learn a liking for one thing only beside
@@ -239,8 +250,45 @@ def _limits(card: RewardCard) -> str:
 """
 
 
-def _kind(card: RewardCard) -> str:
-    return str(card.votes["rater_kind"].iloc[0])
+def _model(card: RewardCard) -> str:
+    """What the run scores by, where that is not the profile alone."""
+    if card.compared is None:
+        return ""
+    if card.model == NEURAL:
+        return (
+            "Scores come from small networks that read the policy's trunk. The profile below has\n"
+            "learnt from the same votes, for people to read.\n\n"
+        )
+    share = card.compared.choice.weight
+    return f"Of a utility {1 - share:.0%} is this profile's and {share:.0%} a neural reward's.\n\n"
+
+
+def _models(compared: ComparedModels) -> str:
+    rows = [f"| {name} | {found} |" for name, found in compared.agreements.items()]
+    choice = compared.choice
+    return "\n".join(
+        [
+            "## Models compared",
+            "",
+            "| model | agreement with held-out votes |",
+            "|---|---|",
+            *rows,
+            "",
+            f"The neural reward's share of the blend is {choice.weight:.0%}: the smallest that none",
+            "beats by more than one standard error of held-out log-likelihood. The best,",
+            f"{choice.best:.0%}, has {choice.gain_nats:+.4f} ± {choice.gain_error_nats:.4f} nats a",
+            "vote over the profile. The share was chosen by the votes that it is judged on here.",
+            "",
+        ]
+    )
+
+
+def _kinds(card: RewardCard) -> list[str]:
+    return sorted(set(card.votes["rater_kind"]))
+
+
+def _who(card: RewardCard) -> str:
+    return " and ".join(KINDS[kind] for kind in _kinds(card))
 
 
 def _or_dash(share: Share | None) -> str:

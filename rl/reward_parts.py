@@ -25,9 +25,10 @@ from music.melody import Melody
 from policy.compose import Asked
 from reward.music_theory import music_theory_score, rules_sha256
 from reward.taste import TasteProfile
+from rl.reward_models import load_model
 from rl.reward_spec import MUSIC_THEORY, RewardError
 from rl.rollout import Reward
-from rl.rounds import asked_of, load_reward
+from rl.rounds import asked_of
 from rl.runs import open_run
 
 _imported_sha256: dict[str, str] = {}
@@ -42,7 +43,7 @@ class RewardPart:
     kind: str
     """run, rules or function"""
     sha256: str
-    """of the run's profile, the rules, or the function's source file"""
+    """of the run's model, the rules, or the function's source file"""
     reads: str
     """what was hashed, in words"""
     score: Reward
@@ -74,16 +75,16 @@ def find_part(name: str, *, root: Path) -> RewardPart:
 
 def _run_part(name: str, root: Path) -> RewardPart:
     run = open_run(name, kind="reward", root=root)
-    profile = load_reward(name, root=root)
+    model = load_model(run)
     return RewardPart(
         name=name,
         kind="run",
-        sha256=hashlib.sha256((run.path / "taste.json").read_bytes()).hexdigest(),
-        reads="taste.json",
-        score=profile.score,
+        sha256=model.sha256,
+        reads=model.file,
+        score=model.score,
         in_base_deviations=True,
         asked=asked_of(run.record),
-        profile=profile,
+        profile=model.profile,
     )
 
 

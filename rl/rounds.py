@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy.compose import Asked
+from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, Ceiling
+from reward.blend import PROFILE_FILE
 from reward.features import feature_matrix
 from reward.learning_curve import Forecast
 from reward.listeners import SimulatedListener
@@ -24,8 +25,14 @@ from reward.traps import SPOILED
 from rl.base_scale import base_scale
 from rl.pairing_round import learnable
 from rl.reward_card import RewardCard, write_reward_card
+from rl.reward_models import PROFILE, ComparedModels, compare_models, save_models
 from rl.reward_training import FORECAST_VOTES, TrainedReward, train_reward
 from rl.runs import Run, RunError, new_run, open_run
+
+BOTH = "both"
+"""votes of people and of simulated listeners, mixed on request only"""
+NEURAL_SCALE_MELODIES = 300
+"""base melodies that fix the unit of a neural reward; it is slower than features are"""
 
 
 def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int) -> int:
@@ -60,6 +67,8 @@ class FittedReward:
 
     run: Run
     trained: TrainedReward
+    compared: ComparedModels | None
+    """None where only a profile was asked for"""
     votes: int
     pairs: int
     raters: int
@@ -94,24 +103,27 @@ def fit_reward(
     parents: dict[str, str] | None = None,
     seed: int = 0,
     name: str | None = None,
+    model: str = PROFILE,
 ) -> FittedReward:
-    """Learn a taste profile from the store's decided votes; write it, with its card, into a run.
+    """Learn a reward from the store's decided votes; write it, with its card, into a run.
 
     Args:
         store: the ratings.
         base: the policy whose melodies fix the unit of a score.
         asked: the header of those melodies.
         root: folder of all runs.
-        kind: 'person' or 'simulated' votes; None takes whichever kind there is.
+        kind: 'person' or 'simulated' votes, or `BOTH`; None takes whichever kind there is.
         parents: hashes of what it stands on.
         seed: of the melodies that fix the unit, and of the folds.
         name: the run's name.
+        model: one of `rl.reward_models.MODELS`; other than the profile, all three are compared.
 
     Raises:
+        AgreementError: for another model than the profile, of too few votes to compare by.
         RunError: when there are no decided votes, or people's and simulated ones and `kind` is
         None.
     """
-    every = store.votes_frame(kind=kind)
+    every = store.votes_frame(kind=None if kind == BOTH else kind)
     votes = learnable(every)
     kinds = sorted(set(votes["rater_kind"]))
     if votes.empty:
@@ -119,50 +131,62 @@ def fit_reward(
             "there are no decided votes yet; collect some (tastemaker studio) or simulate them "
             "(tastemaker rate --simulate)"
         )
-    if len(kinds) > 1:
+    if len(kinds) > 1 and kind != BOTH:
         raise RunError(
-            "the store holds votes of people and of simulated listeners, which are never mixed; "
-            "choose with --votes-of person or --votes-of simulated"
+            "the store holds votes of people and of simulated listeners, which are not mixed "
+            "unasked; choose with --votes-of person, simulated or both"
         )
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
     scale = base_scale(base, asked, seed=seed + 1_000_003, root=root)
     trained = train_reward(preferences, feature_matrix(melodies), scale, seed=seed)
+    compared = None
+    if model != PROFILE:
+        usual = compose(base, NEURAL_SCALE_MELODIES, asked=asked, seed=seed + 1_000_003)
+        compared = compare_models(preferences, melodies, base, usual, trained, seed=seed)
     vote_ids = votes["vote_id"].tolist()
     run = new_run(
         "reward",
-        {"asked": asked.fields(), "seed": seed, "votes_of": kinds[0]},
+        {"asked": asked.fields(), "seed": seed, "votes_of": " and ".join(kinds)},
         root=root,
         name=name,
         parents=parents,
-        more={"last_vote": max(vote_ids), "votes": len(vote_ids), **trained.figures()},
+        more={
+            "model": model,
+            "last_vote": max(vote_ids),
+            "votes": len(vote_ids),
+            **trained.figures(),
+            **(compared.figures() if compared else {}),
+        },
     )
-    trained.profile.save(run.path / "taste.json")
+    save_models(run, model, trained, compared)
     write_reward_card(
         run,
         RewardCard(
+            model=model,
             trained=trained,
+            compared=compared,
             preferences=preferences,
             votes=votes,
-            traps=every.loc[(every["purpose"] == "trap") & (every["rater_kind"] == kinds[0])],
+            traps=every.loc[(every["purpose"] == "trap") & every["rater_kind"].isin(kinds)],
             asked=asked,
         ),
     )
     store.record_training(run.name, vote_ids)
     pairs = int(preferences.pair.max()) + 1
     raters = len(set(votes["rater_id"]))
-    return FittedReward(run, trained, len(vote_ids), pairs, raters)
+    return FittedReward(run, trained, compared, len(vote_ids), pairs, raters)
 
 
 def load_reward(name: str, *, root: Path) -> TasteProfile:
-    """The taste profile of a reward run.
+    """The taste profile of a reward run, whatever else it scores by.
 
     Raises:
         RunError: when there is no such run.
         TasteError: when its profile is missing or damaged.
     """
-    return TasteProfile.load(open_run(name, kind="reward", root=root).path / "taste.json")
+    return TasteProfile.load(open_run(name, kind="reward", root=root).path / PROFILE_FILE)
 
 
 def asked_of(record: dict[str, Any]) -> Asked:
