@@ -36,7 +36,7 @@ from typing import Any
 
 import camps
 import numpy as np
-from panel import BASE, POOL, Panel, agreement, panel, voter
+from panel import BASE, POOL, Panel, agreement, panel, random_votes, voter
 from scipy.special import expit
 
 from music.melody import Melody
@@ -75,14 +75,12 @@ def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
     truth, known = person.true_utility(m.fresh), person.true_utility(m.pool)
 
     rng = np.random.default_rng([seed, 5])
-    rows = rng.integers(POOL, size=(4 * max(BUDGETS), 2))
-    left, right = rows[rows[:, 0] != rows[:, 1]][: max(BUDGETS)].T
-    said = voter(known, seed).choose(left, right)
+    at_random = random_votes(known, max(BUDGETS), rng, seed=seed)
     found: dict[str, Any] = {"listener": listener, "seed": seed, "random": {}, "logistic": {}}
     plain = FeatureScale.of(m.yardsticks_pool)
     names = [f"yardstick_{i}" for i in range(m.yardsticks_pool.shape[1])]
     for votes in BUDGETS:
-        asked = Preferences.of(left[:votes], right[:votes], said[:votes])
+        asked = at_random[:votes]
         profile = TasteProfile.fit(asked, m.features_pool, m.scale)
         found["random"][votes] = agreement(profile.score(m.features_fresh)[0], truth)
         logistic = TasteProfile.fit(

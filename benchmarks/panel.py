@@ -19,6 +19,7 @@ from policy.compose import Asked, compose
 from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
 from reward.listeners import SimulatedListener
+from reward.preferences import Preferences
 
 BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
 POOL, FRESH, SCALE = 2000, 1500, 1000
@@ -65,6 +66,15 @@ def panel(base: Path, tuned: Path | None = None) -> Panel:
 def voter(utility: np.ndarray, seed: int) -> SimulatedListener:
     """A listener whose items are rows of the pool, of known utility (POOL,)."""
     return SimulatedListener(lambda rows: utility[rows], seed=seed).calibrate(np.arange(POOL))
+
+
+def random_votes(
+    utility: np.ndarray, count: int, rng: np.random.Generator, *, seed: int
+) -> Preferences:
+    """Votes of one listener of known utility (POOL,) on random pairs drawn from `rng`."""
+    rows = rng.integers(POOL, size=(4 * count, 2))
+    left, right = rows[rows[:, 0] != rows[:, 1]][:count].T
+    return Preferences.of(left, right, voter(utility, seed).choose(left, right))
 
 
 def agreement(score: np.ndarray, utility: np.ndarray) -> float:

@@ -45,7 +45,7 @@ def second_environment(folder: Path) -> Path:
     python = folder / "bin" / "python"
     library = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     seal = library / "site-packages" / _PATH_FILE
-    packages = "\n".join(_running_packages()) + "\n"
+    packages = "\n".join(running_packages()) + "\n"
     if not (python.exists() and seal.is_file() and seal.read_text() == packages):
         if folder.is_dir() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
             raise EnvironmentFault(
@@ -53,7 +53,7 @@ def second_environment(folder: Path) -> Path:
             )
         venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(folder)
         # Before the path file: with it, pip would see the running environment's own TRL.
-        _run(python, "-m", "pip", "install", "--quiet", "--no-deps", f"trl=={TRL_VERSION}")
+        run_in(python, "-m", "pip", "install", "--quiet", "--no-deps", f"trl=={TRL_VERSION}")
         seal.write_text(packages)
     return python
 
@@ -64,14 +64,14 @@ def described(python: Path) -> dict[str, Any]:
     Raises:
         EnvironmentFault: when that is not TRL 1.12 from there, beside the running torch.
     """
-    found = json.loads(_run(python, "-c", _PROBE))
+    found = json.loads(run_in(python, "-c", _PROBE))
     own = Path(found["trainer"]).is_relative_to(python.parents[1])
     if found["trl"] != TRL_VERSION or not own:
         raise EnvironmentFault(
             f"{python} imports TRL {found['trl']} from {found['trainer']}, not {TRL_VERSION} of "
             f"its own; remove {python.parents[1]} and run again"
         )
-    packages = _running_packages()
+    packages = running_packages()
     if not any(Path(found["torch_file"]).is_relative_to(folder) for folder in packages):
         raise EnvironmentFault(
             f"{python} imports torch from {found['torch_file']}, not from {packages}; remove "
@@ -94,12 +94,17 @@ def process_variables(threads: int) -> dict[str, str]:
     }
 
 
-def _running_packages() -> list[str]:
+def running_packages() -> list[str]:
     """Where the running environment keeps its packages: two places on some systems."""
     return sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
 
-def _run(python: Path, *arguments: str) -> str:
+def run_in(python: Path, *arguments: str) -> str:
+    """What a Python prints.
+
+    Raises:
+        EnvironmentFault: when it fails, with its last words.
+    """
     done = subprocess.run(
         [python, *arguments], capture_output=True, text=True, env=process_variables(1)
     )

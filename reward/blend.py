@@ -25,7 +25,6 @@ import numpy as np
 
 from music.melody import Melody
 from reward.davidson import outcome_log_probabilities
-from reward.feature_scale import FeatureScale
 from reward.preferences import Preferences
 from reward.taste import TasteProfile
 
@@ -118,31 +117,6 @@ def choose_weight(
         gain_nats=float(total_W[best] - total_W[0]) / votes,
         gain_error_nats=float(error_W[0]) / votes,
     )
-
-
-def held_out_profile(
-    preferences: Preferences,
-    features: np.ndarray,
-    scale: FeatureScale,
-    fold_N: np.ndarray,
-    *,
-    like: TasteProfile,
-) -> np.ndarray:
-    """Log-odds (N,) of left over right by profiles that never saw the comparison, sides aside.
-
-    Each rater's own taste speaks for them; `like` is the profile of all votes, for its prior.
-    """
-    gap_N = np.zeros(len(preferences))
-    for fold in np.unique(fold_N):
-        profile = TasteProfile.fit(preferences[fold_N != fold], features, scale, like=like)
-        for rater, name in enumerate(preferences.rater_ids):
-            own = np.flatnonzero((fold_N == fold) & (preferences.rater == rater))
-            if len(own):
-                unit = profile.utility_std(name)
-                left, _ = profile.score(features[preferences.left[own]], name)
-                right, _ = profile.score(features[preferences.right[own]], name)
-                gap_N[own] = (left - right) * unit
-    return gap_N
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

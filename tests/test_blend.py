@@ -8,14 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from reward.agreement import assign_folds
 from reward.blend import (
     WEIGHTS,
     Blend,
     BlendError,
     WeightChoice,
     choose_weight,
-    held_out_profile,
 )
 from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
@@ -138,21 +136,6 @@ def test_repeats_of_one_pair_are_one_witness():
         1.0 + 0 * pairs,
     )
     assert clustered.gain_error_nats > 2 * spread.gain_error_nats
-
-
-def test_held_out_gaps_have_not_seen_their_votes(preferences, melodies, scale, profile):
-    features = feature_matrix(melodies)
-    fold = assign_folds(preferences, folds=5, seed=0)
-    gap = held_out_profile(preferences, features, scale, fold, like=profile)
-    # What is said in fold 0 does not move what is predicted of fold 0.
-    turned = np.where(fold == 0, -preferences.outcome, preferences.outcome)
-    other = Preferences.of(preferences.left, preferences.right, turned)
-    again = held_out_profile(other, features, scale, fold, like=profile)
-    np.testing.assert_allclose(again[fold == 0], gap[fold == 0], atol=1e-9)
-    assert abs(again - gap)[fold != 0].max() > 0.05
-    assert np.mean(np.sign(gap) == preferences.outcome) > 0.6
-    swapped = held_out_profile(preferences.swapped(), features, scale, fold, like=profile)
-    np.testing.assert_allclose(swapped, -gap, atol=1e-3)
 
 
 def test_scores_have_the_base_s_unit_and_the_doubt_of_both(melodies, scale, profile):
