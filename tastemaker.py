@@ -427,6 +427,8 @@ def taste(run: str | None, rater: str | None, top: int, as_json: bool) -> None:
     of = f"rater {rater}" if rater else f"{len(profile.raters)} rater(s)"
     words = profile.in_words(top, rater)
     click.echo(f"{found.name}: {profile.votes} votes, the taste of {of}")
+    if found.record.get("model", "profile") == "neural":
+        click.echo("this run scores by its neural reward; this profile learnt from the same votes")
     click.echo("in base deviations of score for one of the feature, with 90 % intervals")
     click.echo(words)
 
