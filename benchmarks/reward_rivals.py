@@ -281,6 +281,8 @@ def main() -> None:
             f"--seeds {given.seeds} --slow-seeds {given.slow_seeds}; give at least one seed, and "
             "no more slow ones than seeds"
         )
+    if not given.families:
+        parser.error("--families names none; name some, or leave it out")
     least, most = min(given.budgets, default=0), max(given.budgets, default=0)
     if least < 20 or most > max(BUDGETS):
         parser.error(f"--budgets {given.budgets} are not all within 20..{max(BUDGETS)}; mend them")
@@ -289,7 +291,7 @@ def main() -> None:
         if given.environment is None:
             parser.error("--environment is missing; name a folder, or --slow-seeds 0")
         python = imitation_environment(given.environment)
-    budgets = tuple(sorted(given.budgets))
+    budgets = tuple(sorted(set(given.budgets)))
     jobs = [
         (family, seed, budgets, given.base, python if seed < given.slow_seeds else None)
         for seed in range(given.seeds)

@@ -128,6 +128,8 @@ class Blend:
     choice: WeightChoice
     correlation: float
     """between both scores over the base policy's melodies"""
+    shrinkage: float = 1.0
+    """what the profile's utility is multiplied by before it is added"""
 
     @classmethod
     def of(
@@ -136,6 +138,8 @@ class Blend:
         neural: NeuralScorer,
         choice: WeightChoice,
         base_melodies: Sequence[Melody],
+        *,
+        shrinkage: float = 1.0,
     ) -> Blend:
         """Fix the unit by the base policy's melodies.
 
@@ -155,6 +159,7 @@ class Blend:
             neural=neural,
             choice=choice,
             correlation=covariance / spread if spread > 1e-12 else 0.0,
+            shrinkage=shrinkage,
         )
 
     def parts(self, rater: str | None = None) -> tuple[float, float]:
@@ -164,7 +169,7 @@ class Blend:
         units and their correlation (that of the group, for a rater too).
         """
         share = self.choice.weight
-        one = (1 - share) * self.profile.utility_std(rater)
+        one = (1 - share) * self.shrinkage * self.profile.utility_std(rater)
         other = share * self.neural.utility_std
         unit = np.sqrt(max(one**2 + other**2 + 2 * one * other * self.correlation, 0.0)) or 1.0
         return float(one / unit), float(other / unit)
@@ -197,6 +202,7 @@ class Blend:
             "gain_nats": self.choice.gain_nats,
             "gain_error_nats": self.choice.gain_error_nats,
             "correlation": self.correlation,
+            "shrinkage": self.shrinkage,
             "sha256": {name: _sha256(folder / name) for name in (PROFILE_FILE, NEURAL_FILE)},
         }
         temporary = folder / f".{BLEND_FILE}.{os.getpid()}"
@@ -226,9 +232,9 @@ class Blend:
                 gain_nats=float(body["gain_nats"]),
                 gain_error_nats=float(body["gain_error_nats"]),
             )
-            correlation = float(body["correlation"])
-            if not (0 <= choice.weight <= 1 and abs(correlation) <= 1 + 1e-9):
-                raise ValueError(f"weight={choice.weight}, correlation={correlation}")
+            correlation, shrinkage = float(body["correlation"]), float(body["shrinkage"])
+            if not (0 <= choice.weight <= 1 and abs(correlation) <= 1 + 1e-9 and shrinkage > 0):
+                raise ValueError(f"weight={choice.weight}, {correlation=}, {shrinkage=}")
             for name in (PROFILE_FILE, NEURAL_FILE):
                 if _sha256(folder / name) != body["sha256"][name]:
                     raise ValueError(f"{name} is not the one that was blended")
@@ -239,6 +245,7 @@ class Blend:
             neural=NeuralReward.load(folder / NEURAL_FILE),
             choice=choice,
             correlation=correlation,
+            shrinkage=shrinkage,
         )
 
 

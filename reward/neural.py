@@ -240,6 +240,11 @@ class NeuralReward:
             mean_M = tensors["mean_M"].numpy()
             if not (0 < unit < np.inf and len(members) > 1 and mean_M.shape == (len(members),)):
                 raise ValueError(f"utility_std={unit}, {len(members)} members, {mean_M.shape}")
+            width = trunk.config.hidden_size
+            shapes = {tuple(tensors[name].shape) for name in ("mean_D", "std_D")}
+            read = {member.inward.in_features for member in members}
+            if shapes != {(width,)} or read != {width} or not (tensors["std_D"] > 0).all():
+                raise ValueError(f"sizes {shapes} and {read} beside a trunk of {width}")
             return cls(
                 reader=ReadTrunk(trunk, tensors["mean_D"], tensors["std_D"]),
                 members=tuple(members),

@@ -23,8 +23,10 @@ Letters: N comparisons, B melodies, T tokens, D width, E epochs, R raters.
 from __future__ import annotations
 
 import copy
+import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
@@ -236,6 +238,17 @@ def fit_read(
     )
 
 
+@contextmanager
+def _callers_chance() -> Iterator[None]:
+    """Put Python's and numpy's global generators back afterwards."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 (what others draw from)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+
+
 class _Snapshots(TrainerCallback):
     """A copy of the member after each epoch."""
 
@@ -267,8 +280,13 @@ def _train_member(
             **{name: torch.tensor([row[name] for row in rows]) for name in columns},
         }
 
-    # What TRL writes goes with this folder; what it draws leaves the caller's chance alone.
-    with tempfile.TemporaryDirectory(prefix="tastemaker-") as scratch, torch.random.fork_rng():
+    # What TRL writes goes with this folder; what it draws leaves the caller's chance alone. It sets
+    # the seeds of Python and numpy too.
+    with (
+        _callers_chance(),
+        tempfile.TemporaryDirectory(prefix="tastemaker-") as scratch,
+        torch.random.fork_rng(),
+    ):
         torch.manual_seed(seed)
         # nu begins at the share of ties, as if all were equals: from anywhere else it takes all
         # epochs to get there, and the last one always looks best.

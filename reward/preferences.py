@@ -226,7 +226,12 @@ class Preferences:
         return np.where(self.left <= self.right, self.outcome, -self.outcome)
 
     @property
+    def pair_ids(self) -> np.ndarray:
+        """Both rows of the unordered pair in one number, the same in any selection; int64 (N,)."""
+        low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
+        return low << 32 | high
+
+    @property
     def pair(self) -> np.ndarray:
         """Number of the unordered pair of items, int64 (N,); a repeat has its original's."""
-        both = np.sort(np.stack([self.left, self.right], axis=1), axis=1)
-        return np.unique(both, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return np.unique(self.pair_ids, return_inverse=True)[1].reshape(-1).astype(np.int64)

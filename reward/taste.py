@@ -119,6 +119,7 @@ class TasteProfile:
             )
         standard = scale.standardise(features_MF)
         prior_F = FEATURE_PRIORS if tuple(feature_names) == FEATURE_NAMES else None
+        scales = like._scales_of(preferences.rater_ids) if like else None
         fit = fit_bradley_terry(
             standard[preferences.left] - standard[preferences.right],
             preferences.outcome,
@@ -130,9 +131,11 @@ class TasteProfile:
             shape_F=like.shape_F if like else prior_F,
             freedom=None if like else freedom,
             chance_log_odds_R=(
-                chance_log_odds(preferences) if len(preferences.rater_ids) > 1 else None
+                chance_log_odds(preferences)
+                if len(preferences.rater_ids) > 1 and scales is None
+                else None
             ),
-            scales=like._scales_of(preferences.rater_ids) if like else None,
+            scales=scales,
         )
         return cls(
             feature_names=tuple(feature_names),

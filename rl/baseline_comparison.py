@@ -31,6 +31,7 @@ from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from reward.export import TRAINED_PURPOSES, preference_pairs
 from reward.ratings import RatingsStore
+from reward.schema import RATER_KINDS
 from rl.baseline_results import CurvePoint, Measured, MethodResult, write_results
 from rl.baseline_settings import SETTINGS, Budget, DPOSettings, OnlineSettings
 from rl.baselines import best_of_n
@@ -90,7 +91,8 @@ def voted_pairs(store: RatingsStore, reward_record: Mapping[str, Any]) -> list[d
     Raises:
         RunError: when the store does not hold them.
     """
-    frame = store.votes_frame(kind=reward_record["config"]["votes_of"])
+    kind = reward_record["config"]["votes_of"]
+    frame = store.votes_frame(kind=kind if kind in RATER_KINDS else None)  # None: of both kinds
     learnt = frame["purpose"].isin(list(TRAINED_PURPOSES)) & (
         frame["vote_id"] <= reward_record["last_vote"]
     )

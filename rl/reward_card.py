@@ -18,7 +18,13 @@ from reward.reliability import rater_flags, rater_reliability, self_agreement, s
 from reward.shares import Share
 from reward.traps import TrapScore, trap_scores
 from rl.base_scale import SCALE_MELODIES
-from rl.reward_models import BLEND, NEURAL, PROFILE, ComparedModels
+from rl.reward_models import (
+    BLEND,
+    NEURAL,
+    NEURAL_SCALE_MELODIES,
+    PROFILE,
+    ComparedModels,
+)
 from rl.reward_plots import learning_plot, reliability_plot, weights_plot
 from rl.reward_training import FORECAST_VOTES, TrainedReward
 from rl.runs import Run, write_text
@@ -67,7 +73,7 @@ def write_reward_card(run: Run, card: RewardCard) -> None:
         write_text(run.path / f"{name}.svg", svg)
     sections = (
         _front(run, card),
-        _worth(trained),
+        _worth(card),
         *([_models(card.compared)] if card.compared else []),
         _taste(trained),
         _raters(card),
@@ -97,14 +103,17 @@ tastemaker ppo --reward {run.name}
 """
 
 
-def _worth(trained: TrainedReward) -> str:
+def _worth(card: RewardCard) -> str:
+    trained, compared = card.trained, card.compared
+    found = compared.agreements[card.model] if compared else trained.agreement
+    of_profile = " of the profile" if compared else ""
     lines = ["## What it is worth", "", "| | |", "|---|---|"]
-    if trained.agreement is None or trained.curve is None:
+    if found is None:
         lines += ["| agreement with held-out votes | too few votes to hold any out |"]
     else:
         lines += [
-            f"| agreement with held-out votes | **{trained.agreement}** on "
-            f"{trained.agreement.votes} decided votes, {trained.agreement.pairs} different pairs |"
+            f"| agreement with held-out votes | **{found}** on {found.votes} decided votes, "
+            f"{found.pairs} different pairs |"
         ]
     lines += ["| chance | 0.50 |"]
     if trained.ceiling is None:
@@ -119,13 +128,14 @@ def _worth(trained: TrainedReward) -> str:
         ]
     if trained.calibration is not None:
         lines += [
-            f"| expected calibration error | {trained.calibration.ece:.3f}; perfect odds would "
-            f"have {trained.calibration.floor:.3f} with so few votes |"
+            f"| expected calibration error{of_profile} | {trained.calibration.ece:.3f}; perfect "
+            f"odds would have {trained.calibration.floor:.3f} with so few votes |"
         ]
     forecast = forecast_in_words(trained)
-    lines += ["", f"{forecast[0].upper()}{forecast[1:]}.", ""]
+    told = "For the profile: " if compared else ""
+    lines += ["", f"{told}{forecast if told else forecast[0].upper() + forecast[1:]}.", ""]
     if trained.curve is not None:
-        lines += ["| votes learnt from | agreement |", "|---|---|"]
+        lines += [f"| votes learnt from | agreement{of_profile} |", "|---|---|"]
         lines += [
             f"| {votes:.0f} | {agreement} |"
             for votes, agreement in zip(
@@ -162,6 +172,7 @@ features that always go together neither is sure.
 def _raters(card: RewardCard) -> str:
     preferences = card.preferences
     traps = trap_scores(card.traps)
+    people = set(card.votes.loc[card.votes["rater_kind"] == "person", "rater_id"].astype(str))
     simulated = "simulated" in _kinds(card)
     table = [
         "## Who taught it",
@@ -185,7 +196,7 @@ def _raters(card: RewardCard) -> str:
         told: Sequence[object] = (
             rater, votes, ties, _or_dash(left), _or_dash(themselves),
             reliability if reliability.votes else "–", trap,
-            ", ".join((*flags, *trap.flags)) or "–",
+            ", ".join((*flags, *(trap.flags if rater in people else ()))) or "–",
         )  # fmt: skip
         table.append("| " + " | ".join(map(str, told)) + " |")
     return "\n".join(
@@ -221,12 +232,17 @@ def _trained_on(run: Run, card: RewardCard) -> str:
 | chosen by | {strategies} |
 | newest vote | number {record["last_vote"]} |
 | stands on | {parents or "a base policy that was not named"} |
-| unit | {SCALE_MELODIES} melodies of the base policy, {header or "any header"} |
+| unit | {_unit(card)} melodies of the base policy, {header or "any header"} |
 | made | {record["created_at"]}, code {record["commit"]}, seed {record["config"]["seed"]} |
 
 Not trained on: votes of the other kind of raters, "both are bad", skips, traps, the blind test, and
 votes that were undone.
 """
+
+
+def _unit(card: RewardCard) -> str:
+    network = f", {NEURAL_SCALE_MELODIES} for the network," if card.compared else ""
+    return f"{SCALE_MELODIES}{network}"
 
 
 def _limits(card: RewardCard) -> str:
@@ -239,8 +255,7 @@ def _limits(card: RewardCard) -> str:
         simulated = "Part of it was taught by simulated listeners, who are not people.\n\n"
     return f"""## Limits
 
-{simulated}- It is linear in its features: it cannot learn a liking for one thing only beside
-  another, nor for what no feature measures. Agreement below the ceiling shows how much that is.
+{simulated}{_blind_spot(card)}
 - Where melodies are unlike those that were rated, its standard deviation grows, but it does not
   know what it does not measure. A policy tuned far towards it will find such melodies: rate those
   too, and train again.
@@ -248,6 +263,19 @@ def _limits(card: RewardCard) -> str:
   than random ones, so agreement on them is lower than on random pairs.
 - The ceiling takes all pairs as equally hard; with easy and hard ones it is a little too high.
 """
+
+
+def _blind_spot(card: RewardCard) -> str:
+    if card.model == NEURAL:
+        return (
+            "- Its networks read the policy's hidden states as they are, and its standard\n"
+            "  deviation is of where they differ: what all of them have wrong is not in it."
+        )
+    return (
+        "- The profile is linear in its features: it cannot learn a liking for one thing only\n"
+        "  beside another, nor for what no feature measures. Agreement below the ceiling shows\n"
+        "  how much that is."
+    )
 
 
 def _model(card: RewardCard) -> str:

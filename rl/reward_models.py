@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from scipy.special import logit
+
 from music.melody import Melody
 from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, AgreementError, agreement
 from reward.blend import BLEND_FILE, NEURAL_FILE, PROFILE_FILE, Blend, WeightChoice, choose_weight
+from reward.features import feature_matrix
 from reward.preferences import Preferences
 from reward.taste import TasteProfile
 from rl.reward_training import TrainedReward
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from reward.neural import NeuralReward
 
 PROFILE, NEURAL, BLEND = MODELS = ("profile", "neural", "blend")
+NEURAL_SCALE_MELODIES = 300
+"""base melodies that fix the unit of a neural reward; it is slower than features are"""
 _FILES = {PROFILE: PROFILE_FILE, NEURAL: NEURAL_FILE, BLEND: BLEND_FILE}
 
 
@@ -39,9 +44,10 @@ class ComparedModels:
     agreements: dict[str, Agreement]
     """held out, by model; the blend's weight was chosen by the same votes"""
 
-    def figures(self) -> dict[str, Any]:
-        """What a run's record keeps, as JSON."""
+    def figures(self, model: str) -> dict[str, Any]:
+        """What the record of a run that scores by `model` keeps, as JSON."""
         return {
+            "agreement": asdict(self.agreements[model]),
             "models": {name: asdict(found) for name, found in self.agreements.items()},
             "blend_weight": self.choice.weight,
         }
@@ -56,8 +62,8 @@ class LoadedModel:
     """name of the file that it is known by"""
     sha256: str
     """of that file"""
-    profile: TasteProfile | None
-    """None where the profile has no part in the score"""
+    profile: TasteProfile
+    """of the same votes, for people to read, where it has no part in the score"""
 
 
 def compare_models(
@@ -98,13 +104,35 @@ def compare_models(
     blended = (1 - choice.weight) * by_profile + choice.weight * by_network
     return ComparedModels(
         neural=fitted.reward,
-        blend=Blend.of(trained.profile, fitted.reward, choice, base_melodies),
+        blend=Blend.of(
+            trained.profile,
+            fitted.reward,
+            choice,
+            base_melodies,
+            shrinkage=_shrinkage(trained.profile, preferences, melodies),
+        ),
         choice=choice,
         agreements={
             name: agreement(preferences, gap, seed=seed)
             for name, gap in ((PROFILE, by_profile), (NEURAL, by_network), (BLEND, blended))
         },
     )
+
+
+def _shrinkage(
+    profile: TasteProfile, preferences: Preferences, melodies: Sequence[Melody]
+) -> float:
+    """How much smaller the log-odds that a profile tells are than its utility's differences.
+
+    The share is chosen by the former, in which doubt is averaged over, and scores add the latter.
+    """
+    features_MF = feature_matrix(melodies)
+    left, right = features_MF[preferences.left], features_MF[preferences.right]
+    utility_M = profile.score(features_MF)[0] * profile.utility_std()
+    gap_N = utility_M[preferences.left] - utility_M[preferences.right]
+    told_N = logit(profile.win_probability(left, right))
+    power = float(gap_N @ gap_N)
+    return float(told_N @ gap_N) / power if power > 0 else 1.0
 
 
 def save_models(
@@ -124,21 +152,20 @@ def load_model(run: Run) -> LoadedModel:
 
     Raises:
         RunError: for a record that names a model of another version.
-        ValueError: when a file is missing or damaged, with the remedy.
+        TasteError, NeuralRewardError, BlendError: when a file is missing or damaged.
     """
     model = run.record.get("model", PROFILE)
     if model not in MODELS:
         raise RunError(f"{run.name} is a {model!r} of another version; learn it again")
-    profile: TasteProfile | None = None
-    if model == NEURAL:
-        from reward.neural import NeuralReward
-
-        score: Reward = NeuralReward.load(run.path / NEURAL_FILE).score
-    elif model == BLEND:
+    if model == BLEND:
         blend = Blend.load(run.path)
         profile, score = blend.profile, blend.score
     else:
         profile = TasteProfile.load(run.path / PROFILE_FILE)
-        score = profile.score
+        score: Reward = profile.score
+    if model == NEURAL:
+        from reward.neural import NeuralReward
+
+        score = NeuralReward.load(run.path / NEURAL_FILE).score
     digest = hashlib.sha256((run.path / _FILES[model]).read_bytes()).hexdigest()
     return LoadedModel(score=score, file=_FILES[model], sha256=digest, profile=profile)

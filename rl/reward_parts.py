@@ -58,7 +58,7 @@ def find_part(name: str, *, root: Path) -> RewardPart:
 
     Raises:
         RunError: for a run that is not there or is no reward run.
-        TasteError: for a run whose profile is damaged.
+        TasteError, NeuralRewardError, BlendError: for a run whose model is damaged.
         RewardError: for a function that cannot be had.
     """
     if name == MUSIC_THEORY:

@@ -2,8 +2,8 @@
 
 Everything that is said of the model comes from one cross-validation: agreement, the learning curve,
 calibration. Each of its models learns the shape of its prior from its own votes only. With several
-raters the two spreads of the prior (of weights, and of raters around the group) are those of the
-profile of all votes: two numbers, whose search would take most of the time.
+raters, who follows the group how and the spreads of the prior are found once a fold, from all that
+is not held out: to search them for each size of the curve would take most of the time.
 
 Letters: N comparisons, M items, F features.
 """
@@ -103,6 +103,16 @@ def train_reward(
         TasteError: when comparisons and features do not go together.
     """
     profile = TasteProfile.fit(preferences, features_MF, scale)
+    pair_ids = preferences.pair_ids
+    of_folds: dict[bytes, TasteProfile] = {}
+
+    def like(test: Preferences) -> TasteProfile:
+        """A profile of all votes on other pairs than these."""
+        held_out = np.isin(pair_ids, test.pair_ids)
+        key = held_out.tobytes()
+        if key not in of_folds:
+            of_folds[key] = TasteProfile.fit(preferences[~held_out], features_MF, scale)
+        return of_folds[key]
 
     def predict(train: Preferences, test: Preferences) -> np.ndarray:
         """Log-odds (N,) that left is better, by the group's taste, sides aside."""
@@ -110,9 +120,10 @@ def train_reward(
             fitted = TasteProfile.fit(train, features_MF, scale)
         else:
             pooled = Preferences.of(train.left, train.right, train.outcome, weight=train.weight)
-            shape = TasteProfile.fit(pooled, features_MF, scale, weight_std=profile.weight_std)
-            like = replace(profile, shape_F=shape.shape_F)
-            fitted = TasteProfile.fit(train, features_MF, scale, like=like)
+            others = like(test)
+            shape = TasteProfile.fit(pooled, features_MF, scale, weight_std=others.weight_std)
+            prior = replace(others, shape_F=shape.shape_F)
+            fitted = TasteProfile.fit(train, features_MF, scale, like=prior)
         return logit(fitted.win_probability(features_MF[test.left], features_MF[test.right]))
 
     repeats = ceiling(preferences, seed=seed)

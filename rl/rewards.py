@@ -235,7 +235,7 @@ def reward_of(spec: str | None, *, root: Path) -> ChosenReward:
 
     Raises:
         RunError: for a run that is not there, or when there is none to be the newest.
-        TasteError: for a run whose profile is damaged.
+        TasteError, NeuralRewardError, BlendError: for a run whose model is damaged.
         RewardError: for anything else that is wrong with the spec or a function in it.
     """
     if spec is None:

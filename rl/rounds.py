@@ -25,14 +25,18 @@ from reward.traps import SPOILED
 from rl.base_scale import base_scale
 from rl.pairing_round import learnable
 from rl.reward_card import RewardCard, write_reward_card
-from rl.reward_models import PROFILE, ComparedModels, compare_models, save_models
+from rl.reward_models import (
+    NEURAL_SCALE_MELODIES,
+    PROFILE,
+    ComparedModels,
+    compare_models,
+    save_models,
+)
 from rl.reward_training import FORECAST_VOTES, TrainedReward, train_reward
 from rl.runs import Run, RunError, new_run, open_run
 
 BOTH = "both"
 """votes of people and of simulated listeners, mixed on request only"""
-NEURAL_SCALE_MELODIES = 300
-"""base melodies that fix the unit of a neural reward; it is slower than features are"""
 
 
 def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int) -> int:
@@ -80,7 +84,9 @@ class FittedReward:
 
     @property
     def agreement(self) -> Agreement | None:
-        """Held out, by cross-validation; None with too few votes."""
+        """Of what the run scores by, held out; None with too few votes."""
+        if self.compared:
+            return self.compared.agreements[self.run.record["model"]]
         return self.trained.agreement
 
     @property
@@ -157,9 +163,10 @@ def fit_reward(
             "last_vote": max(vote_ids),
             "votes": len(vote_ids),
             **trained.figures(),
-            **(compared.figures() if compared else {}),
+            **(compared.figures(model) if compared else {}),
         },
     )
+    store.record_training(run.name, vote_ids)  # first of all: who withdraws must be told of it
     save_models(run, model, trained, compared)
     write_reward_card(
         run,
@@ -173,7 +180,6 @@ def fit_reward(
             asked=asked,
         ),
     )
-    store.record_training(run.name, vote_ids)
     pairs = int(preferences.pair.max()) + 1
     raters = len(set(votes["rater_id"]))
     return FittedReward(run, trained, compared, len(vote_ids), pairs, raters)

@@ -212,3 +212,11 @@ def test_a_saved_blend_is_whole(tmp_path, melodies, profile, tiny_policy, prefer
 def test_a_blend_is_known_without_torch():
     code = "import sys, reward.blend, reward.taste; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_shrinkage_takes_from_the_profile_only(melodies, scale, profile):
+    """Half and half: the profile's utility counts for half of its half."""
+    neural = Scorer(scale, int(np.flatnonzero(scale.std_F > 0)[4]))
+    blend = Blend.of(profile, neural, choice_of(0.5), melodies, shrinkage=0.5)
+    one, other = blend.parts()
+    assert one / other == pytest.approx(0.5 * profile.utility_std() / neural.utility_std)

@@ -167,6 +167,10 @@ def test_missing_and_mad_tensors_are_told(reward, tmp_path):
     save_file({n: t for n, t in tensors.items() if n != "mean_D"}, path, metadata=metadata)
     with pytest.raises(NeuralRewardError, match="is broken"):
         NeuralReward.load(path)
+    for cut in ({"mean_D": torch.zeros(5)}, {"std_D": torch.zeros(32)}):
+        save_file(tensors | cut, path, metadata=metadata)
+        with pytest.raises(NeuralRewardError, match="is broken"):
+            NeuralReward.load(path)
     save_file(tensors | {"mean_D": torch.full((32,), torch.nan)}, path, metadata=metadata)
     with pytest.raises(NeuralRewardError, match="mean_D that are not finite"):
         NeuralReward.load(path)

@@ -1,5 +1,7 @@
 """Models of a reward run: compared on the same folds, written, found again by name."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from reward.agreement import AgreementError
 from reward.listeners import SimulatedListener
 from reward.neural import NeuralReward
 from reward.ratings import RatingsStore
+from rl.baseline_comparison import voted_pairs
 from rl.pairing_round import PoolConfig, pair_up
 from rl.reward_card import CARD_FILE
 from rl.reward_models import BLEND, MODELS, NEURAL, PROFILE, load_model
@@ -48,13 +51,17 @@ def test_the_command_line_knows_the_models():
 def test_all_three_are_judged_on_the_same_held_out_votes(compared):
     agreements = compared.compared.agreements
     assert list(agreements) == list(MODELS)
-    assert agreements[PROFILE] == compared.agreement
+    assert agreements[PROFILE] == compared.trained.agreement
+    assert agreements[compared.run.record["model"]] == compared.agreement
     assert len({(found.votes, found.pairs) for found in agreements.values()}) == 1
     record = compared.run.record
     assert record["models"]["neural"]["share"] == agreements[NEURAL].share
+    assert record["agreement"]["share"] == compared.agreement.share
     card = (compared.run.path / CARD_FILE).read_text()
     assert all(f"| {name} | {found} |" in card for name, found in agreements.items())
     assert f"share of the blend is {record['blend_weight']:.0%}" in card
+    assert f"| agreement with held-out votes | **{compared.agreement}** on" in card
+    assert ("is linear in its features" in card) == (record["model"] == BLEND)
 
 
 def test_a_run_scores_by_the_model_that_was_asked_for(compared, folder, tiny_policy):
@@ -64,7 +71,7 @@ def test_a_run_scores_by_the_model_that_was_asked_for(compared, folder, tiny_pol
     part = reward_of(compared.run.name, root=folder / "runs")
     for one, other in zip(part.score(melodies), expected.score(melodies), strict=True):
         assert np.array_equal(one, other)
-    assert (part.profile is None) == (model == NEURAL)
+    assert part.profile is not None  # for people to read, whatever scores
     profile = load_reward(compared.run.name, root=folder / "runs")  # there in any case
     assert profile.votes == compared.votes
     if model == NEURAL:
@@ -74,7 +81,8 @@ def test_a_run_scores_by_the_model_that_was_asked_for(compared, folder, tiny_pol
 def test_the_hash_is_of_what_scores(folder, tiny_policy):
     run = fitted(folder, tiny_policy, NEURAL).run
     before = load_model(run).sha256
-    (run.path / "taste.json").write_text("{}")
+    profile = json.loads((run.path / "taste.json").read_text())
+    (run.path / "taste.json").write_text(json.dumps(profile | {"votes": 1}))
     assert load_model(run).sha256 == before  # the profile is for people here
     other = NeuralReward.load(run.path / "neural.safetensors")
     other.members[0].outward.weight.data += 1
@@ -113,6 +121,24 @@ def test_people_and_simulated_listeners_are_mixed_on_request_only(tmp_path, tiny
         fitted(tmp_path, tiny_policy, PROFILE)
     both = fitted(tmp_path, tiny_policy, PROFILE, kind=BOTH)
     assert (both.raters, both.run.record["config"]["votes_of"]) == (2, "person and simulated")
+    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+        assert len(voted_pairs(store, both.run.record)) == both.votes
     card = (both.run.path / CARD_FILE).read_text()
     assert "of people and simulated listeners:" in card
     assert "Part of it was taught by simulated listeners, who are not people." in card
+
+
+def test_what_a_run_learnt_from_is_known_even_if_its_card_fails(tmp_path, tiny_policy, monkeypatch):
+    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+        pair_up(store, tiny_policy, "tiny", ASKED, PoolConfig(melodies=20, pairs=10))
+        simulate_votes(store, SimulatedListener("calm"), 10)
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("rl.rounds.write_reward_card", fail)
+    with pytest.raises(OSError, match="no space left"):
+        fitted(tmp_path, tiny_policy, PROFILE, name="half")
+    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+        rater = store.rater_named(SimulatedListener("calm").name, kind="simulated")
+        assert store.withdraw(rater.id).runs == ("half",)
