@@ -1,4 +1,4 @@
-"""Reward training: with several raters too, nothing that was held out is known to who predicts it."""
+"""Reward training: with several raters too, what is held out is not known to who predicts it."""
 
 import numpy as np
 import pytest
