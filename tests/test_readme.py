@@ -130,7 +130,7 @@ def test_its_commands_work_one_after_another(tmp_path):
             continue
         assert any(word in done.stdout for word in ("wrote", "next:", "watch")), command
     assert len(list((tmp_path / "composed").glob("*.abc"))) == 2
-    runs = {folder.name for folder in (tmp_path / "checkpoints" / "runs").iterdir()}
+    runs = {folder.name for folder in (tmp_path / "checkpoints" / "runs").glob("[!.]*")}
     assert runs == {"reward-0001", "ppo-0001", "rules"}
     for folder in (tmp_path / "another-demo", tmp_path / "checkpoints" / "runs" / "ppo-0001"):
         assert "<audio" in (folder / "report.html").read_text()
