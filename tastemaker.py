@@ -151,9 +151,15 @@ def studio(
     soundfont: Path | None,
 ) -> None:
     """Rate pairs of melodies, blind, in the browser; writes a pool first if there is none."""
+    import secrets
     import subprocess
 
-    from feedback_ui.launch import DATABASE_VARIABLE, studio_command
+    from feedback_ui.launch import (
+        DATABASE_VARIABLE,
+        ORGANISER_VARIABLE,
+        is_for_this_machine,
+        studio_command,
+    )
     from reward.ratings import RatingsStore
 
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
@@ -165,8 +171,12 @@ def studio(
     command = studio_command(
         port=port, address=address, hosts=hosts, soundfont=soundfont, open_browser=browser
     )
-    # By the environment, so that a password in the URL does not stand in the process list.
-    sys.exit(subprocess.call(command, env={**os.environ, DATABASE_VARIABLE: database}))
+    # By the environment, so that neither a password nor the key stands in the process list.
+    told = {**os.environ, DATABASE_VARIABLE: database}
+    if not is_for_this_machine(address, hosts):
+        key = told.setdefault(ORGANISER_VARIABLE, secrets.token_urlsafe(16))
+        click.echo(f"organiser's address: http://{(*hosts, address)[0]}:{port}/?organiser={key}")
+    sys.exit(subprocess.call(command, env=told))
 
 
 @cli.command()

@@ -2,36 +2,54 @@
 
 A rater is a token, in the page's address, so that a reload, a bookmark or a restarted server goes
 on as the same rater. The store has only the token's hash.
+
+An *organiser* starts trainings and blind tests and sees everyone's figures. At a studio that only
+this machine reaches, everyone is one; at any other, who shows the key that its command printed.
 """
 
 from __future__ import annotations
 
+import hmac
 import sys
 from typing import NoReturn
 
 import streamlit as st
 
-from feedback_ui.launch import LaunchError, StudioOptions, parse_options
+from feedback_ui.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
 from feedback_ui.session import CONSENT, StudioSession
 from music.sound import SoundfontError
 from reward.ratings import Rater, RatingsError, RatingsStore
 
 TOKEN = "rater"
 """name of the token in the address and in the session"""
+ORGANISER = "organiser"
+"""the same for the organiser's key"""
 
 
 @st.cache_resource(show_spinner=False)
 def _open(options: StudioOptions) -> StudioSession:
     # A failure is not cached: the next look tries again.
     return StudioSession(
-        RatingsStore(options.database), options.clips_folder, soundfont=options.soundfont
+        RatingsStore(options.database),
+        options.clips_folder,
+        soundfont=options.soundfont,
+        least_heard_ms=options.least_heard_ms,
     )
+
+
+def studio_options() -> StudioOptions:
+    """What this server was told when it was started.
+
+    Raises:
+        LaunchError: for an argument that is not known.
+    """
+    return parse_options(sys.argv[1:])
 
 
 def open_studio() -> StudioSession:
     """The studio of this server; says in one line what is wrong, and ends the run, if it cannot."""
     try:
-        return _open(parse_options(sys.argv[1:]))
+        return _open(studio_options())
     except (RatingsError, SoundfontError, LaunchError) as error:
         trouble(error)
 
@@ -61,6 +79,34 @@ def signed_in(studio: StudioSession) -> Rater:
     if st.query_params.get(TOKEN) != token:
         st.query_params[TOKEN] = token
     return rater
+
+
+def is_organiser() -> bool:
+    """Whether who sits at this tab may start trainings and see everyone's figures."""
+    key = studio_options().organiser_key
+    if key is None:
+        return is_for_this_machine(
+            str(st.get_option("server.address") or ""), st.get_option("server.allowedHosts") or ()
+        )
+    shown = st.query_params.get(ORGANISER) or st.session_state.get(ORGANISER, "")
+    if not hmac.compare_digest(shown.encode(), key.encode()):
+        return False
+    st.session_state[ORGANISER] = shown
+    if st.query_params.get(ORGANISER) != shown:
+        st.query_params[ORGANISER] = shown
+    return True
+
+
+def for_organisers() -> None:
+    """End the run, with a word why, unless an organiser sits at this tab."""
+    if is_organiser():
+        return
+    st.info(
+        "This page is for whoever runs the studio. Open the organiser's address, which "
+        "`tastemaker studio` printed when it was started.",
+        icon=":material/key:",
+    )
+    st.stop()
 
 
 def sign_out() -> None:

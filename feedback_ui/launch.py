@@ -17,9 +17,13 @@ from pathlib import Path
 STUDIO = Path(__file__).with_name("studio.py")
 DATABASE_VARIABLE = "TASTEMAKER_DATABASE"
 """environment variable for the database, so that a password need not stand in the process list"""
+ORGANISER_VARIABLE = "TASTEMAKER_ORGANISER_KEY"
+"""environment variable for the organiser's key of a studio that other machines can reach"""
 DEFAULT_DATABASE = "checkpoints/ratings.sqlite"
+DEFAULT_RUNS = Path("checkpoints/runs")
 DEFAULT_PORT = 8501
 OWN_HOSTS = ("localhost", "127.0.0.1")
+MOST_HEARD_MS = 60_000
 
 
 class LaunchError(ValueError):
@@ -36,6 +40,12 @@ class StudioOptions:
     """folder for rendered audio; the user's cache by default"""
     soundfont: Path | None = None
     """a .sf2 file; the one that comes with pretty_midi by default"""
+    runs: Path = DEFAULT_RUNS
+    """folder of the runs that the pages show and start"""
+    least_heard_ms: int | None = None
+    """how much of each side must be heard before a vote; the studio's own rule by default"""
+    organiser_key: str | None = None
+    """what an organiser shows to be one; None where everyone at this machine is"""
 
     @property
     def clips_folder(self) -> Path:
@@ -54,6 +64,8 @@ def studio_command(
     hosts: Sequence[str] = (),
     clips: Path | None = None,
     soundfont: Path | None = None,
+    runs: Path | None = None,
+    least_heard_ms: int | None = None,
     open_browser: bool = True,
 ) -> list[str]:
     """The command that runs the studio, for `subprocess`.
@@ -65,6 +77,8 @@ def studio_command(
         hosts: names under which browsers may ask for the studio; needed for another `address`.
         clips: see `StudioOptions`.
         soundfont: see `StudioOptions`.
+        runs: see `StudioOptions`.
+        least_heard_ms: see `StudioOptions`.
         open_browser: open a browser window when the server is up.
 
     Raises:
@@ -96,7 +110,23 @@ def studio_command(
         *([] if database is None else [f"--database={database}"]),
         *([] if clips is None else [f"--clips={clips}"]),
         *([] if soundfont is None else [f"--soundfont={soundfont}"]),
+        *([] if runs is None else [f"--runs={runs}"]),
+        *([] if least_heard_ms is None else [f"--least-heard-ms={least_heard_ms}"]),
     ]
+
+
+def is_for_this_machine(address: str, hosts: Sequence[str]) -> bool:
+    """Whether a studio that listens so is only reached from here, so that no key is needed.
+
+    Args:
+        address: IP address that it listens on.
+        hosts: names under which browsers may ask for it.
+    """
+    try:
+        local = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        local = address in OWN_HOSTS
+    return local and all(host in OWN_HOSTS or host == address for host in hosts)
 
 
 def parse_options(arguments: Sequence[str]) -> StudioOptions:
@@ -109,13 +139,20 @@ def parse_options(arguments: Sequence[str]) -> StudioOptions:
     parser.add_argument("--database", default=os.environ.get(DATABASE_VARIABLE, DEFAULT_DATABASE))
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--soundfont", type=Path)
+    parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS)
+    parser.add_argument("--least-heard-ms", type=int)
     try:
         known, unknown = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise LaunchError(f"the studio's arguments cannot be read: {error}") from error
     if unknown:
         raise LaunchError(
-            f"the studio knows no argument {unknown[0]!r}; it takes --database, --clips and "
-            "--soundfont"
+            f"the studio knows no argument {unknown[0]!r}; it takes --database, --clips, "
+            "--soundfont, --runs and --least-heard-ms"
         )
-    return StudioOptions(database=known.database, clips=known.clips, soundfont=known.soundfont)
+    least = known.least_heard_ms
+    if least is not None and not 1 <= least <= MOST_HEARD_MS:
+        raise LaunchError(
+            f"--least-heard-ms={least} is not within 1..{MOST_HEARD_MS}; 3000 is the studio's rule"
+        )
+    return StudioOptions(**vars(known), organiser_key=os.environ.get(ORGANISER_VARIABLE) or None)

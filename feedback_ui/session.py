@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from music.melody import Melody
 from music.sound import cached_wav, renderer_id
-from reward.ratings import Rater, RatingsError, RatingsStore, StoredMelody
+from reward.ratings import Rater, RatingsError, RatingsStore
 
 CONSENT_VERSION = "studio-1"
 CONSENT = (
@@ -46,10 +47,12 @@ class Clip:
     path: Path
     duration_ms: int
 
+    least_heard_ms: int = MIN_HEARD_MS
+
     @property
     def needed_ms(self) -> int:
         """How much must be heard before voting."""
-        return min(MIN_HEARD_MS, int(WHOLE_CLIP * self.duration_ms))
+        return min(self.least_heard_ms, int(WHOLE_CLIP * self.duration_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +91,24 @@ class StudioSession:
         store: an open ratings store.
         clips_folder: where rendered audio is kept; made when it is not there.
         soundfont: a .sf2 file, or None for the usual one.
+        least_heard_ms: how much of each side must be heard before a vote.
 
     Raises:
         SoundfontError: when the soundfont cannot be used.
     """
 
     def __init__(
-        self, store: RatingsStore, clips_folder: Path, *, soundfont: Path | None = None
+        self,
+        store: RatingsStore,
+        clips_folder: Path,
+        *,
+        soundfont: Path | None = None,
+        least_heard_ms: int | None = None,
     ) -> None:
         self.store = store
         self._clips_folder = clips_folder
         self._soundfont = soundfont
+        self._least_heard_ms = MIN_HEARD_MS if least_heard_ms is None else least_heard_ms
         self._renderer = renderer_id(soundfont)
         self._app_version = app_version()
 
@@ -133,8 +143,8 @@ class StudioSession:
             return None
         return Pair(
             assignment_id=issued.assignment_id,
-            left=self._clip(issued.left),
-            right=self._clip(issued.right),
+            left=self.clip(issued.left.melody),
+            right=self.clip(issued.right.melody),
             votes_cast=issued.votes_cast,
             total=issued.votes_cast + issued.remaining,
             reopened=issued.reopened,
@@ -173,9 +183,14 @@ class StudioSession:
             return Reply(False, str(error))
         return Reply(True, "Your last pair again. Answer anew.")
 
-    def _clip(self, stored: StoredMelody) -> Clip:
-        path = cached_wav(stored.melody, self._clips_folder, soundfont=self._soundfont)
-        return Clip(path, duration_ms(path))
+    def clip(self, melody: Melody) -> Clip:
+        """A melody as audio, rendered if it has not been.
+
+        Raises:
+            SoundfontError: when it cannot be rendered.
+        """
+        path = cached_wav(melody, self._clips_folder, soundfont=self._soundfont)
+        return Clip(path, duration_ms(path), self._least_heard_ms)
 
 
 def read_answer(payload: object) -> tuple[UUID, dict[str, Any]]:

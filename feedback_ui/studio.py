@@ -17,6 +17,8 @@ if ROOT not in sys.path:
 
 st.set_page_config(page_title="Tastemaker", page_icon="🎧", layout="centered")
 st.navigation(
-    [st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True)],
-    position="hidden",  # one page needs no menu
+    [
+        st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),
+    ],
+    position="top",
 ).run()

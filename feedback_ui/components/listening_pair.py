@@ -16,13 +16,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import streamlit as st
 from streamlit.components.v2 import component
-from streamlit.runtime import get_instance
 
-from feedback_ui.session import Clip, Pair
+from feedback_ui.components.media import clip_data
+from feedback_ui.session import Pair
 
 KEY = "listening_pair"
 """one key for all pairs, so that the component stays mounted and the focus where it is"""
@@ -50,8 +48,8 @@ def listening_pair(
         key=KEY,
         data={
             "assignment_id": str(pair.assignment_id),
-            "left": _clip(pair.left, "left"),
-            "right": _clip(pair.right, "right"),
+            "left": clip_data(pair.left, f"{KEY}-left"),
+            "right": clip_data(pair.right, f"{KEY}-right"),
             "can_undo": pair.can_undo,
             "note": note,
             # Another value each run: seeing the same pair again tells the page that a vote it sent
@@ -62,17 +60,3 @@ def listening_pair(
         on_undo_change=on_undo,
     )
     return {"vote": sent.vote, "undo": sent.undo}
-
-
-def _clip(clip: Clip, side: str) -> dict[str, Any]:
-    # The media manager names a file by its hash, so the address does not tell who wrote it.
-    # Streamlit has no public way to get such an address; st.audio does the same inside.
-    address = get_instance().media_file_mgr.add(
-        clip.path.read_bytes(), "audio/wav", coordinates=f"{KEY}-{side}"
-    )
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return {
-        "address": f"/{base}{address}" if base else address,
-        "duration_ms": clip.duration_ms,
-        "needed_ms": clip.needed_ms,
-    }

@@ -1,0 +1,120 @@
+// The tune player: see tune_player.py for what comes in.
+//
+// Players on a page are in shadow trees of their own, so they tell each other by an event on the
+// document that one has begun.
+
+const BEGUN = "tastemaker-tune-begun";
+const mounted = new WeakMap();
+
+export default function (component) {
+  const { data, parentElement } = component;
+  if (!mounted.has(parentElement)) {
+    mounted.set(parentElement, new TunePlayer(parentElement));
+  }
+  const player = mounted.get(parentElement);
+  player.show(data);
+  return () => {
+    player.remove();
+    mounted.delete(parentElement);
+  };
+}
+
+class TunePlayer {
+  constructor(parent) {
+    this.root = parent.querySelector(".tune");
+    this.audio = this.root.querySelector("audio");
+    this.seek = this.root.querySelector(".seek");
+    this.root.querySelector(".play").onclick = () => this.toggle();
+    this.seek.oninput = () => {
+      this.audio.currentTime = Number(this.seek.value) / 1000;
+    };
+    this.onBegun = (event) => {
+      if (event.detail !== this) this.audio.pause();
+    };
+    document.addEventListener(BEGUN, this.onBegun);
+    this.audio.addEventListener("play", () => {
+      document.dispatchEvent(new CustomEvent(BEGUN, { detail: this }));
+    });
+    for (const happened of ["play", "pause", "ended", "timeupdate", "error", "loadeddata"]) {
+      this.audio.addEventListener(happened, () => this.draw());
+    }
+  }
+
+  show(data) {
+    const before = this.data;
+    this.data = data;
+    if (before?.clip.address !== data.clip.address) {
+      this.audio.pause();
+      this.audio.src = data.clip.address;
+      this.seek.max = data.clip.duration_ms;
+      this.seek.value = 0;
+    }
+    setText(this.root.querySelector(".label"), data.label);
+    this.seek.setAttribute("aria-label", `Position in ${data.label}`);
+    if (JSON.stringify(before?.pictures) !== JSON.stringify(data.pictures)) this.offerPictures();
+    this.draw();
+  }
+
+  offerPictures() {
+    const switches = this.root.querySelector(".switches");
+    const pictures = this.root.querySelector(".pictures");
+    switches.replaceChildren();
+    pictures.replaceChildren();
+    for (const { name, svg } of this.data.pictures) {
+      const picture = document.createElement("div");
+      picture.hidden = true;
+      // Parsed as XML: what is no picture becomes an error on the page and never a script.
+      const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
+      picture.append(document.importNode(parsed.documentElement, true));
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = name;
+      button.setAttribute("aria-expanded", "false");
+      button.setAttribute("aria-label", `${name} of ${this.data.label}`);
+      button.onclick = () => {
+        picture.hidden = !picture.hidden;
+        button.setAttribute("aria-expanded", String(!picture.hidden));
+      };
+      switches.append(button);
+      pictures.append(picture);
+    }
+  }
+
+  toggle() {
+    if (!this.audio.paused) {
+      this.audio.pause();
+      return;
+    }
+    if (this.audio.error) this.audio.load(); // the server may be back by now
+    this.audio.play().catch((error) => {
+      if (error.name !== "AbortError") this.draw();
+    });
+  }
+
+  draw() {
+    const playing = !this.audio.paused;
+    this.root.classList.toggle("playing", playing);
+    const verb = playing ? "Pause" : "Play";
+    this.root.querySelector(".play").setAttribute("aria-label", `${verb} ${this.data.label}`);
+    this.root.querySelector(".failed").hidden = this.audio.error === null;
+    const at = Math.min(this.audio.currentTime * 1000, this.data.clip.duration_ms);
+    if (!this.seek.matches(":active")) this.seek.value = at;
+    this.seek.setAttribute("aria-valuetext", clock(at));
+    setText(this.root.querySelector(".time"), `${clock(at)} / ${clock(this.data.clip.duration_ms)}`);
+  }
+
+  remove() {
+    document.removeEventListener(BEGUN, this.onBegun);
+    this.audio.pause();
+    this.audio.removeAttribute("src");
+  }
+}
+
+function clock(ms) {
+  const seconds = Math.floor(ms / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
