@@ -1,0 +1,128 @@
+"""The studio as a person starts it, for tests: a server that can be killed, and a browser."""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+import psutil
+import pytest
+
+from feedback_ui.launch import studio_command
+
+PATIENCE_MS = 120_000
+"""for a page that a busy machine paints"""
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",  # a container's root may not have one
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--mute-audio",
+    "--no-first-run",
+]
+
+
+class StudioServer:
+    """The studio as `tastemaker studio` starts it; may be killed and started again."""
+
+    def __init__(self, folder, **options):
+        """Nothing runs yet; `options` are `studio_command`'s."""
+        self.folder, self.options = folder, options
+        self.database, self.clips = folder / "ratings.db", folder / "clips"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process = None
+        self._sounds = {}
+
+    @property
+    def address(self):
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        """Start it and wait until it answers."""
+        command = studio_command(
+            str(self.database),
+            port=self.port,
+            clips=self.clips,
+            open_browser=False,
+            **self.options,
+        )
+        with (self.folder / "server.log").open("a") as log:
+            # From another folder than the project's, as an installed command would be.
+            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
+        until = time.monotonic() + 60
+        while True:
+            try:
+                if self.get("/_stcore/health").status == 200:
+                    return
+            except OSError:
+                assert time.monotonic() < until, self.log()
+                time.sleep(0.1)
+
+    def kill(self):
+        """End it as a crash would."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def log(self):
+        """What it has said."""
+        return (self.folder / "server.log").read_text()
+
+    def get(self, path, **headers):
+        """The answer to a plain request; its body is not read."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path, headers=headers)
+            return connection.getresponse()
+        finally:
+            connection.close()
+
+    def sound(self, source):
+        """SHA-256 of the sound at an address of the page; asked for once."""
+        until = time.monotonic() + 60
+        while source not in self._sounds:
+            assert time.monotonic() < until, f"{source} does not come: {self.log()}"
+            try:
+                with urllib.request.urlopen(self.address + source, timeout=10) as answer:
+                    self._sounds[source] = hashlib.sha256(answer.read()).hexdigest()
+            except OSError:  # killed just now
+                time.sleep(0.2)
+        return self._sounds[source]
+
+
+def chromium():
+    """The browser's path; skips the test where there is none, and fails it in CI."""
+    found = os.environ.get("TASTEMAKER_CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        says = "no chromium on the path; install it, or name one in TASTEMAKER_CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(says)
+        pytest.skip(says)
+    return found
+
+
+def launch(playwright, mark=None):
+    """A headless browser; `mark` lets `kill_browser` find its process."""
+    marked = [] if mark is None else [f"--tastemaker-test={mark}"]
+    return playwright.chromium.launch(
+        executable_path=chromium(), args=[*CHROMIUM_ARGUMENTS, *marked]
+    )
+
+
+def kill_browser(mark):
+    """End a browser as a crash would."""
+    for process in psutil.process_iter(["cmdline"]):
+        if f"--tastemaker-test={mark}" in (process.info["cmdline"] or ()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()

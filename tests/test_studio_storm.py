@@ -1,0 +1,290 @@
+"""A storm of votes: four raters at once, careless hands, killed browsers, a killed server.
+
+What each rater *meant* is written down before each key or click, with the two sounds that were then
+on the page. At the end the store must hold exactly that, in that order: nothing twice, nothing for
+a pair that was not shown, nothing for the wrong side, nothing lost after the page had gone on.
+"""
+
+import hashlib
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from playwright.sync_api import Error as BrowserError
+from playwright.sync_api import sync_playwright
+from studio_server import StudioServer, chromium, kill_browser, launch
+
+from music.corpus import load_corpus
+from music.sound import cached_wav
+from reward.ratings import RatingsStore
+
+pytestmark = pytest.mark.browser
+RATERS = 4
+LEAST_HEARD_MS = 60
+ANSWER_WITHIN_S = 60
+KEYS = {"a": "left", "b": "right", "t": "tie", "n": "both_bad", "s": "skip"}
+OUTCOMES = ("left", "right", "tie", "both_bad", "skip", "skip", "skip")
+"""skips cost no listening, so there are more of them"""
+HABITS = ("key", "click", "double click", "held key", "rapid keys", "reload", "other tab", "kill")
+SHARES = (0.34, 0.22, 0.12, 0.08, 0.08, 0.07, 0.07, 0.02)
+LOOK = """() => {
+    const find = (root) => {
+        const here = root.querySelector(".pair");
+        if (here) return here;
+        for (const element of root.querySelectorAll("*")) {
+            const inside = element.shadowRoot && find(element.shadowRoot);
+            if (inside) return inside;
+        }
+        return null;
+    };
+    const pair = find(document);
+    if (!pair) return null;
+    const source = (side) => pair.querySelector(`audio[data-side=${side}]`).getAttribute("src");
+    const heard = (side) => pair.querySelector(`.card[data-side=${side}]`).matches(".heard");
+    return {
+        left: source("left"), right: source("right"), busy: pair.matches(".busy"),
+        heardLeft: heard("left"), heardRight: heard("right"),
+        hint: pair.querySelector(".hint").textContent,
+    };
+}"""
+
+
+@dataclass
+class Hand:
+    """One rater at a browser of their own, and what they meant."""
+
+    server: StudioServer
+    rater: object
+    votes: int
+    seed: int
+    meant: list = field(default_factory=list)
+    """(sound left, sound right, outcome), in order"""
+    habits: Counter = field(default_factory=Counter)
+
+    def run(self):
+        with sync_playwright() as self.playwright:
+            self.rng = random.Random(self.seed)
+            self.open()
+            while len(self.meant) < self.votes:
+                self.vote()
+            self.browser.close()
+
+    def open(self):
+        self.mark = uuid4().hex
+        self.browser = launch(self.playwright, self.mark)
+        self.context = self.browser.new_context()
+        self.tabs = [self.tab()]
+
+    def tab(self):
+        page = self.context.new_page()
+        page.set_default_timeout(1000 * ANSWER_WITHIN_S)
+        self.visit(page)
+        return page
+
+    def visit(self, page):
+        """Open the page, as often as it takes a killed server to come back."""
+        until = time.monotonic() + ANSWER_WITHIN_S
+        while True:
+            try:
+                page.goto(f"{self.server.address}/?rater={self.rater.token}")
+                page.locator(".card").first.wait_for(timeout=10_000)
+                return
+            except BrowserError:
+                assert time.monotonic() < until, self.server.log()
+                time.sleep(0.3)
+
+    def look(self, page):
+        try:
+            return page.evaluate(LOOK)
+        except BrowserError:  # between two documents
+            return None
+
+    def wait(self, page, wanted, seconds=ANSWER_WITHIN_S):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            seen = self.look(page)
+            if seen is not None and wanted(seen):
+                return seen
+            page.wait_for_timeout(30)
+        return None
+
+    def vote(self):
+        """Listen where it is needed, answer by some habit, and see the page go on."""
+        habit = self.rng.choices(HABITS, SHARES)[0]
+        if habit == "other tab":
+            self.use_other_tab()
+        page = self.tabs[0]
+        outcome = self.rng.choice(OUTCOMES)
+        shown = self.wait(page, lambda seen: seen["left"] and not seen["busy"])
+        assert shown is not None, f"no pair came: {self.server.log()}"
+        page.wait_for_timeout(520)  # a new pair takes no vote sooner
+        if outcome != "skip":
+            self.listen(page)
+        shown = self.look(page) or shown
+        sounds = (shown["left"], shown["right"])
+        self.meant.append((*map(self.server.sound, sounds), outcome))
+        self.habits[habit] += 1
+        self.act(page, habit, outcome)
+        page = self.tabs[0]
+        pressed = time.monotonic()
+        while not self.wait(page, lambda seen: (seen["left"], seen["right"]) != sounds, 2):
+            # Lost on the way (a reload, a kill): the same pair is there again, and is answered so.
+            assert time.monotonic() - pressed < 2 * ANSWER_WITHIN_S, f"{habit}: stuck {shown}"
+            seen = self.look(page)
+            if seen is None or seen["busy"] or (seen["left"], seen["right"]) != sounds:
+                if seen is None:
+                    self.visit(page)
+                continue
+            if outcome != "skip":
+                self.listen(page)
+            self.act(page, "click", outcome)
+
+    def listen(self, page):
+        for key, side in (("1", "heardLeft"), ("2", "heardRight")):
+            for _ in range(20):
+                seen = self.look(page)
+                if seen is None or seen[side] or seen["busy"]:
+                    break
+                page.keyboard.press(key)
+                if self.wait(page, lambda seen, side=side: seen[side], 2):
+                    break
+
+    def act(self, page, habit, outcome):
+        key = next(key for key, value in KEYS.items() if value == outcome)
+        button = page.locator(f".vote[data-outcome={outcome}]").first
+        press = "element => element.click()"  # from inside: Streamlit may lie over the page
+        try:
+            if habit in ("click", "reload", "kill"):
+                button.evaluate(press)
+            elif habit == "double click":
+                button.evaluate("e => { e.click(); setTimeout(() => e.click(), 80) }")
+            elif habit == "held key":
+                until = time.monotonic() + 0.7
+                while time.monotonic() < until:
+                    page.keyboard.down(key)
+                    time.sleep(0.03)
+                page.keyboard.up(key)
+            elif habit == "rapid keys":
+                for other in (key, *self.rng.sample([*KEYS], 4)):
+                    page.keyboard.press(other)
+            else:
+                page.keyboard.press(key)
+            if habit == "reload":
+                page.reload()
+                self.visit(page)
+            elif habit == "kill":
+                self.kill_browser()
+        except BrowserError:
+            self.visit(page)
+
+    def use_other_tab(self):
+        """Go on in a second tab, which may still show the last pair; the first one goes stale."""
+        if len(self.tabs) == 1:
+            self.tabs.append(self.tab())
+        self.tabs.reverse()
+        # A click on what it still shows must count for nothing: that pair is answered.
+        stale, now = self.look(self.tabs[0]), self.look(self.tabs[1])
+        if stale and now and (stale["left"], stale["right"]) != (now["left"], now["right"]):
+            self.tabs[0].locator(".vote[data-outcome=skip]").first.evaluate(
+                "element => element.click()"
+            )
+            self.wait(
+                self.tabs[0],
+                lambda seen: (seen["left"], seen["right"]) == (now["left"], now["right"]),
+                20,
+            )
+
+    def kill_browser(self):
+        """End the browser's processes as a crash would, and come back."""
+        kill_browser(self.mark)
+        self.open()
+
+
+def storm(server, store, votes, server_kills):
+    """Let everybody vote; kill and restart the server meanwhile. Gives the hands."""
+    raters = [store.add_rater(f"hand {number}") for number in range(RATERS)]
+    hands = [
+        Hand(server, rater, votes // RATERS, seed) for seed, rater in enumerate(raters, start=1)
+    ]
+    with ThreadPoolExecutor(RATERS) as together:
+        rating = [together.submit(hand.run) for hand in hands]
+        for number in range(server_kills):
+            due = votes * (number + 1) / (server_kills + 1)
+            while sum(len(hand.meant) for hand in hands) < due:
+                if any(one.done() for one in rating):
+                    break
+                time.sleep(0.05)
+            server.kill()
+            server.start()
+        for one in rating:
+            one.result()
+    return hands
+
+
+def check(hands, store, melody_of_sound):
+    """The store holds what was meant, exactly."""
+    frame = store.votes_frame(current_only=False)
+    for hand in hands:
+        rows = frame[frame["rater_id"] == hand.rater.id].sort_values("vote_id")
+        stored = [
+            (
+                row.melody_a if row.left_is_a else row.melody_b,
+                row.melody_b if row.left_is_a else row.melody_a,
+                row.outcome,
+            )
+            for row in rows.itertuples()
+        ]
+        meant = [
+            (melody_of_sound[left], melody_of_sound[right], outcome)
+            for left, right, outcome in hand.meant
+        ]
+        wrong = [n for n, pair in enumerate(zip(stored, meant, strict=False)) if len({*pair}) > 1]
+        assert stored == meant, (
+            f"{hand.rater.nickname}: {len(stored)} stored, {len(meant)} meant, first that differ "
+            f"{wrong[:3]}: {[(stored[n], meant[n]) for n in wrong[:3]]}; {hand.habits}"
+        )
+        assert rows["comparison_id"].is_unique, "a pair was answered twice"
+        needs = rows[rows["outcome"] != "skip"]
+        assert (needs[["heard_ms_left", "heard_ms_right"]] >= LEAST_HEARD_MS).all(axis=None)
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """A studio with pairs enough for everybody, and which melody each sound is."""
+    chromium()
+    server = StudioServer(tmp_path, least_heard_ms=LEAST_HEARD_MS)
+    with RatingsStore(server.database) as store:
+        melodies = [s.melody for s in load_corpus("test") if s.melody.header.bars == 4]
+        melodies = list({melody.notes: melody for melody in melodies}.values())[:40]
+        ids = store.add_melodies(melodies, policy_id="p", sampler="s", seed=1)
+        rng = np.random.default_rng(0)
+        pairs = [(a, b) for n, a in enumerate(ids) for b in ids[n + 1 :]]
+        store.add_comparisons([pairs[i] for i in rng.permutation(len(pairs))], round=1)
+        sounds = {}
+        for melody_id, melody in zip(ids, melodies, strict=True):
+            clip = cached_wav(melody, server.clips).read_bytes()
+            sounds[hashlib.sha256(clip).hexdigest()] = melody_id
+        server.start()
+        yield server, store, sounds
+        server.kill()
+
+
+def test_careless_hands_leave_what_they_meant(pool):
+    server, store, sounds = pool
+    hands = storm(server, store, votes=80, server_kills=1)
+    check(hands, store, sounds)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_thousand_votes_in_a_storm(pool):
+    server, store, sounds = pool
+    hands = storm(server, store, votes=2000, server_kills=5)
+    check(hands, store, sounds)
+    habits = sum((hand.habits for hand in hands), Counter())
+    assert {*habits} == {*HABITS}, "every carelessness was met"
