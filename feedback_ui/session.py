@@ -12,16 +12,18 @@ Limits: one purpose group (training, with its repeats and traps); the blind test
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
+from feedback_ui.answers import REPORTS, check_heard, read_answer, read_undo
+from feedback_ui.clips import Clip, ClipFolder
 from music.melody import Melody
-from music.sound import cached_wav, renderer_id
+from music.notation import to_svg
+from music.piano_roll import piano_roll_svg
 from reward.ratings import Rater, RatingsError, RatingsStore
 
 CONSENT_VERSION = "studio-1"
@@ -32,27 +34,10 @@ CONSENT = (
     "removed, ask whoever runs this studio, and all that is yours goes."
 )
 PURPOSES = ("train", "repeat", "trap")
-MIN_HEARD_MS = 3000
-"""enough to have met the motif (two bars at a walking tempo), too long to vote by reflex"""
-WHOLE_CLIP = 0.9
-"""share of a short clip that counts as all of it: the last tenth is the sound dying away"""
-REPORTS = ("no_sound",)
-"""reasons that a page may give for a skip"""
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One side of a pair as audio; it says nothing of where it came from."""
-
-    path: Path
-    duration_ms: int
-
-    least_heard_ms: int = MIN_HEARD_MS
-
-    @property
-    def needed_ms(self) -> int:
-        """How much must be heard before voting."""
-        return min(self.least_heard_ms, int(WHOLE_CLIP * self.duration_ms))
+BREAK_AFTER = timedelta(minutes=20)
+"""of one sitting, after which a break is offered (ITU-T P.808: sessions of 20 to 30 minutes)"""
+PAIRS_AHEAD = 2
+"""pairs whose sound is made ready while one is heard"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +58,15 @@ class Pair:
     def can_undo(self) -> bool:
         """Whether there is an earlier answer to take back; a reopened pair's own has been."""
         return self.votes_cast > int(self.reopened)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One side of a pair, once its notes may be seen."""
+
+    clip: Clip
+    pictures: Mapping[str, str]
+    """name -> SVG"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +100,7 @@ class StudioSession:
         least_heard_ms: int | None = None,
     ) -> None:
         self.store = store
-        self._clips_folder = clips_folder
-        self._soundfont = soundfont
-        self._least_heard_ms = MIN_HEARD_MS if least_heard_ms is None else least_heard_ms
-        self._renderer = renderer_id(soundfont)
+        self._clips = ClipFolder(clips_folder, soundfont=soundfont, least_heard_ms=least_heard_ms)
         self._app_version = app_version()
 
     def sign_up(self, nickname: str, *, consents: bool) -> Rater:
@@ -141,7 +132,7 @@ class StudioSession:
         issued = self.store.issue(rater_id, purposes=PURPOSES)
         if issued is None:
             return None
-        return Pair(
+        pair = Pair(
             assignment_id=issued.assignment_id,
             left=self.clip(issued.left.melody),
             right=self.clip(issued.right.melody),
@@ -149,20 +140,28 @@ class StudioSession:
             total=issued.votes_cast + issued.remaining,
             reopened=issued.reopened,
         )
+        coming = self.store.coming(rater_id, purposes=PURPOSES, count=1 + PAIRS_AHEAD)
+        self._clips.prepare([stored.melody for stored in coming])
+        return pair
 
-    def answer(self, payload: object) -> Reply:
+    def answer(self, rater_id: int, payload: object) -> Reply:
         """Store what the page sent back, once; it comes from outside, so each field is checked."""
         try:
             assignment_id, fields = read_answer(payload)
+            left, right = self.store.shown(rater_id, assignment_id)
+            check_heard(fields, self.clip(left.melody), self.clip(right.melody))
             receipt = self.store.vote(
-                assignment_id, renderer=self._renderer, app_version=self._app_version, **fields
+                assignment_id,
+                renderer=self._clips.renderer,
+                app_version=self._app_version,
+                **fields,
             )
         except RatingsError as error:
             return Reply(False, str(error))
         if receipt.duplicate:
             # No error: the first may have been stored while the word of it got lost.
             return Reply(True, "That pair has your answer already. Here is the next.")
-        if fields["reasons"]:
+        if set(fields["reasons"]) & set(REPORTS):
             return Reply(True, "Reported and skipped, thank you. Here is the next pair.")
         return Reply(True, "Saved. Here is the next pair.")
 
@@ -189,58 +188,32 @@ class StudioSession:
         Raises:
             SoundfontError: when it cannot be rendered.
         """
-        path = cached_wav(melody, self._clips_folder, soundfont=self._soundfont)
-        return Clip(path, duration_ms(path), self._least_heard_ms)
+        return self._clips.clip(melody)
 
+    def heard(self, rater_id: int, assignment_id: UUID) -> tuple[Heard, Heard]:
+        """What this rater hears or heard, left and right, to see it and to hear it again.
 
-def read_answer(payload: object) -> tuple[UUID, dict[str, Any]]:
-    """The assignment and the fields of `RatingsStore.vote` in what a page sent.
-
-    Raises:
-        RatingsError: for a field that is missing or of another type, a report that is not a skip,
-            or a preference between melodies of which one was not heard.
-    """
-    fields = _mapping(payload)
-    assignment_id = _assignment_id(fields)
-    answer: dict[str, Any] = {
-        "outcome": str(fields.get("outcome")),
-        "nonce": _text(fields, "nonce"),
-    }
-    for name in (
-        *("strength", "heard_ms_left", "heard_ms_right"),
-        *("plays_left", "plays_right", "latency_ms"),
-    ):
-        value = fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise RatingsError(f"{name}={value!r} is not a whole number; reload the page")
-        answer[name] = value
-    report = fields.get("report")
-    if report is not None and (report not in REPORTS or answer["outcome"] != "skip"):
-        raise RatingsError(
-            f"report={report!r} with outcome={answer['outcome']!r}: a report is one of "
-            f"{REPORTS} and a skip; reload the page"
+        Raises:
+            RatingsError: when it is not theirs.
+            SoundfontError: when the audio cannot be rendered.
+        """
+        left, right = (
+            Heard(
+                self.clip(stored.melody),
+                {"Notes": to_svg(stored.melody), "Piano roll": piano_roll_svg(stored.melody)},
+            )
+            for stored in self.store.shown(rater_id, assignment_id)
         )
-    answer["reasons"] = [] if report is None else [report]
-    heard = min(answer["heard_ms_left"], answer["heard_ms_right"])
-    if answer["outcome"] != "skip" and heard <= 0:
-        raise RatingsError("one of the two was not heard; listen to both, or skip")
-    return assignment_id, answer
+        return left, right
 
+    def needs_a_break(self, rater_id: int, *, breaks: int) -> bool:
+        """Whether a sitting has gone on for long enough to offer a break.
 
-def read_undo(payload: object) -> UUID | None:
-    """The assignment that the page shows, in what it sent; None when it shows none.
-
-    Raises:
-        RatingsError: when it is not an id.
-    """
-    fields = _mapping(payload)
-    return None if fields.get("assignment_id") is None else _assignment_id(fields)
-
-
-def duration_ms(path: Path) -> int:
-    """How long a WAV file plays."""
-    with wave.open(str(path), "rb") as clip:
-        return round(1000 * clip.getnframes() / clip.getframerate())
+        Args:
+            rater_id: whose.
+            breaks: how often it was offered already in this sitting.
+        """
+        return self.store.sitting(rater_id).lasted >= BREAK_AFTER * (breaks + 1)
 
 
 def app_version() -> str:
@@ -249,25 +222,3 @@ def app_version() -> str:
         return f"tastemaker {version('tastemaker')}"
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "tastemaker, not installed"
-
-
-def _mapping(payload: object) -> Mapping[str, Any]:
-    if not isinstance(payload, Mapping):
-        raise RatingsError(f"a page sent {type(payload).__name__}, not fields; reload the page")
-    return payload
-
-
-def _assignment_id(fields: Mapping[str, Any]) -> UUID:
-    try:
-        return UUID(_text(fields, "assignment_id"))
-    except ValueError as error:
-        raise RatingsError(
-            f"assignment_id={fields.get('assignment_id')!r} is not an id; reload the page"
-        ) from error
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        raise RatingsError(f"{name}={value!r} is not text; reload the page")
-    return value

@@ -266,3 +266,37 @@ def _shown(
         remaining=comparisons - answered,
         reopened=assignment.reopens,
     )
+
+
+def coming(
+    session: Session, rater_id: int, *, now: datetime, purposes: Collection[str], count: int
+) -> list[StoredMelody]:
+    """Melodies that this rater will probably hear next, so that they can be made ready.
+
+    Those of the next `count` comparisons if nobody else votes meanwhile and no repeat is due.
+    """
+    asked = {
+        "rater_id": rater_id,
+        "kind": get_rater(session, rater_id).kind,
+        "wanted": tuple(purposes),
+        "now": now,
+    }
+    rows = session.scalars(_least_rated().limit(count), asked)
+    ids = [melody_id for row in rows for melody_id in (row.melody_a, row.melody_b)]
+    return load_melodies(session, list(dict.fromkeys(ids)))
+
+
+def shown(
+    session: Session, rater_id: int, assignment_id: UUID
+) -> tuple[StoredMelody, StoredMelody]:
+    """The melodies, left and right, of an assignment of this rater's, live or answered.
+
+    Raises:
+        RatingsError: when there is none, or it is another rater's.
+    """
+    assignment = session.get(AssignmentRow, assignment_id)
+    if assignment is None or assignment.rater_id != rater_id:
+        raise RatingsError(f"assignment {assignment_id} is unknown; reload the page for a new pair")
+    comparison = session.get_one(ComparisonRow, assignment.comparison_id)
+    a, b = load_melodies(session, [comparison.melody_a, comparison.melody_b])
+    return (a, b) if assignment.left_is_a else (b, a)

@@ -25,12 +25,13 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from music.melody import Melody
-from reward import assignments, frames, pool, raters, votes, withdrawal
+from reward import assignments, frames, pool, raters, sittings, votes, withdrawal
 from reward.assignments import Issued
 from reward.database import Database, RatingsError, parse_url
 from reward.pairing import PlannedPair
 from reward.pool import StoredMelody
 from reward.raters import Rater
+from reward.sittings import Sitting
 from reward.votes import Answer, VoteReceipt
 from reward.withdrawal import Withdrawal
 
@@ -319,6 +320,23 @@ class RatingsStore:
         """
         with self.writing() as session:
             return votes.undo(session, rater_id, now=now or datetime.now(UTC), lease=lease)
+
+    def coming(self, rater_id: int, *, purposes: Collection[str], count: int) -> list[StoredMelody]:
+        """Melodies that this rater will probably hear next; see `assignments.coming`."""
+        with self.reading() as session:
+            return assignments.coming(
+                session, rater_id, now=datetime.now(UTC), purposes=purposes, count=count
+            )
+
+    def shown(self, rater_id: int, assignment_id: UUID) -> tuple[StoredMelody, StoredMelody]:
+        """What this rater hears or heard, left and right; `RatingsError` if it is not theirs."""
+        with self.reading() as session:
+            return assignments.shown(session, rater_id, assignment_id)
+
+    def sitting(self, rater_id: int, *, now: datetime | None = None) -> Sitting:
+        """How long this rater has been at it without a break."""
+        with self.reading() as session:
+            return sittings.sitting(session, rater_id, now=now or datetime.now(UTC))
 
     def record_training(self, run_id: str, vote_ids: Iterable[int]) -> None:
         """Remember that a run learnt from these votes; again with more, it adds them.

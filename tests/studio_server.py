@@ -126,3 +126,13 @@ def kill_browser(mark):
         if f"--tastemaker-test={mark}" in (process.info["cmdline"] or ()):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+def enter(page):
+    """Wait for a pair; who is new goes past the first steps."""
+    first_steps = page.get_by_role("button", name="Skip to rating")
+    first_steps.or_(page.locator(".card")).first.wait_for()
+    if first_steps.count():
+        first_steps.click()
+        first_steps.wait_for(state="detached")
+    page.locator(".card").first.wait_for()

@@ -14,10 +14,14 @@ import pytest
 from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
 
+from feedback_ui.answers import REASONS, read_answer
+from feedback_ui.clips import MIN_HEARD_MS, Clip, ClipFolder, duration_ms
 from feedback_ui.launch import LaunchError, parse_options, studio_command
-from feedback_ui.session import MIN_HEARD_MS, Clip, StudioSession, duration_ms, read_answer
+from feedback_ui.practice import PRACTICE_ID, practice_pair
+from feedback_ui.session import BREAK_AFTER, StudioSession
 from music.melody import Header, Melody, Note
 from reward.ratings import RatingsError, RatingsStore
+from reward.sittings import Sitting
 
 ROOT = Path(__file__).resolve().parents[1]
 UI = ROOT / "feedback_ui"
@@ -151,7 +155,7 @@ def test_duration_is_what_the_file_says(studio, rater):
 def test_an_answer_is_stored_for_the_pair_that_was_shown(studio, rater):
     issued = studio.store.issue(rater.id)
     pair = studio.current_pair(rater.id)
-    assert studio.answer(answer_to(pair)).done
+    assert studio.answer(rater.id, answer_to(pair)).done
     (vote,) = votes(studio.store).to_dict("records")
     assert vote["comparison_id"] == str(issued.comparison_id)
     assert vote["melody_a" if vote["left_is_a"] else "melody_b"] == issued.left.id
@@ -168,16 +172,16 @@ def test_an_answer_is_stored_for_the_pair_that_was_shown(studio, rater):
 
 def test_an_answer_sent_again_is_fine_and_changes_nothing(studio, rater):
     pair = studio.current_pair(rater.id)
-    assert studio.answer(answer_to(pair)).done
-    assert studio.answer(answer_to(pair)).done
-    assert studio.answer(answer_to(pair, outcome="right", nonce="of another tab")).done
+    assert studio.answer(rater.id, answer_to(pair)).done
+    assert studio.answer(rater.id, answer_to(pair)).done
+    assert studio.answer(rater.id, answer_to(pair, outcome="right", nonce="of another tab")).done
     assert votes(studio.store)["outcome"].tolist() == ["left"]
 
 
 def test_an_answer_to_a_pair_never_issued_is_stored_nowhere(studio, rater):
     pair = studio.current_pair(rater.id)
     stranger = answer_to(pair, assignment_id="00000000-0000-4000-8000-000000000000")
-    reply = studio.answer(stranger)
+    reply = studio.answer(rater.id, stranger)
     assert not reply.done
     assert "unknown" in reply.message
     assert votes(studio.store).empty
@@ -198,6 +202,12 @@ def test_an_answer_to_a_pair_never_issued_is_stored_nowhere(studio, rater):
         {"strength": "2"},
         {"heard_ms_left": -1},
         {"heard_ms_left": 0},
+        {"heard_ms_left": 2999},
+        {"reasons": ["policy"]},
+        {"reasons": "rhythm"},
+        {"reasons": [["rhythm"]]},
+        {"comment": 3},
+        {"comment": "x" * 2001},
         {"heard_ms_right": 0, "outcome": "both_bad"},
         {"heard_ms_right": 3100.5},
         {"plays_left": True},
@@ -210,7 +220,7 @@ def test_an_answer_to_a_pair_never_issued_is_stored_nowhere(studio, rater):
 )
 def test_a_broken_answer_is_refused_in_a_line_and_not_stored(studio, rater, broken):
     pair = studio.current_pair(rater.id)
-    reply = studio.answer(answer_to(pair, **broken))
+    reply = studio.answer(rater.id, answer_to(pair, **broken))
     assert not reply.done
     assert reply.message
     assert "\n" not in reply.message
@@ -219,23 +229,87 @@ def test_a_broken_answer_is_refused_in_a_line_and_not_stored(studio, rater, brok
 
 @pytest.mark.parametrize("payload", [None, "left", 3, [], {}])
 def test_an_answer_that_is_no_answer_is_refused(studio, rater, payload):
-    assert not studio.answer(payload).done
+    assert not studio.answer(rater.id, payload).done
     assert votes(studio.store).empty
 
 
 def test_a_skip_needs_no_listening_and_a_report_says_why(studio, rater):
     unheard = {"outcome": "skip", "heard_ms_left": 0, "heard_ms_right": 0}
-    assert studio.answer(answer_to(studio.current_pair(rater.id), **unheard)).done
+    assert studio.answer(rater.id, answer_to(studio.current_pair(rater.id), **unheard)).done
     silent = answer_to(studio.current_pair(rater.id), **unheard, report="no_sound")
-    assert studio.answer(silent).done
+    assert studio.answer(rater.id, silent).done
     assert votes(studio.store)["outcome"].tolist() == ["skip", "skip"]
     assert [list(r) for r in votes(studio.store)["reasons"]] == [[], ["no_sound"]]
+
+
+def test_reasons_and_a_comment_are_kept_as_they_were_given(studio, rater):
+    pair = studio.current_pair(rater.id)
+    said = "=1+1 <b>much</b> too long"
+    reply = studio.answer(
+        rater.id, answer_to(pair, reasons=["ending", "dull", "ending"], comment=f" {said}\n")
+    )
+    assert reply.done
+    (vote,) = votes(studio.store).to_dict("records")
+    assert (list(vote["reasons"]), vote["comment"]) == (["ending", "dull"], said)
+    assert set(vote["reasons"]) <= set(REASONS)
+
+
+def test_nobody_answers_for_another(studio, rater):
+    other = studio.sign_up("Bea", consents=True)
+    pair = studio.current_pair(other.id)
+    reply = studio.answer(rater.id, answer_to(pair))
+    assert not reply.done
+    assert "unknown" in reply.message
+    assert votes(studio.store).empty
+    with pytest.raises(RatingsError, match="unknown"):
+        studio.heard(rater.id, pair.assignment_id)
+
+
+def test_the_practice_pair_reaches_no_store(studio, rater):
+    pair = practice_pair(studio)
+    assert pair.assignment_id == PRACTICE_ID
+    assert pair.left.path != pair.right.path
+    assert not studio.answer(rater.id, answer_to(pair)).done
+    assert votes(studio.store).empty
+
+
+def test_what_was_heard_may_be_seen_on_the_sides_where_it_stood(studio, rater):
+    pair = studio.current_pair(rater.id)
+    left, right = studio.heard(rater.id, pair.assignment_id)
+    assert (left.clip, right.clip) == (pair.left, pair.right)
+    assert left.pictures["Piano roll"] != right.pictures["Piano roll"]
+    for heard in (left, right):
+        assert all(
+            "<svg" in picture and "secret" not in picture for picture in heard.pictures.values()
+        )
+
+
+def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_path):
+    folder = ClipFolder(tmp_path / "ahead")
+    coming = [
+        stored.melody for stored in studio.store.coming(rater.id, purposes=["train"], count=1)
+    ]
+    live = studio.store.issue(rater.id)
+    assert {live.left.melody, live.right.melody} == set(coming)
+    folder.prepare(coming)
+    folder.prepare(coming)
+    found = [folder.clip(melody) for melody in coming]
+    assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
+    assert found == [folder.clip(melody) for melody in coming]
+
+
+def test_a_break_is_offered_after_twenty_minutes_without_one(studio, rater, monkeypatch):
+    assert not studio.needs_a_break(rater.id, breaks=0)
+    sat = Sitting(90, BREAK_AFTER)
+    monkeypatch.setattr(RatingsStore, "sitting", lambda self, rater_id: sat)
+    assert studio.needs_a_break(rater.id, breaks=0)
+    assert not studio.needs_a_break(rater.id, breaks=1)
 
 
 def test_read_answer_gives_just_what_the_store_takes(studio, rater):
     _, fields = read_answer(answer_to(studio.current_pair(rater.id), policy_id="mine", comment="x"))
     assert set(fields) == {
-        *("outcome", "nonce", "strength", "reasons", "latency_ms"),
+        *("outcome", "nonce", "strength", "reasons", "comment", "latency_ms"),
         *("heard_ms_left", "heard_ms_right", "plays_left", "plays_right"),
     }
 
@@ -244,11 +318,11 @@ def test_a_locked_database_loses_nothing_and_the_answer_may_come_again(studio, r
     pair = studio.current_pair(rater.id)
     other = sqlite3.connect(studio.store.name, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    reply = studio.answer(answer_to(pair))
+    reply = studio.answer(rater.id, answer_to(pair))
     assert not reply.done
     assert "locked" in reply.message
     other.close()
-    assert studio.answer(answer_to(pair)).done
+    assert studio.answer(rater.id, answer_to(pair)).done
     assert len(votes(studio.store)) == 1
 
 
@@ -261,12 +335,12 @@ def shows(pair):
 
 def test_undo_brings_the_last_pair_back_and_the_new_answer_counts(studio, rater):
     first = studio.current_pair(rater.id)
-    studio.answer(answer_to(first))
+    studio.answer(rater.id, answer_to(first))
     assert studio.undo(rater.id, shows(studio.current_pair(rater.id))).done
     again = studio.current_pair(rater.id)
     assert again.reopened
     assert (again.left, again.right) == (first.left, first.right)
-    studio.answer(answer_to(again, outcome="right", nonce="second thought"))
+    studio.answer(rater.id, answer_to(again, outcome="right", nonce="second thought"))
     assert studio.store.votes_frame()["outcome"].tolist() == ["right"]
     assert votes(studio.store)["outcome"].tolist() == ["left", "right"]
 
@@ -275,7 +349,7 @@ def test_undo_that_is_repeated_by_a_held_key_goes_one_back_only(studio, rater):
     second = None
     for _ in range(2):
         second = studio.current_pair(rater.id)
-        studio.answer(answer_to(second))
+        studio.answer(rater.id, answer_to(second))
     click = shows(studio.current_pair(rater.id))
     for _ in range(5):
         assert studio.undo(rater.id, click).done
@@ -286,7 +360,7 @@ def test_undo_that_is_repeated_by_a_held_key_goes_one_back_only(studio, rater):
 def test_undo_works_after_the_last_pair(studio, rater):
     for _ in range(3):
         pair = studio.current_pair(rater.id)
-        studio.answer(answer_to(pair))
+        studio.answer(rater.id, answer_to(pair))
     assert studio.current_pair(rater.id) is None
     for _ in range(2):
         assert studio.undo(rater.id, shows(None)).done
@@ -297,7 +371,7 @@ def test_undo_is_offered_when_there_is_something(studio, rater):
     first = studio.current_pair(rater.id)
     assert not first.can_undo
     assert not studio.undo(rater.id, shows(first)).done
-    studio.answer(answer_to(first))
+    studio.answer(rater.id, answer_to(first))
     assert studio.current_pair(rater.id).can_undo
     studio.undo(rater.id, shows(studio.current_pair(rater.id)))
     assert not studio.current_pair(rater.id).can_undo
@@ -417,12 +491,18 @@ def test_all_that_is_not_python_is_package_data():
             assert any(fnmatch(name, glob) for glob in globs), name
 
 
-def test_every_outcome_has_a_button_and_its_own_shortcut():
+def test_every_answer_has_a_button_and_every_action_a_key_of_its_own():
     html = (UI / "components/listening_pair.html").read_text()
-    assert re.findall(r'data-outcome="(\w+)"', html) == ["left", "right", "tie", "both_bad", "skip"]
-    shortcuts = re.findall(r'aria-keyshortcuts="(\w)"', html)
-    assert len(set(shortcuts)) == len(shortcuts)
-    assert not set(shortcuts) & {"C", "R"}, "Streamlit's own: clear cache, rerun"
+    buttons = re.findall(r'data-outcome="(\w+)" data-strength="(\d)"', html)
+    assert buttons == [
+        *(("left", "2"), ("left", "1"), ("tie", "1"), ("right", "1"), ("right", "2")),
+        *(("both_bad", "1"), ("skip", "1")),
+    ]
+    usual = (UI / "components/keys.js").read_text().split("USUAL_KEYS = {")[1].split("};")[0]
+    keys = dict(re.findall(r'(\w+): "(.)"', usual))
+    assert set(re.findall(r'data-key="(\w+)"', html)) <= set(keys)
+    assert len(set(keys.values())) == len(keys)
+    assert not set(keys.values()) & {"c", "r"}, "Streamlit's own: clear cache, rerun"
     assert "autoplay" not in html
 
 
@@ -450,6 +530,10 @@ def page(tmp_path, clips, monkeypatch):
     return look
 
 
+def press(app, label):
+    next(button for button in app.button if button.label == label).click().run()
+
+
 def test_coming_in_needs_a_nickname_and_consent(page, studio):
     app = page()
     app.text_input[0].set_value("<b>Ada</b>")
@@ -470,6 +554,12 @@ def test_a_token_of_no_one_leads_to_the_form(page, studio):
 
 def test_a_pair_is_shown_and_stays(page, studio, rater):
     app = page(token=rater.token)
+    (volume,) = app.get("bidi_component")
+    assert "For the volume" in volume.proto.json
+    press(app, "The volume is right")
+    (practice,) = app.get("bidi_component")
+    assert str(PRACTICE_ID) in practice.proto.json
+    press(app, "Skip to rating")
     assert not app.exception
     live = studio.current_pair(rater.id)
     (shown,) = app.get("bidi_component")
@@ -479,9 +569,38 @@ def test_a_pair_is_shown_and_stays(page, studio, rater):
     assert studio.current_pair(rater.id) == live
 
 
+def test_who_has_voted_before_is_not_shown_how(page, studio, rater):
+    studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
+    (shown,) = page(token=rater.token).get("bidi_component")
+    assert str(studio.current_pair(rater.id).assignment_id) in shown.proto.json
+
+
+def test_notes_are_shown_before_voting_only_on_request(page, studio, rater):
+    studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
+    app = page(token=rater.token)
+    assert "<svg" not in app.get("bidi_component")[0].proto.json
+    app.toggle(key="wants_notes").set_value(True).run()
+    assert app.query_params["notes"] == "1"
+    assert app.get("bidi_component")[0].proto.json.count("<svg") >= 4
+    app.toggle(key="wants_notes").set_value(False).run()
+    assert "<svg" not in app.get("bidi_component")[0].proto.json
+
+
+def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch):
+    studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
+    sat = Sitting(60, BREAK_AFTER)
+    monkeypatch.setattr(RatingsStore, "sitting", lambda self, rater_id: sat)
+    app = page(token=rater.token)
+    assert "Ears tire" in app.info[0].value
+    assert not app.get("bidi_component")
+    press(app, "Go on all the same")
+    assert not app.info
+    assert app.get("bidi_component")
+
+
 def test_signing_out_forgets_the_rater(page, studio, rater):
     app = page(token=rater.token)
-    next(button for button in app.button if button.label == "Sign out").click().run()
+    press(app, "Sign out")
     assert "rater" not in app.query_params
     assert len(app.text_input) == 1
 
@@ -493,7 +612,7 @@ def test_no_pairs_yet_names_the_command(page, store):
 
 def test_the_end_names_what_comes_next_and_can_be_undone(page, studio, rater):
     while pair := studio.current_pair(rater.id):
-        studio.answer(answer_to(pair))
+        studio.answer(rater.id, answer_to(pair))
     app = page(token=rater.token)
     assert "every pair" in app.success[0].value
     assert any("tastemaker reward" in text.value for text in app.markdown)

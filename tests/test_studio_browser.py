@@ -1,83 +1,23 @@
 """The studio in a real browser: what a person's clicks and keys leave in the database."""
 
-import http.client
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import time
 from itertools import count
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from studio_server import PATIENCE_MS, StudioServer, enter, launch
 
-from feedback_ui.launch import studio_command
-from feedback_ui.session import MIN_HEARD_MS
+from feedback_ui.clips import MIN_HEARD_MS
 from music.corpus import load_corpus
 from reward.ratings import RatingsStore
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 120_000  # a machine that also trains is slow
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",  # a container's root may not have one
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--mute-audio",
-    "--no-first-run",
-]
 NAMES = count()
-
-
-class Server:
-    """The studio as `tastemaker studio` starts it; may be killed and started again."""
-
-    def __init__(self, folder):
-        self.folder, self.database = folder, folder / "ratings.db"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process = None
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        command = studio_command(
-            str(self.database), port=self.port, clips=self.folder / "clips", open_browser=False
-        )
-        with (self.folder / "server.log").open("a") as log:
-            # From another folder than the project's, as an installed command would be.
-            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
-        until = time.monotonic() + 60
-        while True:
-            try:
-                if self.get("/_stcore/health").status == 200:
-                    return
-            except OSError:
-                assert time.monotonic() < until, (self.folder / "server.log").read_text()
-                time.sleep(0.1)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def get(self, path, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", path, headers=headers)
-            return connection.getresponse()
-        finally:
-            connection.close()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("studio"))
+    server = StudioServer(tmp_path_factory.mktemp("studio"))
     with RatingsStore(server.database) as store:
         short = [s.melody for s in load_corpus("test") if s.melody.header.bars == 4][:16]
         ids = store.add_melodies(short, policy_id="secret-policy", sampler="secret-t", seed=1)
@@ -97,14 +37,8 @@ def store(server):
 
 @pytest.fixture(scope="module")
 def browser():
-    found = os.environ.get("TASTEMAKER_CHROMIUM") or shutil.which("chromium")
-    if found is None:
-        says = "no chromium on the path; install it, or name one in TASTEMAKER_CHROMIUM"
-        if os.environ.get("CI"):
-            pytest.fail(says)
-        pytest.skip(says)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_ARGUMENTS)
+        browser = launch(playwright)
         # One context: the tabs share the browser's cache, a rater is in the address.
         yield browser.new_context()
         browser.close()
@@ -127,7 +61,7 @@ def studio(server, store, browser):
             page.set_default_timeout(PATIENCE_MS)
             before(page)
             page.goto(f"{self.address}/?rater={rater.token}")
-            page.locator(".card").first.wait_for()
+            enter(page)
             settle(page)
             return page
 
@@ -146,8 +80,8 @@ def studio(server, store, browser):
         page.close()
 
 
-def button(page, outcome):
-    return page.locator(f"[data-outcome={outcome}]")
+def button(page, outcome, strength=1):
+    return page.locator(f"[data-outcome={outcome}][data-strength='{strength}']")
 
 
 def sources(page):
@@ -325,7 +259,7 @@ def test_a_reload_and_a_second_tab_show_the_same_pair_and_count_once(studio):
     page = studio.tab(rater)
     first = sources(page)
     page.reload()
-    page.locator(".card").first.wait_for()
+    enter(page)
     assert sources(page) == first
     other = studio.tab(rater)
     assert sources(other) == first
@@ -338,21 +272,109 @@ def test_a_reload_and_a_second_tab_show_the_same_pair_and_count_once(studio):
     assert len(studio.votes(rater)) == 1
 
 
-def test_letters_typed_into_a_field_and_with_modifiers_are_no_shortcuts(studio):
+def test_keys_typed_into_the_comment_cast_no_vote_and_it_is_sent_with_the_next(studio):
     rater = studio.rater()
     page = studio.tab(rater)
-    page.evaluate("document.body.append(Object.assign(document.createElement('input'), {id: 'f'}))")
-    page.locator("#f").focus()
-    page.keyboard.type("skip s")
-    page.locator("#f").evaluate("el => el.remove()")
+    before = sources(page)
+    listen(page)
+    page.get_by_text("Say why").click()
+    page.get_by_role("button", name="wrong note").click()
+    page.get_by_role("button", name="ending").click()
+    page.get_by_role("button", name="wrong note").click()
+    comment = page.get_by_label("A comment")
+    comment.focus()
+    said = "=skip 1 2 <b>a</b> s t\U0001f3b5"
+    page.keyboard.type(said)
+    page.keyboard.press("Enter")
     page.keyboard.press("Control+s")
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(300)
     assert studio.votes(rater) == []
     assert "1" in page.get_by_label("Play melody A").inner_text()
+    button(page, "right", 2).click()
+    expect_another_pair(page, before)
+    (vote,) = studio.votes_soon(rater, 1)
+    assert (vote["outcome"], vote["strength"]) == ("right", 2)
+    assert (list(vote["reasons"]), vote["comment"]) == (["ending"], said)
+    assert comment.input_value() == "", "the next pair begins without one"
+    assert page.locator(".chip[aria-pressed=true]").count() == 0
+
+
+def test_the_other_melody_goes_on_at_the_same_place_and_loops(studio):
+    page = studio.tab(studio.rater())
+    state = """els => els.map(a => ({at: a.currentTime, paused: a.paused, loop: a.loop}))"""
+    audio = page.locator("audio")
+    page.keyboard.press("l")
+    page.keyboard.press("1")
+    page.wait_for_function("ms => new Promise(done => setTimeout(() => done(true), ms))", arg=1500)
+    page.keyboard.press("x")
+    page.locator(".card.playing[data-side=right]").wait_for()
+    left, right = audio.evaluate_all(state)
+    assert left["paused"]
+    assert not right["paused"]
+    assert left["loop"]
+    assert right["loop"]
+    assert left["at"] > 1
+    # Both are of four bars, but not of one tempo: the place is counted in bars.
+    clips = page.locator(".pair").evaluate(
+        "el => [...el.querySelectorAll('.seek')].map(s => +s.max)"
+    )
+    assert 0 < right["at"] * 1000 < clips[1]
+    page.keyboard.press(" ")
+    expect(page.locator(".card.playing")).to_have_count(0)
+    page.keyboard.press(" ")
+    page.locator(".card.playing[data-side=right]").wait_for()
+
+
+def test_keys_can_be_chosen_and_conflicts_are_told(studio, browser):
+    rater = studio.rater()
+    page = studio.tab(rater)
+    page.get_by_text("Keys", exact=True).click()
+    skip = page.locator(".remap[data-action=skip]")
+    skip.click()
+    page.keyboard.press("a")
+    expect(page.locator(".keys-note")).to_contain_text("taken by “A better”")
+    page.keyboard.press("w")
+    expect(page.locator(".keys-note")).to_contain_text("W now")
+    expect(button(page, "skip").locator("kbd")).to_have_text("W")
+    assert studio.votes(rater) == []
+    page.reload()
+    enter(page)
+    settle(page)
     before = sources(page)
     page.keyboard.press("s")
+    page.wait_for_timeout(300)
+    assert sources(page) == before
+    page.keyboard.press("w")
     expect_another_pair(page, before)
-    assert len(studio.votes(rater)) == 1
+    assert [vote["outcome"] for vote in studio.votes(rater)] == ["skip"]
+    page.get_by_text("Keys", exact=True).click()
+    page.get_by_role("button", name="Keys as they were").click()
+    expect(button(page, "skip").locator("kbd")).to_have_text("S")
+
+
+def test_the_first_steps_by_keyboard_alone_and_nothing_is_stored(studio, browser):
+    rater = studio.rater()
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{studio.address}/?rater={rater.token}")
+    go_on = page.get_by_role("button", name="The volume is right")
+    go_on.wait_for()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if go_on.evaluate("el => el.getRootNode().activeElement === el"):
+            break
+    page.keyboard.press("Enter")
+    page.locator(".card").first.wait_for()
+    settle(page)
+    practice = sources(page)
+    for key, side in (("1", "left"), ("2", "right")):
+        page.keyboard.press(key)
+        page.locator(f".card.heard[data-side={side}]").wait_for()
+    page.keyboard.press("Shift+B")
+    expect_another_pair(page, practice)
+    expect(page.locator(".hint")).to_contain_text("From now on it counts")
+    assert studio.votes(rater) == []
+    page.close()
 
 
 def test_a_clip_that_does_not_load_can_be_reported(studio):
@@ -360,7 +382,7 @@ def test_a_clip_that_does_not_load_can_be_reported(studio):
     page = studio.tab(rater, before=lambda page: page.route("**/media/**", lambda r: r.abort()))
     expect(page.locator(".hint")).to_contain_text("did not load")
     before = sources(page)
-    page.get_by_role("button", name="No sound?").click()
+    page.get_by_role("button", name="Broken sound?").click()
     expect_another_pair(page, before)
     (vote,) = studio.votes(rater)
     assert (vote["outcome"], list(vote["reasons"])) == ("skip", ["no_sound"])
@@ -375,7 +397,7 @@ def test_a_nickname_stays_text_and_a_narrow_page_does_not_scroll_sideways(studio
     page.get_by_label("Nickname").fill(name)
     page.get_by_text("I agree").click()
     page.get_by_role("button", name="Start listening").click()
-    page.locator(".card").first.wait_for()
+    enter(page)
     expect(page.get_by_text(f"Rating as {name}", exact=True)).to_be_visible()
     assert "rater=" in page.url
     assert page.evaluate("document.documentElement.scrollWidth") <= 380

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import sync_playwright
-from studio_server import StudioServer, chromium, kill_browser, launch
+from studio_server import StudioServer, chromium, enter, kill_browser, launch
 
 from music.corpus import load_corpus
 from music.sound import cached_wav
@@ -82,7 +82,7 @@ class Hand:
 
     def tab(self):
         page = self.context.new_page()
-        page.set_default_timeout(1000 * ANSWER_WITHIN_S)
+        page.set_default_timeout(20_000)
         self.visit(page)
         return page
 
@@ -92,7 +92,7 @@ class Hand:
         while True:
             try:
                 page.goto(f"{self.server.address}/?rater={self.rater.token}")
-                page.locator(".card").first.wait_for(timeout=10_000)
+                enter(page)
                 return
             except BrowserError:
                 assert time.monotonic() < until, self.server.log()

@@ -1,4 +1,5 @@
-// The listening pair: see listening_pair.py for what comes in and what goes back.
+// The listening pair: see listening_pair.py for what comes in and what goes back. `Heard` and `Keys`
+// are in files of their own, put before this one.
 //
 // Streamlit calls the default export again whenever its data or the theme changes, and cleans up only
 // at the end, so there is one ListeningPair for each mounted element, and `show` may be called at any
@@ -6,8 +7,7 @@
 
 const SIDES = ["left", "right"];
 const LETTER = { left: "A", right: "B" };
-const SHORTCUTS = { a: "left", b: "right", t: "tie", n: "both_bad", s: "skip" };
-const PLAY_KEYS = { 1: "left", 2: "right" };
+const OUTCOMES = ["left", "right", "tie", "both_bad", "skip"];
 // A new pair takes no vote for so long: the second half of a double click belongs to the last pair.
 const SETTLE_MS = 500;
 // A vote without an answer for so long may be sent again; the server stores it once anyway.
@@ -36,12 +36,17 @@ class ListeningPair {
     this.data = null;
     this.sent = null; // the run of the page in which something was sent and not yet answered
     this.heard = Object.fromEntries(SIDES.map((side) => [side, new Heard(this.audio(side))]));
+    this.last = "left"; // the side that was played last
     for (const side of SIDES) this.wirePlayer(side);
     for (const button of this.all(".vote")) {
-      button.onclick = (event) => this.vote(button.dataset.outcome, { clearly: event.shiftKey });
+      const { outcome, strength } = button.dataset;
+      button.onclick = () => this.vote(outcome, { strength: Number(strength) });
     }
+    this.one(".switch").onclick = () => this.switchSide();
+    this.one(".loop").onclick = () => this.toggleLoop();
     this.one(".undo").onclick = () => this.undo();
     this.one(".report").onclick = () => this.vote("skip", { report: "no_sound" });
+    this.keys = new Keys(this.root);
     this.onKey = (event) => this.key(event);
     // Capture, so that a held Enter is stopped before it clicks the focused button again and again.
     document.addEventListener("keydown", this.onKey, true);
@@ -75,7 +80,42 @@ class ListeningPair {
       this.open("That did not arrive. Please answer once more.", { stays: true });
     }
     this.one(".undo").hidden = !data.can_undo;
+    this.one(".report").hidden = data.practice;
+    this.offerReasons(before?.reasons);
+    this.showPictures(before?.pictures);
     this.draw();
+  }
+
+  offerReasons(before) {
+    if (JSON.stringify(before) === JSON.stringify(this.data.reasons)) return;
+    this.one(".why").hidden = this.data.reasons.length === 0;
+    this.one(".chips").replaceChildren(
+      ...this.data.reasons.map(([code, label]) => {
+        const chip = document.createElement("button");
+        chip.type = "button";
+        chip.className = "chip";
+        chip.dataset.reason = code;
+        chip.textContent = label;
+        chip.setAttribute("aria-pressed", "false");
+        chip.onclick = () => {
+          chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
+        };
+        return chip;
+      }),
+    );
+  }
+
+  // Notes sway the ear, so they only come when the rater asked for them.
+  showPictures(before) {
+    if (JSON.stringify(before) === JSON.stringify(this.data.pictures)) return;
+    for (const side of SIDES) {
+      const pictures = (this.data.pictures?.[side] ?? []).map((svg) => {
+        // Parsed as XML: what is no picture becomes an error on the page and never a script.
+        const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
+        return document.importNode(parsed.documentElement, true);
+      });
+      this.card(side).querySelector(".picture").replaceChildren(...pictures);
+    }
   }
 
   begin() {
@@ -92,7 +132,9 @@ class ListeningPair {
       seek.max = this.data[side].duration_ms;
       seek.value = 0;
     }
-    this.one("input[value='1']").checked = true;
+    for (const chip of this.all(".chip")) chip.setAttribute("aria-pressed", "false");
+    this.one(".comment textarea").value = "";
+    this.last = "left";
     this.open(this.data.note);
   }
 
@@ -108,7 +150,10 @@ class ListeningPair {
   wirePlayer(side) {
     const audio = this.audio(side);
     const other = this.audio(side === "left" ? "right" : "left");
-    audio.addEventListener("play", () => other.pause());
+    audio.addEventListener("play", () => {
+      other.pause();
+      this.last = side;
+    });
     audio.addEventListener("error", () => {
       this.failed[side] = true;
       this.draw();
@@ -123,14 +168,38 @@ class ListeningPair {
     this.card(side).querySelector(".seek").oninput = (event) => {
       audio.currentTime = Number(event.target.value) / 1000;
     };
+    audio.loop = this.loops();
   }
 
   toggle(side) {
     const audio = this.audio(side);
-    if (!audio.paused) {
-      audio.pause();
-      return;
-    }
+    if (audio.paused) this.play(side);
+    else audio.pause();
+  }
+
+  // Go on in the other melody, at the same place of its music: as many bars after the first barline.
+  switchSide() {
+    const from = this.last;
+    const to = from === "left" ? "right" : "left";
+    const { pickup_ms: began, bar_ms: bar } = this.data[from];
+    const bars = (this.audio(from).currentTime * 1000 - began) / bar;
+    const at = this.data[to].pickup_ms + bars * this.data[to].bar_ms;
+    // Past its end, or before its beginning, it is heard from the start.
+    this.audio(to).currentTime = at > 0 && at < this.data[to].duration_ms ? at / 1000 : 0;
+    this.play(to);
+  }
+
+  loops() {
+    return this.one(".loop").getAttribute("aria-pressed") === "true";
+  }
+
+  toggleLoop() {
+    setAttribute(this.one(".loop"), "aria-pressed", String(!this.loops()));
+    for (const side of SIDES) this.audio(side).loop = this.loops();
+  }
+
+  play(side) {
+    const audio = this.audio(side);
     if (audio.error) audio.load(); // the server may be back by now
     audio.play().catch((error) => {
       // Pausing before it has begun is no failure.
@@ -149,19 +218,21 @@ class ListeningPair {
     return outcome === "skip" || SIDES.every((side) => this.missingMs(side) === 0);
   }
 
-  vote(outcome, { clearly = false, report = null } = {}) {
+  vote(outcome, { strength = 1, report = null } = {}) {
     if (this.sent !== null || performance.now() < this.settledAt) return;
     for (const side of SIDES) this.heard[side].update();
     if (!this.ready(outcome)) {
       this.draw();
       return;
     }
-    const strength = clearly ? 2 : Number(this.one("input[name=strength]:checked").value);
+    const chosen = this.all(".chip[aria-pressed=true]");
     this.dispatch("vote", {
       outcome,
       // How clear a tie is, nobody asked.
       strength: outcome === "left" || outcome === "right" ? strength : 1,
       report,
+      reasons: chosen.map((chip) => chip.dataset.reason),
+      comment: this.one(".comment textarea").value,
       heard_ms_left: Math.round(this.heard.left.ms),
       heard_ms_right: Math.round(this.heard.right.ms),
       plays_left: this.heard.left.plays,
@@ -195,10 +266,21 @@ class ListeningPair {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || isTextField(target)) return;
-    const key = event.key.toLowerCase();
-    if (key in PLAY_KEYS) this.toggle(PLAY_KEYS[key]);
-    else if (key in SHORTCUTS) this.vote(SHORTCUTS[key], { clearly: event.shiftKey });
-    else if (key === "u") this.undo();
+    if (event.key === "Escape") return;
+    if (this.keys.listening) {
+      this.keys.take(event.key);
+      event.preventDefault();
+      return;
+    }
+    // Space and Enter belong to what has the focus, where that is something to press.
+    if ([" ", "Enter"].includes(event.key) && target.matches?.("button, summary, a, input:not([type=range])")) return;
+    const action = this.keys.action(event.key);
+    if (action === "play_left" || action === "play_right") this.toggle(action.slice(5));
+    else if (action === "play") this.toggle(this.last);
+    else if (action === "switch") this.switchSide();
+    else if (action === "loop") this.toggleLoop();
+    else if (action === "undo") this.undo();
+    else if (OUTCOMES.includes(action)) this.vote(action, { strength: event.shiftKey ? 2 : 1 });
     else return;
     event.preventDefault();
   }
@@ -267,48 +349,6 @@ class ListeningPair {
       this.audio(side).pause();
       this.audio(side).removeAttribute("src");
     }
-  }
-}
-
-// How much of a clip was really heard: time that passed on the clock and in the clip alike, so that
-// neither a seek nor a stall counts. Hearing a bar twice counts twice.
-class Heard {
-  constructor(audio) {
-    this.audio = audio;
-    this.reset();
-    audio.addEventListener("play", () => {
-      this.rebase();
-      this.running = true;
-      this.plays += 1;
-    });
-    audio.addEventListener("seeking", () => this.rebase());
-    audio.addEventListener("timeupdate", () => this.update());
-    for (const stop of ["pause", "ended", "emptied"]) {
-      audio.addEventListener(stop, () => {
-        this.update();
-        this.running = false;
-      });
-    }
-  }
-
-  reset() {
-    this.ms = 0;
-    this.plays = 0;
-    this.running = false;
-    this.rebase();
-  }
-
-  rebase() {
-    this.before = this.ms;
-    this.position = this.audio.currentTime;
-    this.at = performance.now();
-  }
-
-  update() {
-    if (!this.running || this.audio.seeking) return;
-    const moved = (this.audio.currentTime - this.position) * 1000;
-    const passed = performance.now() - this.at;
-    this.ms = Math.max(this.ms, this.before + Math.min(moved, passed));
   }
 }
 

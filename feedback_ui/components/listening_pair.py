@@ -5,20 +5,22 @@ stored: a held key voted 13 times, and a page from before a restart voted for a 
 Here a vote carries the assignment that the server issued for the two clips, and the component shuts
 itself as it sends it.
 
-To the page: the assignment, two audio addresses made of hashes, durations, how much of each must be
-heard, a note. Back: `vote` {assignment_id, nonce, outcome, strength, report, heard_ms_left,
+To the page: the assignment, two audio addresses made of hashes, durations, where the bars are, how
+much of each must be heard, a note, reasons to choose from, and pictures where they were asked for.
+Back: `vote` {assignment_id, nonce, outcome, strength, report, reasons, comment, heard_ms_left,
 heard_ms_right, plays_left, plays_right, latency_ms} or `undo` {assignment_id, nonce}; they are read
-by `feedback_ui.session`.
+by `feedback_ui.answers`.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from streamlit.components.v2 import component
 
+from feedback_ui.answers import REASONS
 from feedback_ui.components.media import clip_data
 from feedback_ui.session import Pair
 
@@ -29,12 +31,22 @@ _mount = component(
     "tastemaker_listening_pair",
     html=_HERE.with_suffix(".html").read_text("utf-8"),
     css=_HERE.with_suffix(".css").read_text("utf-8"),
-    js=_HERE.with_suffix(".js").read_text("utf-8"),
+    # One script, because the browser is given a string and could not find what it imports.
+    js="\n".join(
+        _HERE.with_name(name).read_text("utf-8")
+        for name in ("heard.js", "keys.js", "listening_pair.js")
+    ),
 )
 
 
 def listening_pair(
-    pair: Pair, *, note: str, on_vote: Callable[[], None], on_undo: Callable[[], None]
+    pair: Pair,
+    *,
+    note: str,
+    on_vote: Callable[[], None],
+    on_undo: Callable[[], None],
+    pictures: Mapping[str, Sequence[str]] | None = None,
+    practice: bool = False,
 ) -> dict[str, object]:
     """Mount the component; what the page sent in this run by `vote` and by `undo`, or None.
 
@@ -43,6 +55,8 @@ def listening_pair(
         note: a line to show, such as what became of the last vote; text, never HTML.
         on_vote: called before the script body when a vote comes.
         on_undo: the same for an undo.
+        pictures: SVGs of what is heard, by side; None keeps the notes hidden.
+        practice: nothing is asked but the answer.
     """
     sent = _mount(
         key=KEY,
@@ -52,6 +66,9 @@ def listening_pair(
             "right": clip_data(pair.right, f"{KEY}-right"),
             "can_undo": pair.can_undo,
             "note": note,
+            "practice": practice,
+            "reasons": [] if practice else list(REASONS.items()),
+            "pictures": None if pictures is None else {k: list(v) for k, v in pictures.items()},
             # Another value each run: seeing the same pair again tells the page that a vote it sent
             # has not been stored.
             "run": secrets.token_hex(4),

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime import get_instance
 
-from feedback_ui.session import Clip
+from feedback_ui.clips import Clip
 
 
 def clip_data(clip: Clip, coordinates: str) -> dict[str, Any]:
@@ -27,4 +27,6 @@ def clip_data(clip: Clip, coordinates: str) -> dict[str, Any]:
         "address": f"/{base}{address}" if base else address,
         "duration_ms": clip.duration_ms,
         "needed_ms": clip.needed_ms,
+        "pickup_ms": clip.pickup_ms,
+        "bar_ms": clip.bar_ms,
     }

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from streamlit.components.v2 import component
 
+from feedback_ui.clips import Clip
 from feedback_ui.components.media import clip_data
-from feedback_ui.session import Clip
 
 _HERE = Path(__file__)
 _mount = component(
