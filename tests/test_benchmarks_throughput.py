@@ -178,11 +178,12 @@ def test_a_wrong_job_is_told_before_anything_is_loaded(script, tmp_path, changes
         driver.TRLJob.read(file)
 
 
-def test_a_folder_of_something_else_is_left_alone(script, tmp_path):
-    environment = script("second_environment")
+@pytest.mark.parametrize("name", ["second_environment", "imitation_environment"])
+def test_a_folder_of_something_else_is_left_alone(script, tmp_path, name):
+    environment = script(name)
     (tmp_path / "votes.sqlite").write_text("dear")
     with pytest.raises(environment.EnvironmentFault, match="holds something that is not"):
-        environment.second_environment(tmp_path)
+        getattr(environment, name)(tmp_path)
     assert (tmp_path / "votes.sqlite").read_text() == "dear"
 
 
