@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from panel import BASE, POOL, agreement, panel, voter
+from panel import BASE, POOL, agreement, mean_of, panel, voter
 
 from reward.listener_families import family_taste, opposite
 from reward.listeners import SimulatedListener
@@ -124,17 +124,12 @@ def summary(runs: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Mean and 95 % interval over seeds; of weights the share below a tenth and the median too."""
     table: dict[str, Any] = {}
     for name in runs[0]:
-        values = np.array([run[name] for run in runs])
-        several = len(values) > 1
-        error = float(values.std(ddof=1) / np.sqrt(len(values))) if several else None
-        table[name] = {
-            "mean": float(values.mean()),
-            "plus_minus": None if error is None else 1.96 * error,
-        }
+        values = [run[name] for run in runs]
+        table[name] = mean_of(values)
         if name == "weight":
             table[name] |= {
                 "median": float(np.median(values)),
-                "below_a_tenth": float((values < 0.1).mean()),
+                "below_a_tenth": float(np.mean(np.array(values) < 0.1)),
             }
     return table
 

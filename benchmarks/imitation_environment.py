@@ -8,14 +8,11 @@ that both sides compute with the same installed libraries.
 from __future__ import annotations
 
 import json
-import sys
-import venv
 from pathlib import Path
 
-from second_environment import EnvironmentFault, run_in, running_packages
+from second_environment import EnvironmentFault, environment_of, run_in
 
 PACKAGES = ("imitation==1.0.1", "gymnasium==0.29.1", "stable-baselines3==2.2.1")
-_PATH_FILE = "running-environment.pth"
 _PROBE = """
 import json
 from importlib.metadata import version
@@ -31,23 +28,11 @@ def imitation_environment(folder: Path) -> Path:
     Raises:
         EnvironmentFault: when the folder is something else, or holds other versions in the end.
     """
-    folder = folder.absolute()
-    python = folder / "bin" / "python"
-    library = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    seal = library / "site-packages" / _PATH_FILE
-    packages = "\n".join(running_packages()) + "\n"
-    if not (python.exists() and seal.is_file() and seal.read_text() == packages):
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
-            raise EnvironmentFault(
-                f"{folder} holds something that is not a virtual environment; name another folder"
-            )
-        venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(folder)
-        # Before the path file: with it, pip would see the running environment's own packages.
-        run_in(python, "-m", "pip", "install", "--quiet", "--no-deps", *PACKAGES)
-        seal.write_text(packages)
+    python = environment_of(folder, PACKAGES)
     found = json.loads(run_in(python, "-c", _PROBE).splitlines()[-1])
     if tuple(found) != PACKAGES:
         raise EnvironmentFault(
-            f"{python} imports {found}, not {list(PACKAGES)}; remove {folder} and run again"
+            f"{python} imports {found}, not {list(PACKAGES)}; remove {python.parents[1]} and run "
+            "again"
         )
     return python

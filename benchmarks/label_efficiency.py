@@ -36,11 +36,10 @@ from typing import Any
 
 import camps
 import numpy as np
-from panel import BASE, POOL, Panel, agreement, panel, random_votes, voter
+from panel import BASE, POOL, Panel, agreement, logistic, mean_of, panel, random_votes, voter
 from scipy.special import expit
 
 from music.melody import Melody
-from reward.feature_scale import FeatureScale
 from reward.features import FEATURE_NAMES, FEATURE_PRIORS
 from reward.informative_pairs import informative_pairs
 from reward.listener_families import FAMILIES, family_taste
@@ -77,16 +76,12 @@ def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
     rng = np.random.default_rng([seed, 5])
     at_random = random_votes(known, max(BUDGETS), rng, seed=seed)
     found: dict[str, Any] = {"listener": listener, "seed": seed, "random": {}, "logistic": {}}
-    plain = FeatureScale.of(m.yardsticks_pool)
-    names = [f"yardstick_{i}" for i in range(m.yardsticks_pool.shape[1])]
     for votes in BUDGETS:
         asked = at_random[:votes]
         profile = TasteProfile.fit(asked, m.features_pool, m.scale)
         found["random"][votes] = agreement(profile.score(m.features_fresh)[0], truth)
-        logistic = TasteProfile.fit(
-            asked, m.yardsticks_pool, plain, feature_names=names, freedom=None
-        )
-        found["logistic"][votes] = agreement(logistic.score(m.yardsticks_fresh)[0], truth)
+        plain = logistic(asked, m)
+        found["logistic"][votes] = agreement(plain.score(m.yardsticks_fresh)[0], truth)
     found["ours"] = {}
     person_by_row, standard = voter(known, seed + 1000), m.scale.standardise(m.features_pool)
     chosen, answers = list[tuple[int, int]](), list[int]()
@@ -144,7 +139,7 @@ def summary(runs: list[dict[str, Any]], listeners: Sequence[str]) -> dict[str, A
     for listener in listeners:
         own = [run for run in runs if run["listener"] == listener]
         table[listener] = {
-            way: {votes: _mean([run[way][votes] for run in own]) for votes in BUDGETS}
+            way: {votes: mean_of([run[way][votes] for run in own]) for votes in BUDGETS}
             for way in ("ours", "random", "logistic")
         }
 
@@ -175,13 +170,6 @@ def summary(runs: list[dict[str, Any]], listeners: Sequence[str]) -> dict[str, A
         "ece": float(np.mean([run["ece"] for run in runs])),
         "listeners": table,
     }
-
-
-def _mean(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean with its 95 % interval over seeds; one seed has none."""
-    several = len(values) > 1
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if several else None
-    return {"mean": float(np.mean(values)), "plus_minus": None if error is None else 1.96 * error}
 
 
 def show(found: dict[str, Any]) -> None:
@@ -230,7 +218,7 @@ def main() -> None:
         camp = list(workers.map(camps.study, [("camps", seed, given.base) for seed in seeds]))
     found = summary(runs, listeners)
     found["coverage_90"] = float(np.mean(covered))
-    found["camps"] = {name: _mean([c[name] for c in camp]) for name in camp[0]}
+    found["camps"] = {name: mean_of([c[name] for c in camp]) for name in camp[0]}
     found |= {"seeds": given.seeds, "features": len(FEATURE_NAMES), "machine": platform.machine()}
     show(found)
     print(json.dumps(found))

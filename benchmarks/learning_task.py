@@ -22,6 +22,7 @@ from second_environment import second_environment
 from trl_process import TRLProcess
 
 from music.diversity import SAMPLE_SIZE, vendi_at
+from music.files import write_whole
 from music.melody import Melody
 from music.tokens import decode
 from policy.checkpoint import load_policy, policy_hash
@@ -257,7 +258,5 @@ def run_task(taste: str, seed: int, folder: Path, environment: Path, budgets: Bu
         "rloo": baseline(given, "rloo", budgets),
         "trl_ppo": trl_ppo(given, budgets, second_environment(environment), folder / "trl"),
     }
-    draft = folder / "result.tmp"
     record = {"taste": taste, "seed": seed, "budgets": asdict(budgets), "methods": methods}
-    draft.write_text(json.dumps(record, indent=1))
-    draft.replace(folder / "result.json")
+    write_whole(folder / "result.json", json.dumps(record, indent=1))

@@ -20,6 +20,7 @@ from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
 from reward.listeners import SimulatedListener
 from reward.preferences import Preferences
+from reward.taste import TasteProfile
 
 BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
 POOL, FRESH, SCALE = 2000, 1500, 1000
@@ -83,3 +84,20 @@ def agreement(score: np.ndarray, utility: np.ndarray) -> float:
     apart = utility[one] != utility[other]
     same = np.sign(score[one] - score[other]) == np.sign(utility[one] - utility[other])
     return float(same[apart].mean())
+
+
+def logistic(votes: Preferences, m: Panel) -> TasteProfile:
+    """Logistic regression on the yardsticks of the pool, of which votes name rows.
+
+    Bradley-Terry with a Gaussian prior, its width by evidence.
+    """
+    names = [f"yardstick_{i}" for i in range(m.yardsticks_pool.shape[1])]
+    scale = FeatureScale.of(m.yardsticks_pool)
+    return TasteProfile.fit(votes, m.yardsticks_pool, scale, feature_names=names, freedom=None)
+
+
+def mean_of(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean with its 95 % interval over independent runs; one run has none."""
+    count = len(values)
+    error = float(np.std(values, ddof=1) / np.sqrt(count)) if count > 1 else None
+    return {"mean": float(np.mean(values)), "plus_minus": None if error is None else 1.96 * error}

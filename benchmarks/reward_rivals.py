@@ -44,7 +44,7 @@ import torch
 from datasets.utils import disable_progress_bars
 from imitation_environment import imitation_environment
 from label_efficiency import BUDGETS, resolve
-from panel import BASE, Panel, agreement, panel, random_votes
+from panel import BASE, Panel, agreement, logistic, mean_of, panel, random_votes
 from second_environment import process_variables
 from torch import Tensor
 from trl_rewards import trl_scores
@@ -53,7 +53,6 @@ from music.tokens import VOCABULARY, encode
 from policy.checkpoint import load_policy
 from policy.model import right_pad
 from reward.blend import choose_weight
-from reward.feature_scale import FeatureScale
 from reward.listener_families import FAMILIES
 from reward.listeners import SimulatedListener
 from reward.neural import ReadTrunk
@@ -103,7 +102,10 @@ def study(job: tuple[str, int, tuple[int, ...], Path, Path | None]) -> dict[str,
     for votes in budgets:
         asked = everything[:votes]
         _ours(asked, votes, note, found, m, base, seed)
-        note("logistic", votes, lambda asked=asked: _logistic(asked, m))
+        note(
+            "logistic", votes,
+            lambda asked=asked: logistic(asked, m).score(m.yardsticks_fresh[:JUDGED])[0],
+        )  # fmt: skip
         if python is not None:
             for way in ("trl_policy", "trl_scratch"):
                 note(
@@ -161,13 +163,6 @@ def _ours(
         return (1 - choice.weight) * unit * one_B + choice.weight * fit.reward.utility_std * other_B
 
     note("blend", votes, by_blend)
-
-
-def _logistic(asked: Preferences, m: Panel) -> np.ndarray:
-    plain = FeatureScale.of(m.yardsticks_pool)
-    names = [f"yardstick_{i}" for i in range(m.yardsticks_pool.shape[1])]
-    model = TasteProfile.fit(asked, m.yardsticks_pool, plain, feature_names=names, freedom=None)
-    return model.score(m.yardsticks_fresh[:JUDGED])[0]
 
 
 def _imitation(
@@ -228,23 +223,13 @@ def summary(runs: Sequence[dict[str, Any]], budgets: Sequence[int]) -> dict[str,
         }
         if way != "profile":
             found["profile_ahead_of"][way] = {
-                votes: _paired([run["profile"][votes] - run[way][votes] for run in own])
+                votes: mean_of([run["profile"][votes] - run[way][votes] for run in own])
                 for votes in budgets
             }
     found["blend_weight"] = {
         votes: float(np.mean([run["weight"][votes] for run in runs])) for votes in budgets
     }
     return found
-
-
-def _paired(differences: Sequence[float]) -> dict[str, float | None]:
-    """Mean with its 95 % interval over listeners; one has none."""
-    count = len(differences)
-    error = float(np.std(differences, ddof=1) / np.sqrt(count)) if count > 1 else None
-    return {
-        "mean": float(np.mean(differences)),
-        "plus_minus": None if error is None else 1.96 * error,
-    }
 
 
 def show(found: dict[str, Any], budgets: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,24 @@ class EnvironmentFault(RuntimeError):
 def second_environment(folder: Path) -> Path:
     """The Python of the second environment in `folder`, made there unless it stands already.
 
+    Raises:
+        EnvironmentFault: when the folder is something else, or the package cannot be installed.
+    """
+    return environment_of(folder, [f"trl=={TRL_VERSION}"])
+
+
+def environment_of(folder: Path, own: Sequence[str]) -> Path:
+    """The Python of an environment in `folder` with packages of its own before the running ones.
+
     The path to the running environment is written last, so that one that was not finished, or that
     belongs to another Python, is made anew. A folder that holds anything else is left alone.
 
+    Args:
+        folder: where it is made unless it stands already.
+        own: what it holds itself, as pip is told; nothing that these need is installed.
+
     Raises:
-        EnvironmentFault: when the folder is something else, or the package cannot be installed.
+        EnvironmentFault: when the folder is something else, or a package cannot be installed.
     """
     folder = folder.absolute()
     python = folder / "bin" / "python"
@@ -52,8 +66,8 @@ def second_environment(folder: Path) -> Path:
                 f"{folder} holds something that is not a virtual environment; name another folder"
             )
         venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(folder)
-        # Before the path file: with it, pip would see the running environment's own TRL.
-        run_in(python, "-m", "pip", "install", "--quiet", "--no-deps", f"trl=={TRL_VERSION}")
+        # Before the path file: with it, pip would see the running environment's own packages.
+        run_in(python, "-m", "pip", "install", "--quiet", "--no-deps", *own)
         seal.write_text(packages)
     return python
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +28,7 @@ from policy.model import (
     melody_tokenizer,
     right_pad,
 )
+from policy.trl_options import quiet_options
 from reward.preferences import LEFT, Preferences
 
 CHUNK = 100
@@ -73,22 +72,10 @@ def trl_scores(
     model = MelodyForSequenceClassification(config)
     if pretrained:
         model.model.load_state_dict(policy.model.state_dict())
-    names = {entry.name for entry in fields(RewardConfig)}
-    checkpointing = min({"activation_checkpointing", "gradient_checkpointing"} & names)
     with tempfile.TemporaryDirectory(prefix="tastemaker-") as scratch:
-        options: dict[str, Any] = {
-            checkpointing: False,
-            "output_dir": scratch,
-            "use_cpu": True,
-            "bf16": False,
-            "report_to": "none",
-            "save_strategy": "no",
-            "disable_tqdm": True,
-            "seed": seed,
-        }
         trainer = RewardTrainer(
             model=model,
-            args=RewardConfig(**options),
+            args=RewardConfig(**quiet_options(RewardConfig, scratch, seed, use_cpu=True)),
             train_dataset=Dataset.from_dict(
                 {
                     "chosen_ids": [pool[row].tolist() for row in chosen],

@@ -19,8 +19,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import tempfile
 import wave
 from functools import lru_cache
 from importlib.metadata import version
@@ -29,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from music.files import write_whole
 from music.melody import TICKS_PER_QUARTER, Melody
 from music.midi import DEFAULT_PROGRAM, duration_seconds, quarter_microseconds, to_midi
 from music.tokens import encode
@@ -182,16 +181,7 @@ def cached_wav(
         sample_rate=sample_rate,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f"{digest[:16]}-", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, content)
     return path
 
 

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
+from music.files import write_whole
 from music.tokens import VOCABULARY
 from policy.model import BAR_POSITIONS, MelodyConfig, MelodyForCausalLM, melody_tokenizer
 
@@ -94,11 +95,8 @@ def save_policy(model: MelodyForCausalLM, folder: Path) -> None:
     model.config.save_pretrained(folder)
     melody_tokenizer().save_pretrained(folder)
     weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
-    # Not save_file: that makes the file readable by its owner only. Beside and renamed, so that a
-    # kill leaves the old weights or the new ones.
-    draft = folder / "model.safetensors.tmp"
-    draft.write_bytes(save(weights, metadata={"format": "pt"}))
-    draft.replace(folder / "model.safetensors")
+    # Not save_file: that makes the file readable by its owner only.
+    write_whole(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
 
 
 def policy_hash(folder: Path) -> str:

@@ -16,16 +16,14 @@ Letters: N comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from reward.preferences import Preferences
+from reward.shares import resamples
 
 CHANCE = 0.50
-Predictor = Callable[[Preferences, Preferences], np.ndarray]
-"""(train, test) -> for each test comparison a number (N,), positive where left is thought better"""
 
 
 class AgreementError(ValueError):
@@ -73,29 +71,6 @@ def agreement(
     return _clustered(
         correct[decided], preferences.weight[decided], preferences.pair[decided], draws, seed
     )
-
-
-def cross_validated_agreement(
-    preferences: Preferences,
-    predict: Predictor,
-    *,
-    folds: int = 5,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Agreement:
-    """Held-out agreement of any model that can be trained on some comparisons and tried on others.
-
-    `predict` is called once a fold; ties may train, but do not count.
-
-    Raises:
-        AgreementError: when there are fewer different decided pairs than folds, or folds < 2.
-    """
-    fold = assign_folds(preferences, folds=folds, seed=seed)
-    advantage = np.zeros(len(preferences))
-    for held_out in range(folds):
-        test = np.flatnonzero(fold == held_out)
-        advantage[test] = predict(preferences[fold != held_out], preferences[test])
-    return agreement(preferences, advantage, draws=draws, seed=seed)
 
 
 def assign_folds(preferences: Preferences, *, folds: int, seed: int = 0) -> np.ndarray:
@@ -156,9 +131,7 @@ def _clustered(
     index = np.unique(cluster, return_inverse=True)[1].reshape(-1)
     total = np.bincount(index, weight)
     right = np.bincount(index, weight * correct)
-    times = np.random.default_rng(seed).multinomial(
-        len(total), np.full(len(total), 1 / len(total)), size=draws
-    )
+    times = resamples(len(total), draws, seed)
     low, high = np.quantile((times @ right) / (times @ total), [0.025, 0.975])
     return Agreement(
         share=float(right.sum() / total.sum()),

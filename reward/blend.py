@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Protocol
 
 import numpy as np
 
+from music.files import write_whole
 from music.melody import Melody
 from reward.davidson import outcome_log_probabilities
 from reward.preferences import Preferences
@@ -205,9 +205,7 @@ class Blend:
             "shrinkage": self.shrinkage,
             "sha256": {name: _sha256(folder / name) for name in (PROFILE_FILE, NEURAL_FILE)},
         }
-        temporary = folder / f".{BLEND_FILE}.{os.getpid()}"
-        temporary.write_text(json.dumps(body, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(folder / BLEND_FILE)
+        write_whole(folder / BLEND_FILE, json.dumps(body, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Blend:

@@ -8,7 +8,6 @@ All tables of one export show the same moment. Parquet needs pyarrow (which stre
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from music.files import whole_file
 from reward import frames
 from reward.ratings import RatingsError, RatingsStore
 from reward.schema import PURPOSES, RATER_KINDS
@@ -75,7 +75,7 @@ def export_ratings(
             if suffix not in formats:
                 continue
             path = Path(folder) / f"{name}.{suffix}"
-            with whole_file(path) as temporary:
+            with exported_file(path) as temporary:
                 if suffix == "csv":
                     write_csv(temporary, table)
                 elif suffix == "jsonl":
@@ -112,7 +112,7 @@ def export_preferences(
         melodies = frames.melodies_frame(session)
     wanted = votes.loc[votes["purpose"].isin(list(purposes))]
     pairs = list(preference_pairs(wanted, melodies))
-    with whole_file(Path(path)) as temporary:
+    with exported_file(Path(path)) as temporary:
         _write_jsonl(temporary, iter(pairs))
     return len(pairs)
 
@@ -160,31 +160,20 @@ def preference_pairs(votes: pd.DataFrame, melodies: pd.DataFrame) -> Iterator[di
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`; at the end it is on disk and takes the name, or it is gone.
+def exported_file(path: Path) -> Iterator[Path]:
+    """As `music.files.whole_file`; the folder is made.
 
     Raises:
         RatingsError: when the folder cannot be written, or `path` is a folder.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name too
-        finally:
-            os.close(folder)
+        with whole_file(path) as temporary:
+            yield temporary
     except OSError as error:
         raise RatingsError(
             f"{path} cannot be written ({error.strerror or error}); choose another place"
         ) from error
-    finally:
-        if path.parent.is_dir():
-            temporary.unlink(missing_ok=True)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

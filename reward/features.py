@@ -65,13 +65,10 @@ def _leaps_resolved(table: NoteTable) -> np.ndarray:
     return shrunk_resolved_share(table, prior_leaps=1.0)
 
 
-def _octave_leap(table: NoteTable) -> np.ndarray:
-    return (YARDSTICKS["largest_interval"].measure(table) > OCTAVE).astype(np.float64)
-
-
-def _syncopated(table: NoteTable) -> np.ndarray:
-    """1 where any note is: the share says little more, and is 0 in nearly all melodies."""
-    return (YARDSTICKS["syncopation_share"].measure(table) > 0).astype(np.float64)
+def _over(name: str, limit: float) -> Callable[[NoteTable], np.ndarray]:
+    """1 above a limit, else 0: of what nearly all melodies have none, how much says little more."""
+    measure = YARDSTICKS[name].measure
+    return lambda table: (measure(table) > limit).astype(np.float64)
 
 
 def _alike(bars_apart: int, *, with_pitch: bool) -> Callable[[NoteTable], np.ndarray]:
@@ -123,7 +120,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("notes_per_beat", "many notes a beat", _log("notes_per_beat")),
     Measure("rest_share", "rests", _root("rest_share")),
     Measure("offbeat_share", "notes off the beat", _root("offbeat_share")),
-    Measure("syncopated", "syncopation", _syncopated),
+    Measure("syncopated", "syncopation", _over("syncopation_share", 0)),
     Measure("offbeat_accent_share", "long notes off the beat", _root("offbeat_accent_share")),
     Measure("long_note_share", "long notes", _root("long_note_share")),
     Measure("triplet_share", "triplets", _root("triplet_share")),
@@ -148,7 +145,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("downbeat_triad_share", "home chord on the downbeats", _plain("downbeat_triad_share")),
     Measure("tonic_share", "dwelling on the home note", _plain("tonic_share")),
     Measure("distinct_pitches", "many different pitches", _log("distinct_pitches")),
-    Measure("octave_leap", "a leap over an octave", _octave_leap),
+    Measure("octave_leap", "a leap over an octave", _over("largest_interval", OCTAVE)),
     Measure("short_note_share", "very short notes", lambda t: np.sqrt(short_note_share(t))),
     Measure("dotted_share", "dotted notes", lambda t: np.sqrt(dotted_share(t))),
     Measure("next_bar_alike", "each bar like the last", _alike(1, with_pitch=True)),

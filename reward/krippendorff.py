@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reward.preferences import LEFT, RIGHT, TIE, Preferences
+from reward.shares import resamples
 
 LEVELS = ("nominal", "ordinal")
 
@@ -105,7 +106,7 @@ def _alpha_with_interval(
     found = _alpha(observed_UKK.sum(axis=0), level)
     if np.isnan(found):
         return None
-    times_DU = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=draws)
+    times_DU = resamples(units, draws, seed)
     drawn = np.array([_alpha(some, level) for some in np.tensordot(times_DU, observed_UKK, 1)])
     low, high = np.quantile(drawn[~np.isnan(drawn)], [0.025, 0.975])
     return Alpha(found, float(low), float(high), units)

@@ -33,6 +33,7 @@ Letters: N comparisons, K sizes, G grid points.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +44,14 @@ from reward.agreement import (
     Agreement,
     AgreementError,
     Ceiling,
-    Predictor,
     agreement,
     assign_folds,
 )
 from reward.preferences import Preferences
-from reward.shares import Z_95
+from reward.shares import Z_95, resamples
 
+Predictor = Callable[[Preferences, Preferences], np.ndarray]
+"""(train, test) -> for each test comparison a number (N,), positive where left is thought better"""
 LEAST_TRAINED = 15
 """votes that the smallest model of a curve is trained on"""
 MOST_SIZES, MOST_SUBSETS = 4, 4
@@ -163,8 +165,8 @@ def learning_curve(
 ) -> LearningCurve:
     """Held-out agreement with all training votes of each fold, half, a quarter, an eighth of them.
 
-    `predict` is called up to 11 times a fold. The agreement of the largest size is that of
-    `reward.agreement.cross_validated_agreement` with the same folds and seed.
+    `predict` is called up to 11 times a fold; ties may train, but do not count. The agreement of
+    the largest size is that of plain cross-validation with the same folds and seed.
 
     Raises:
         AgreementError: when there are fewer different decided pairs than folds, or folds < 2.
@@ -256,9 +258,7 @@ def _bootstrap(
     pair = np.unique(preferences.pair[decided], return_inverse=True)[1].reshape(-1)
     total_U = np.bincount(pair, weight)
     right_KU = np.array([np.bincount(pair, weight * row[decided]) for row in correct_KN])
-    times_DU = np.random.default_rng(seed).multinomial(
-        len(total_U), np.full(len(total_U), 1 / len(total_U)), size=draws
-    )
+    times_DU = resamples(len(total_U), draws, seed)
     share_KD = (right_KU @ times_DU.T) / (times_DU @ total_U)
     lows, highs = np.quantile(share_KD, [0.025, 0.975], axis=1)
     shares = right_KU.sum(axis=1) / total_U.sum()

@@ -17,7 +17,6 @@ Letters: B melodies, T tokens (right-padded), N real tokens, D width, H units, M
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from music.files import write_whole
 from music.melody import Melody
 from music.tokens import PAD, VOCABULARY, encode
 from policy.model import BAR_POSITIONS, MelodyConfig, MelodyForCausalLM, MelodyModel, right_pad
@@ -197,9 +197,7 @@ class NeuralReward:
             "votes": str(self.votes),
         }
         kept = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(save(kept, metadata=metadata))
-        temporary.replace(path)
+        write_whole(path, save(kept, metadata=metadata))
 
     @classmethod
     def load(cls, path: Path) -> NeuralReward:

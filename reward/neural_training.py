@@ -27,7 +27,7 @@ import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -40,6 +40,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from music.melody import Melody
 from policy.model import MelodyConfig, MelodyForCausalLM, melody_tokenizer
+from policy.trl_options import quiet_options
 from reward.agreement import assign_folds
 from reward.davidson import outcome_log_probabilities
 from reward.neural import NeuralReward, NeuralRewardError, Readout, ReadTrunk, padded, utilities
@@ -327,18 +328,9 @@ def _columns(preferences: Preferences) -> dict[str, list[Any]]:
 
 def _trl_config(config: NeuralConfig, scratch: str, seed: int) -> RewardConfig:
     """Float32 on whatever processor there is, a constant rate, nothing written, nothing said."""
-    # TRL turns it on under the old name, at which newer transformers warn.
-    names = {entry.name for entry in fields(RewardConfig)}
-    checkpointing = min({"activation_checkpointing", "gradient_checkpointing"} & names)
-    options: dict[str, Any] = {
-        checkpointing: False,
-        "output_dir": scratch,
-        "use_cpu": True,  # a few thousand weights: not worth a journey to another device
-        "bf16": False,
-        "report_to": "none",
-        "save_strategy": "no",
+    # A few thousand weights are not worth a journey to another device.
+    options = quiet_options(RewardConfig, scratch, seed, use_cpu=True) | {
         "logging_strategy": "no",
-        "disable_tqdm": True,
         "max_length": None,
         "remove_unused_columns": False,
         "per_device_train_batch_size": config.comparisons_per_step,
@@ -346,6 +338,5 @@ def _trl_config(config: NeuralConfig, scratch: str, seed: int) -> RewardConfig:
         "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay,
         "lr_scheduler_type": "constant",
-        "seed": seed,
     }
     return RewardConfig(**options)

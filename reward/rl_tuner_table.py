@@ -24,6 +24,7 @@ import numpy as np
 from music.melody import Melody
 from music.note_table import note_table
 from reward.rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
+from reward.shares import resamples
 
 RESAMPLES = 1000
 SHOWN = 0.0005
@@ -88,7 +89,8 @@ def compare(
             "for one metre and number of bars"
         )
     rng = np.random.default_rng(seed)
-    weights = [_resamples(len(table), rng) for table in tables]
+    # How often each melody is in each sample.
+    weights = [resamples(len(table), RESAMPLES, rng).astype(np.float64) for table in tables]
     steps = lengths.pop() // 6
     rows: list[Row] = []
     for metric in metrics:
@@ -207,11 +209,6 @@ def _row(
         reading=reading,
         holds=holds,
     )
-
-
-def _resamples(count: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each melody is drawn in each resample; float64 (K, N)."""
-    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
 
 
 def _ratio(top: float, bottom: float) -> float:

@@ -1,9 +1,11 @@
-"""A share that was counted, with its interval."""
+"""A share that was counted, with its interval; the draws of a bootstrap."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+
+import numpy as np
 
 Z_90, Z_95 = 1.6448536269514722, 1.959963984540054
 """standard deviations on either side that hold 90 % and 95 % of a normal distribution"""
@@ -35,3 +37,8 @@ def wilson(successes: float, count: int, *, z: float = Z_95) -> Share | None:
     centre = (share + each / 2) / (1 + each)
     reach = z * sqrt(share * (1 - share) / count + each / (4 * count)) / (1 + each)
     return Share(share, max(0.0, centre - reach), min(1.0, centre + reach), count)
+
+
+def resamples(count: int, draws: int, seed: int | np.random.Generator) -> np.ndarray:
+    """How often each of `count` is in each of the samples of a bootstrap; int64 (draws, count)."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)

@@ -24,7 +24,7 @@ from uuid import UUID
 import pandas as pd
 
 from reward.database import RatingsError, check_text
-from reward.export import text_of_csv, whole_file, write_csv
+from reward.export import exported_file, text_of_csv, write_csv
 
 MAX_WHOLE = 2**31 - 1
 CELL_BYTES = 2**24
@@ -242,7 +242,7 @@ def write_refused(path: Path, rows: Collection[Row]) -> Path | None:
             for row in rows
         ]
     )
-    with whole_file(refused) as temporary:
+    with exported_file(refused) as temporary:
         write_csv(temporary, table)
     return refused
 

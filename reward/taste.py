@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, ndtr
 
+from music.files import write_whole
 from reward.bradley_terry import Gaussian, fit_bradley_terry
 from reward.feature_scale import FeatureScale, Items, features_of
 from reward.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
@@ -263,9 +263,7 @@ class TasteProfile:
             "raters": {rater: _plain(taste) for rater, taste in self.raters.items()},
             **{name: getattr(self, name) for name in _NUMBERS},
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(body, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps(body, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: Path, *, feature_names: Sequence[str] = FEATURE_NAMES) -> TasteProfile:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from music.files import whole_file
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
 from reward.feature_scale import FeatureScale
@@ -52,11 +52,11 @@ def base_scale(
         file.unlink(missing_ok=True)  # damaged: it is only kept to save time
     scale = FeatureScale.of(compose(base, count, asked=asked, seed=seed))
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.stem}.{os.getpid()}.npz")
-    np.savez(
-        draft, mean_F=scale.mean_F, std_F=scale.std_F, correlation_FF=scale.correlation_FF
-    )  # fmt: skip
-    draft.replace(file)
+    # Opened here: numpy would add its own ending to the name.
+    with whole_file(file) as temporary, temporary.open("wb") as opened:
+        np.savez(
+            opened, mean_F=scale.mean_F, std_F=scale.std_F, correlation_FF=scale.correlation_FF
+        )
     return scale
 
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from music.files import write_whole
 from music.melody import Melody
 from policy.checkpoint import policy_hash, save_policy
 from policy.model import MelodyForCausalLM
-from rl.runs import write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def write_results(results: Sequence[MethodResult], out: Path, given: Mapping[str
             save_policy(result.policy, out / result.name)
             record |= {"policy": result.name, "policy_hash": policy_hash(out / result.name)}
         records.append(record)
-    write_text(out / "baselines.json", json.dumps({**given, "methods": records}, indent=1))
+    write_whole(out / "baselines.json", json.dumps({**given, "methods": records}, indent=1))
     return out / "baselines.json"
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from music.files import write_whole
 from music.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
 from policy.model import MelodyForCausalLM
@@ -29,7 +30,7 @@ from rl.ppo_config import PPOConfig, config_record
 from rl.report import ReportInput, guard_facts, write_report
 from rl.rewards import ChosenReward, reward_of, same_reward
 from rl.run_comparison import RESULT_FILE
-from rl.runs import RUNS, Run, RunError, new_run, open_run, write_text
+from rl.runs import RUNS, Run, RunError, new_run, open_run
 from rl.training import Watcher, fine_tune
 
 
@@ -61,7 +62,7 @@ class FineTuning:
                 watcher=watcher,
             )
             if kept is not None and writes:
-                write_text(self.run.path / RESULT_FILE, json.dumps(kept, indent=1))
+                write_whole(self.run.path / RESULT_FILE, json.dumps(kept, indent=1))
         return kept
 
 
@@ -247,7 +248,7 @@ def evaluate_run(
     )
     write_report(out / "report.html", given, soundfont=soundfont)
     summary = evaluation.summary()
-    write_text(out / "report.json", json.dumps(summary, indent=1))
+    write_whole(out / "report.json", json.dumps(summary, indent=1))
     return out / "report.html", summary
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from music.files import write_whole
 from music.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
@@ -26,7 +27,7 @@ from rl.pairing_round import INFORMATION, ROUND_PAIRS, PoolConfig, pair_up
 from rl.ppo_config import PPOConfig, config_record
 from rl.report import ReportInput, guard_facts, write_report
 from rl.rounds import FittedReward, fit_reward, simulate_votes
-from rl.runs import Run, RunError, new_run, write_text
+from rl.runs import Run, RunError, new_run
 from rl.training import Watcher, fine_tune
 
 REPEAT_SHARE = 0.1
@@ -160,7 +161,7 @@ def run_loop(
             out / "report.html", _report_input(config, result, base_id), soundfont=soundfont
         )
     seconds["total"] = sum(seconds.values())
-    write_text(out / "report.json", json.dumps(result.report(), indent=1))
+    write_whole(out / "report.json", json.dumps(result.report(), indent=1))
     return result
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from music.files import write_whole
 from music.melody import Melody
 from music.notation import to_svg
 from music.sound import render_wav
@@ -21,7 +22,6 @@ from music.yardsticks import YARDSTICKS
 from reward.taste import TasteProfile
 from rl.evaluate import Evaluation, Side
 from rl.plots import histogram_plot, taste_plot, training_plot
-from rl.runs import write_text
 
 SHOWN_YARDSTICKS = (
     "in_key_share",
@@ -140,7 +140,7 @@ def write_report(path: Path, given: ReportInput, *, soundfont: Path | None = Non
             ],
         )
     )
-    write_text(path, page)
+    write_whole(path, page)
 
 
 def _heard(side: Side, soundfont: Path | None) -> list[dict[str, Any]]:

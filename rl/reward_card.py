@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from music.files import write_whole
 from policy.compose import Asked
 from reward.preferences import Preferences
 from reward.reliability import rater_flags, rater_reliability, self_agreement, side_bias
@@ -27,7 +28,7 @@ from rl.reward_models import (
 )
 from rl.reward_plots import learning_plot, reliability_plot, weights_plot
 from rl.reward_training import FORECAST_VOTES, TrainedReward
-from rl.runs import Run, write_text
+from rl.runs import Run
 
 CARD_FILE = "README.md"
 SHOWN_FEATURES = 20
@@ -70,7 +71,7 @@ def write_reward_card(run: Run, card: RewardCard) -> None:
             trained.curve, trained.fitted_curve, trained.ceiling, 2 * FORECAST_VOTES
         )
     for name, svg in plots.items():
-        write_text(run.path / f"{name}.svg", svg)
+        write_whole(run.path / f"{name}.svg", svg)
     sections = (
         _front(run, card),
         _worth(card),
@@ -80,7 +81,7 @@ def write_reward_card(run: Run, card: RewardCard) -> None:
         _trained_on(run, card),
         _limits(card),
     )
-    write_text(run.path / CARD_FILE, "\n".join(sections))
+    write_whole(run.path / CARD_FILE, "\n".join(sections))
 
 
 def _front(run: Run, card: RewardCard) -> str:

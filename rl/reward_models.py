@@ -3,6 +3,8 @@
 All learn from the same comparisons and are judged on the same folds, so that their held-out figures
 stand side by side. A run always keeps its profile, which says in words what was learnt; a record
 without a model is one of a profile.
+
+Letters: N comparisons, M melodies, F features.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from scipy.special import logit
 
 from music.melody import Melody
 from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, AgreementError, agreement
 from reward.blend import BLEND_FILE, NEURAL_FILE, PROFILE_FILE, Blend, WeightChoice, choose_weight
-from reward.features import feature_matrix
 from reward.preferences import Preferences
 from reward.taste import TasteProfile
 from rl.reward_training import TrainedReward
@@ -69,6 +71,7 @@ class LoadedModel:
 def compare_models(
     preferences: Preferences,
     melodies: Sequence[Melody],
+    features_MF: np.ndarray,
     base: MelodyForCausalLM,
     base_melodies: Sequence[Melody],
     trained: TrainedReward,
@@ -80,6 +83,7 @@ def compare_models(
     Args:
         preferences: comparisons of `melodies`, by row.
         melodies: what was compared.
+        features_MF: their features.
         base: the policy whose trunk is read.
         base_melodies: samples of it, that fix the unit of a score.
         trained: the profile of the same comparisons, trained with the same seed.
@@ -109,7 +113,7 @@ def compare_models(
             fitted.reward,
             choice,
             base_melodies,
-            shrinkage=_shrinkage(trained.profile, preferences, melodies),
+            shrinkage=_shrinkage(trained.profile, preferences, features_MF),
         ),
         choice=choice,
         agreements={
@@ -119,14 +123,11 @@ def compare_models(
     )
 
 
-def _shrinkage(
-    profile: TasteProfile, preferences: Preferences, melodies: Sequence[Melody]
-) -> float:
+def _shrinkage(profile: TasteProfile, preferences: Preferences, features_MF: np.ndarray) -> float:
     """How much smaller the log-odds that a profile tells are than its utility's differences.
 
     The share is chosen by the former, in which doubt is averaged over, and scores add the latter.
     """
-    features_MF = feature_matrix(melodies)
     left, right = features_MF[preferences.left], features_MF[preferences.right]
     utility_M = profile.score(features_MF)[0] * profile.utility_std()
     gap_N = utility_M[preferences.left] - utility_M[preferences.right]

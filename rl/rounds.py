@@ -146,11 +146,14 @@ def fit_reward(
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
     scale = base_scale(base, asked, seed=seed + 1_000_003, root=root)
-    trained = train_reward(preferences, feature_matrix(melodies), scale, seed=seed)
+    features_MF = feature_matrix(melodies)
+    trained = train_reward(preferences, features_MF, scale, seed=seed)
     compared = None
     if model != PROFILE:
         usual = compose(base, NEURAL_SCALE_MELODIES, asked=asked, seed=seed + 1_000_003)
-        compared = compare_models(preferences, melodies, base, usual, trained, seed=seed)
+        compared = compare_models(
+            preferences, melodies, features_MF, base, usual, trained, seed=seed
+        )
     vote_ids = votes["vote_id"].tolist()
     run = new_run(
         "reward",

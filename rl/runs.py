@@ -19,6 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from music.files import write_whole
+
 RUNS = Path("checkpoints/runs")
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _LIBRARIES = ("torch", "transformers", "numpy", "gymnasium", "trl", "sqlalchemy")
@@ -72,7 +74,7 @@ class Run:
     def forget_after(self, step: int, key: str = "update") -> None:
         """Drop the rows of `step` and later: a resumed run writes them again."""
         kept = [row for row in self.rows() if row[key] < step]
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def new_run(
@@ -126,7 +128,7 @@ def new_run(
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
         **(more or {}),
     }
-    write_text(path / "run.json", json.dumps(record, indent=1))
+    write_whole(path / "run.json", json.dumps(record, indent=1))
     return Run(path)
 
 
@@ -166,16 +168,6 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise RunError(f"{name!r} is not the name of a run; use a-z, 0-9 and -, at most 64 of them")
     return name
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def _number(name: str, kind: str) -> int:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,6 +35,7 @@ from policy.checkpoint import load_policy
 from policy.compose import DEFAULT_TONIC_MIDI, Asked
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_tokenizer
+from policy.trl_options import quiet_options
 from rl.baseline_settings import SETTINGS, Budget, DPOSettings, OnlineSettings
 from rl.rollout import with_reference_header
 
@@ -241,24 +242,13 @@ def _online_trainer(
 def _common(
     config_of: type, scratch: str, settings: DPOSettings | OnlineSettings, seed: int
 ) -> dict[str, Any]:
-    """Fields for any trainer of TRL: float32, a constant rate, nothing written, nothing said."""
-    # TRL turns it on under the old name, at which newer transformers warn.
-    names = {entry.name for entry in fields(config_of)}
-    checkpointing = min({"activation_checkpointing", "gradient_checkpointing"} & names)
-    return {
-        checkpointing: False,
-        "output_dir": scratch,
-        "use_cpu": not torch.cuda.is_available(),
-        "bf16": False,
-        "report_to": "none",
-        "save_strategy": "no",
-        "disable_tqdm": True,
+    """Fields for any of these trainers: quiet, at a constant rate, until they are stopped."""
+    return quiet_options(config_of, scratch, seed, use_cpu=not torch.cuda.is_available()) | {
         "logging_steps": 1,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant",
         "max_grad_norm": settings.max_grad_norm,
         "max_steps": _NO_END,
-        "seed": seed,
     }
 
 

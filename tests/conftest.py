@@ -1,9 +1,11 @@
-"""Melodies and databases that several test files need."""
+"""Melodies, databases and benchmarks that several test files need."""
 
+import importlib
 import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -132,6 +134,19 @@ def tiny_policy() -> Any:
             20
         )  # tied to the head: logits about 20 times as far apart
     return policy
+
+
+@pytest.fixture(scope="session")
+def benchmarks() -> Path:
+    """The folder of the benchmarks, which is no package."""
+    return Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, benchmarks: Path) -> Callable[[str], ModuleType]:
+    """Imports a script of that folder."""
+    monkeypatch.syspath_prepend(benchmarks)
+    return importlib.import_module
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

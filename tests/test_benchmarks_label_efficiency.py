@@ -1,22 +1,16 @@
 """The benchmark of votes: its arithmetic by hand, and once as a user would run it."""
 
-import importlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
-
-@pytest.fixture(scope="module")
-def module():
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("label_efficiency")
-    sys.path.remove(str(BENCHMARKS))
+@pytest.fixture
+def module(script):
+    return script("label_efficiency")
 
 
 def run_of(module, listener, seed, ours, random):
@@ -57,9 +51,9 @@ def test_agreement_leaves_out_equals(module):
 
 
 @pytest.mark.slow
-def test_a_users_own_listener_runs_through(tmp_path):
+def test_a_users_own_listener_runs_through(tmp_path, benchmarks):
     (tmp_path / "mine.py").write_text("def few_notes(melody):\n    return -len(melody.notes)\n")
-    command = [sys.executable, BENCHMARKS / "label_efficiency.py", "--listener", "mine:few_notes"]
+    command = [sys.executable, benchmarks / "label_efficiency.py", "--listener", "mine:few_notes"]
     done = subprocess.run(
         [*command, "--seeds", "1", "--workers", "1"], cwd=tmp_path, capture_output=True, text=True
     )

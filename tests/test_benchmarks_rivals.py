@@ -1,19 +1,11 @@
 """The benchmark of rivals: its arithmetic by hand."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
-
-@pytest.fixture(scope="module")
-def module():
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("reward_rivals")
-    sys.path.remove(str(BENCHMARKS))
+@pytest.fixture
+def module(script):
+    return script("reward_rivals")
 
 
 def test_rivals_are_compared_on_the_listeners_that_they_were_run_for(module):

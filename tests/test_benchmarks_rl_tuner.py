@@ -1,7 +1,5 @@
-import importlib
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,17 +9,13 @@ from reward.rl_tuner_metrics import METRICS
 from rl.ppo_config import PPOConfig
 from rl.reward_spec import RewardError
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
-
 BEGIN, END = "<!-- benchmarks/rl_tuner.py writes from here -->", "<!-- to here -->"
 
 
 @pytest.fixture
-def study(monkeypatch, tmp_path, tiny_policy):
+def study(script, monkeypatch, tmp_path, tiny_policy):
     """The script, on a tiny base and with small updates."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    module = importlib.import_module("rl_tuner")
+    module = script("rl_tuner")
     save_policy(tiny_policy, tmp_path / "base")
     monkeypatch.setattr(module, "BASE", tmp_path / "base")
 

@@ -1,12 +1,10 @@
 """The throughput benchmark: its FLOPs, its levers, what TRL is given, and that it runs."""
 
 import copy
-import importlib
 import json
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,15 +23,7 @@ from rl.actor import Actor
 from rl.ppo import saturated
 from rl.ppo_config import PPOConfig
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SMALL = PPOConfig(melodies_per_update=8, minibatch=4, meter="2/4", bars=4, threads=1)
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Imports a script of the benchmarks' folder, which is no package."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +168,12 @@ def test_a_wrong_job_is_told_before_anything_is_loaded(script, tmp_path, changes
         driver.TRLJob.read(file)
 
 
-def test_a_folder_of_something_else_is_left_alone(script, tmp_path):
-    environment = script("second_environment")
+@pytest.mark.parametrize("name", ["second_environment", "imitation_environment"])
+def test_a_folder_of_something_else_is_left_alone(script, tmp_path, name):
+    environment = script(name)
     (tmp_path / "votes.sqlite").write_text("dear")
     with pytest.raises(environment.EnvironmentFault, match="holds something that is not"):
-        environment.second_environment(tmp_path)
+        getattr(environment, name)(tmp_path)
     assert (tmp_path / "votes.sqlite").read_text() == "dear"
 
 
@@ -191,11 +182,11 @@ def test_a_folder_of_something_else_is_left_alone(script, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # it makes an environment, and a busy machine may take long over it
-def test_both_rivals_run_and_do_the_same_work(tiny_policy, tmp_path):
+def test_both_rivals_run_and_do_the_same_work(tiny_policy, tmp_path, benchmarks):
     save_policy(tiny_policy, tmp_path / "base")
     done = subprocess.run(
         [
-            sys.executable, BENCHMARKS / "ppo_throughput.py", "--quick", "--threads", "1",
+            sys.executable, benchmarks / "ppo_throughput.py", "--quick", "--threads", "1",
             "--base", tmp_path / "base", "--environment", tmp_path / "environment",
         ],
         capture_output=True,

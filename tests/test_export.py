@@ -9,7 +9,7 @@ import pytest
 
 from music.tokens import encode
 from reward import export, frames
-from reward.export import export_preferences, export_ratings, whole_file
+from reward.export import export_preferences, export_ratings
 from reward.ratings import RatingsError, RatingsStore
 
 OUTCOMES = ("left", "right", "tie", "both_bad", "skip")
@@ -179,22 +179,3 @@ def test_parquet_needs_pyarrow_only_when_asked_for(rated, tmp_path, monkeypatch)
     assert suffixes == {".csv", ".jsonl"}
     with pytest.raises(RatingsError, match="needs pyarrow; install it"):
         export_ratings(rated, tmp_path, formats=["parquet"])
-
-
-def test_an_export_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "votes.csv"
-    path.write_text("old")
-
-    def fail():
-        with whole_file(path) as temporary:
-            temporary.write_text("ne")
-            raise RuntimeError("half way")
-
-    with pytest.raises(RuntimeError, match="half way"):
-        fail()
-    assert path.read_text() == "old"
-    with whole_file(path) as temporary:
-        temporary.write_text("new")
-        assert path.read_text() == "old", "the name changes only at the end"
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]

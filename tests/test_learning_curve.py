@@ -5,12 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from reward.agreement import (
-    Agreement,
-    AgreementError,
-    Ceiling,
-    cross_validated_agreement,
-)
+from reward.agreement import Agreement, AgreementError, Ceiling, agreement, assign_folds
 from reward.feature_scale import FeatureScale
 from reward.learning_curve import (
     Estimate,
@@ -112,7 +107,11 @@ def test_the_largest_size_is_plain_cross_validation():
     votes, items, _ = votes_of_one(150, 2)
     predict = profile_of(items)
     curve = learning_curve(votes, predict, seed=3)
-    assert curve.agreement == cross_validated_agreement(votes, predict, seed=3)
+    fold, advantage = assign_folds(votes, folds=5, seed=3), np.zeros(len(votes))
+    for held_out in range(5):
+        test = np.flatnonzero(fold == held_out)
+        advantage[test] = predict(votes[fold != held_out], votes[test])
+    assert curve.agreement == agreement(votes, advantage, seed=3)
     assert curve.covariance_KK.shape == (4, 4)
     std = np.sqrt(curve.covariance_KK[-1, -1])
     assert 4 * std == pytest.approx(curve.agreement.high - curve.agreement.low, rel=0.1)

@@ -3,7 +3,7 @@ import multiprocessing
 
 import pytest
 
-from rl.runs import Run, RunError, checked_name, new_run, newest_run, open_run, write_text
+from rl.runs import Run, RunError, checked_name, new_run, newest_run, open_run
 
 
 def test_runs_are_numbered_and_remember_what_they_were_given(tmp_path):
@@ -79,10 +79,3 @@ def test_a_damaged_record_is_told_in_one_line(tmp_path):
     (run.path / "run.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
         open_run("ppo-0001", kind="ppo", root=tmp_path)
-
-
-def test_text_is_written_whole_or_not_at_all(tmp_path):
-    write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "a.txt", "new \ud800")
-    assert (tmp_path / "a.txt").read_text() == "old"

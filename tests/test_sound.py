@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from music import sound
+from music import files, sound
 from music.midi import duration_seconds
 from music.sound import (
     TAIL_SECONDS,
@@ -194,7 +194,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, short, monkeypatch):
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sound.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         cached_wav(short, tmp_path)
     assert list(tmp_path.iterdir()) == []
