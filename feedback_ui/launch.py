@@ -20,7 +20,6 @@ DATABASE_VARIABLE = "TASTEMAKER_DATABASE"
 ORGANISER_VARIABLE = "TASTEMAKER_ORGANISER_KEY"
 """environment variable for the organiser's key of a studio that other machines can reach"""
 DEFAULT_DATABASE = "checkpoints/ratings.sqlite"
-DEFAULT_RUNS = Path("checkpoints/runs")
 DEFAULT_PORT = 8501
 OWN_HOSTS = ("localhost", "127.0.0.1")
 MOST_HEARD_MS = 60_000
@@ -40,8 +39,6 @@ class StudioOptions:
     """folder for rendered audio; the user's cache by default"""
     soundfont: Path | None = None
     """a .sf2 file; the one that comes with pretty_midi by default"""
-    runs: Path = DEFAULT_RUNS
-    """folder of the runs that the pages show and start"""
     least_heard_ms: int | None = None
     """how much of each side must be heard before a vote; the studio's own rule by default"""
     organiser_key: str | None = None
@@ -64,7 +61,6 @@ def studio_command(
     hosts: Sequence[str] = (),
     clips: Path | None = None,
     soundfont: Path | None = None,
-    runs: Path | None = None,
     least_heard_ms: int | None = None,
     open_browser: bool = True,
 ) -> list[str]:
@@ -77,7 +73,6 @@ def studio_command(
         hosts: names under which browsers may ask for the studio; needed for another `address`.
         clips: see `StudioOptions`.
         soundfont: see `StudioOptions`.
-        runs: see `StudioOptions`.
         least_heard_ms: see `StudioOptions`.
         open_browser: open a browser window when the server is up.
 
@@ -110,7 +105,6 @@ def studio_command(
         *([] if database is None else [f"--database={database}"]),
         *([] if clips is None else [f"--clips={clips}"]),
         *([] if soundfont is None else [f"--soundfont={soundfont}"]),
-        *([] if runs is None else [f"--runs={runs}"]),
         *([] if least_heard_ms is None else [f"--least-heard-ms={least_heard_ms}"]),
     ]
 
@@ -139,7 +133,6 @@ def parse_options(arguments: Sequence[str]) -> StudioOptions:
     parser.add_argument("--database", default=os.environ.get(DATABASE_VARIABLE, DEFAULT_DATABASE))
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--soundfont", type=Path)
-    parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS)
     parser.add_argument("--least-heard-ms", type=int)
     try:
         known, unknown = parser.parse_known_args(arguments)
@@ -148,7 +141,7 @@ def parse_options(arguments: Sequence[str]) -> StudioOptions:
     if unknown:
         raise LaunchError(
             f"the studio knows no argument {unknown[0]!r}; it takes --database, --clips, "
-            "--soundfont, --runs and --least-heard-ms"
+            "--soundfont and --least-heard-ms"
         )
     least = known.least_heard_ms
     if least is not None and not 1 <= least <= MOST_HEARD_MS:

@@ -156,7 +156,7 @@ class StudioSession:
                 app_version=self._app_version,
                 **fields,
             )
-        except RatingsError as error:
+        except ValueError as error:  # the store's, or the synthesizer's of a sound that is gone
             return Reply(False, str(error))
         if receipt.duplicate:
             # No error: the first may have been stored while the word of it got lost.

@@ -19,6 +19,12 @@ st.set_page_config(page_title="Tastemaker", page_icon="🎧", layout="centered")
 st.navigation(
     [
         st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),
+        st.Page(
+            "app_pages/finetune.py",
+            title="Fine-tune",
+            icon=":material/tune:",
+            url_path="fine-tune",
+        ),
     ],
     position="top",
 ).run()

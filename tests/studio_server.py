@@ -75,6 +75,8 @@ class StudioServer:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
+    close = kill
+
     def log(self):
         """What it has said."""
         return (self.folder / "server.log").read_text()

@@ -1,0 +1,31 @@
+"""Fine-tune: start a PPO job, watch it, hear what it writes, stop it, compare runs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from feedback_ui.entrance import for_organisers, open_studio
+from feedback_ui.fine_tuning import choose_run, compare, open_desk, start_form, watch
+
+RUN = "run"
+"""in the address: the run that is looked at"""
+
+studio = open_studio()
+st.subheader("Fine-tune", anchor=False)
+for_organisers()
+st.markdown(
+    "PPO lets the melody model practise: it writes, the reward model scores, and what scores well "
+    "becomes likelier, while a price keeps it near where it began. A run goes on by itself when "
+    "you close this page."
+)
+desk = open_desk(studio)
+started = start_form(desk)
+if started is not None:
+    st.query_params[RUN] = started
+    st.rerun()
+chosen = choose_run(desk, st.query_params.get(RUN))
+if chosen is not None:
+    if st.query_params.get(RUN) != chosen.run_id:
+        st.query_params[RUN] = chosen.run_id
+    watch(desk, chosen)
+    compare(desk)

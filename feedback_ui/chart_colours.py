@@ -1,0 +1,29 @@
+"""Colours for charts: the theme's, for the light or dark page that is being looked at.
+
+A chart takes `Colours` and knows nothing of Streamlit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """What charts are drawn with, as hex."""
+
+    accent: str
+    """lines and points of what is told"""
+    text: str
+    """words, and what is there for comparison"""
+
+
+def chart_colours() -> Colours:
+    """The theme's, of the page that is being drawn; the light ones where it is not known."""
+    kind = "dark" if st.context.theme.type == "dark" else "light"
+    return Colours(
+        str(st.get_option(f"theme.{kind}.primaryColor") or "#0f766e"),
+        str(st.get_option(f"theme.{kind}.textColor") or "#1f2933"),
+    )

@@ -1,0 +1,292 @@
+"""The parts of the page on which runs are started and watched, as Streamlit shows them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pandas as pd
+import streamlit as st
+
+from feedback_ui.chart_colours import chart_colours
+from feedback_ui.clips import Clip, duration_ms
+from feedback_ui.components.tune_player import tune_player
+from feedback_ui.entrance import studio_options
+from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
+from feedback_ui.run_charts import run_charts
+from feedback_ui.session import StudioSession
+from music.notation import read_melody, to_svg
+from music.piano_roll import piano_roll_svg
+
+LOOK_EVERY = timedelta(seconds=2)
+NEWEST = "the newest reward model"
+RULES = "music-theory"
+STATES = {
+    "queued": ":material/hourglass_empty: waits for its turn",
+    "running": ":material/play_circle: runs",
+    "done": ":material/check_circle: finished",
+    "failed": ":material/error: ended by an error; it can go on from its last checkpoint",
+    "stopped": ":material/pause_circle: stopped; it can go on from its last checkpoint",
+}
+
+
+@st.cache_resource(show_spinner=False)
+def _desk(_studio: StudioSession, database: str) -> JobsDesk:
+    return JobsDesk(_studio.store, database)
+
+
+def open_desk(studio: StudioSession) -> JobsDesk:
+    """The jobs desk of this server."""
+    return _desk(studio, studio_options().database)
+
+
+def start_form(desk: JobsDesk) -> str | None:
+    """Ask for a new run; its name once it was started."""
+    rewards = desk.rewards()
+    if not rewards:
+        st.info(
+            "There is no reward model yet. Rate some pairs, then learn one on the Taste page or "
+            "with `tastemaker reward`. Without one, a run can still follow the rules of music "
+            "theory.",
+            icon=":material/school:",
+        )
+    with st.expander("Start a run", icon=":material/add_circle:", expanded=not desk.jobs()):
+        names = [preset.name for preset in PRESETS]
+        chosen = st.radio(
+            "How far should it go?",
+            names,
+            index=1,
+            captions=[f"{p.says} About {p.minutes:.0f} min on two cores." for p in PRESETS],
+        )
+        preset = PRESETS[names.index(chosen)]
+        with st.form("start", border=False):
+            reward = st.selectbox(
+                "What it learns from",
+                [*([NEWEST] if rewards else []), *rewards, RULES],
+                help="A reward model that votes have taught, or RL Tuner's rules of music theory.",
+            )
+            base = st.selectbox("Where it starts", desk.policies())
+            with st.expander("All settings"):
+                st.caption("Left empty, a setting is the one of your choice above.")
+                one, two = st.columns(2)
+                given = {
+                    "updates": one.number_input(
+                        "Updates", 1, value=None, placeholder=f"{preset.settings['updates']}",
+                        help="Rounds of writing and learning.",
+                    ),
+                    "melodies": two.number_input(
+                        "Melodies an update", 1, value=None,
+                        placeholder=f"{preset.settings['melodies']}",
+                    ),
+                    "kl-target": one.number_input(
+                        "Distance to steer to, KL in nats", 0.1, value=None,
+                        placeholder=f"{preset.settings['kl-target']}",
+                    ),
+                    "kl-limit": two.number_input(
+                        "Distance never to pass, KL in nats", 0.1, value=None,
+                        placeholder=f"{preset.settings['kl-limit']}",
+                    ),
+                    "std-penalty": one.number_input(
+                        "Wariness of doubt", 0.0, value=None,
+                        placeholder=f"{preset.settings['std-penalty']}",
+                        help="How much of the reward model's uncertainty is taken off its score.",
+                    ),
+                    "learning-rate": two.number_input(
+                        "Learning rate", 0.0, value=None, format="%g", placeholder="PPO's own"
+                    ),
+                    "minibatch": one.number_input(
+                        "Minibatch", 1, value=None, placeholder="PPO's own",
+                        help="Melodies a gradient step; divides the melodies of an update.",
+                    ),
+                    "seed": two.number_input("Seed", 0, value=None, placeholder="0"),
+                }  # fmt: skip
+                name = st.text_input(
+                    "Name of the run", max_chars=64, placeholder="the next number",
+                    help="Small letters, digits and dashes.",
+                )  # fmt: skip
+                others = st.text_area(
+                    "Other settings of PPO, one NAME=VALUE a line", placeholder="bars=16"
+                )
+            sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
+    if not sent:
+        return None
+    settings = {**preset.settings, **{k: v for k, v in given.items() if v is not None}}
+    minutes = expected_minutes(settings["updates"], settings["melodies"])
+    with st.spinner(f"Starting; the run then takes about {minutes:.0f} min on two cores …"):
+        try:
+            return desk.start(
+                {
+                    **settings,
+                    "reward": None if reward == NEWEST else reward,
+                    "policy": base,
+                    "name": name.strip() or None,
+                },
+                others=[line.strip() for line in others.splitlines() if line.strip()],
+            )
+        except ValueError as error:
+            _refused(error)
+    return None
+
+
+def choose_run(desk: JobsDesk, wanted: str | None) -> Job | None:
+    """Ask which run to look at; None when there is none."""
+    jobs = desk.jobs()
+    if not jobs:
+        st.caption("Runs that you start stand here, with their curves and what they write.")
+        return None
+    names = [job.run_id for job in jobs]
+    at = names.index(wanted) if wanted in names else 0
+    name = st.selectbox(
+        "Run",
+        names,
+        index=at,
+        format_func=lambda name: f"{name}: {_plain(jobs[names.index(name)].state)}",
+    )
+    return jobs[names.index(name)]
+
+
+def watch(desk: JobsDesk, job: Job) -> None:
+    """Show how a run gets on, and what it writes; looks again by itself while it runs."""
+
+    @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
+    def live() -> None:
+        now = desk.look_again(job)
+        _state(desk, now)
+        if now.state != job.state:
+            st.rerun()  # it has ended, or begun: nothing need be looked at by itself any more
+
+    try:
+        live()
+        _samples(desk, job)
+    except ValueError as error:
+        _refused(error)
+        return
+    with st.expander("What its process said"):
+        try:
+            st.code(desk.log(job), language=None)
+        except ValueError as error:
+            _refused(error)
+
+
+def compare(desk: JobsDesk) -> None:
+    """Runs beside each other."""
+    names = [job.run_id for job in desk.jobs()]
+    if len(names) < 2:
+        return
+    st.markdown("**Runs beside each other**")
+    chosen = st.multiselect("Compare", names, default=names[:2], label_visibility="collapsed")
+    if len(chosen) < 2:
+        st.caption("Choose two or more.")
+        return
+    try:
+        found = desk.compare(chosen)
+    except ValueError as error:
+        _refused(error)
+        return
+    for title, rows in (
+        ("What came of them", found.figures),
+        ("In what they differ", found.differences),
+    ):
+        if rows:
+            st.caption(title)
+            table = pd.DataFrame.from_dict(
+                {label: [_cell(value) for value in values] for label, values in rows.items()},
+                orient="index",
+                columns=found.names,
+            )
+            st.table(table)
+
+
+def _state(desk: JobsDesk, job: Job) -> None:
+    asked = ", asked to stop after this update" if job.is_live and job.cancel_requested else ""
+    st.markdown(f"{STATES[job.state]}{asked}")
+    st.text(job.message)
+    progress = desk.progress(job)
+    left = progress.seconds_left if job.is_live else None
+    st.progress(
+        min(1.0, progress.done / progress.updates),
+        text=f"update {progress.done} of {progress.updates}"
+        + (f", about {_minutes(left)} left" if left else ""),
+    )
+    _buttons(desk, job)
+    if progress.rows:
+        _charts(progress)
+    else:
+        st.caption("The first figures come with the first update.")
+
+
+def _buttons(desk: JobsDesk, job: Job) -> None:
+    if job.is_live:
+        if st.button(
+            "Stop", icon=":material/stop:", disabled=job.cancel_requested,
+            help="It ends after the update in hand, saved, and can go on later.",
+        ):  # fmt: skip
+            try:
+                desk.stop(job)
+            except ValueError as error:
+                _refused(error)
+            st.rerun(scope="fragment")
+    elif job.state != "done" and st.button("Go on", icon=":material/resume:"):
+        try:
+            with st.spinner("Starting its process …"):
+                desk.resume(job)
+        except ValueError as error:
+            _refused(error)
+        else:
+            st.rerun()
+
+
+def _charts(progress: Progress) -> None:
+    newest, columns = progress.rows[-1], st.columns(2)
+    for number, chart in enumerate(run_charts(progress.rows, progress.settings, chart_colours())):
+        columns[number % 2].altair_chart(chart, width="stretch")
+    st.caption(
+        f"Now: reward {newest['score_mean']:+.2f} ± {newest['score_std']:.2f}, "
+        f"{newest['kl_nats']:.2f} nats from the base, diversity {newest['vendi']:.0f}, "
+        f"originality {newest['originality']:.2f}, {newest['notes']:.0f} notes a melody."
+    )
+
+
+def _samples(desk: JobsDesk, job: Job) -> None:
+    found = desk.samples(job)
+    if not found:
+        st.caption("Melodies come every few updates; the first are the base's own.")
+        return
+    st.markdown("**What it writes**")
+    updates = [*found]
+    update = st.selectbox(
+        "Melodies of",
+        updates,
+        key=f"samples-{job.run_id}",
+        format_func=lambda u: f"update {u}" + (" (where it began)" if u == 0 else ""),
+    )
+    for number, sample in enumerate(found[update]):
+        melody = read_melody(sample.abc)
+        tune_player(
+            Clip(sample.wav, duration_ms(sample.wav)),
+            key=f"sample-{number}",
+            label=sample.title,
+            pictures={"Notes": to_svg(melody), "Piano roll": piano_roll_svg(melody)},
+        )
+    if job.is_live:
+        st.button("Look for newer ones", icon=":material/refresh:")
+
+
+def _refused(error: ValueError) -> None:
+    # As text: the line may quote what was typed.
+    with st.container(border=True, horizontal=True):
+        st.markdown(":material/warning:", width="content")
+        st.text(str(error))
+
+
+def _plain(state: str) -> str:
+    return STATES[state].split(": ", 1)[1].split(";")[0]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
