@@ -64,9 +64,8 @@ def test_a_favourite_keeps_its_first_date(store, ids):
 
 def test_there_is_no_favourite_of_nobody_or_of_nothing(store, ids):
     ada = store.add_rater("Ada")
-    with pytest.raises(RatingsError, match="rater 99 is unknown"):
-        with store.writing() as session:
-            set_favourite(session, 99, ids[0], kept=True, now=NOW)
+    with pytest.raises(RatingsError, match="rater 99 is unknown"), store.writing() as session:
+        set_favourite(session, 99, ids[0], kept=True, now=NOW)
     with pytest.raises(RatingsError, match="melody 99999 is not in the pool"):
         keep(store, ada, 99_999)
 

@@ -67,7 +67,11 @@ def test_any_melody_comes_back(any_melody, data):
 
 def test_a_bar_by_hand(tune):
     melody = tune(
-        *((0, 12), (1, 6), (2, 6), (4, 8), (5, 8), (7, 8)), (None, 48), (0, 60), (0, 36), tonic_midi=62
+        *((0, 12), (1, 6), (2, 6), (4, 8), (5, 8), (7, 8)),
+        (None, 48),
+        (0, 60),
+        (0, 36),
+        tonic_midi=62,
     )
     xml = to_musicxml(melody, title="Up & <down>")
     root = ElementTree.fromstring(xml)

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from music.note_table import note_table
 from music.notation import to_abc
+from music.note_table import note_table
 from music.tune_search import TunePattern, TuneSearchError, find_tunes, read_pattern
 
 
@@ -31,7 +31,8 @@ def finds(text, melody):
         ("D E F# G", True), ("d e f g", True), ("DEFG", True), ("D, E, F♯", True),
         ("E F G", False), ("D E Fb", False), ("D E F♮", False), ("D E F G A B C D E", False),
         ("|EFGA", True), ("e^fga'", True), ("e=fg", False), ("fga", True), ("gfe", False),
-        ("K:C cdef", True), ("M:4/4\nL:1/8\nK:C\nc2 de f4", True), ("K:C c'bag", False), ("K:Am Bcdef", False), ("K:Ddor abc'd'", True),
+        ("K:C cdef", True), ("M:4/4\nL:1/8\nK:C\nc2 de f4", True), ("K:C c'bag", False),
+        ("K:Am Bcdef", False), ("K:Ddor abc'd'", True),
         ("K:C c^d^e", False), ("K:C c ^d =d", False),
         ("+2 +2 +1", True), ("2 2 1", True), ("2,2,1,2,2,2,1", True), ("-2 -2", False),
         ("2 2 1 2 2 2 1 2", False), ("−1", False),
@@ -47,7 +48,8 @@ def test_an_accidental_lasts_to_the_end_of_its_bar():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "what?", "|a|", "<b>bold</b>", "K:Q dfa", "K:Dlydianish dfa", "+200", "D" * 201]
+    "text",
+    ["", "   ", "what?", "|a|", "<b>bold</b>", "K:Q dfa", "K:Dlydianish dfa", "+200", "D" * 201],
 )
 def test_what_asks_for_no_notes_is_told_in_a_line(text):
     with pytest.raises(TuneSearchError) as told:
