@@ -15,6 +15,7 @@ from feedback_ui.entrance import is_organiser, known_rater, open_studio, signed_
 from feedback_ui.library import Found, LibraryMelody, MelodyLibrary, Visitor
 from feedback_ui.library_query import MINE, SORTS, LibraryQuery
 from feedback_ui.melody_files import melody_files, name_of
+from feedback_ui.melody_shelf import LEAST_VOTES
 from feedback_ui.page_heading import page_heading
 from feedback_ui.session import StudioSession
 from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
@@ -296,15 +297,14 @@ def closer(item: LibraryMelody) -> None:
         "Added": f"{origin.created_at:%Y-%m-%d %H:%M} UTC",
         "Rounds of rating": ", ".join(map(str, origin.rounds)) or "none yet",
         "Id in exports": str(origin.melody_id),
-        "The group's taste": "not known yet: it takes 20 decided votes"
+        "The group's taste": f"not known yet: it takes {LEAST_VOTES} decided votes"
         if score is None
-        else f"{score[0]:+.1f} standard deviations; liked better than {100 * score[1]:.0f} % "
-        "of the melodies here",
+        else f"likely liked better than {100 * score[1]:.0f} % of the melodies here",
     }
     for name, value in facts.items():
-        with st.container(horizontal=True, gap="small"):
-            st.markdown(f"**{name}**", width=230)
-            st.text(value, width="content")  # as text: names may come from an imported file
+        label, said = st.columns([2, 3], gap="small")
+        label.caption(name)
+        said.text(value)  # as text: names may come from an imported file
 
 
 studio = open_studio()
