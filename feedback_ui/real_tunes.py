@@ -46,7 +46,7 @@ ROWS = (
     _Row("notes_per_beat", "Notes a beat", "number", "calm", "busy"),
     _Row("offbeat_share", "Notes off the beat", "percent", "square", "off the beat"),
     _Row("rhythm_entropy", "Variety of note lengths (bits)", "number", "even", "varied"),
-    _Row("rest_share", "Time in rests", "percent", "no breath", "many rests"),
+    _Row("rest_share", "Time in rests", "percent", "fewer rests", "more rests"),
     _Row("repeated_bar_share", "Bars that come again", "percent", "wanders", "repeats"),
     _Row("climax_position", "Where the highest note comes", "percent", "early", "late"),
     _Row("ends_on_tonic", "Ends on its home note", "yes", "", ""),
