@@ -66,19 +66,30 @@ def trouble(error: Exception) -> NoReturn:
 
 def signed_in(studio: StudioSession) -> Rater:
     """Who is rating in this tab; shows the form to come in, and ends the run, if no one yet."""
-    # Going to another page drops what the address had; the session still knows.
-    token = st.query_params.get(TOKEN) or st.session_state.get(TOKEN, "")
+    rater = known_rater(studio)
+    if rater is None:
+        _form(studio, stale=bool(_token()))
+        st.stop()
+    return rater
+
+
+def known_rater(studio: StudioSession) -> Rater | None:
+    """Who is rating in this tab, if somebody is; asks nobody."""
+    token = _token()
     try:
         rater = studio.sign_in(token)
     except RatingsError as error:
         trouble(error)
-    if rater is None:
-        _form(studio, stale=bool(token))
-        st.stop()
-    st.session_state[TOKEN] = token
-    if st.query_params.get(TOKEN) != token:
-        st.query_params[TOKEN] = token
+    if rater is not None:
+        st.session_state[TOKEN] = token
+        if st.query_params.get(TOKEN) != token:
+            st.query_params[TOKEN] = token
     return rater
+
+
+def _token() -> str:
+    # Going to another page drops what the address had; the session still knows.
+    return st.query_params.get(TOKEN) or st.session_state.get(TOKEN, "")
 
 
 def is_organiser() -> bool:

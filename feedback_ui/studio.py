@@ -15,10 +15,18 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-st.set_page_config(page_title="Tastemaker", page_icon="🎧", layout="centered")
+HERE = Path(__file__).parent
+st.set_page_config(page_title="Tastemaker", page_icon=str(HERE / "favicon.svg"), layout="centered")
+st.logo(str(HERE / "favicon.svg"), size="medium")
 st.navigation(
     [
         st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),
+        st.Page(
+            "app_pages/library.py",
+            title="Library",
+            icon=":material/library_music:",
+            url_path="library",
+        ),
         st.Page(
             "app_pages/finetune.py",
             title="Fine-tune",

@@ -144,7 +144,9 @@ def to_svg(melody: Melody) -> str:
             raise RuntimeError(f"verovio could not load {about}; please report the melody")
         svg = toolkit.renderToSVG(1)
     svg = re.sub(r"<desc>.*?</desc>", f"<desc>{escape(about)}</desc>", svg, count=1)
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(about)}" ', 1)
+    # Heads and clefs have no fill of their own, and a browser's is black, also at night.
+    about = f'role="img" aria-label="{escape(about)}" fill="currentColor"'
+    svg = svg.replace("<svg ", f"<svg {about} ", 1)
     return svg.replace('color="black"', 'color="currentColor"')
 
 

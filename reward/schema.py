@@ -1,5 +1,7 @@
 """Tables of the ratings store: raters, melodies, comparisons, assignments, votes, trainings, jobs.
 
+Favourites, too: which melodies a rater keeps at hand.
+
 A *comparison* is two melodies to be heard against each other; an *assignment* is one comparison
 shown to one rater, with its sides; a *vote* answers an assignment. Votes are only ever appended: an
 undo is a vote that `supersedes` another, at most one each, so the history is a chain with one end.
@@ -205,6 +207,16 @@ class VoteRow(Base):
     renderer: Mapped[str] = mapped_column(String(200))
     app_version: Mapped[str] = mapped_column(String(80))
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("votes.id"), unique=True)
+    created_at: Mapped[datetime]
+
+
+class FavouriteRow(Base):
+    """A melody that a rater keeps at hand in the library; it is no vote."""
+
+    __tablename__ = "favourites"
+
+    rater_id: Mapped[int] = mapped_column(ForeignKey("raters.id"), primary_key=True)
+    melody_id: Mapped[int] = mapped_column(ForeignKey("melodies.id"), primary_key=True)
     created_at: Mapped[datetime]
 
 

@@ -1,4 +1,4 @@
-"""Withdrawal: a rater leaves and takes their votes along; which runs had learnt from them.
+"""Withdrawal: a rater leaves and takes what is theirs along; which runs had learnt from it.
 
 A model cannot unlearn a vote. What the store can do is to know which runs used which votes, so that
 whoever withdraws is told, and the run's record says how many of its votes are gone.
@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from reward.database import RatingsError
+from reward.favourites import forget_favourites
 from reward.pool import batches
 from reward.raters import get_rater
 from reward.schema import AssignmentRow, RaterRow, TrainingRow, TrainingVoteRow, VoteRow
@@ -68,7 +69,7 @@ def record_training(
 
 
 def withdraw(session: Session, rater_id: int) -> Withdrawal:
-    """Remove a rater, their votes and their assignments.
+    """Remove a rater, their votes, their assignments and their favourites.
 
     Melodies, comparisons and jobs are nobody's and stay.
 
@@ -98,5 +99,6 @@ def withdraw(session: Session, rater_id: int) -> Withdrawal:
     session.execute(delete(TrainingVoteRow).where(TrainingVoteRow.vote_id.in_(votes)))
     session.execute(delete(VoteRow).where(VoteRow.assignment_id.in_(theirs)))
     session.execute(delete(AssignmentRow).where(AssignmentRow.rater_id == rater.id))
+    forget_favourites(session, rater.id)
     session.execute(delete(RaterRow).where(RaterRow.id == rater.id))
     return Withdrawal(nickname, counts[0], counts[1], tuple(run_id for run_id, _ in used))

@@ -6,12 +6,13 @@ import streamlit as st
 
 from feedback_ui.entrance import for_organisers, open_studio
 from feedback_ui.fine_tuning import choose_run, compare, open_desk, start_form, watch
+from feedback_ui.page_heading import page_heading
 
 RUN = "run"
 """in the address: the run that is looked at"""
 
 studio = open_studio()
-st.subheader("Fine-tune", anchor=False)
+page_heading("Fine-tune", "Let the melody model practise what people like.")
 for_organisers()
 st.markdown(
     "PPO lets the melody model practise: it writes, the reward model scores, and what scores well "

@@ -313,7 +313,10 @@ class ListeningPair {
     card.classList.toggle("playing", playing);
     card.classList.toggle("heard", this.missingMs(side) === 0);
     const verb = playing ? "Pause" : "Play";
-    setAttribute(card.querySelector(".play"), "aria-label", `${verb} melody ${LETTER[side]}`);
+    const play = card.querySelector(".play");
+    // The name holds what is seen on the button (WCAG 2.5.3): the key.
+    const key = keyName(this.keys.of[`play_${side}`]);
+    setAttribute(play, "aria-label", `${verb} melody ${LETTER[side]}, key ${key}`);
     const seek = card.querySelector(".seek");
     const at = Math.min(audio.currentTime * 1000, this.data[side].duration_ms);
     if (!seek.matches(":active")) seek.value = at;

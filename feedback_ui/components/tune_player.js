@@ -50,6 +50,7 @@ class TunePlayer {
       this.seek.value = 0;
     }
     setText(this.root.querySelector(".label"), data.label);
+    this.root.setAttribute("aria-label", data.label);
     this.seek.setAttribute("aria-label", `Position in ${data.label}`);
     if (JSON.stringify(before?.pictures) !== JSON.stringify(data.pictures)) this.offerPictures();
     this.draw();
@@ -60,16 +61,24 @@ class TunePlayer {
     const pictures = this.root.querySelector(".pictures");
     switches.replaceChildren();
     pictures.replaceChildren();
-    for (const { name, svg } of this.data.pictures) {
+    for (const { name, svg, open, least_px } of this.data.pictures) {
       const picture = document.createElement("div");
-      picture.hidden = true;
+      picture.hidden = !open;
+      if (least_px) {
+        picture.style.setProperty("--least", `${least_px}px`);
+        picture.tabIndex = 0; // so that the arrow keys scroll it
+        picture.setAttribute("role", "group");
+        picture.setAttribute("aria-label", `${name} of ${this.data.label}`);
+      }
+      picture.id = `picture-${pictures.childElementCount}`;
       // Parsed as XML: what is no picture becomes an error on the page and never a script.
       const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
       picture.append(document.importNode(parsed.documentElement, true));
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = name;
-      button.setAttribute("aria-expanded", "false");
+      button.setAttribute("aria-expanded", String(open));
+      button.setAttribute("aria-controls", picture.id);
       button.setAttribute("aria-label", `${name} of ${this.data.label}`);
       button.onclick = () => {
         picture.hidden = !picture.hidden;
@@ -99,7 +108,8 @@ class TunePlayer {
     this.root.querySelector(".failed").hidden = this.audio.error === null;
     const at = Math.min(this.audio.currentTime * 1000, this.data.clip.duration_ms);
     if (!this.seek.matches(":active")) this.seek.value = at;
-    this.seek.setAttribute("aria-valuetext", clock(at));
+    this.seek.style.setProperty("--done", `${(100 * at) / this.data.clip.duration_ms}%`);
+    this.seek.setAttribute("aria-valuetext", `${clock(at)} of ${clock(this.data.clip.duration_ms)}`);
     setText(this.root.querySelector(".time"), `${clock(at)} / ${clock(this.data.clip.duration_ms)}`);
   }
 

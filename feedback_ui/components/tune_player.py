@@ -8,7 +8,7 @@ program drew; never a person's text). Nothing comes back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from streamlit.components.v2 import component
@@ -16,6 +16,10 @@ from streamlit.components.v2 import component
 from feedback_ui.clips import Clip
 from feedback_ui.components.media import clip_data
 
+NOTES = "Notes"
+"""what a score is called among the pictures"""
+LEAST_PX = {NOTES: 520}
+"""width below which a picture cannot be read; on a narrow screen it then scrolls in its own box"""
 _HERE = Path(__file__)
 _mount = component(
     "tastemaker_tune_player",
@@ -26,7 +30,12 @@ _mount = component(
 
 
 def tune_player(
-    clip: Clip, *, key: str, label: str, pictures: Mapping[str, str] | None = None
+    clip: Clip,
+    *,
+    key: str,
+    label: str,
+    pictures: Mapping[str, str] | None = None,
+    opened: Collection[str] = (),
 ) -> None:
     """Mount a player.
 
@@ -35,12 +44,21 @@ def tune_player(
         key: its own on the page.
         label: what it is called, as text.
         pictures: name -> SVG; a button each opens and closes them.
+        opened: names of the pictures that are open at first.
     """
     _mount(
         key=key,
         data={
             "label": label,
             "clip": clip_data(clip, f"{key}-clip"),
-            "pictures": [{"name": name, "svg": svg} for name, svg in (pictures or {}).items()],
+            "pictures": [
+                {
+                    "name": name,
+                    "svg": svg,
+                    "open": name in opened,
+                    "least_px": LEAST_PX.get(name, 0),
+                }
+                for name, svg in (pictures or {}).items()
+            ],
         },
     )

@@ -1,0 +1,258 @@
+"""Library: every melody, to find, hear, see, keep and take along.
+
+What is asked for is in the address, so that a reload or a link shows the same; the widgets are set
+from it at each run, and write to it when they are changed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from feedback_ui.components.tune_player import NOTES, tune_player
+from feedback_ui.entrance import is_organiser, known_rater, open_studio, signed_in, trouble
+from feedback_ui.library import Found, LibraryMelody, MelodyLibrary, Visitor
+from feedback_ui.library_query import MINE, SORTS, LibraryQuery
+from feedback_ui.melody_close_up import close_up
+from feedback_ui.melody_files import melody_files, name_of
+from feedback_ui.page_heading import page_heading
+from feedback_ui.session import StudioSession
+from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
+from music.notation import to_svg
+from music.piano_roll import piano_roll_svg
+
+COLUMNS = 2
+
+
+@st.cache_resource(show_spinner=False)
+def open_library(database: str, _studio: StudioSession) -> MelodyLibrary:
+    """The library of this server; its melodies are read once."""
+    return MelodyLibrary(_studio.store)
+
+
+def go(**changes: str | int) -> None:
+    """Ask for something else; what changes the list begins it anew."""
+    if "melody" not in changes:
+        changes.setdefault("page", 1)
+    before = LibraryQuery.from_params(st.query_params)
+    after = LibraryQuery.from_params({**before.params(), **{k: str(v) for k, v in changes.items()}})
+    for name in before.params():
+        del st.query_params[name]
+    st.query_params.update(after.params())
+
+
+def taken_from_widget(name: str) -> None:
+    """A widget was changed."""
+    go(**{name: st.session_state[f"library-{name}"] or ""})
+
+
+def choose(label: str, name: str, options: dict[str, str]) -> None:
+    """A box that sets one field of the query."""
+    key = f"library-{name}"
+    st.session_state[key] = getattr(query, name) if getattr(query, name) in options else ""
+    st.selectbox(
+        label,
+        list(options),
+        key=key,
+        format_func=options.__getitem__,
+        on_change=taken_from_widget,
+        args=(name,),
+    )
+
+
+def controls() -> None:
+    """Search, order and filters."""
+    st.session_state["library-q"] = query.q
+    st.text_input(
+        "Find by notes or number",
+        key="library-q",
+        placeholder="D F# A   or   |dfaf gedB|   or   +2 +2 -4",
+        help="**Letters** (`D F# A`): tunes that begin so. **ABC** (`|dfaf gedB|`): anywhere in "
+        "the tune; with a key (`K:D dfaf`), in every key. **Steps** in semitones (`+2 +2 -4`): "
+        "anywhere, in every key. **Number** (`#3fa9c1`): that melody.",
+        max_chars=200,
+        on_change=taken_from_widget,
+        args=("q",),
+    )
+    order, mine = st.columns(2)
+    with order:
+        choose("Order", "sort", SORTS)
+    with mine:
+        choose("Show", "mine", MINE if rater is not None else {"": MINE[""]})
+    filters = sum(
+        bool(getattr(query, name)) for name in ("meter", "mode", "type", "bars", "policy", "round")
+    )
+    label = "More filters" + (f" ({filters} in use)" if filters else "")
+    with st.expander(label, icon=":material/tune:", expanded=bool(filters)):
+        offered = library.choices(visitor)
+        columns = st.columns(COLUMNS)
+        for place, (title, name, options) in enumerate(
+            (
+                ("Metre", "meter", METERS),
+                ("Mode", "mode", MODES),
+                ("Kind of tune", "type", TUNE_TYPES),
+                ("Bars", "bars", [str(bars) for bars in BAR_COUNTS]),
+                ("Written by", "policy", offered.policies),
+                ("Round", "round", [str(number) for number in offered.rounds]),
+            )
+        ):
+            with columns[place % COLUMNS]:
+                choose(title, name, {"": "Any"} | {option: option for option in options})
+        st.caption(
+            "“Written by” (the version of the generator) and “Round” (of rating) find only "
+            "melodies whose origin you may know already."
+        )
+
+
+def about(item: LibraryMelody) -> str:
+    """One line under a melody's name."""
+    header = item.melody.header
+    parts = [f"{header.bars} bars of {header.meter}", f"#{item.short_code}"]
+    if item.verdicts is not None and item.verdicts.heard:
+        said = item.verdicts
+        parts.append(f"you preferred it {said.preferred} of {said.heard}")
+    return " · ".join(parts)
+
+
+def keep_button(item: LibraryMelody) -> None:
+    """Keep it, or let it go."""
+    if rater is None:
+        return
+    st.button(
+        "Kept" if item.favourite else "Keep",
+        key=f"keep-{item.code}",
+        icon=":material/heart_check:" if item.favourite else ":material/favorite:",
+        help="Let go of this favourite" if item.favourite else "Keep it among your favourites",
+        on_click=partial(library.keep, item.code, rater.id, kept=not item.favourite),
+    )
+
+
+def card(item: LibraryMelody) -> None:
+    """A melody in the list."""
+    with st.container(border=True):
+        tune_player(
+            studio.clip(item.melody),
+            key=f"tune-{item.code}",
+            label=name_of(item.melody),
+            pictures={"Piano roll": piano_roll_svg(item.melody), NOTES: to_svg(item.melody)},
+            opened=("Piano roll",),
+        )
+        st.caption(about(item))
+        with st.container(horizontal=True):
+            st.button(
+                "Look closer",
+                key=f"open-{item.code}",
+                icon=":material/search:",
+                help=f"Everything about this {name_of(item.melody)}",
+                on_click=partial(go, melody=item.code),
+            )
+            keep_button(item)
+
+
+def pager(found: Found) -> None:
+    """To the pages before and after."""
+    if found.pages == 1:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="center"):
+        st.button(
+            "Back",
+            icon=":material/chevron_left:",
+            disabled=found.page == 1,
+            on_click=partial(go, page=found.page - 1),
+        )
+        st.text(f"Page {found.page} of {found.pages}")
+        st.button(
+            "Next",
+            icon=":material/chevron_right:",
+            icon_position="right",
+            disabled=found.page == found.pages,
+            on_click=partial(go, page=found.page + 1),
+        )
+
+
+def listing() -> None:
+    """The list of melodies."""
+    controls()
+    found = library.find(query, visitor)
+    if found.trouble:
+        with st.container(border=True, horizontal=True):
+            st.markdown(":material/info:", width="content")
+            st.text(found.trouble)
+    number = "No melody" if not found.total else f"{found.total:,} of {found.pool:,} melodies"
+    st.text(f"{number} {found.looked_for}" if found.looked_for else number)
+    if not found.pool:
+        st.info(
+            "The library is empty. Whoever runs this studio writes melodies with "
+            "`tastemaker pairs`; then reload this page.",
+            icon=":material/library_music:",
+        )
+        return
+    if not found.total:
+        st.info(
+            "Nothing here matches. Ask for fewer things at once, or begin anew.",
+            icon=":material/search_off:",
+        )
+        st.button(
+            "Show all melodies",
+            on_click=partial(go, **dict.fromkeys((*query.params(),), "")),  # pyright: ignore[reportArgumentType]
+        )
+        return
+    for start in range(0, len(found.melodies), COLUMNS):
+        columns = st.columns(COLUMNS)
+        for column, item in zip(columns, found.melodies[start : start + COLUMNS], strict=False):
+            with column:
+                card(item)
+    pager(found)
+    if found.withheld:
+        st.caption(
+            f"Who wrote {found.withheld:,} of the melodies is not told yet, so that your votes "
+            "stay blind: you learn it when you have rated them and no pair with them waits for you."
+        )
+
+
+def closer(item: LibraryMelody) -> None:
+    """Everything about one melody."""
+    st.button("All melodies", icon=":material/arrow_back:", on_click=partial(go, melody=""))
+    clip = studio.clip(item.melody)
+    st.header(name_of(item.melody), anchor=False)
+    st.caption(about(item))
+    tune_player(
+        clip,
+        key=f"closer-{item.code}",
+        label=name_of(item.melody),
+        pictures={NOTES: to_svg(item.melody), "Piano roll": piano_roll_svg(item.melody)},
+        opened=(NOTES, "Piano roll"),
+    )
+    with st.container(horizontal=True):
+        keep_button(item)
+        for file in melody_files(item.melody, item.short_code, clip.path.read_bytes):
+            st.download_button(
+                file.format,
+                file.content,
+                file_name=file.name,
+                mime=file.mime,
+                icon=":material/download:",
+                help=f"Download {file.name}, {file.use}",
+                on_click="ignore",
+            )
+    close_up(item, studio, library)
+
+
+studio = open_studio()
+page_heading("Library", "Every melody of this studio: listen, look, keep and take along.")
+organiser = is_organiser()
+rater = known_rater(studio) if organiser else signed_in(studio)
+visitor = Visitor(None if rater is None else rater.id, organiser)
+query = LibraryQuery.from_params(st.query_params)
+library = open_library(studio.store.name, studio)
+try:
+    looked_at = library.melody(query.melody, visitor) if query.melody else None
+    if looked_at is not None:
+        closer(looked_at)
+    else:
+        if query.melody:
+            st.warning("That link leads to no melody of this studio.", icon=":material/link_off:")
+        listing()
+except ValueError as error:  # what the store and the synthesizer raise for people to read
+    trouble(error)

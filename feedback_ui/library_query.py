@@ -1,0 +1,91 @@
+"""What is asked of the library: search, filters, order and page, as they stand in the address.
+
+An address is shared, kept and typed by people, so whatever in it is not known is left out, and what
+is usual is not written: the bare page is `LibraryQuery()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
+
+MINE = {
+    "": "All melodies",
+    "rated": "Rated by me",
+    "unrated": "Not rated by me",
+    "favourites": "My favourites",
+    "liked": "Liked by me",
+}
+"""by what this rater has done"""
+SORTS = {
+    "newest": "Newest first",
+    "votes": "My votes: best first",
+    "score": "The group's taste: best first",
+    "original": "Most original first",
+}
+MOST_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryQuery:
+    """What is asked; every field is safe to use as it is."""
+
+    q: str = ""
+    """notes to look for, or the number of a melody"""
+    mine: str = ""
+    """one of `MINE`"""
+    meter: str = ""
+    """one of `music.melody.METERS`, or any; the same for mode, type and bars"""
+    mode: str = ""
+    type: str = ""
+    bars: str = ""
+    policy: str = ""
+    """who wrote it; finds only melodies of which that is told"""
+    round: str = ""
+    """for which round it was paired; the same"""
+    sort: str = "newest"
+    """one of `SORTS`"""
+    page: int = 1
+    """counted from 1"""
+    melody: str = ""
+    """code of the one that is looked at closely"""
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str]) -> LibraryQuery:
+        """What an address asks for; the unknown is left out."""
+        known = {
+            "mine": MINE,
+            "meter": METERS,
+            "mode": MODES,
+            "type": TUNE_TYPES,
+            "bars": [str(bars) for bars in BAR_COUNTS],
+            "sort": SORTS,
+        }
+        found: dict[str, str | int] = {}
+        for field in fields(cls):
+            said = params.get(field.name, "").strip()[:MOST_CHARACTERS]
+            if not said or (field.name in known and said not in known[field.name]):
+                continue
+            if field.name in ("page", "round"):
+                if not (said.isascii() and said.isdigit() and len(said) < 9):
+                    continue
+                found[field.name] = max(1, int(said)) if field.name == "page" else str(int(said))
+            else:
+                found[field.name] = said
+        return cls(**found)  # pyright: ignore[reportArgumentType]
+
+    def params(self) -> dict[str, str]:
+        """What stands in the address: all that is not usual."""
+        usual = type(self)()
+        return {
+            field.name: str(getattr(self, field.name))
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(usual, field.name)
+        }
+
+    @property
+    def narrows(self) -> bool:
+        """Whether a search or a filter leaves melodies out."""
+        return replace(self, sort="newest", page=1, melody="") != type(self)()

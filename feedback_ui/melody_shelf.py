@@ -1,0 +1,114 @@
+"""The shelf: all melodies of the pool in memory, with what is measured on them once.
+
+A melody never changes, so each is read, decoded and measured once a server; what has come since is
+added at the next look. The group's score is fitted again when somebody has voted.
+
+Letters: N melodies, in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from feedback_ui.real_tunes import RealTunes
+from music.note_table import NoteTable, note_table
+from reward.catalogue import CatalogueEntry, entries_after
+from reward.feature_scale import FeatureScale
+from reward.features import feature_matrix
+from reward.preferences import Preferences
+from reward.ratings import RatingsStore
+from reward.taste import TasteProfile
+
+CODE_DIGITS = 12
+LEAST_VOTES = 20
+"""decided votes below which nothing is told of the group's taste"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What is known of the pool at one moment."""
+
+    entries: tuple[CatalogueEntry, ...]
+    place: Mapping[int, int]
+    """id -> number among the N"""
+    by_code: Mapping[str, int]
+    """first digits of the hash -> number among the N"""
+    table: NoteTable | None
+    """None for an empty pool"""
+
+
+class MelodyShelf:
+    """The pool of one ratings store in memory; safe to share between the threads of a server.
+
+    Args:
+        store: an open ratings store.
+        real_tunes: makes what melodies are compared with, when it is first needed.
+    """
+
+    def __init__(self, store: RatingsStore, real_tunes: Callable[[], RealTunes]) -> None:
+        self._store = store
+        self.real_tunes = real_tunes
+        self._lock = Lock()
+        self._pool = Pool((), {}, {}, None)
+        self._originality = np.zeros(0)
+        self._scores: tuple[tuple[int, int, int], np.ndarray | None] | None = None
+
+    def pool(self) -> Pool:
+        """All melodies, those that have come since included.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        with self._lock:
+            before = self._pool.entries
+            with self._store.reading() as session:
+                newer = entries_after(session, before[-1].stored.id if before else 0)
+            if newer:
+                entries = (*before, *newer)
+                self._pool = Pool(
+                    entries,
+                    {entry.stored.id: place for place, entry in enumerate(entries)},
+                    {entry.sha256[:CODE_DIGITS]: place for place, entry in enumerate(entries)},
+                    note_table([entry.stored.melody for entry in entries]),
+                )
+            return self._pool
+
+    def originalities(self) -> np.ndarray:
+        """Share of each melody that stands in no training tune; float64 (N,), NaN where short."""
+        pool = self.pool()
+        with self._lock:
+            newer = [entry.stored.melody for entry in pool.entries[len(self._originality) :]]
+            if newer:
+                fresh = self.real_tunes().originality(newer).originality
+                self._originality = np.concatenate([self._originality, fresh])
+            return self._originality
+
+    def group_scores(self) -> np.ndarray | None:
+        """The score of each melody by all people's votes; None below `LEAST_VOTES`.
+
+        Returns:
+            Standard deviations of the pool from its mean; float64 (N,).
+        """
+        pool = self.pool()
+        votes = self._store.votes_frame(kind="person")
+        # What a blind test found is for its end; traps are no taste, and repeats say it twice.
+        votes = votes.query("purpose == 'train'")
+        decided = int(np.isin(votes["outcome_a"].to_numpy(), ["a", "b"]).sum())
+        newest = int(votes["vote_id"].to_numpy().max(initial=0))
+        state = (len(pool.entries), len(votes), newest)
+        with self._lock:
+            if self._scores is None or self._scores[0] != state:
+                scores = None
+                if decided >= LEAST_VOTES:
+                    features = feature_matrix([entry.stored.melody for entry in pool.entries])
+                    ids = [entry.stored.id for entry in pool.entries]
+                    profile = TasteProfile.fit(
+                        Preferences.from_votes(votes, ids), features, FeatureScale.of(features)
+                    )
+                    scores = profile.score(features)[0]
+                self._scores = (state, scores)
+            return self._scores[1]
