@@ -22,7 +22,11 @@ MOST_VOTES_WANTED = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """The two policies of a blind test."""
+    """The two policies of a blind test.
+
+    Raises:
+        RatingsError: for a policy against itself.
+    """
 
     a: str
     b: str
@@ -30,6 +34,13 @@ class Policies:
     a_id: str
     b_id: str
     """the `policy_id` of their melodies"""
+
+    def __post_init__(self) -> None:
+        """Refuse the same policy twice."""
+        if self.a_id == self.b_id:
+            raise RatingsError(
+                f"{self.a!r} and {self.b!r} are the same policy; choose two that differ"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +74,7 @@ def create_campaign(
 
     Raises:
         RatingsError: for a name that is taken, empty or does not print, an unknown purpose, a
-            number of votes out of range, or policies where none belong or the same twice.
+            number of votes out of range, or policies where none belong.
     """
     name = free_name(session, name)
     if purpose not in CAMPAIGN_PURPOSES:
@@ -75,10 +86,6 @@ def create_campaign(
     if (policies is not None) != (purpose == "blind_test"):
         raise RatingsError(
             f"purpose={purpose!r} with policies={policies}; a blind test has two, others none"
-        )
-    if policies is not None and policies.a_id == policies.b_id:
-        raise RatingsError(
-            f"{policies.a!r} and {policies.b!r} are the same policy; choose two that differ"
         )
     row = CampaignRow(
         name=name,
