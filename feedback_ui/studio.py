@@ -19,6 +19,13 @@ st.set_page_config(page_title="Tastemaker", page_icon="🎧", layout="centered")
 st.navigation(
     [
         st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),
+        st.Page(
+            "app_pages/blind_test.py",
+            title="Blind test",
+            icon=":material/hearing:",
+            url_path="blind-test",
+        ),
+        st.Page("app_pages/people.py", title="People", icon=":material/group:", url_path="people"),
     ],
     position="top",
 ).run()
