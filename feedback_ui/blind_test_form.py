@@ -85,4 +85,4 @@ def follow() -> None:
         st.rerun()
     with st.status("Writing the melodies. This takes a minute or two.", state="running"):
         st.text(maker().line or "starting")
-    st.caption("You may leave this page; the test will be in the list above.")
+    st.markdown("You may leave this page; the test will be in the list above.")

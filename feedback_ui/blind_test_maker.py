@@ -84,7 +84,7 @@ class BlindTestMaker:
         with self._lock:
             if self.is_busy:
                 raise MakerError("another blind test is being made; wait until it is ready")
-            self._forget()
+            self.close()
             said = tempfile.TemporaryFile()  # noqa: SIM115  open for as long as it is asked for
             python_path = os.pathsep.join(filter(None, (str(ROOMS), os.environ.get("PYTHONPATH"))))
             try:
@@ -135,7 +135,8 @@ class BlindTestMaker:
             return None
         return self.line.removeprefix("tastemaker: ") or f"it ended with exit code {code}"
 
-    def _forget(self) -> None:
+    def close(self) -> None:
+        """Forget the last test; its process, if it goes on, is left to itself."""
         if self._said is not None:
             self._said.close()
         self._process = self._said = None

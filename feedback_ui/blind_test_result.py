@@ -27,7 +27,7 @@ def show_result(studio: StudioSession, test: Standing) -> None:
         _figures(found)
     tally = found.tally
     ties = counted(tally.ties, "tie", "ties")
-    st.caption(
+    st.markdown(
         f"{counted(tally.votes, 'vote counts', 'votes count')}: {tally.wins_b} for {found.b}, "
         f"{tally.wins_a} for {found.a}, {ties}. Not counted: {found.undecided} that said “both are "
         f"bad” or skipped, {found.again} on pairs that had counted. {_why(found, test)}"

@@ -133,7 +133,7 @@ def consent_form(studio: StudioSession, rater: Rater) -> None:
         st.markdown(CONSENT)
         agrees = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Go on", type="primary", width="stretch")
-    st.caption(
+    st.markdown(
         "If you do not agree, nothing more is stored. The page People is open to you still, and "
         "there you can remove what is."
     )

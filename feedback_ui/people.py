@@ -21,6 +21,8 @@ from reward.ratings import Rater, RatingsError, RatingsStore, Withdrawal
 from reward.reliability import self_agreement, side_bias
 from reward.shares import Share
 
+STUDIO = "studio-"
+"""how versions of the studio's own consent begin"""
 OWN_COLUMNS = [
     *("vote_id", "comparison_id", "issued_at", "created_at"),
     *("melody_a", "melody_b", "left_is_a", "outcome", "strength", "reasons", "comment"),
@@ -54,8 +56,11 @@ class OwnStatistics:
 
 
 def must_consent_again(rater: Rater) -> bool:
-    """Whether what they agreed to is no longer what the studio asks for."""
-    return rater.consent_version != CONSENT_VERSION
+    """Whether they agreed to an older version of what the studio asks for.
+
+    Who was added by a program or an import has agreed elsewhere, and whoever did so answers for it.
+    """
+    return rater.consent_version.startswith(STUDIO) and rater.consent_version != CONSENT_VERSION
 
 
 def consent(store: RatingsStore, rater: Rater) -> None:

@@ -199,7 +199,7 @@ def chance_of_claim(share_b: float, votes: int, *, alpha: float = ALPHA) -> Clai
         claims[1] += after[claimed & (2 * wins_b > count)].sum()
         after[claimed] = 0
         going_on = after
-    return ClaimChances(*claims)
+    return ClaimChances(float(claims[0]), float(claims[1]))
 
 
 def in_words(so_far: Tally, a: str, b: str, claim: Claim | None) -> str:
@@ -213,7 +213,7 @@ def in_words(so_far: Tally, a: str, b: str, claim: Claim | None) -> str:
     if low <= 0.5 <= high:
         return f"These votes do not tell {a} and {b} apart."
     leans = b if low > 0.5 else a
-    return f"These votes lean towards {leans}, but not so clearly that the test could be sure."
+    return f"These votes lean towards {leans}, but the test ended before its rule could say so."
 
 
 def _bound(alpha: float) -> float:

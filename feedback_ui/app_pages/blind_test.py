@@ -151,7 +151,7 @@ def manage(test: Standing) -> None:
         if made and made[0] == test.id:
             address = str(st.context.url or "").split("?")[0]
             st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
-            st.caption("Copy it now: it is not shown again. A newer link takes its place.")
+            st.markdown("Copy it now: it is not shown again. A newer link takes its place.")
         st.markdown("**End the test.** The result is told to everyone, and no vote counts after.")
         sure = st.checkbox("I want to end it before the answer is clear")
         if st.button("End and reveal", icon=":material/flag:", disabled=not sure):

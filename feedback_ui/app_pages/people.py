@@ -74,7 +74,7 @@ def show_me() -> None:
             border=True,
             help="Sides are drawn by chance, so about half is what one expects.",
         )
-        st.caption(
+        st.markdown(
             f"{own.ties} times you heard no difference, {own.both_bad} times you liked neither, "
             f"{own.skips} times you skipped."
         )
@@ -150,7 +150,7 @@ def show_everyone() -> None:
     ):
         place.metric(title, counts[name], border=True)
     if counts["votes_simulated"]:
-        st.caption(
+        st.markdown(
             f"{counts['votes_simulated']} more votes are of simulated listeners, apart from these."
         )
     st.subheader("Blind tests", anchor=False)
