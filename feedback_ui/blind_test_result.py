@@ -58,7 +58,7 @@ def _figures(found: Outcome) -> None:
     probability = found.tally.probability_b_better
     for place, title, value in zip(
         st.columns(3),
-        (f"{found.b} wins", "95 % sure between", f"{found.b} better?"),
+        (f"{found.b} wins", "95 % sure between", "Chance it is better"),
         (f"{share:.0%}", f"{low:.0%} – {high:.0%}", f"{probability:.1%}"),
         strict=True,
     ):
