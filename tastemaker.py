@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker.py")
 BASE = Path("checkpoints/base")
+RUNS = Path("checkpoints/runs")
 DATABASE = "checkpoints/ratings.sqlite"
 METERS = ("4/4", "2/4", "3/4", "6/8", "9/8")
 MODES = ("major", "minor", "dorian", "mixolydian")
@@ -263,7 +264,7 @@ def pretrain(
     """Train a base policy on the corpus (about an hour of one core for the shipped one)."""
     from dataclasses import asdict
 
-    from rl.runs import RUNS, new_run, open_run
+    from rl.runs import new_run, open_run
 
     start = None if start_from is None else str(policy_folder(start_from))
     from policy.model_card import write_model_card
@@ -383,7 +384,6 @@ def reward(
     from reward.ratings import RatingsStore
     from rl.reward_card import CARD_FILE, forecast_in_words
     from rl.rounds import fit_reward
-    from rl.runs import RUNS
 
     base = base_folder()
     with RatingsStore(database) as store:
@@ -800,12 +800,60 @@ def evaluate(
     )
 
 
+@cli.command("blind-test")
+@click.argument("base")
+@click.argument("tuned")
+@database_option
+@click.option("--name", help="What raters see; by default 'BASE and TUNED'.")
+@click.option("--votes", type=click.IntRange(1, 100_000), default=200, help="After which it ends.")
+@click.option(
+    "--melodies", type=click.IntRange(1), help="Of each policy; by default a fifth more than votes."
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUNS,
+    help="Folder of the runs that are named.",
+)
+@header_options()
+@seed_option
+def blind_test(
+    base: str,
+    tuned: str,
+    database: str,
+    name: str | None,
+    votes: int,
+    melodies: int | None,
+    runs: Path,
+    meter: str,
+    mode: str,
+    tune_type: str,
+    bars: str,
+    seed: int,
+) -> None:
+    """Write pairs of BASE's and TUNED's melodies, to be compared by ear in the studio."""
+    folders = [(policy, policy_folder(policy, runs)) for policy in (base, tuned)]
+    asked = make_asked(meter, mode, tune_type, bars)
+    from policy.checkpoint import load_policy, policy_hash
+    from reward.ratings import RatingsStore
+    from rl.blind_test_pool import BlindTestConfig, Contestant, make_blind_test
+
+    config = BlindTestConfig(
+        name=name or f"{base} and {tuned}", votes=votes, melodies=melodies, seed=seed
+    )
+    a, b = (Contestant(policy, policy_hash(at), load_policy(at)) for policy, at in folders)
+    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    with RatingsStore(database) as store:
+        made = make_blind_test(store, a, b, asked, config, say=click.echo)
+    click.echo(f"made the blind test {made.name!r}   next: tastemaker studio, page Blind test")
+
+
 def base_folder() -> Path:
     """The shipped base policy: in the working folder, or beside this file."""
     return BASE if (BASE / "config.json").is_file() else HERE / BASE
 
 
-def policy_folder(name: str) -> Path:
+def policy_folder(name: str, runs: Path = RUNS) -> Path:
     """Folder of a policy: 'base', or the one that a run made.
 
     Raises:
@@ -815,7 +863,7 @@ def policy_folder(name: str) -> Path:
         return base_folder()
     from rl.runs import RunError, open_run
 
-    folder = open_run(name).path / "policy"
+    folder = open_run(name, root=runs).path / "policy"
     if not folder.is_dir():
         raise RunError(
             f"run {name!r} has no policy yet; let it finish (tastemaker ppo --resume {name})"

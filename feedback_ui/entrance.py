@@ -16,6 +16,7 @@ from typing import NoReturn
 import streamlit as st
 
 from feedback_ui.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
+from feedback_ui.people import consent, must_consent_again
 from feedback_ui.session import CONSENT, StudioSession
 from music.sound import SoundfontError
 from reward.ratings import Rater, RatingsError, RatingsStore
@@ -64,11 +65,18 @@ def trouble(error: Exception) -> NoReturn:
     st.stop()
 
 
-def signed_in(studio: StudioSession) -> Rater:
-    """Who is rating in this tab; shows the form to come in, and ends the run, if no one yet."""
+def signed_in(studio: StudioSession, *, consented: bool = True) -> Rater:
+    """Who is rating in this tab; shows the form to come in, and ends the run, if no one yet.
+
+    The same where they have agreed to an older version of the consent, unless `consented` is false:
+    who does not agree any more may still see and remove what is theirs.
+    """
     rater = known_rater(studio)
     if rater is None:
         _form(studio, stale=bool(_token()))
+        st.stop()
+    if consented and must_consent_again(rater):
+        consent_form(studio, rater)
         st.stop()
     return rater
 
@@ -124,6 +132,30 @@ def sign_out() -> None:
     """Forget who is rating in this tab."""
     st.query_params.pop(TOKEN, None)
     st.session_state.pop(TOKEN, None)
+
+
+def consent_form(studio: StudioSession, rater: Rater) -> None:
+    """Ask a rater to agree to the newest version of the consent."""
+    st.text(f"Welcome back, {rater.nickname}.")
+    st.markdown(
+        "What the studio stores, or what becomes of it, has changed since you agreed to it:"
+    )
+    with st.form("consent_again"):
+        st.markdown(CONSENT)
+        agrees = st.checkbox("I agree, and I am taking part of my own free will")
+        sent = st.form_submit_button("Go on", type="primary", width="stretch")
+    st.markdown(
+        "If you do not agree, nothing more is stored. The page People is open to you still, and "
+        "there you can remove what is."
+    )
+    if sent and not agrees:
+        st.text("Not yet: tick the box to agree.")
+    elif sent:
+        try:
+            consent(studio.store, rater)
+        except RatingsError as error:
+            trouble(error)
+        st.rerun()
 
 
 def _form(studio: StudioSession, *, stale: bool) -> None:

@@ -6,13 +6,12 @@ on the same sides. An answer names the assignment that the server issued, and is
 or not at all; sent again it is acknowledged.
 
 A page is given `Pair` only. It has no word of who wrote what: no melody, no policy, no purpose.
-
-Limits: one purpose group (training, with its repeats and traps); the blind test has its own page.
+It says which pairs it is for: by default training, with its repeats and traps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -26,12 +25,12 @@ from music.notation import to_svg
 from music.piano_roll import piano_roll_svg
 from reward.ratings import Rater, RatingsError, RatingsStore
 
-CONSENT_VERSION = "studio-1"
+CONSENT_VERSION = "studio-2"
 CONSENT = (
     "The studio stores your nickname, your answers, and how long you listened before each. Nothing "
     "else about you: no name, no e-mail, no address. Your answers teach a model of taste, and may "
-    "be shared as data under your nickname. You may stop whenever you like. If you want your data "
-    "removed, ask whoever runs this studio, and all that is yours goes."
+    "be shared as data under your nickname. You may stop whenever you like. On the page People you "
+    "can take your answers along, and remove yourself with all that is yours."
 )
 PURPOSES = ("train", "repeat", "trap")
 BREAK_AFTER = timedelta(minutes=20)
@@ -122,14 +121,20 @@ class StudioSession:
         rater = self.store.rater_by_token(token) if token else None
         return rater if rater is not None and rater.kind == "person" else None
 
-    def current_pair(self, rater_id: int) -> Pair | None:
+    def current_pair(
+        self,
+        rater_id: int,
+        *,
+        purposes: Collection[str] = PURPOSES,
+        campaign_id: int | None = None,
+    ) -> Pair | None:
         """The rater's live pair, or the next; None when all are answered or there are none.
 
         Raises:
             RatingsError: when the database cannot be used, or for an unknown rater.
             SoundfontError: when the audio cannot be rendered.
         """
-        issued = self.store.issue(rater_id, purposes=PURPOSES)
+        issued = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
         if issued is None:
             return None
         pair = Pair(
@@ -140,7 +145,9 @@ class StudioSession:
             total=issued.votes_cast + issued.remaining,
             reopened=issued.reopened,
         )
-        coming = self.store.coming(rater_id, purposes=PURPOSES, count=1 + PAIRS_AHEAD)
+        coming = self.store.coming(
+            rater_id, purposes=purposes, campaign_id=campaign_id, count=1 + PAIRS_AHEAD
+        )
         self._clips.prepare([stored.melody for stored in coming])
         return pair
 
@@ -165,7 +172,14 @@ class StudioSession:
             return Reply(True, "Reported and skipped, thank you. Here is the next pair.")
         return Reply(True, "Saved. Here is the next pair.")
 
-    def undo(self, rater_id: int, payload: object) -> Reply:
+    def undo(
+        self,
+        rater_id: int,
+        payload: object,
+        *,
+        purposes: Collection[str] = PURPOSES,
+        campaign_id: int | None = None,
+    ) -> Reply:
         """Show the last answered pair again, if the page still shows what the database has live.
 
         The page says which assignment it shows (None when it shows none). A click that is repeated,
@@ -173,10 +187,11 @@ class StudioSession:
         """
         try:
             shown = read_undo(payload)
-            live = self.store.issue(rater_id, purposes=PURPOSES)
+            live = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
             if (None if live is None else live.assignment_id) != shown:
                 return Reply(True, "")
-            if self.store.undo(rater_id) is None:
+            undone = self.store.undo(rater_id, purposes=purposes, campaign_id=campaign_id)
+            if undone is None:
                 return Reply(False, "There is no earlier answer to take back.")
         except RatingsError as error:
             return Reply(False, str(error))
@@ -205,6 +220,10 @@ class StudioSession:
             for stored in self.store.shown(rater_id, assignment_id)
         )
         return left, right
+
+    def is_new(self, rater_id: int) -> bool:
+        """Whether this rater has not answered any pair yet."""
+        return not self.store.has_voted(rater_id)
 
     def needs_a_break(self, rater_id: int, *, breaks: int) -> bool:
         """Whether a sitting has gone on for long enough to offer a break.

@@ -28,11 +28,18 @@ st.navigation(
             url_path="library",
         ),
         st.Page(
+            "app_pages/blind_test.py",
+            title="Blind test",
+            icon=":material/hearing:",
+            url_path="blind-test",
+        ),
+        st.Page(
             "app_pages/finetune.py",
             title="Fine-tune",
             icon=":material/tune:",
             url_path="fine-tune",
         ),
+        st.Page("app_pages/people.py", title="People", icon=":material/group:", url_path="people"),
     ],
     position="top",
 ).run()

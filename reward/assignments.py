@@ -8,19 +8,20 @@ out and the rater asks again.
 A rater hears next, in this order: a hidden repeat that is due (as many of their votes lie between
 as places lie between the two in the plan); then, of the comparisons new to them, the one that
 fewest other raters of their kind have answered or are hearing; then the order of the plan. A repeat
-is never early, so one whose original came late to a rater may not come to them at all.
+is never early, so one whose original came late to a rater may not come to them at all. Comparisons
+of a campaign that is closed come to nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from random import Random
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from reward.database import RatingsError
@@ -29,11 +30,44 @@ from reward.raters import get_rater
 from reward.schema import (
     PURPOSES,
     AssignmentRow,
+    CampaignRow,
     ComparisonRow,
     RaterRow,
     UtcDateTime,
     VoteRow,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which comparisons a page asks for.
+
+    Raises:
+        RatingsError: for an unknown purpose.
+    """
+
+    purposes: Collection[str] = PURPOSES
+    campaign_id: int | None = None
+    """only those of this campaign; by default also those of none"""
+
+    def __post_init__(self) -> None:
+        """Check the purposes."""
+        if not set(self.purposes) <= set(PURPOSES):
+            raise RatingsError(
+                f"purposes={sorted(self.purposes)} are not all known; choose of {PURPOSES}"
+            )
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What the statements below ask for."""
+        narrowed = {} if self.campaign_id is None else {"campaign_id": self.campaign_id}
+        return {"wanted": tuple(self.purposes), **narrowed}
+
+    def has(self, comparison: ComparisonRow) -> bool:
+        """Whether it is among them."""
+        return comparison.purpose in self.purposes and (
+            self.campaign_id in (None, comparison.campaign_id)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +94,28 @@ def issue(
     now: datetime,
     lease: timedelta,
     rng: Random,
-    purposes: Collection[str] | None = None,
+    wanted: Wanted,
 ) -> Issued | None:
     """The rater's live pair, or the next one; None when they have answered all.
 
-    With `purposes`, only such comparisons; a live one of another purpose is let go.
+    A live one that is not wanted, or of a campaign that has been closed, is let go.
 
     Raises:
-        RatingsError: for an unknown rater or purpose, or a lease that has no length.
+        RatingsError: for an unknown rater, or a lease that has no length.
     """
     rater = get_rater(session, rater_id)
     check_lease(now, lease)
-    if purposes is not None and not set(purposes) <= set(PURPOSES):
-        raise RatingsError(f"purposes={sorted(purposes)} are not all known; choose of {PURPOSES}")
-    wanted = tuple(PURPOSES if purposes is None else purposes)
     live = live_assignment(session, rater.id)
     if live is not None:
         comparison = session.get_one(ComparisonRow, live.comparison_id)
-        if live.expires_at > now and comparison.purpose in wanted:
+        if live.expires_at > now and wanted.has(comparison) and _may_be_heard(session, comparison):
             return _shown(session, live, comparison, wanted)
         live.closed_at = now
-    asked = {"rater_id": rater.id, "kind": rater.kind, "wanted": wanted, "now": now}
-    comparison = session.scalar(_due_repeat(), asked) or session.scalar(_least_rated(), asked)
+    asked = {"rater_id": rater.id, "kind": rater.kind, "now": now, **wanted.values}
+    narrowed = wanted.campaign_id is not None
+    comparison = session.scalar(_due_repeat(narrowed), asked) or session.scalar(
+        _least_rated(narrowed), asked
+    )
     if comparison is None:
         return None
     left_is_a = _side_of_a(session, rater.id, comparison, rng)
@@ -120,14 +154,16 @@ def _answered() -> Select[UUID]:
 
 
 @cache
-def _progress() -> Select[int, int]:
-    """SQL: how many comparisons of `:wanted` purposes there are, and how many are answered."""
-    answered = case((ComparisonRow.id.in_(_answered()), 1), else_=0)
-    return select(func.count(), func.coalesce(func.sum(answered), 0)).where(_is_wanted())
+def _progress(narrowed: bool) -> Select[int, int]:
+    """SQL: how many wanted comparisons there are or were for the rater, and how many answered."""
+    is_answered = ComparisonRow.id.in_(_answered())
+    return select(func.count(), func.coalesce(func.sum(case((is_answered, 1), else_=0)), 0)).where(
+        _is_wanted(narrowed), or_(is_answered, _is_open())
+    )
 
 
 @cache
-def _due_repeat() -> Select[ComparisonRow]:
+def _due_repeat(narrowed: bool) -> Select[ComparisonRow]:
     """SQL: the first repeat whose original lies as many votes back as the plan has places."""
     original = aliased(ComparisonRow)
     # The rater's votes as 1, 2, 3, …, so that a difference counts the votes in between.
@@ -151,7 +187,8 @@ def _due_repeat() -> Select[ComparisonRow]:
         .join(original, original.id == ComparisonRow.repeat_of)
         .join(newest, newest.c.comparison_id == original.id)
         .where(
-            _is_wanted(),
+            _is_wanted(narrowed),
+            _is_open(),
             ComparisonRow.id.not_in(_answered()),
             votes - newest.c.ordinal >= ComparisonRow.position - original.position - 1,
         )
@@ -161,7 +198,7 @@ def _due_repeat() -> Select[ComparisonRow]:
 
 
 @cache
-def _least_rated() -> Select[ComparisonRow]:
+def _least_rated(narrowed: bool) -> Select[ComparisonRow]:
     """SQL: the next comparison that is new to the rater and that fewest others of `:kind` have."""
     hearing = AssignmentRow.closed_at.is_(None) & (
         AssignmentRow.expires_at > bindparam("now", type_=UtcDateTime)
@@ -185,7 +222,8 @@ def _least_rated() -> Select[ComparisonRow]:
         select(ComparisonRow)
         .outerjoin(others, others.c.comparison_id == ComparisonRow.id)
         .where(
-            _is_wanted(),
+            _is_wanted(narrowed),
+            _is_open(),
             ComparisonRow.purpose != "repeat",
             ComparisonRow.id.not_in(_answered()),
         )
@@ -194,8 +232,24 @@ def _least_rated() -> Select[ComparisonRow]:
     )
 
 
-def _is_wanted() -> ColumnElement[bool]:
-    return ComparisonRow.purpose.in_(bindparam("wanted", expanding=True))
+def _is_wanted(narrowed: bool) -> ColumnElement[bool]:
+    """SQL: of the `:wanted` purposes and, when narrowed, of campaign `:campaign_id`."""
+    of_purpose = ComparisonRow.purpose.in_(bindparam("wanted", expanding=True))
+    if not narrowed:
+        return of_purpose
+    return of_purpose & (ComparisonRow.campaign_id == bindparam("campaign_id"))
+
+
+def _is_open() -> ColumnElement[bool]:
+    """SQL: of no campaign, or of one that is not closed."""
+    closed = select(CampaignRow.id).where(CampaignRow.closed_at.is_not(None))
+    return ComparisonRow.campaign_id.is_(None) | ComparisonRow.campaign_id.not_in(closed)
+
+
+def _may_be_heard(session: Session, comparison: ComparisonRow) -> bool:
+    if comparison.campaign_id is None:
+        return True
+    return session.get_one(CampaignRow, comparison.campaign_id).closed_at is None
 
 
 def _side_of_a(session: Session, rater_id: int, comparison: ComparisonRow, rng: Random) -> bool:
@@ -225,7 +279,7 @@ def assign(
     left_is_a: bool,
     now: datetime,
     lease: timedelta,
-    wanted: Sequence[str],
+    wanted: Wanted,
     *,
     reopens: bool = False,
 ) -> Issued:
@@ -250,12 +304,13 @@ def _shown(
     session: Session,
     assignment: AssignmentRow,
     comparison: ComparisonRow,
-    wanted: Sequence[str],
+    wanted: Wanted,
 ) -> Issued:
     a, b = load_melodies(session, [comparison.melody_a, comparison.melody_b])
     left, right = (a, b) if assignment.left_is_a else (b, a)
-    asked = {"rater_id": assignment.rater_id, "wanted": wanted}
-    comparisons, answered = session.execute(_progress(), asked).one()
+    asked = {"rater_id": assignment.rater_id, **wanted.values}
+    narrowed = wanted.campaign_id is not None
+    comparisons, answered = session.execute(_progress(narrowed), asked).one()
     return Issued(
         assignment_id=assignment.id,
         comparison_id=comparison.id,
@@ -269,7 +324,7 @@ def _shown(
 
 
 def coming(
-    session: Session, rater_id: int, *, now: datetime, purposes: Collection[str], count: int
+    session: Session, rater_id: int, *, now: datetime, wanted: Wanted, count: int
 ) -> list[StoredMelody]:
     """Melodies that this rater will probably hear next, so that they can be made ready.
 
@@ -278,10 +333,11 @@ def coming(
     asked = {
         "rater_id": rater_id,
         "kind": get_rater(session, rater_id).kind,
-        "wanted": tuple(purposes),
         "now": now,
+        **wanted.values,
     }
-    rows = session.scalars(_least_rated().limit(count), asked)
+    statement = _least_rated(wanted.campaign_id is not None).limit(count)
+    rows = session.scalars(statement, asked)
     ids = [melody_id for row in rows for melody_id in (row.melody_a, row.melody_b)]
     return load_melodies(session, list(dict.fromkeys(ids)))
 

@@ -79,7 +79,7 @@ def export_ratings(
                 if suffix == "csv":
                     write_csv(temporary, table)
                 elif suffix == "jsonl":
-                    _write_jsonl(temporary, (_plain(row) for row in table.to_dict("records")))
+                    _write_jsonl(temporary, (plain_row(row) for row in table.to_dict("records")))
                 else:
                     flat = table.assign(
                         **{
@@ -212,7 +212,7 @@ def _json_text(value: object) -> str | None:
     )
 
 
-def _plain(row: dict[Any, Any]) -> dict[str, Any]:
+def plain_row(row: dict[Any, Any]) -> dict[str, Any]:
     """A row as JSON has it: missing values as null, moments as ISO 8601."""
     plain: dict[str, Any] = {}
     for name, value in row.items():

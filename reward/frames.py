@@ -19,6 +19,7 @@ from reward.pool import tokens_from_bytes
 from reward.schema import (
     RATER_KINDS,
     AssignmentRow,
+    CampaignRow,
     ComparisonRow,
     MelodyRow,
     RaterRow,
@@ -90,6 +91,7 @@ COMPARISON_COLUMNS: Mapping[str, str] = {
     "repeat_of": "str",
     "strategy": "str",
     "probability": "float64",
+    "campaign": "str",
     "created_at": MOMENT,
 }
 RATER_COLUMNS: Mapping[str, str] = {
@@ -156,13 +158,18 @@ def melodies_frame(session: Session) -> pd.DataFrame:
 
 
 def comparisons_frame(session: Session) -> pd.DataFrame:
-    """One row a comparison, in the order of the plan."""
-    query = select(
-        ComparisonRow.id.label("comparison_id"),
-        ComparisonRow.position,
-        *(getattr(ComparisonRow, name) for name in COMPARISON_FIELDS.split()),
-        ComparisonRow.created_at,
-    ).order_by(ComparisonRow.position, ComparisonRow.id)
+    """One row a comparison, in the order of the plan, with the name of its campaign if any."""
+    query = (
+        select(
+            ComparisonRow.id.label("comparison_id"),
+            ComparisonRow.position,
+            *(getattr(ComparisonRow, name) for name in COMPARISON_FIELDS.split()),
+            CampaignRow.name.label("campaign"),
+            ComparisonRow.created_at,
+        )
+        .outerjoin(CampaignRow, CampaignRow.id == ComparisonRow.campaign_id)
+        .order_by(ComparisonRow.position, ComparisonRow.id)
+    )
     rows = session.execute(query).mappings().all()
     return _frame(rows, COMPARISON_COLUMNS)
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from music.melody import Melody
 from music.tokens import decode, encode
+from reward.campaigns import campaign_row, check_fits
 from reward.database import RatingsError
 from reward.pairing import PlannedPair
 from reward.schema import PURPOSES, ComparisonRow, MelodyRow
@@ -184,21 +185,31 @@ def add_plan(
     strategy: str,
     probability: float | None,
     now: datetime,
+    campaign_id: int | None = None,
 ) -> list[UUID]:
     """Append a plan to what is to be rated, in its order; the ids of its comparisons.
 
     `repeat_of` of a planned pair is a place in the plan, or the id of an earlier comparison.
 
     Raises:
-        RatingsError: for an unknown melody or purpose, a melody against itself, a repeat of other
-            melodies or without its original, or a probability outside (0, 1].
+        RatingsError: for an unknown melody, purpose or campaign, a melody against itself, a repeat
+            of other melodies or without its original, a probability outside (0, 1], or melodies of
+            other policies than the campaign's.
     """
     check_strategy(strategy, probability)
     melody_ids = {int(m) for planned in plan for m in (planned.melody_a, planned.melody_b)}
-    known: set[int] = set()
+    policy_of: dict[int, str] = {}
     for batch in batches(melody_ids):
-        known.update(session.scalars(select(MelodyRow.id).where(MelodyRow.id.in_(batch))))
-    _all_known(melody_ids, known)
+        found = session.execute(
+            select(MelodyRow.id, MelodyRow.policy_id).where(MelodyRow.id.in_(batch))
+        )
+        policy_of.update((melody_id, policy_id) for melody_id, policy_id in found)
+    _all_known(melody_ids, policy_of)
+    if campaign_id is not None:
+        campaign = campaign_row(session, campaign_id)
+        for planned in plan:
+            writers = (policy_of[int(planned.melody_a)], policy_of[int(planned.melody_b)])
+            check_fits(campaign, writers, purpose=planned.purpose)
     position = session.scalar(select(func.max(ComparisonRow.position))) or 0
     rows: list[ComparisonRow] = []
     for place, planned in enumerate(plan):
@@ -216,6 +227,7 @@ def add_plan(
                 repeat_of=None if original is None else original.id,
                 strategy=strategy,
                 probability=None if probability is None else float(probability),
+                campaign_id=campaign_id,
                 created_at=now,
             )
         )

@@ -25,6 +25,8 @@ class Rater:
     id: int
     nickname: str
     kind: str
+    consent_version: str
+    """what they have agreed to"""
     token: str | None = None
     """the secret that lets them come back; None unless they were added just now"""
 
@@ -53,7 +55,7 @@ def add_rater(
     )
     session.add(row)
     session.flush()
-    return Rater(row.id, row.nickname, row.kind, token)
+    return Rater(row.id, row.nickname, row.kind, row.consent_version, token)
 
 
 def rater_named(
@@ -72,13 +74,23 @@ def rater_named(
             f"nickname={nickname!r} belongs to a rater of kind {row.kind!r}, not {kind!r}; "
             "choose another nickname"
         )
-    return Rater(row.id, row.nickname, row.kind)
+    return Rater(row.id, row.nickname, row.kind, row.consent_version)
 
 
 def rater_by_token(session: Session, token: str) -> Rater | None:
     """The rater whom the token belongs to, if any."""
     row = session.scalar(select(RaterRow).where(RaterRow.token_hash == _hash(token)))
-    return None if row is None else Rater(row.id, row.nickname, row.kind)
+    return None if row is None else Rater(row.id, row.nickname, row.kind, row.consent_version)
+
+
+def renew_consent(session: Session, rater_id: int, consent_version: str) -> None:
+    """Remember that a rater has agreed to another version.
+
+    Raises:
+        RatingsError: for an unknown rater, or a version that is no short text.
+    """
+    check_text("consent_version", consent_version, 1, 40)
+    get_rater(session, rater_id).consent_version = consent_version
 
 
 def get_rater(session: Session, rater_id: int) -> RaterRow:

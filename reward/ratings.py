@@ -26,11 +26,12 @@ from sqlalchemy.orm import Session
 
 from music.melody import Melody
 from reward import assignments, frames, pool, raters, sittings, votes, withdrawal
-from reward.assignments import Issued
+from reward.assignments import Issued, Wanted
 from reward.database import Database, RatingsError, parse_url
 from reward.pairing import PlannedPair
 from reward.pool import StoredMelody
 from reward.raters import Rater
+from reward.schema import PURPOSES
 from reward.sittings import Sitting
 from reward.votes import Answer, VoteReceipt
 from reward.withdrawal import Withdrawal
@@ -144,6 +145,20 @@ class RatingsStore:
         with self.reading() as session:
             return raters.rater_by_token(session, token)
 
+    def renew_consent(self, rater_id: int, consent_version: str) -> None:
+        """Remember that a rater has agreed to another version of what they consent to.
+
+        Raises:
+            RatingsError: for an unknown rater, or a version that is no short text.
+        """
+        with self.writing() as session:
+            raters.renew_consent(session, rater_id, consent_version)
+
+    def runs_trained_on(self, rater_id: int) -> dict[str, int]:
+        """The runs that have learnt from this rater, by name, and from how many of their votes."""
+        with self.reading() as session:
+            return withdrawal.runs_trained_on(session, rater_id)
+
     def withdraw(self, rater_id: int) -> Withdrawal:
         """Remove a rater with their votes and assignments; see `Withdrawal` for what cannot be.
 
@@ -223,12 +238,14 @@ class RatingsStore:
         round: int,
         strategy: str = "random",
         probability: float | None = None,
+        campaign_id: int | None = None,
     ) -> list[UUID]:
         """Append a plan, such as `pairing.with_repeats` makes; the ids of its comparisons.
 
         Raises:
-            RatingsError: for an unknown melody or purpose, a melody against itself, a repeat that
-                does not match its original, or a probability outside (0, 1].
+            RatingsError: for an unknown melody, purpose or campaign, a melody against itself, a
+                repeat that does not match its original, a probability outside (0, 1], or melodies
+                of other policies than the campaign's.
         """
         with self.writing() as session:
             return pool.add_plan(
@@ -237,6 +254,7 @@ class RatingsStore:
                 round=round,
                 strategy=strategy,
                 probability=probability,
+                campaign_id=campaign_id,
                 now=datetime.now(UTC),
             )
 
@@ -248,12 +266,14 @@ class RatingsStore:
         *,
         now: datetime | None = None,
         lease: timedelta = LEASE,
-        purposes: Collection[str] | None = None,
+        purposes: Collection[str] = PURPOSES,
+        campaign_id: int | None = None,
     ) -> Issued | None:
         """The pair that this rater hears now; None when they have answered all.
 
         A live one is shown again as it was, so that a reload or a restart changes nothing.
-        `purposes` narrows the choice, say to the blind test; a live pair of another is let go.
+        `purposes` and `campaign_id` narrow the choice, say to one blind test; a live pair of
+        another is let go. A campaign that is closed has no pairs.
 
         Raises:
             RatingsError: for an unknown rater or purpose, or a lease without length.
@@ -265,7 +285,7 @@ class RatingsStore:
                 now=now or datetime.now(UTC),
                 lease=lease,
                 rng=self._rng,
-                purposes=purposes,
+                wanted=Wanted(purposes, campaign_id),
             )
 
     def vote(
@@ -309,29 +329,55 @@ class RatingsStore:
             return votes.vote(session, assignment_id, answer, now=datetime.now(UTC))
 
     def undo(
-        self, rater_id: int, *, now: datetime | None = None, lease: timedelta = LEASE
+        self,
+        rater_id: int,
+        *,
+        now: datetime | None = None,
+        lease: timedelta = LEASE,
+        purposes: Collection[str] = PURPOSES,
+        campaign_id: int | None = None,
     ) -> Issued | None:
         """Show this rater's last answered pair again; their next vote on it supersedes the old one.
 
         Called again before that vote, it goes one further back. None when there is nothing (more).
+        `purposes` and `campaign_id` are those of `issue`, for a page that shows no others.
 
         Raises:
-            RatingsError: for an unknown rater, or a lease without length.
+            RatingsError: for an unknown rater or purpose, or a lease without length.
         """
         with self.writing() as session:
-            return votes.undo(session, rater_id, now=now or datetime.now(UTC), lease=lease)
+            return votes.undo(
+                session,
+                rater_id,
+                now=now or datetime.now(UTC),
+                lease=lease,
+                wanted=Wanted(purposes, campaign_id),
+            )
 
-    def coming(self, rater_id: int, *, purposes: Collection[str], count: int) -> list[StoredMelody]:
+    def coming(
+        self,
+        rater_id: int,
+        *,
+        count: int,
+        purposes: Collection[str] = PURPOSES,
+        campaign_id: int | None = None,
+    ) -> list[StoredMelody]:
         """Melodies that this rater will probably hear next; see `assignments.coming`."""
+        wanted = Wanted(purposes, campaign_id)
         with self.reading() as session:
             return assignments.coming(
-                session, rater_id, now=datetime.now(UTC), purposes=purposes, count=count
+                session, rater_id, now=datetime.now(UTC), wanted=wanted, count=count
             )
 
     def shown(self, rater_id: int, assignment_id: UUID) -> tuple[StoredMelody, StoredMelody]:
         """What this rater hears or heard, left and right; `RatingsError` if it is not theirs."""
         with self.reading() as session:
             return assignments.shown(session, rater_id, assignment_id)
+
+    def has_voted(self, rater_id: int) -> bool:
+        """Whether this rater has cast a vote."""
+        with self.reading() as session:
+            return sittings.has_voted(session, rater_id)
 
     def sitting(self, rater_id: int, *, now: datetime | None = None) -> Sitting:
         """How long this rater has been at it without a break."""

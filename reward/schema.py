@@ -1,9 +1,10 @@
-"""Tables of the ratings store: raters, melodies, comparisons, assignments, votes, trainings, jobs.
+"""Tables of the ratings store: raters, melodies, campaigns, comparisons, votes, trainings, jobs.
 
 Favourites, too: which melodies a rater keeps at hand.
 
 A *comparison* is two melodies to be heard against each other; an *assignment* is one comparison
-shown to one rater, with its sides; a *vote* answers an assignment. Votes are only ever appended: an
+shown to one rater, with its sides; a *vote* answers an assignment. A *campaign* is comparisons that
+belong together, such as those of one blind test. Votes are only ever appended: an
 undo is a vote that `supersedes` another, at most one each, so the history is a chain with one end.
 
 Times are UTC. Melodies' tokens are bytes of little-endian uint16. The same tables on SQLite and
@@ -37,6 +38,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 RATER_KINDS = ("person", "simulated")
 PURPOSES = ("train", "repeat", "trap", "blind_test")
+CAMPAIGN_PURPOSES = ("train", "blind_test")
 OUTCOMES = ("left", "right", "tie", "both_bad", "skip")
 JOB_STATES = ("queued", "running", "done", "failed", "stopped")
 
@@ -124,6 +126,42 @@ class MelodyRow(Base):
     created_at: Mapped[datetime]
 
 
+class CampaignRow(Base):
+    """Comparisons that belong together; for a blind test, of two policies."""
+
+    __tablename__ = "campaigns"
+    __table_args__ = (
+        _one_of("purpose", CAMPAIGN_PURPOSES),
+        CheckConstraint(
+            "(purpose = 'blind_test') = (policy_a IS NOT NULL) "
+            "AND (policy_a IS NULL) = (policy_b IS NULL) "
+            "AND (policy_a IS NULL) = (policy_a_id IS NULL) "
+            "AND (policy_b IS NULL) = (policy_b_id IS NULL)",
+            name="policies",
+        ),
+        CheckConstraint("votes_wanted > 0", name="votes_wanted"),
+        {"sqlite_autoincrement": True},  # an old link never leads to another test
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    purpose: Mapped[str] = mapped_column(String(16))
+    policy_a: Mapped[str | None] = mapped_column(String(80))
+    policy_b: Mapped[str | None] = mapped_column(String(80))
+    """names of the policies; which of a pair's melodies is whose, its `policy_id` says"""
+    policy_a_id: Mapped[str | None] = mapped_column(String(80))
+    policy_b_id: Mapped[str | None] = mapped_column(String(80))
+    """the `policy_id` of their melodies"""
+    round: Mapped[int]
+    votes_wanted: Mapped[int]
+    invite_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    """from then on its comparisons are not shown, and votes do not count for it"""
+    revealed_at: Mapped[datetime | None]
+    """from then on people may see the result"""
+
+
 class ComparisonRow(Base):
     """Two melodies to be heard against each other. In a trap, `melody_a` is the good one."""
 
@@ -146,6 +184,7 @@ class ComparisonRow(Base):
     strategy: Mapped[str] = mapped_column(String(40))
     probability: Mapped[float | None] = mapped_column(Double)
     """with which the strategy chose this pair, where it is known"""
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"), index=True)
     created_at: Mapped[datetime]
 
 

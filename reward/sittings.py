@@ -30,6 +30,17 @@ class Sitting:
     """from when the first of these pairs was shown until the newest vote"""
 
 
+def has_voted(session: Session, rater_id: int) -> bool:
+    """Whether the rater has cast a vote, on any pair."""
+    voted = (
+        select(VoteRow.id)
+        .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
+        .where(AssignmentRow.rater_id == rater_id)
+        .limit(1)
+    )
+    return session.scalar(voted) is not None
+
+
 def sitting(session: Session, rater_id: int, *, now: datetime) -> Sitting:
     """The sitting that the rater is in; one of no votes when the last is too long ago."""
     rows = session.execute(

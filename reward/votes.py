@@ -17,10 +17,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from reward.assignments import Issued, assign, check_lease, live_assignment
+from reward.assignments import Issued, Wanted, assign, check_lease, live_assignment
 from reward.database import RatingsError, check_text
 from reward.raters import get_rater
-from reward.schema import OUTCOMES, PURPOSES, AssignmentRow, ComparisonRow, VoteRow
+from reward.schema import OUTCOMES, AssignmentRow, ComparisonRow, VoteRow
 
 MAX_COUNTER = 2**31 - 1
 MAX_COMMENT = 2000
@@ -148,8 +148,10 @@ def vote(session: Session, assignment_id: UUID, answer: Answer, *, now: datetime
     return VoteReceipt(row.id, duplicate=False)
 
 
-def undo(session: Session, rater_id: int, *, now: datetime, lease: timedelta) -> Issued | None:
-    """Show the rater's last answered comparison again, same sides; None when there is none.
+def undo(
+    session: Session, rater_id: int, *, now: datetime, lease: timedelta, wanted: Wanted
+) -> Issued | None:
+    """Show the rater's last answered wanted comparison again, same sides; None when there is none.
 
     The old vote counts until the new one supersedes it. Undone again before that, it goes one
     further back.
@@ -163,16 +165,14 @@ def undo(session: Session, rater_id: int, *, now: datetime, lease: timedelta) ->
     before = None
     if live is not None and live.reopens:
         before = _last_vote(session, rater.id, comparison_id=live.comparison_id)
-    last = _last_vote(session, rater.id, before=before)
+    last = _last_vote(session, rater.id, before=before, wanted=wanted)
     if last is None:
         return None
     if live is not None:
         live.closed_at = now
     voted = session.get_one(AssignmentRow, last.assignment_id)
     comparison = session.get_one(ComparisonRow, voted.comparison_id)
-    return assign(
-        session, rater.id, comparison, voted.left_is_a, now, lease, PURPOSES, reopens=True
-    )
+    return assign(session, rater.id, comparison, voted.left_is_a, now, lease, wanted, reopens=True)
 
 
 def _last_vote(
@@ -181,8 +181,9 @@ def _last_vote(
     *,
     comparison_id: UUID | None = None,
     before: VoteRow | None = None,
+    wanted: Wanted | None = None,
 ) -> VoteRow | None:
-    """The rater's newest vote that counts, on one comparison or any."""
+    """The rater's newest vote that counts, on one comparison, on any that is wanted, or on any."""
     query = (
         select(VoteRow)
         .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
@@ -194,4 +195,10 @@ def _last_vote(
         query = query.where(AssignmentRow.comparison_id == comparison_id)
     if before is not None:
         query = query.where(VoteRow.id < before.id)
+    if wanted is not None:
+        query = query.join(ComparisonRow, ComparisonRow.id == AssignmentRow.comparison_id).where(
+            ComparisonRow.purpose.in_(wanted.purposes)
+        )
+        if wanted.campaign_id is not None:
+            query = query.where(ComparisonRow.campaign_id == wanted.campaign_id)
     return session.scalar(query)

@@ -78,15 +78,10 @@ def withdraw(session: Session, rater_id: int) -> Withdrawal:
     """
     rater = get_rater(session, rater_id)
     nickname = rater.nickname
+    used = runs_trained_on(session, rater.id)
     theirs = select(AssignmentRow.id).where(AssignmentRow.rater_id == rater.id)
     votes = select(VoteRow.id).where(VoteRow.assignment_id.in_(theirs))
-    used = session.execute(
-        select(TrainingVoteRow.run_id, func.count())
-        .where(TrainingVoteRow.vote_id.in_(votes))
-        .group_by(TrainingVoteRow.run_id)
-        .order_by(TrainingVoteRow.run_id)
-    ).all()
-    for run_id, count in used:
+    for run_id, count in used.items():
         session.execute(
             update(TrainingRow)
             .where(TrainingRow.run_id == run_id)
@@ -101,4 +96,17 @@ def withdraw(session: Session, rater_id: int) -> Withdrawal:
     session.execute(delete(AssignmentRow).where(AssignmentRow.rater_id == rater.id))
     forget_favourites(session, rater.id)
     session.execute(delete(RaterRow).where(RaterRow.id == rater.id))
-    return Withdrawal(nickname, counts[0], counts[1], tuple(run_id for run_id, _ in used))
+    return Withdrawal(nickname, counts[0], counts[1], tuple(used))
+
+
+def runs_trained_on(session: Session, rater_id: int) -> dict[str, int]:
+    """The runs that have learnt from this rater, by name, and from how many of their votes."""
+    used = session.execute(
+        select(TrainingVoteRow.run_id, func.count())
+        .join(VoteRow, VoteRow.id == TrainingVoteRow.vote_id)
+        .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
+        .where(AssignmentRow.rater_id == rater_id)
+        .group_by(TrainingVoteRow.run_id)
+        .order_by(TrainingVoteRow.run_id)
+    )
+    return {run_id: count for run_id, count in used}  # noqa: C416  its rows are no pairs to pyright

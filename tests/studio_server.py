@@ -14,7 +14,7 @@ import urllib.request
 import psutil
 import pytest
 
-from feedback_ui.launch import studio_command
+from feedback_ui.launch import ORGANISER_VARIABLE, studio_command
 
 PATIENCE_MS = 120_000
 """for a page that a busy machine paints"""
@@ -33,9 +33,10 @@ CHROMIUM_ARGUMENTS = [
 class StudioServer:
     """The studio as `tastemaker studio` starts it; may be killed and started again."""
 
-    def __init__(self, folder, **options):
-        """Nothing runs yet; `options` are `studio_command`'s."""
+    def __init__(self, folder, *, organiser_key=None, **options):
+        """Nothing runs yet; `options` are `studio_command`'s. Without a key all are organisers."""
         self.folder, self.options = folder, options
+        self.environment = {**os.environ, ORGANISER_VARIABLE: organiser_key or ""}
         self.database, self.clips = folder / "ratings.db", folder / "clips"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -59,7 +60,9 @@ class StudioServer:
         )
         with (self.folder / "server.log").open("a") as log:
             # From another folder than the project's, as an installed command would be.
-            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
+            )
         until = time.monotonic() + 60
         while True:
             try:
@@ -107,11 +110,15 @@ def chromium():
     """The browser's path; skips the test where there is none, and fails it in CI."""
     found = os.environ.get("TASTEMAKER_CHROMIUM") or shutil.which("chromium")
     if found is None:
-        says = "no chromium on the path; install it, or name one in TASTEMAKER_CHROMIUM"
-        if os.environ.get("CI"):
-            pytest.fail(says)
-        pytest.skip(says)
+        missing("no chromium on the path; install it, or name one in TASTEMAKER_CHROMIUM")
     return found
+
+
+def missing(says):
+    """What cannot be had is left out at a desk, and an error where everything must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(says)
+    pytest.skip(says)
 
 
 def launch(playwright, mark=None):

@@ -5,23 +5,17 @@ TASTEMAKER_SCREENSHOTS=docs/images/studio a picture of each is left there.
 """
 
 import ast
-import http.client
 import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from studio_server import PATIENCE_MS, StudioServer, launch, missing
 
-from feedback_ui.launch import ORGANISER_VARIABLE, studio_command
 from music.corpus import load_corpus
 from music.notation import read_melody
 from reward.catalogue import listening
@@ -30,21 +24,10 @@ from reward.ratings import RatingsStore
 
 pytestmark = pytest.mark.browser
 UI = Path(__file__).resolve().parents[1] / "feedback_ui"
-PATIENCE_MS = 120_000  # a machine that also trains is slow
 WIDTHS = (1280, 380)
 SCHEMES = ("light", "dark")
 KEY = "the-organisers-key"
 POLICIES = ("policy-of-the-base", "policy-of-the-tuned")
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",  # a container's root may not have one
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--mute-audio",
-    "--no-first-run",
-]
 
 
 def pages():
@@ -66,13 +49,6 @@ def test_pages_are_found():
     assert len(PAGES) == len(files)
     assert PAGES[""] == "Rate"
     assert PAGES["library"] == "Library"
-
-
-def missing(says):
-    """What cannot be had is left out at a desk, and an error where everything must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(says)
-    pytest.skip(says)
 
 
 @pytest.fixture(scope="module")
@@ -124,35 +100,11 @@ def studio(tmp_path_factory):
         newcomer = store.add_rater("Cleo")
         with store.reading() as session:
             told = sorted(set(ids) - listening(session, raters[0].id).waiting)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = studio_command(
-        str(database), port=port, clips=folder / "clips", runs=folder / "runs", open_browser=False
-    )
-    with (folder / "server.log").open("a") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, ORGANISER_VARIABLE: KEY},
-        )
-    until = time.monotonic() + 60
-    while True:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            connection.request("GET", "/_stcore/health")
-            if connection.getresponse().status == 200:
-                break
-        except OSError:
-            assert time.monotonic() < until, (folder / "server.log").read_text()
-            time.sleep(0.1)
-        finally:
-            connection.close()
+    server = StudioServer(folder, organiser_key=KEY)
+    server.start()
 
     class Studio:
-        address = f"http://127.0.0.1:{port}"
+        address = server.address
         ada, cleo = raters[0], newcomer
         told_to_ada = ids.index(told[0])
         """place of a melody with which Ada is done"""
@@ -165,17 +117,13 @@ def studio(tmp_path_factory):
             return str(frame.set_index("melody_id").loc[ids[place], "sha256"])[:12]
 
     yield Studio()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    server.kill()
 
 
 @pytest.fixture(scope="module")
 def browser():
-    found = os.environ.get("TASTEMAKER_CHROMIUM") or shutil.which("chromium")
-    if found is None:
-        missing("no chromium on the path; install it, or name one in TASTEMAKER_CHROMIUM")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_ARGUMENTS)
+        browser = launch(playwright)
         yield browser
         browser.close()
 

@@ -6,14 +6,37 @@ import streamlit as st
 
 from feedback_ui.entrance import open_studio, sign_out, signed_in
 from feedback_ui.page_heading import page_heading
-from feedback_ui.rating_desk import rate
+from feedback_ui.rating_desk import RatingDesk
+
+
+def the_end() -> None:
+    """What there is to say when nothing waits for this rater."""
+    counts = studio.store.counts()
+    if not counts["comparisons"]:
+        st.info(
+            "There is nothing to hear yet. Whoever runs this studio makes pairs with "
+            "`tastemaker pairs`; then reload this page.",
+            icon=":material/music_off:",
+        )
+        return
+    st.success("You have heard every pair there is. Thank you!", icon=":material/celebration:")
+    people = counts["raters_person"]
+    st.markdown(
+        f"This studio has {counts['votes_person']} answers from "
+        f"{people} {'person' if people == 1 else 'people'}. "
+        "What comes next: `tastemaker reward` learns from them, and new pairs will wait here "
+        "after the next round."
+    )
+    st.button("Undo last answer", icon=":material/undo:", on_click=desk.undo_at_the_end)
+
 
 studio = open_studio()
 page_heading(
     "Which do you like better?", "Two melodies, and nobody knows who wrote them. Trust your ears."
 )
 rater = signed_in(studio)
-rate(studio, rater)
+desk = RatingDesk(studio, rater, the_end)
+desk.show()
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.text(f"Rating as {rater.nickname}")
     st.button("Sign out", type="tertiary", on_click=sign_out)

@@ -1,0 +1,154 @@
+"""Blind test: two policies by ear, and nothing told until it has ended.
+
+Which test is open is in the address (`?test=3`), or is what an invitation leads to (`?invite=…`).
+Pairs are heard and answered at the same desk as on the page Rate.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from feedback_ui.blind_test_form import offer_blind_test
+from feedback_ui.blind_test_result import show_result
+from feedback_ui.blind_tests import (
+    PURPOSES,
+    Standing,
+    advice,
+    counted,
+    end,
+    find_test,
+    invited_to,
+    list_tests,
+    new_invitation,
+    policies_of,
+    settle,
+)
+from feedback_ui.entrance import is_organiser, open_studio, signed_in, trouble
+from feedback_ui.page_heading import page_heading
+from feedback_ui.rating_desk import RatingDesk
+
+# The list
+
+
+def show_list() -> None:
+    """All tests, and for organisers how to make one."""
+    tests = list_tests(studio.store)
+    if not tests:
+        st.info(
+            "There is no blind test yet. "
+            + (
+                "Make the first one below."
+                if is_organiser()
+                else "Whoever runs this studio can make one; meanwhile there are pairs on the "
+                "page Rate."
+            ),
+            icon=":material/hearing:",
+        )
+    for test in tests:
+        with st.container(border=True):
+            st.text(test.name)
+            said = f"{test.votes} of {counted(test.votes_wanted, 'vote', 'votes')}"
+            st.progress(test.progress, text=f"{said}{', ended' if test.has_ended else ''}")
+            st.button(
+                "See the result" if test.has_ended else "Listen and vote",
+                key=f"open-{test.id}",
+                type="secondary" if test.has_ended else "primary",
+                on_click=open_test,
+                args=(test.id,),
+            )
+    if is_organiser():
+        offer_blind_test(studio)
+
+
+def open_test(test_id: int) -> None:
+    """Go to one test."""
+    st.query_params["test"] = str(test_id)
+
+
+def leave() -> None:
+    """Go back to the list."""
+    for name in ("test", "invite"):
+        st.query_params.pop(name, None)
+    st.session_state.pop("invitation", None)
+
+
+# One test
+
+
+def hear(test: Standing) -> None:
+    """The next pair of a test that goes on."""
+    rater = signed_in(studio)
+    at_most = counted(test.most_more, "more vote", "more votes")
+    said = f"{counted(test.votes, 'vote is', 'votes are')} in; at most {at_most} to the result"
+    RatingDesk(
+        studio,
+        rater,
+        all_heard,
+        progress=lambda pair: (test.progress, said),
+        purposes=PURPOSES,
+        campaign_id=test.id,
+    ).show()
+    st.text(f"Rating as {rater.nickname}")
+
+
+def all_heard() -> None:
+    """What there is to say to who has heard every pair of a test that goes on."""
+    st.success(
+        "You have heard every pair of this test. Thank you! The result is told here once the "
+        "others have voted, or whoever runs the studio ends the test.",
+        icon=":material/check_circle:",
+    )
+
+
+def manage(test: Standing) -> None:
+    """What an organiser can do with a test that goes on; it does not tell which policy leads."""
+    with st.expander("For whoever runs this test", icon=":material/key:"):
+        a, b = policies_of(studio.store, test.id)
+        st.text(f"It compares {a} and {b}. {counted(test.raters, 'person', 'people')} took part.")
+        st.text(advice(studio.store, test.id))
+        st.markdown("**Invite people.** Who opens the link hears the pairs of this test.")
+        if st.button("Make a new link", icon=":material/link:"):
+            token = new_invitation(studio.store, test.id)
+            st.session_state["invitation"] = (test.id, token)
+        made = st.session_state.get("invitation")
+        if made and made[0] == test.id:
+            address = str(st.context.url or "").split("?")[0]
+            st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
+            st.markdown("Copy it now: it is not shown again. A newer link takes its place.")
+        st.markdown("**End the test.** The result is told to everyone, and no vote counts after.")
+        sure = st.checkbox("I want to end it before the answer is clear")
+        if st.button("End and reveal", icon=":material/flag:", disabled=not sure):
+            end(studio.store, test.id)
+            st.rerun()
+
+
+def show_test(test: Standing) -> None:
+    """One test, going on or ended."""
+    st.button("All blind tests", icon=":material/arrow_back:", type="tertiary", on_click=leave)
+    st.text(test.name)
+    if test.has_ended:
+        show_result(studio, test)
+        return
+    hear(test)
+    if is_organiser():
+        manage(test)
+
+
+studio = open_studio()
+page_heading(
+    "Blind test",
+    "Two makers of melodies, heard blind: say for each pair which melody you like better, and only "
+    "at the end everyone learns whose they were.",
+)
+try:
+    token, chosen = st.query_params.get("invite", ""), st.query_params.get("test", "")
+    found = invited_to(studio.store, token) if token else find_test(studio.store, chosen)
+    if (token or chosen) and found is None:
+        st.warning("This link leads to no blind test here (any more). These are open:")
+    if found is None:
+        show_list()
+    else:
+        # Here too and not only after a vote: the last vote may have come by another way.
+        show_test(settle(studio.store, found.id))
+except ValueError as error:  # what the store and the synthesizer raise for people to read
+    trouble(error)

@@ -1,0 +1,220 @@
+"""People: what the studio has of you, and what an organiser sees of all."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from feedback_ui.blind_tests import list_tests, policies_of
+from feedback_ui.components.text_table import text_table
+from feedback_ui.entrance import (
+    TOKEN,
+    consent_form,
+    for_organisers,
+    is_organiser,
+    open_studio,
+    sign_out,
+    signed_in,
+    trouble,
+)
+from feedback_ui.people import (
+    RATER_TITLES,
+    farewell,
+    must_consent_again,
+    own_csv,
+    own_json,
+    own_statistics,
+    rater_rows,
+    withdraw,
+)
+from feedback_ui.session import CONSENT, CONSENT_VERSION
+from reward.ratings import Rater
+from reward.shares import Share
+
+ME, EVERYONE = "me", "everyone"
+VIEW_NAMES = {ME: "What is mine", EVERYONE: "Everyone"}
+TEST_TITLES = ("Blind test", "Policies", "Votes", "Wanted", "People", "State")
+
+
+def as_percent(share: Share | None) -> str:
+    """Such as "71 %", or a dash where nothing is known yet."""
+    return "–" if share is None else f"{share.share:.0%}"
+
+
+def show_me() -> None:
+    """What is known of who sits here, and what they can do with it."""
+    gone = st.session_state.pop("farewell", None)
+    if gone is not None:
+        with st.container(border=True):
+            st.markdown(":material/waving_hand: **Goodbye**")
+            st.text(gone)
+    rater = signed_in(studio, consented=False)
+    if must_consent_again(rater):
+        consent_form(studio, rater)
+    st.text(f"You are {rater.nickname} here.")
+    own = own_statistics(studio.store, rater.id)
+    if not own.votes:
+        st.info(
+            "You have not voted yet. The page Rate has the first pair for you.",
+            icon=":material/headphones:",
+        )
+    else:
+        first, second = st.columns(2), st.columns(2)
+        first[0].metric("Votes", own.votes, border=True)
+        first[1].metric("Time listened", own.heard, border=True)
+        second[0].metric(
+            "Agree with yourself",
+            as_percent(own.self_agreement),
+            border=True,
+            help="Some pairs come twice, sides swapped. This is how often you said the same both "
+            "times. About seven in ten is usual, and no one reaches ten.",
+        )
+        second[1].metric(
+            "Left side chosen",
+            as_percent(own.left),
+            border=True,
+            help="Sides are drawn by chance, so about half is what one expects.",
+        )
+        st.markdown(
+            f"{own.ties} times you heard no difference, {own.both_bad} times you liked neither, "
+            f"{own.skips} times you skipped."
+        )
+    st.subheader("Your link", anchor=False)
+    st.markdown("It brings you back, on any device. Who has it can vote in your name.")
+    address = str(st.context.url or "").split("?")[0]
+    st.code(f"{address}?{TOKEN}={st.query_params.get(TOKEN, '')}", language=None, wrap_lines=True)
+    st.button("Sign out here", icon=":material/logout:", on_click=sign_out)
+    st.subheader("What you agreed to", anchor=False)
+    st.markdown(CONSENT)
+    st.text(f"You agreed to version {rater.consent_version}; the newest is {CONSENT_VERSION}.")
+    st.subheader("Take it along", anchor=False)
+    st.markdown("All your answers, also those that you took back, with the time of each.")
+    with st.container(horizontal=True):
+        st.download_button(
+            "As a table (CSV)",
+            own_csv(studio.store, rater.id),
+            file_name="my-votes.csv",
+            mime="text/csv",
+            icon=":material/table:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "For programs (JSON)",
+            own_json(studio.store, rater),
+            file_name="my-votes.json",
+            mime="application/json",
+            icon=":material/data_object:",
+            on_click="ignore",
+        )
+    leave(rater)
+
+
+def leave(rater: Rater) -> None:
+    """The way out."""
+    st.subheader("Remove yourself", anchor=False)
+    st.markdown("Your nickname and all your answers are deleted. This cannot be taken back.")
+    runs = studio.store.runs_trained_on(rater.id)
+    if runs:
+        st.text(
+            "These have learnt from your answers and cannot forget them: "
+            + ", ".join(f"{name} ({votes})" for name, votes in runs.items())
+            + ". Only training anew makes models that did not."
+        )
+    with st.form("withdraw"):
+        typed = st.text_input("Type your nickname to confirm", autocomplete="off")
+        sent = st.form_submit_button("Remove me and my answers", icon=":material/delete:")
+    if sent:
+        try:
+            gone = withdraw(studio.store, rater, typed)
+        except ValueError as error:
+            st.text(f"Not yet: {error}")
+        else:
+            sign_out()
+            st.session_state["farewell"] = farewell(gone)
+            st.rerun()
+
+
+def show_everyone() -> None:
+    """What an organiser sees."""
+    for_organisers()
+    counts = studio.store.counts()
+    figures = st.columns(2), st.columns(2)
+    for place, (title, name) in zip(
+        (*figures[0], *figures[1]),
+        (
+            ("People", "raters_person"),
+            ("Their votes", "votes_person"),
+            ("Melodies", "melodies"),
+            ("Pairs", "comparisons"),
+        ),
+        strict=True,
+    ):
+        place.metric(title, counts[name], border=True)
+    if counts["votes_simulated"]:
+        st.markdown(
+            f"{counts['votes_simulated']} more votes are of simulated listeners, apart from these."
+        )
+    st.subheader("Blind tests", anchor=False)
+    tests = list_tests(studio.store)
+    if tests:
+        rows = [
+            (
+                test.name,
+                " and ".join(policies_of(studio.store, test.id)),
+                str(test.votes),
+                str(test.votes_wanted),
+                str(test.raters),
+                "ended" if test.has_ended else "open",
+            )
+            for test in tests
+        ]
+        text_table(TEST_TITLES, rows, key="tests", caption="Blind tests and their progress")
+    else:
+        st.info("There is none yet; the page Blind test makes one.", icon=":material/hearing:")
+    st.subheader("How reliable raters are", anchor=False)
+    rows = rater_rows(studio.store)
+    if not rows:
+        st.info(
+            "Nobody has come in yet. Send people this studio's address.", icon=":material/link:"
+        )
+        return
+    text_table(RATER_TITLES, rows, key="raters", caption="Raters and how reliable they are")
+    with st.expander("What the columns mean"):
+        st.markdown(
+            "- **Left side**: of votes that chose one; about 0.50 is expected.\n"
+            "- **With themselves**: pairs heard twice and answered alike.\n"
+            "- **With others**: other people on the same pairs who said the same.\n"
+            "- **Traps passed**: pairs in which one melody had wrong notes put in, and the good "
+            "one was chosen.\n"
+            "- **Reliability**: how often they name the melody that all votes together say is "
+            "better; 0.50 is chance, 0.72 is usual.\n"
+            "- **To look at**: always one side or answer, or answers like a coin's. Ask before "
+            "you judge: a taste of one's own looks much the same.\n\n"
+            "In brackets are 95 % intervals: few votes tell little."
+        )
+
+
+studio = open_studio()
+st.subheader("People", anchor=False)
+try:
+    view = ME
+    if is_organiser():
+        if "people_view" not in st.session_state:
+            asked = st.query_params.get("view", ME)
+            st.session_state["people_view"] = asked if asked in VIEW_NAMES else ME
+        view = st.segmented_control(
+            "Whose",
+            list(VIEW_NAMES),
+            format_func=VIEW_NAMES.__getitem__,
+            key="people_view",
+            required=True,
+            label_visibility="collapsed",
+        )
+        st.query_params["view"] = str(view)
+    elif st.query_params.get("view") == EVERYONE:
+        for_organisers()
+    if view == EVERYONE:
+        show_everyone()
+    else:
+        show_me()
+except ValueError as error:  # what the store raises for people to read
+    trouble(error)

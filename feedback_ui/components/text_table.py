@@ -1,0 +1,45 @@
+"""The text table: rows of text under titles, as a table that a screen reader can read.
+
+Streamlit's own tables are no good for what people have typed: `st.table` renders markup in cells,
+and `st.dataframe` offers a CSV in which a nickname may be a formula.
+
+To the page: a caption, titles and rows, all text. Nothing comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamlit.components.v2 import component
+
+_HERE = Path(__file__)
+_mount = component(
+    "tastemaker_text_table",
+    html=_HERE.with_suffix(".html").read_text("utf-8"),
+    css=_HERE.with_suffix(".css").read_text("utf-8"),
+    js=_HERE.with_suffix(".js").read_text("utf-8"),
+)
+
+
+def text_table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, key: str, caption: str
+) -> None:
+    """Mount a table; a wide one scrolls within itself.
+
+    Args:
+        titles: of the columns; the first column names its row.
+        rows: as many cells each.
+        key: its own on the page.
+        caption: what the table is of, for those who do not see it.
+
+    Raises:
+        ValueError: for a row of another length.
+    """
+    for row in rows:
+        if len(row) != len(titles):
+            raise ValueError(f"a row of {len(row)} cells under {len(titles)} titles; give one each")
+    _mount(
+        key=key,
+        data={"caption": caption, "titles": list(titles), "rows": [list(row) for row in rows]},
+    )
