@@ -158,7 +158,7 @@ def _progress(narrowed: bool) -> Select[int, int]:
     """SQL: how many wanted comparisons there are or were for the rater, and how many answered."""
     is_answered = ComparisonRow.id.in_(_answered())
     return select(func.count(), func.coalesce(func.sum(case((is_answered, 1), else_=0)), 0)).where(
-        _is_wanted(narrowed), or_(is_answered, _is_open())
+        _is_wanted(narrowed), or_(is_answered, is_open())
     )
 
 
@@ -188,7 +188,7 @@ def _due_repeat(narrowed: bool) -> Select[ComparisonRow]:
         .join(newest, newest.c.comparison_id == original.id)
         .where(
             _is_wanted(narrowed),
-            _is_open(),
+            is_open(),
             ComparisonRow.id.not_in(_answered()),
             votes - newest.c.ordinal >= ComparisonRow.position - original.position - 1,
         )
@@ -223,7 +223,7 @@ def _least_rated(narrowed: bool) -> Select[ComparisonRow]:
         .outerjoin(others, others.c.comparison_id == ComparisonRow.id)
         .where(
             _is_wanted(narrowed),
-            _is_open(),
+            is_open(),
             ComparisonRow.purpose != "repeat",
             ComparisonRow.id.not_in(_answered()),
         )
@@ -240,7 +240,7 @@ def _is_wanted(narrowed: bool) -> ColumnElement[bool]:
     return of_purpose & (ComparisonRow.campaign_id == bindparam("campaign_id"))
 
 
-def _is_open() -> ColumnElement[bool]:
+def is_open() -> ColumnElement[bool]:
     """SQL: of no campaign, or of one that is not closed."""
     closed = select(CampaignRow.id).where(CampaignRow.closed_at.is_not(None))
     return ComparisonRow.campaign_id.is_(None) | ComparisonRow.campaign_id.not_in(closed)

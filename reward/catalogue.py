@@ -22,8 +22,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from music.tokens import decode
+from reward.assignments import is_open
 from reward.pool import StoredMelody, tokens_from_bytes
-from reward.schema import AssignmentRow, ComparisonRow, MelodyRow, VoteRow
+from reward.schema import AssignmentRow, CampaignRow, ComparisonRow, MelodyRow, VoteRow
 from reward.votes import is_current, outcome_for_a
 
 
@@ -98,11 +99,11 @@ def rounds(session: Session) -> dict[int, frozenset[int]]:
 
 
 def sealed(session: Session) -> frozenset[int]:
-    """Ids of the melodies that are in a blind test."""
-    # No blind test tells who wrote what before all is voted; until a test says that it is revealed,
-    # none is.
+    """Ids of the melodies that are in a blind test whose result has not been told."""
+    revealed = select(CampaignRow.id).where(CampaignRow.revealed_at.is_not(None))
     rows = select(ComparisonRow.melody_a, ComparisonRow.melody_b).where(
-        ComparisonRow.purpose == "blind_test"
+        ComparisonRow.purpose == "blind_test",
+        or_(ComparisonRow.campaign_id.is_(None), ComparisonRow.campaign_id.not_in(revealed)),
     )
     return frozenset(melody_id for pair in session.execute(rows) for melody_id in pair)
 
@@ -135,6 +136,7 @@ def listening(session: Session, rater_id: int) -> Listening:
         .where(theirs)
     )
     live = select(AssignmentRow.comparison_id).where(theirs, AssignmentRow.closed_at.is_(None))
-    open_pairs = select(*pair).where(or_(ComparisonRow.id.not_in(done), ComparisonRow.id.in_(live)))
+    to_come = ComparisonRow.id.not_in(done) & is_open()
+    open_pairs = select(*pair).where(or_(to_come, ComparisonRow.id.in_(live)))
     waiting = {melody_id for both in session.execute(open_pairs) for melody_id in both}
     return Listening(frozenset(answered), frozenset(waiting), dict(verdicts))

@@ -4,6 +4,7 @@ import hashlib
 import re
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,14 @@ from feedback_ui.real_tunes import RealTunes
 from music.corpus import load_corpus
 from music.melody import Melody
 from music.notation import read_melody, to_abc
+from reward.campaigns import Policies, create_campaign, reveal_campaign
+from reward.pairing import PlannedPair
 from reward.pool import tokens_to_bytes
 from reward.ratings import RatingsError, RatingsStore
 
 ORGANISER = Visitor(None, organiser=True)
 COLD_IMPORT_S = 90
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 PAGE = Path(__file__).resolve().parents[1] / "feedback_ui" / "app_pages" / "library.py"
 
 
@@ -243,6 +247,25 @@ def test_an_unrevealed_blind_test_tells_nobody_who_votes(library, store, ids, po
         assert told[code_of(pool[0])] is None
         assert told[code_of(pool[30])] is None
     assert all(origins(library, ORGANISER).values()), "who does not rate and runs it, sees all"
+
+
+def test_a_revealed_blind_test_has_nothing_to_hide(library, store, ids, pool, ada):
+    policies = Policies(a="one", b="two", a_id="policy-one", b_id="policy-two")
+    with store.writing() as session:
+        made = create_campaign(
+            session, "t", purpose="blind_test", votes_wanted=9, policies=policies, now=NOW
+        )
+    pairs = [(ids[0], ids[30]), (ids[1], ids[31])]
+    plan = [PlannedPair(*pair, "blind_test") for pair in pairs]
+    store.add_plan(plan, round=1, campaign_id=made.id)
+    rate(store, ada, ["left"])
+    heard = [code_of(pool[0]), code_of(pool[30]), code_of(pool[1]), code_of(pool[31])]
+    visitor = Visitor(ada.id, organiser=False)
+    assert [origins(library, visitor)[code] for code in heard] == [None] * 4
+    with store.writing() as session:
+        reveal_campaign(session, made.id, now=NOW)
+    told = origins(library, visitor)
+    assert all(told[code] for code in heard[:2])
 
 
 def test_an_organiser_who_rates_is_blind_to_what_waits(library, store, ids, pool, ada):
