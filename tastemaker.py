@@ -380,8 +380,9 @@ def reward(
 ) -> None:
     """Learn a reward model from the votes; say what it is worth, and more votes would be."""
     from policy.checkpoint import load_policy, policy_hash
+    from reward.profile_training import forecast_in_words
     from reward.ratings import RatingsStore
-    from rl.reward_card import CARD_FILE, forecast_in_words
+    from rl.reward_card import CARD_FILE
     from rl.rounds import fit_reward
     from rl.runs import RUNS
 

@@ -15,15 +15,16 @@ from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, Ceiling
 from reward.blend import PROFILE_FILE
+from reward.export import learnable
 from reward.features import feature_matrix
 from reward.learning_curve import Forecast
 from reward.listeners import SimulatedListener
 from reward.preferences import LEFT, TIE, Preferences
+from reward.profile_training import FORECAST_VOTES, TrainedReward, train_reward
 from reward.ratings import RatingsStore
 from reward.taste import TasteProfile
 from reward.traps import SPOILED
 from rl.base_scale import base_scale
-from rl.pairing_round import learnable
 from rl.reward_card import RewardCard, write_reward_card
 from rl.reward_models import (
     NEURAL_SCALE_MELODIES,
@@ -32,7 +33,6 @@ from rl.reward_models import (
     compare_models,
     save_models,
 )
-from rl.reward_training import FORECAST_VOTES, TrainedReward, train_reward
 from rl.runs import Run, RunError, new_run, open_run
 
 BOTH = "both"
