@@ -398,6 +398,7 @@ def reward(
             seed=seed,
             name=name,
             model=model,
+            tell=lambda line: click.echo(line, err=True),
         )
     repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
     agreement = fitted.agreement or "too few votes to tell"
