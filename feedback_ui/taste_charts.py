@@ -49,7 +49,7 @@ def forest_chart(reasons: Sequence[Reason], colours: Colours) -> alt.LayerChart 
         alt.Tooltip("high:Q", format="+.2f", title="to"),
         alt.Tooltip("sure:N", title="sure of the side"),
     ]
-    known = alt.condition("datum.known", alt.value(1.0), alt.value(0.45))
+    known = alt.condition("datum.known", alt.value(1.0), alt.value(0.6))
     base = alt.Chart(table).encode(y=rows, tooltip=told)
     x = alt.X(
         "effect:Q",
@@ -133,8 +133,8 @@ def learning_chart(
         line = alt.Chart(pd.DataFrame({"agreement": [share], "name": [name]}))
         layers += [
             line.mark_rule(strokeDash=[4, 4], color=colours.text, opacity=0.6).encode(y=y),
-            line.mark_text(align="left", baseline="bottom", dx=4, dy=-2, fontSize=12).encode(
-                y=y, x=alt.value(0), text="name:N", color=alt.value(colours.text)
+            line.mark_text(align="right", baseline="bottom", dx=-2, dy=-2, fontSize=12).encode(
+                y=y, x=alt.value("width"), text="name:N", color=alt.value(colours.text)
             ),
         ]
     return alt.layer(*layers).properties(height=CURVE_PX)

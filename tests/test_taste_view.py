@@ -221,7 +221,7 @@ def test_before_enough_answers_the_page_says_how_many_more(page, store, ada):
     app = page(rater=ada.token)
     assert not app.exception
     assert f"**{LEAST_VOTES - 8} more**" in words(app)
-    assert "Simulated" not in str(app.get("segmented_control"))
+    assert "Simulated" not in str(app.radio)
 
 
 def test_whose_taste_is_in_the_address(page, store, ada):

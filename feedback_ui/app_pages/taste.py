@@ -63,10 +63,14 @@ def choose_scope() -> str:
     scopes = [scope for scope in TITLES if scope != SIMULATED or counts[SIMULATED]]
     asked = st.query_params.get("of", MINE)
     st.session_state["taste-of"] = asked if asked in scopes else MINE
-    st.segmented_control(
-        "Whose taste", scopes, key="taste-of", format_func=TITLES.__getitem__, required=True,
+    st.radio(
+        "Whose taste",
+        scopes,
+        key="taste-of",
+        format_func=TITLES.__getitem__,
+        horizontal=True,
         on_change=scope_changed,
-    )  # fmt: skip
+    )
     return st.session_state["taste-of"]
 
 
@@ -112,8 +116,10 @@ def extremes(look: TasteLook) -> None:
         "not please more than the last five, it has not understood yet: more answers help."
     )
     ends = {"Most liked": look.liked, "Least liked": look.disliked}
-    for tab, (title, melodies) in zip(st.tabs(list(ends)), ends.items(), strict=True):
-        with tab:
+    if not look.liked:
+        st.caption("There is none yet that you have judged in every pair it is in.")
+    for column, (title, melodies) in zip(st.columns(2), ends.items(), strict=True):
+        with column:
             for place, extreme in enumerate(melodies, start=1):
                 player(look.scope, f"{title} {place}", extreme)
 
