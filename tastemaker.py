@@ -381,8 +381,9 @@ def reward(
 ) -> None:
     """Learn a reward model from the votes; say what it is worth, and more votes would be."""
     from policy.checkpoint import load_policy, policy_hash
+    from reward.profile_training import forecast_in_words
     from reward.ratings import RatingsStore
-    from rl.reward_card import CARD_FILE, forecast_in_words
+    from rl.reward_card import CARD_FILE
     from rl.rounds import fit_reward
 
     base = base_folder()
@@ -397,6 +398,7 @@ def reward(
             seed=seed,
             name=name,
             model=model,
+            tell=lambda line: click.echo(line, err=True),
         )
     repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
     agreement = fitted.agreement or "too few votes to tell"

@@ -58,8 +58,8 @@ from reward.listeners import SimulatedListener
 from reward.neural import ReadTrunk
 from reward.neural_training import fit_read
 from reward.preferences import Preferences
+from reward.profile_training import train_reward
 from reward.taste import TasteProfile
-from rl.reward_training import train_reward
 
 OURS, FAST = ("profile", "neural", "blend"), ("logistic",)
 SLOW = ("trl_policy", "trl_scratch", "imitation_features", "imitation_tokens")

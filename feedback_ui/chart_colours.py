@@ -23,7 +23,7 @@ class Colours:
 def chart_colours() -> Colours:
     """The theme's, of the page that is being drawn; the light ones where it is not known."""
     kind = "dark" if st.context.theme.type == "dark" else "light"
-    return Colours(
-        str(st.get_option(f"theme.{kind}.primaryColor") or "#0f766e"),
-        str(st.get_option(f"theme.{kind}.textColor") or "#1f2933"),
-    )
+    # Not the primary colour, which is dim at night for the white that Streamlit writes on it.
+    palette = st.get_option(f"theme.{kind}.chartCategoricalColors") or ["#0f766e"]
+    text = st.get_option(f"theme.{kind}.textColor") or "#1f2933"
+    return Colours(str(palette[0]), str(text))

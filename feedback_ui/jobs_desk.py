@@ -26,7 +26,7 @@ from rl.jobs import (
     start_job,
 )
 from rl.run_comparison import RunComparison, compare_runs
-from rl.runs import RUNS, Run, RunError
+from rl.runs import RUNS, Run, RunError, open_run
 
 SECONDS_A_MELODY = 2.9 / 256
 """of sampling, scoring and learning, on two cores (benchmarks/README.md, ppo_throughput.py)"""
@@ -76,6 +76,16 @@ class Sample:
     title: str
     wav: Path
     abc: str
+
+
+@dataclass(frozen=True, slots=True)
+class RewardCard:
+    """What a reward run says of itself."""
+
+    words: str
+    """its model card, as Markdown"""
+    plots: Mapping[str, str]
+    """name -> SVG, in dark ink on nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,20 @@ class JobsDesk:
     def rewards(self) -> list[str]:
         """Names of the reward runs that there are, newest first."""
         return self._names("reward", "taste.json")
+
+    def reward_card(self, name: str) -> RewardCard:
+        """What is written of a reward run; without what is not there.
+
+        Raises:
+            RunError: when there is no such run.
+        """
+        folder = open_run(name, kind="reward", root=self._runs).path
+        card = folder / "README.md"
+        plots = sorted(folder.glob("*.svg"))
+        return RewardCard(
+            words=card.read_text("utf-8") if card.is_file() else "",
+            plots={plot.stem: plot.read_text("utf-8") for plot in plots},
+        )
 
     def policies(self) -> list[str]:
         """Policies to start from: 'base', and finished runs, newest first."""

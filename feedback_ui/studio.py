@@ -21,6 +21,7 @@ st.logo(str(HERE / "favicon.svg"), size="medium")
 st.navigation(
     [
         st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),
+        st.Page("app_pages/taste.py", title="Taste", icon=":material/favorite:", url_path="taste"),
         st.Page(
             "app_pages/library.py",
             title="Library",

@@ -19,6 +19,7 @@ import pandas as pd
 
 from music.files import whole_file
 from reward import frames
+from reward.preferences import UNDECIDED_OUTCOMES
 from reward.ratings import RatingsError, RatingsStore
 from reward.schema import PURPOSES, RATER_KINDS
 
@@ -133,6 +134,12 @@ def only_kind(store: RatingsStore) -> str:
             "unasked; choose with --votes-of person, simulated or both"
         )
     return kinds[0]
+
+
+def learnable(votes: pd.DataFrame) -> pd.DataFrame:
+    """The votes of a store's frame that say which melody is better, or that both are equal."""
+    said_nothing = votes["outcome_a"].isin(UNDECIDED_OUTCOMES)
+    return votes.loc[~said_nothing & votes["purpose"].isin(TRAINED_PURPOSES)]
 
 
 def preference_pairs(votes: pd.DataFrame, melodies: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -21,12 +21,12 @@ import pandas as pd
 from music.melody import Melody
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
-from reward.export import TRAINED_PURPOSES
+from reward.export import learnable
 from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
 from reward.informative_pairs import duels, informative_pairs
 from reward.pairing import random_pairs, with_repeats
-from reward.preferences import UNDECIDED_OUTCOMES, Preferences
+from reward.preferences import Preferences
 from reward.ratings import RatingsStore
 from reward.taste import TasteProfile
 from reward.traps import SPOILED, in_key_share, spoil, with_traps
@@ -172,12 +172,6 @@ def _written_traps(
         seed=seed,
     )
     return list(zip(good, spoiled, strict=True))
-
-
-def learnable(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes of a store's frame that say which melody is better, or that both are equal."""
-    said_nothing = votes["outcome_a"].isin(UNDECIDED_OUTCOMES)
-    return votes.loc[~said_nothing & votes["purpose"].isin(TRAINED_PURPOSES)]
 
 
 def _votes_so_far(store: RatingsStore) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 from music.files import write_whole
 from policy.compose import Asked
 from reward.preferences import Preferences
+from reward.profile_training import FORECAST_VOTES, TrainedReward, forecast_in_words
 from reward.reliability import rater_flags, rater_reliability, self_agreement, side_bias
 from reward.shares import Share
 from reward.traps import TrapScore, trap_scores
@@ -27,7 +28,6 @@ from rl.reward_models import (
     ComparedModels,
 )
 from rl.reward_plots import learning_plot, reliability_plot, weights_plot
-from rl.reward_training import FORECAST_VOTES, TrainedReward
 from rl.runs import Run
 
 CARD_FILE = "README.md"
@@ -148,12 +148,6 @@ def _worth(card: RewardCard) -> str:
         lines += ["", "![predicted and observed shares](reliability.svg)"]
     lines += ["", "Brackets are 95 % intervals: bootstraps of pairs, a posterior for the forecast."]
     return "\n".join([*lines, ""])
-
-
-def forecast_in_words(trained: TrainedReward, more_votes: int = FORECAST_VOTES) -> str:
-    """What more votes are worth, or that it cannot be said yet; without a full stop."""
-    forecast = trained.forecast(more_votes)
-    return str(forecast) if forecast else "too few votes to say what more would bring"
 
 
 def _taste(trained: TrainedReward) -> str:

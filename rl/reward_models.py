@@ -22,8 +22,8 @@ from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, AgreementError, agreement
 from reward.blend import BLEND_FILE, NEURAL_FILE, PROFILE_FILE, Blend, WeightChoice, choose_weight
 from reward.preferences import Preferences
+from reward.profile_training import TrainedReward
 from reward.taste import TasteProfile
-from rl.reward_training import TrainedReward
 from rl.rollout import Reward
 from rl.runs import Run, RunError
 

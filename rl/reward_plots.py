@@ -8,10 +8,10 @@ import numpy as np
 
 from reward.agreement import CHANCE, Agreement, Ceiling
 from reward.learning_curve import FittedCurve, LearningCurve
+from reward.profile_training import Calibration
 from reward.shares import Z_90, Share
 from reward.taste import Reason
 from rl.plots import BASE, LIMIT, TUNED, drawing
-from rl.reward_training import Calibration
 
 WIDTH_INCHES, ROW_INCHES = 6.4, 0.22
 

@@ -7,6 +7,7 @@ in the store as a listener of known taste would, under a rater that is marked as
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,16 @@ from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, Ceiling
 from reward.blend import PROFILE_FILE
+from reward.export import learnable
 from reward.features import feature_matrix
 from reward.learning_curve import Forecast
 from reward.listeners import SimulatedListener
 from reward.preferences import LEFT, TIE, Preferences
+from reward.profile_training import FORECAST_VOTES, TrainedReward, train_reward
 from reward.ratings import RatingsStore
 from reward.taste import TasteProfile
 from reward.traps import SPOILED
 from rl.base_scale import base_scale
-from rl.pairing_round import learnable
 from rl.reward_card import RewardCard, write_reward_card
 from rl.reward_models import (
     NEURAL_SCALE_MELODIES,
@@ -32,7 +34,6 @@ from rl.reward_models import (
     compare_models,
     save_models,
 )
-from rl.reward_training import FORECAST_VOTES, TrainedReward, train_reward
 from rl.runs import Run, RunError, new_run, open_run
 
 BOTH = "both"
@@ -110,6 +111,7 @@ def fit_reward(
     seed: int = 0,
     name: str | None = None,
     model: str = PROFILE,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> FittedReward:
     """Learn a reward from the store's decided votes; write it, with its card, into a run.
 
@@ -123,6 +125,7 @@ def fit_reward(
         seed: of the melodies that fix the unit, and of the folds.
         name: the run's name.
         model: one of `rl.reward_models.MODELS`; other than the profile, all three are compared.
+        tell: is given a line before each part of the work.
 
     Raises:
         AgreementError: for another model than the profile, of too few votes to compare by.
@@ -145,16 +148,20 @@ def fit_reward(
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
+    tell(f"{len(votes)} votes; measuring what is usual for the base policy")
     scale = base_scale(base, asked, seed=seed + 1_000_003, root=root)
     features_MF = feature_matrix(melodies)
+    tell("learning, and trying it on votes held out")
     trained = train_reward(preferences, features_MF, scale, seed=seed)
     compared = None
     if model != PROFILE:
+        tell("training the neural reward, which takes minutes")
         usual = compose(base, NEURAL_SCALE_MELODIES, asked=asked, seed=seed + 1_000_003)
         compared = compare_models(
             preferences, melodies, features_MF, base, usual, trained, seed=seed
         )
     vote_ids = votes["vote_id"].tolist()
+    tell("writing the run and its card")
     run = new_run(
         "reward",
         {"asked": asked.fields(), "seed": seed, "votes_of": " and ".join(kinds)},

@@ -5,6 +5,7 @@ import pytest
 
 import tastemaker
 from policy.compose import Asked
+from reward.export import learnable
 from reward.listeners import SimulatedListener
 from reward.ratings import RatingsStore
 from reward.traps import SPOILED, in_key_share
@@ -15,7 +16,6 @@ from rl.pairing_round import (
     STRATEGIES,
     PoolConfig,
     drawn_strategy,
-    learnable,
     pair_up,
 )
 from rl.rounds import simulate_votes

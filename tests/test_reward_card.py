@@ -9,9 +9,10 @@ import pytest
 
 from policy.compose import Asked
 from reward.listeners import SimulatedListener
+from reward.profile_training import forecast_in_words
 from reward.ratings import RatingsStore
 from rl.pairing_round import PoolConfig, pair_up
-from rl.reward_card import CARD_FILE, forecast_in_words
+from rl.reward_card import CARD_FILE
 from rl.rounds import fit_reward, load_reward, simulate_votes
 from rl.runs import RunError
 

@@ -1,4 +1,4 @@
-"""Reward training: from comparisons to a taste profile, and what it is worth on votes held out.
+"""Training a taste profile: from comparisons to what it is worth on votes held out.
 
 Everything that is said of the model comes from one cross-validation: agreement, the learning curve,
 calibration. Each of its models learns the shape of its prior from its own votes only. With several
@@ -138,6 +138,12 @@ def train_reward(
         calibration=_calibration(preferences, curve, seed) if curve else None,
         ceiling=repeats,
     )
+
+
+def forecast_in_words(trained: TrainedReward, more_votes: int = FORECAST_VOTES) -> str:
+    """What more votes are worth, or that it cannot be said yet; without a full stop."""
+    forecast = trained.forecast(more_votes)
+    return str(forecast) if forecast else "too few votes to say what more would bring"
 
 
 def _calibration(preferences: Preferences, curve: LearningCurve, seed: int) -> Calibration:

@@ -7,7 +7,7 @@ from reward.agreement import assign_folds
 from reward.feature_scale import FeatureScale
 from reward.features import FEATURE_NAMES
 from reward.preferences import Preferences
-from rl.reward_training import train_reward
+from reward.profile_training import train_reward
 
 MELODIES, VOTES = 80, 25
 

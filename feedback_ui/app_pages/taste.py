@@ -1,0 +1,303 @@
+"""Taste: what was learnt of a person's or the group's taste, how sure that is, what it is worth.
+
+Whose taste is looked at is in the address: `?of=mine`, `group` or `simulated`.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from feedback_ui.chart_colours import chart_colours
+from feedback_ui.command_process import CommandProcess
+from feedback_ui.components.tune_player import tune_player
+from feedback_ui.entrance import is_organiser, open_studio, signed_in, studio_options, trouble
+from feedback_ui.fine_tuning import open_desk
+from feedback_ui.own_command import CommandError
+from feedback_ui.page_heading import page_heading
+from feedback_ui.session import StudioSession
+from feedback_ui.taste_charts import forest_chart, learning_chart, reliability_chart
+from feedback_ui.taste_view import (
+    GROUP,
+    LEAST_VOTES,
+    MINE,
+    SIMULATED,
+    Extreme,
+    TasteDesk,
+    TasteLook,
+    in_words,
+)
+from music.notation import to_svg
+from music.piano_roll import piano_roll_svg
+from reward.profile_training import FORECAST_VOTES, TrainedReward, forecast_in_words
+from reward.taste import Reason
+
+POLL_S = 1.5
+PLOTS = {
+    "weights": "features that matter, with 90 % intervals",
+    "learning-curve": "agreement by answers learnt from",
+    "reliability": "how often predictions came true",
+}
+TITLES = {MINE: "Mine", GROUP: "Everyone's", SIMULATED: "Simulated listeners'"}
+
+
+@st.cache_resource(show_spinner=False)
+def taste_desk(database: str, _studio: StudioSession) -> TasteDesk:
+    """The tastes of this server's votes; computed when they are asked for."""
+    return TasteDesk(_studio.store)
+
+
+@st.cache_resource(show_spinner=False)
+def trainer() -> CommandProcess:
+    """What trains reward models for this server."""
+    return CommandProcess("a training")
+
+
+def scope_changed() -> None:
+    """Another taste was chosen."""
+    st.query_params["of"] = st.session_state["taste-of"]
+
+
+def choose_scope() -> str:
+    """Whose taste is looked at; simulated listeners only where there are any."""
+    counts = desk.votes_of(None)
+    scopes = [scope for scope in TITLES if scope != SIMULATED or counts[SIMULATED]]
+    asked = st.query_params.get("of", MINE)
+    st.session_state["taste-of"] = asked if asked in scopes else MINE
+    st.radio(
+        "Whose taste",
+        scopes,
+        key="taste-of",
+        format_func=TITLES.__getitem__,
+        horizontal=True,
+        on_change=scope_changed,
+    )
+    return st.session_state["taste-of"]
+
+
+def too_few(scope: str, votes: int) -> None:
+    """What to do while there is not enough to tell."""
+    missing = LEAST_VOTES - votes
+    whose = {MINE: "you", GROUP: "people", SIMULATED: "simulated listeners"}[scope]
+    st.info(
+        f"There is not enough to tell yet: {votes} of {LEAST_VOTES} answers by {whose}. "
+        f"**{missing} more**, and a first profile stands here. (Skipped pairs and “both are bad” "
+        "do not say which is better, so they do not count.)",
+        icon=":material/hourglass_top:",
+    )
+    st.progress(votes / LEAST_VOTES)
+    if scope != SIMULATED:
+        st.page_link("app_pages/rate.py", label="Go on rating", icon=":material/headphones:")
+
+
+def words(look: TasteLook) -> None:
+    """What is liked and disliked, in two columns."""
+    columns = st.columns(2)
+    for column, title, icon, reasons in (
+        (columns[0], "Likes", "thumb_up", look.likes),
+        (columns[1], "Dislikes", "thumb_down", look.dislikes),
+    ):
+        with column:
+            st.markdown(f":material/{icon}: **{title}**")
+            if not reasons:
+                st.caption("Nothing that could be told apart from chance yet.")
+            st.markdown("\n".join(f"- {told(reason)}" for reason in reasons))
+
+
+def told(reason: Reason) -> str:
+    """One line of the profile."""
+    return f"**{reason.label}**: {in_words(reason.sure)} ({100 * reason.sure:.0f} %)"
+
+
+def extremes(look: TasteLook) -> None:
+    """Melodies from both ends, to hear whether the profile is right."""
+    st.subheader("Hear it", anchor=False)
+    st.markdown(
+        "The melodies of this studio that the profile puts at the two ends. If the first five do "
+        "not please more than the last five, it has not understood yet: more answers help."
+    )
+    ends = {"Most liked": look.liked, "Least liked": look.disliked}
+    if not look.liked:
+        st.caption("There is none yet that you have judged in every pair it is in.")
+    for column, (title, melodies) in zip(st.columns(2), ends.items(), strict=True):
+        with column:
+            for place, extreme in enumerate(melodies, start=1):
+                player(look.scope, f"{title} {place}", extreme)
+
+
+def player(scope: str, label: str, extreme: Extreme) -> None:
+    """One melody and why it stands where it does."""
+    tune_player(
+        studio.clip(extreme.melody),
+        key=f"taste-{scope}-{label}",
+        label=label,
+        pictures={"Notes": to_svg(extreme.melody), "Piano roll": piano_roll_svg(extreme.melody)},
+    )
+    why = f" · {'; '.join(extreme.why)}" if extreme.why else ""
+    st.caption(f"score {extreme.score:+.1f} ± {extreme.std:.1f}{why}")
+
+
+def worth(scope: str) -> None:
+    """How well it foretells answers that it did not see, once that is computed."""
+    found = desk.worth(scope, rater_id)
+    if found is None:
+        with st.spinner("Trying it on answers that it has not seen. That takes some seconds."):
+            st.empty()
+        st.session_state["taste-waits"] = True
+        return
+    if st.session_state.pop("taste-waits", False):
+        st.rerun()  # no further looks
+    figures(scope, found)
+
+
+def figures(scope: str, found: TrainedReward) -> None:
+    """Agreement beside chance and ceiling, the learning curve, whether its odds hold."""
+    if found.agreement is None or found.curve is None:
+        st.caption("There are too few different pairs to hold any back for a test.")
+        return
+    whose = "you" if scope == MINE else "the answers"
+    columns = st.columns(3)
+    columns[0].metric(
+        f"It agrees with {whose}", f"{found.agreement.share:.0%}", border=True,
+        help="On answers that it had not seen.",
+    )  # fmt: skip
+    columns[0].caption(f"between {found.agreement.low:.0%} and {found.agreement.high:.0%}")
+    columns[1].metric("A coin would", "50%", border=True)
+    if found.ceiling is None:
+        columns[2].metric("At best possible", "unknown", border=True)
+        columns[2].caption("no pair was heard twice yet")
+    else:
+        ceiling = found.ceiling
+        columns[2].metric(
+            "At best possible", f"{ceiling.reliability:.0%}", border=True,
+            help="Nobody answers the same each time: hidden repeats tell how often.",
+        )  # fmt: skip
+        columns[2].caption(
+            f"between {ceiling.reliability_low:.0%} and {ceiling.reliability_high:.0%}, by "
+            f"{ceiling.self_agreement.pairs} repeats answered alike in "
+            f"{ceiling.self_agreement.share:.0%}"
+        )
+    if scope == MINE:
+        st.caption(
+            "Measured with what your own answers alone would teach; the profile above starts from "
+            "what all people here like, so it is rarely worse."
+        )
+    st.markdown("**What more answers would bring**")
+    st.markdown(f"{forecast_in_words(found).capitalize()}.")
+    st.altair_chart(
+        learning_chart(found.curve, found.fitted_curve, found.ceiling, colours), width="stretch",
+        alt=f"Agreement by answers learnt from, and as far as {2 * FORECAST_VOTES} more",
+    )  # fmt: skip
+    if found.calibration is not None:
+        with st.expander("When it says 70 %, is it right 70 times in 100?"):
+            st.markdown(
+                f"It is off by {100 * found.calibration.ece:.1f} points on average (calibration "
+                f"error); perfect odds would be by {100 * found.calibration.floor:.1f} with so few "
+                "answers."
+            )
+            st.altair_chart(
+                reliability_chart(found.calibration, colours), width="stretch",
+                alt="How often predictions came true, by how sure they were",
+            )  # fmt: skip
+
+
+def train(kind: str) -> None:
+    """Train was pressed."""
+    try:
+        trainer().start(["reward", f"--votes-of={kind}"], database=studio_options().database)
+    except CommandError as error:
+        st.session_state["taste-refused"] = str(error)
+
+
+@st.fragment(run_every=POLL_S)
+def training() -> None:
+    """The training that is under way."""
+    process = trainer()
+    if not process.is_busy:
+        st.rerun()
+    said = process.lines
+    with st.status(f"Training: {process.seconds:.0f} s", state="running"):
+        st.text("\n".join(said) or "loading")
+    st.text(said[-1] if said else "Loading the base policy …")
+
+
+def full_model(kind: str) -> None:
+    """Train the model that fine-tuning takes, and show the newest."""
+    st.subheader("The full model", anchor=False)
+    st.markdown(
+        "Fine-tuning needs the taste measured against what the base policy usually writes, and "
+        "kept as a *reward run* with its figures. That takes a minute or so; it goes on when you "
+        "leave."
+    )
+    refused = st.session_state.pop("taste-refused", None)
+    process = trainer()
+    if process.is_busy:
+        training()
+    elif process.has_run:
+        if process.failure is None:
+            st.success("Trained.", icon=":material/check_circle:")
+        with st.container(border=True):
+            st.text(process.failure or "\n".join(process.lines))
+    if refused:
+        st.text(refused)
+    st.button(
+        "Train the full model", icon=":material/model_training:", on_click=train, args=(kind,),
+        disabled=process.is_busy,
+    )  # fmt: skip
+    jobs = open_desk(studio)
+    rewards = jobs.rewards()
+    if rewards:
+        with st.expander(f"The newest: {rewards[0]}", icon=":material/description:"):
+            card = jobs.reward_card(rewards[0])
+            for name, plot in card.plots.items():
+                about = PLOTS.get(name, name)
+                st.image(on_paper(plot), width="stretch", alt=about, caption=about)
+            st.code(card.words, language=None, height=320, wrap_lines=True)
+        st.page_link("app_pages/finetune.py", label="Tune towards it", icon=":material/tune:")
+
+
+def on_paper(svg: str) -> str:
+    """A plot that is drawn in dark ink, with light paper behind it for dark pages."""
+    head, opening, rest = svg.partition("<svg")
+    attributes, closing, body = rest.partition(">")
+    paper = '<rect width="100%" height="100%" fill="#fbfaf8"/>'
+    return f"{head}{opening}{attributes}{closing}{paper}{body}"
+
+
+studio = open_studio()
+page_heading("Taste", "What your answers say about what you like, and how sure that is.")
+try:
+    desk = taste_desk(studio_options().database, studio)
+    scope = choose_scope()
+    rater_id = signed_in(studio).id if scope == MINE or not is_organiser() else None
+    look = desk.look(scope, rater_id)
+    if scope == SIMULATED:
+        st.warning(
+            "These answers are of simulated listeners, which are programs. They say nothing about "
+            "what people like.",
+            icon=":material/smart_toy:",
+        )
+    if look is None:
+        too_few(scope, desk.votes_of(rater_id)[scope])
+    else:
+        colours = chart_colours()
+        by = "" if look.raters == 1 else f" by {look.raters}"
+        st.caption(f"Learnt from {look.votes} answers{by}. To look here often may sway your ear.")
+        words(look)
+        st.subheader("Everything at a glance", anchor=False)
+        st.markdown(
+            "Each line is a feature of a melody. The further right, the more of it is liked. The "
+            "line is where the truth lies with 90 % certainty; strong, filled ones are known to "
+            "be on their side of the middle."
+        )
+        st.altair_chart(
+            forest_chart(look.reasons, colours), width="stretch",
+            alt="Effect of each feature on the score, with 90 % intervals",
+        )  # fmt: skip
+        extremes(look)
+        st.subheader("How good is it?", anchor=False)
+        waits = desk.worth(scope, rater_id) is None
+        st.fragment(worth, run_every=POLL_S if waits else None)(scope)
+        if is_organiser():
+            full_model("simulated" if scope == SIMULATED else "person")
+except ValueError as error:  # what the store and the synthesizer raise for people to read
+    trouble(error)

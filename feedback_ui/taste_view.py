@@ -1,0 +1,308 @@
+"""What the studio can say of a taste: what is liked, how sure that is, what it is worth.
+
+`TasteDesk` keeps the pool's features and the newest profiles, of people and of simulated listeners,
+and fits again what votes have made old. To judge a taste on votes that it did not see takes some
+seconds, and goes on beside.
+
+A score here is in standard deviations of the studio's own melodies, of which the average is 0; that
+of a reward run is in those of the base policy's. Votes of people and of simulated listeners are
+never mixed. Of a melody nothing is told but its sound and its score: not who wrote it, nor when.
+
+Letters: M melodies of the pool, F features.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from music.melody import Melody
+from reward.catalogue import entries_after, listening, sealed
+from reward.export import learnable
+from reward.feature_scale import FeatureScale
+from reward.features import FEATURE_LABELS, feature_matrix
+from reward.preferences import Preferences
+from reward.profile_training import TrainedReward, train_reward
+from reward.ratings import RatingsStore
+from reward.taste import SURE_ENOUGH, Reason, TasteProfile
+from reward.traps import SPOILED
+
+MINE, GROUP, SIMULATED = SCOPES = ("mine", "group", "simulated")
+"""whose taste: the rater's own, all people's, that of simulated listeners"""
+LEAST_VOTES = 20
+"""answers from which a profile is told: before, its intervals hold 0 nearly everywhere"""
+SHOWN_FEATURES = 20
+"""the surest, in the plot and in words"""
+EXTREMES = 5
+"""melodies to hear from either end"""
+WHY = 2
+"""features named with a melody"""
+KEPT_FIGURES = 32
+"""tastes whose worth is kept: of as many raters as may look at once"""
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """A melody from one end of the pool; its number is not told, which says when it came."""
+
+    melody: Melody
+    score: float
+    """mean, in standard deviations of the pool"""
+    std: float
+    why: tuple[str, ...]
+    """what speaks most for its place, such as "more than usual: big leaps"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasteLook:
+    """One taste, ready to be shown."""
+
+    scope: str
+    votes: int
+    """answers that count, ties too"""
+    raters: int
+    reasons: tuple[Reason, ...]
+    """the surest features, surest first"""
+    liked: tuple[Extreme, ...]
+    """best first, by what is surely so: mean − std"""
+    disliked: tuple[Extreme, ...]
+    """worst first, by mean + std"""
+
+    @property
+    def likes(self) -> list[Reason]:
+        """What is liked and sure enough to be told, strongest first."""
+        return self._told(1)
+
+    @property
+    def dislikes(self) -> list[Reason]:
+        """What is disliked and sure enough to be told, strongest first."""
+        return self._told(-1)
+
+    def _told(self, sign: int) -> list[Reason]:
+        told = [r for r in self.reasons if r.sure >= SURE_ENOUGH and sign * r.weight > 0]
+        return sorted(told, key=lambda reason: -abs(reason.weight))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Melodies that a taste may be heard by, and their features."""
+
+    ids: tuple[int, ...]
+    melodies: tuple[Melody, ...]
+    features_MF: np.ndarray
+    scale: FeatureScale
+    plain: np.ndarray
+    """bool (M,): not spoiled on purpose, nor sealed for a blind test"""
+    counted: tuple[int, int]
+    """melodies and comparisons of the store when it was computed"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """A profile, and what it was learnt from."""
+
+    vote_ids: tuple[int, ...]
+    pool: _Pool
+    profile: TasteProfile
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a taste is worth, computed or to come."""
+
+    vote_ids: tuple[int, ...]
+    pool: _Pool
+    trained: Future[TrainedReward]
+
+
+class TasteDesk:
+    """Tastes of one ratings store; safe to share between the threads of a server."""
+
+    def __init__(self, store: RatingsStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._pool: _Pool | None = None
+        self._learnt: dict[str, _Learnt] = {}
+        self._judged: dict[tuple[str, int | None], _Judged] = {}
+        # One at a time: whoever rates meanwhile must not feel it.
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="taste")
+
+    def votes_of(self, rater_id: int | None) -> dict[str, int]:
+        """Answers that count, by scope; none of `MINE` without a rater.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        return {scope: len(votes) for scope, votes in self._votes(rater_id).items()}
+
+    def look(self, scope: str, rater_id: int | None = None) -> TasteLook | None:
+        """A taste as the votes now have it; None with fewer than `LEAST_VOTES`.
+
+        Args:
+            scope: one of `SCOPES`; a rater's own has the group's as its prior.
+            rater_id: who looks: whose taste it is, for `MINE`, and who is still to judge some of
+                the melodies, which are then not among those to hear: a score sways the ear.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        votes = self._votes(rater_id)
+        counted = votes[scope]
+        if len(counted) < LEAST_VOTES:
+            return None
+        # The group's votes are the prior of one rater's.
+        learnt = self._learn(votes[GROUP if scope == MINE else scope], scope)
+        with self._store.reading() as session:
+            waiting = listening(session, rater_id).waiting if rater_id is not None else frozenset()
+        rater = str(rater_id) if scope == MINE else None
+        return _look(scope, learnt, rater, counted, waiting)
+
+    def worth(self, scope: str, rater_id: int | None = None) -> TrainedReward | None:
+        """What the taste is worth on votes that it did not see; None while that is computed.
+
+        Of a rater's own, what their own votes alone would teach. None, too, with fewer than
+        `LEAST_VOTES`.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        counted = self._votes(rater_id)[scope]
+        if len(counted) < LEAST_VOTES:
+            return None
+        key = (scope, rater_id if scope == MINE else None)
+        vote_ids, pool = tuple(counted["vote_id"].tolist()), self._pool_now()
+        with self._lock:
+            judged = self._judged.get(key)
+            if judged is None or judged.vote_ids != vote_ids or judged.pool is not pool:
+                if judged is not None:
+                    judged.trained.cancel()
+                preferences = Preferences.from_votes(counted, pool.ids)
+                coming = self._beside.submit(
+                    train_reward, preferences, pool.features_MF, pool.scale
+                )
+                judged = _Judged(vote_ids, pool, coming)
+                self._judged.pop(key, None)
+                self._judged[key] = judged
+                while len(self._judged) > KEPT_FIGURES:
+                    self._judged.pop(next(iter(self._judged)))
+        return judged.trained.result() if judged.trained.done() else None
+
+    def _votes(self, rater_id: int | None) -> dict[str, pd.DataFrame]:
+        votes = learnable(self._store.votes_frame())
+        people = votes.loc[votes["rater_kind"] == "person"]
+        return {
+            MINE: people.loc[people["rater_id"] == (-1 if rater_id is None else rater_id)],
+            GROUP: people,
+            SIMULATED: votes.loc[votes["rater_kind"] == "simulated"],
+        }
+
+    def _learn(self, votes: pd.DataFrame, scope: str) -> _Learnt:
+        """The profile of these votes, refitted when they or the pool have changed."""
+        kind = SIMULATED if scope == SIMULATED else GROUP
+        vote_ids, pool = tuple(votes["vote_id"].tolist()), self._pool_now()
+        with self._lock:
+            kept = self._learnt.get(kind)
+        if kept is not None and kept.vote_ids == vote_ids and kept.pool is pool:
+            return kept
+        preferences = Preferences.from_votes(votes, pool.ids)
+        profile = TasteProfile.fit(preferences, pool.features_MF, pool.scale)
+        learnt = _Learnt(vote_ids, pool, profile)
+        with self._lock:
+            self._learnt[kind] = learnt
+        return learnt
+
+    def _pool_now(self) -> _Pool:
+        """The pool as it is; computed again when melodies or comparisons were added."""
+        counts = self._store.counts()
+        counted = (counts["melodies"], counts["comparisons"])
+        with self._lock:
+            pool = self._pool
+        if pool is not None and pool.counted == counted:
+            return pool
+        with self._store.reading() as session:
+            entries = entries_after(session, 0)
+            hidden = sealed(session)
+        melodies = tuple(entry.stored.melody for entry in entries)
+        features_MF = feature_matrix(melodies)
+        spoiled = np.array([entry.stored.policy_id == SPOILED for entry in entries], bool)
+        hidden_M = np.array([entry.stored.id in hidden for entry in entries], bool)
+        pool = _Pool(
+            tuple(entry.stored.id for entry in entries),
+            melodies,
+            features_MF,
+            # What is usual is what a policy writes, not what was spoiled for traps.
+            FeatureScale.of(features_MF[~spoiled]),
+            ~(spoiled | hidden_M),
+            counted,
+        )
+        with self._lock:
+            self._pool = pool
+        return pool
+
+
+def in_words(sure: float) -> str:
+    """How sure a side is, in a word or two."""
+    for least, said in ((0.99, "certain"), (0.95, "nearly certain"), (0.9, "likely")):
+        if sure >= least:
+            return said
+    return "perhaps"
+
+
+def _look(
+    scope: str, learnt: _Learnt, rater: str | None, votes: pd.DataFrame, waiting: frozenset[int]
+) -> TasteLook:
+    """What is told of a profile: features by how sure they are, melodies by how surely liked."""
+    profile, pool = learnt.profile, learnt.pool
+    every = profile.explain(len(profile.feature_names), rater)
+    mean_M, std_M = profile.score(pool.features_MF, rater)
+    weight_of = {reason.feature: reason.weight for reason in every if reason.sure >= SURE_ENOUGH}
+    judged_M = np.array([melody_id not in waiting for melody_id in pool.ids], bool)
+    shown = np.flatnonzero(pool.plain & judged_M)
+    ends: list[tuple[Extreme, ...]] = []
+    for sign in (1, -1):
+        order = shown[np.argsort(-sign * mean_M[shown] + std_M[shown], kind="stable")]
+        ends.append(
+            tuple(
+                Extreme(
+                    pool.melodies[row],
+                    float(mean_M[row]),
+                    float(std_M[row]),
+                    _why(pool, row, weight_of, sign),
+                )
+                # Of few melodies none stands at both ends.
+                for row in order[: min(EXTREMES, len(shown) // 2)]
+            )
+        )
+    return TasteLook(
+        scope=scope,
+        votes=len(votes),
+        raters=len(set(votes["rater_id"])),
+        reasons=tuple(every[:SHOWN_FEATURES]),
+        liked=ends[0],
+        disliked=ends[1],
+    )
+
+
+def _why(pool: _Pool, row: int, weight_of: Mapping[str, float], sign: int) -> tuple[str, ...]:
+    """The features that speak most for this end, with what the melody has of them."""
+    standard_F = pool.scale.standardise(pool.features_MF[row])
+    names = list(FEATURE_LABELS)
+    speaks = {
+        name: sign * weight * standard_F[names.index(name)] for name, weight in weight_of.items()
+    }
+    best = sorted((name for name in speaks if speaks[name] > 0), key=lambda name: -speaks[name])
+    return tuple(_amount(name, standard_F[names.index(name)] > 0) for name in best[:WHY])
+
+
+def _amount(feature: str, above: bool) -> str:
+    """How much of a feature a melody has, in words."""
+    label = FEATURE_LABELS[feature]
+    if feature.startswith("unusual_"):
+        of = label.removeprefix("an unusual amount of ")
+        return f"{'not as much as usual, or more' if above else 'as much as usual'}: {of}"
+    return f"{'more' if above else 'less'} than usual: {label}"
