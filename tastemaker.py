@@ -811,12 +811,6 @@ def evaluate(
 @click.option(
     "--melodies", type=click.IntRange(1), help="Of each policy; by default a fifth more than votes."
 )
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=RUNS,
-    help="Folder of the runs that are named.",
-)
 @header_options()
 @seed_option
 def blind_test(
@@ -826,7 +820,6 @@ def blind_test(
     name: str | None,
     votes: int,
     melodies: int | None,
-    runs: Path,
     meter: str,
     mode: str,
     tune_type: str,
@@ -834,7 +827,7 @@ def blind_test(
     seed: int,
 ) -> None:
     """Write pairs of BASE's and TUNED's melodies, to be compared by ear in the studio."""
-    folders = [(policy, policy_folder(policy, runs)) for policy in (base, tuned)]
+    folders = [(policy, policy_folder(policy)) for policy in (base, tuned)]
     asked = make_asked(meter, mode, tune_type, bars)
     from policy.checkpoint import load_policy, policy_hash
     from reward.ratings import RatingsStore
@@ -855,7 +848,7 @@ def base_folder() -> Path:
     return BASE if (BASE / "config.json").is_file() else HERE / BASE
 
 
-def policy_folder(name: str, runs: Path = RUNS) -> Path:
+def policy_folder(name: str) -> Path:
     """Folder of a policy: 'base', or the one that a run made.
 
     Raises:
@@ -865,7 +858,7 @@ def policy_folder(name: str, runs: Path = RUNS) -> Path:
         return base_folder()
     from rl.runs import RunError, open_run
 
-    folder = open_run(name, root=runs).path / "policy"
+    folder = open_run(name).path / "policy"
     if not folder.is_dir():
         raise RunError(
             f"run {name!r} has no policy yet; let it finish (tastemaker ppo --resume {name})"

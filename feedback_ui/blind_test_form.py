@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
-from feedback_ui.blind_test_maker import BlindTestMaker, blind_test_command, policies
-from feedback_ui.blind_tests import list_tests
+from feedback_ui.blind_tests import blind_test_arguments, list_tests
+from feedback_ui.command_process import CommandProcess
 from feedback_ui.entrance import studio_options
+from feedback_ui.fine_tuning import open_desk
 from feedback_ui.session import StudioSession
-
-RUNS = Path("checkpoints/runs")
-"""of the folder in which the studio was started, as for every command"""
 
 
 @st.cache_resource(show_spinner=False)
-def maker() -> BlindTestMaker:
-    """The one of this server."""
-    return BlindTestMaker()
+def maker() -> CommandProcess:
+    """What makes blind tests for this server; melodies are written where torch is."""
+    return CommandProcess("a blind test")
 
 
 def offer_blind_test(studio: StudioSession) -> None:
@@ -31,7 +27,7 @@ def offer_blind_test(studio: StudioSession) -> None:
         with st.container(border=True):
             st.markdown(":material/error: **The last blind test was not made**")
             st.text(str(maker().failure))
-    names = policies(RUNS)
+    names = open_desk(studio).policies()
     if len(names) < 2:
         st.info(
             "There is nothing to compare with the base yet. Fine-tune a policy first: the page "
@@ -64,7 +60,7 @@ def offer_blind_test(studio: StudioSession) -> None:
         st.text(f"Not yet: {a} cannot be compared with itself; choose two policies.")
     elif sent:
         taken = len(list_tests(studio.store))
-        command = blind_test_command(
+        arguments = blind_test_arguments(
             a,
             b,
             # A name with both policies in it would tell raters what to expect.
@@ -73,10 +69,9 @@ def offer_blind_test(studio: StudioSession) -> None:
             meter=meter,
             bars=bars,
             seed=taken + 1,
-            runs=RUNS,
         )
         try:
-            maker().start(command, studio_options().database)
+            maker().start(arguments, database=studio_options().database)
         except ValueError as error:
             st.text(f"Not yet: {error}")
         else:
@@ -89,5 +84,5 @@ def follow() -> None:
     if not maker().is_busy:
         st.rerun()
     with st.status("Writing the melodies. This takes a minute or two.", state="running"):
-        st.text(maker().line or "starting")
+        st.text((maker().lines or ["starting"])[-1])
     st.markdown("You may leave this page; the test will be in the list above.")

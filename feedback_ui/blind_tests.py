@@ -240,3 +240,25 @@ def _by_rater(said: Sequence[Said]) -> tuple[RaterTally, ...]:
         decides = [word for word in theirs if word in ("a", "b", "tie")]
         found.append(RaterTally(nickname, tally(decides), len(theirs) - len(decides)))
     return tuple(sorted(found, key=lambda rater: -rater.tally.votes))
+
+
+def blind_test_arguments(
+    a: str, b: str, *, name: str, votes: int, meter: str, bars: str, seed: int
+) -> list[str]:
+    """Arguments of the command that writes a test's melodies.
+
+    Args:
+        a: name of a policy.
+        b: name of the other.
+        name: of the test; a default one if empty.
+        votes: after which the test ends.
+        meter: of all melodies, or 'any'.
+        bars: of all melodies, or 'any'.
+        seed: of writing.
+    """
+    return [
+        "blind-test",
+        *([f"--name={name}"] if name.strip() else []),
+        *(f"--votes={votes}", f"--meter={meter}", f"--bars={bars}", f"--seed={seed}"),
+        *("--", a, b),  # a name that begins with a dash is no option
+    ]

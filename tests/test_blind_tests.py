@@ -1,16 +1,20 @@
 """Blind tests in the studio: what may be known when, and the page in each state."""
 
+import copy
 import random
 import sys
+import time
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from feedback_ui.blind_tests import (
     advice,
+    blind_test_arguments,
     end,
     find_test,
     invited_to,
@@ -19,13 +23,17 @@ from feedback_ui.blind_tests import (
     outcome,
     settle,
 )
+from feedback_ui.command_process import CommandProcess
+from feedback_ui.own_command import CommandError
 from feedback_ui.session import CONSENT_VERSION, StudioSession
 from music.melody import Header, Melody, Note
+from policy.checkpoint import save_policy
 from reward import campaigns
 from reward.blind_test import Tally
 from reward.campaigns import Policies
 from reward.pairing import PlannedPair
 from reward.ratings import RatingsError, RatingsStore
+from rl.runs import new_run
 
 PAGE = Path(__file__).resolve().parents[1] / "feedback_ui/app_pages/blind_test.py"
 POLICIES = Policies(a="base", b="ppo-0001", a_id="aaaa", b_id="bbbb")
@@ -316,3 +324,49 @@ def test_a_link_is_made_and_shown_once(page, store, make, ada):
     token = link.value.partition("?invite=")[2]
     assert invited_to(store, token).id == test
     assert not page(test=str(test), rater=ada.token).code
+
+
+# Making one
+
+
+def until_ready(process, seconds=120):
+    until = time.monotonic() + seconds
+    while process.is_busy and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not process.is_busy
+
+
+def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
+    tmp_path, tiny_policy, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    other = copy.deepcopy(tiny_policy)
+    with torch.no_grad():
+        other.model.embed_tokens.weight.mul_(0.5)
+    runs = tmp_path / "checkpoints" / "runs"
+    for name, policy in (("one", tiny_policy), ("two", other)):
+        save_policy(policy, new_run("ppo", {}, root=runs, name=name).path / "policy")
+    asked = {"name": "--help", "votes": 4, "meter": "2/4", "bars": "4", "seed": 1}
+    database = str(tmp_path / "made.db")
+    process = CommandProcess("a blind test")
+
+    process.start(blind_test_arguments("one", "two", **asked), database=database)
+    with pytest.raises(CommandError, match="a blind test is under way already"):
+        process.start(blind_test_arguments("one", "two", **asked), database=database)
+    until_ready(process)
+    assert process.failure is None, process.lines
+    assert "made the blind test '--help'" in process.lines[-1]
+    with RatingsStore(database) as made_in:
+        [made] = list_tests(made_in)
+        assert (made.name, made.votes_wanted) == ("--help", 4)
+        assert made_in.counts()["comparisons"] == 5
+
+    # The same name again; and a policy that looks like an option.
+    process.start(blind_test_arguments("one", "two", **asked), database=database)
+    until_ready(process)
+    assert process.failure.startswith("name='--help' is taken")
+    process.start(blind_test_arguments("one", "--version", **asked), database=database)
+    until_ready(process)
+    assert "'--version'" in process.failure
+    assert "\n" not in process.failure
+    process.forget()
