@@ -19,6 +19,7 @@ from music.piano_roll import piano_roll_svg
 
 LOOK_EVERY = timedelta(seconds=2)
 NEWEST = "the newest reward model"
+LATEST = "latest"
 RULES = "music-theory"
 STATES = {
     "queued": ":material/hourglass_empty: waits for its turn",
@@ -154,9 +155,13 @@ def watch(desk: JobsDesk, job: Job) -> None:
         if now.state != job.state:
             st.rerun()  # it has ended, or begun: nothing need be looked at by itself any more
 
+    @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
+    def samples() -> None:
+        _samples(desk, job)
+
     try:
         live()
-        _samples(desk, job)
+        samples()
     except ValueError as error:
         _refused(error)
         return
@@ -252,23 +257,25 @@ def _samples(desk: JobsDesk, job: Job) -> None:
         st.caption("Melodies come every few updates; the first are the base's own.")
         return
     st.markdown("**What it writes**")
-    updates = [*found]
-    update = st.selectbox(
+    chosen = st.selectbox(
         "Melodies of",
-        updates,
+        [LATEST, *(str(update) for update in found)],
         key=f"samples-{job.run_id}",
-        format_func=lambda u: f"update {u}" + (" (where it began)" if u == 0 else ""),
-    )
-    for number, sample in enumerate(found[update]):
+        format_func=lambda u: (
+            f"the newest, update {next(iter(found))}" if u == LATEST
+            else f"update {u}" + (" (where it began)" if u == "0" else "")
+        ),
+    )  # fmt: skip
+    update = int(chosen) if chosen.isdigit() else next(iter(found))
+    for number, sample in enumerate(found.get(update, []), start=1):
         melody = read_melody(sample.abc)
         tune_player(
             Clip(sample.wav, duration_ms(sample.wav)),
             key=f"sample-{number}",
-            label=sample.title,
+            label=f"Update {update}, melody {number}",
             pictures={"Notes": to_svg(melody), "Piano roll": piano_roll_svg(melody)},
         )
-    if job.is_live:
-        st.button("Look for newer ones", icon=":material/refresh:")
+        st.caption(sample.title)
 
 
 def _refused(error: ValueError) -> None:
