@@ -12,7 +12,7 @@ from feedback_ui.clips import Clip, duration_ms
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
 from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
-from feedback_ui.run_charts import run_charts
+from feedback_ui.run_charts import curve_chart, curves_of
 from feedback_ui.session import StudioSession
 from music.notation import read_melody, to_svg
 from music.piano_roll import piano_roll_svg
@@ -242,8 +242,21 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
 
 def _charts(progress: Progress) -> None:
     newest, columns = progress.rows[-1], st.columns(2)
-    for number, chart in enumerate(run_charts(progress.rows, progress.settings, chart_colours())):
-        columns[number % 2].altair_chart(chart, width="stretch")
+    colours = chart_colours()
+    for number, curve in enumerate(curves_of(progress.settings, progress.rows)):
+        with columns[number % 2]:
+            st.markdown(f"**{curve.title}**")
+            st.caption(curve.words)
+            st.altair_chart(
+                curve_chart(curve, progress.rows, progress.updates, colours),
+                width="stretch",
+                alt=f"{curve.title} by update; now {newest[curve.key]:{curve.format}}",
+            )
+    if newest.get("guards_broken"):
+        st.caption(
+            f":material/shield: Beyond what is safe now: {', '.join(newest['guards_broken'])}. "
+            "Such an update, a cross in the curves, cannot be the result; a run that stays there ends."
+        )
     st.caption(
         f"Now: reward {newest['score_mean']:+.2f} ± {newest['score_std']:.2f}, "
         f"{newest['kl_nats']:.2f} nats from the base, diversity {newest['vendi']:.0f}, "
