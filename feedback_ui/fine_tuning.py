@@ -12,13 +12,14 @@ from feedback_ui.clips import Clip, duration_ms
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
 from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
-from feedback_ui.run_charts import run_charts
+from feedback_ui.run_charts import curve_chart, curves_of
 from feedback_ui.session import StudioSession
 from music.notation import read_melody, to_svg
 from music.piano_roll import piano_roll_svg
 
 LOOK_EVERY = timedelta(seconds=2)
 NEWEST = "the newest reward model"
+LATEST = "latest"
 RULES = "music-theory"
 STATES = {
     "queued": ":material/hourglass_empty: waits for its turn",
@@ -154,9 +155,13 @@ def watch(desk: JobsDesk, job: Job) -> None:
         if now.state != job.state:
             st.rerun()  # it has ended, or begun: nothing need be looked at by itself any more
 
+    @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
+    def samples() -> None:
+        _samples(desk, job)
+
     try:
         live()
-        _samples(desk, job)
+        samples()
     except ValueError as error:
         _refused(error)
         return
@@ -237,8 +242,21 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
 
 def _charts(progress: Progress) -> None:
     newest, columns = progress.rows[-1], st.columns(2)
-    for number, chart in enumerate(run_charts(progress.rows, progress.settings, chart_colours())):
-        columns[number % 2].altair_chart(chart, width="stretch")
+    colours = chart_colours()
+    for number, curve in enumerate(curves_of(progress.settings, progress.rows)):
+        with columns[number % 2]:
+            st.markdown(f"**{curve.title}**")
+            st.caption(curve.words)
+            st.altair_chart(
+                curve_chart(curve, progress.rows, progress.updates, colours),
+                width="stretch",
+                alt=f"{curve.title} by update; now {newest[curve.key]:{curve.format}}",
+            )
+    if newest.get("guards_broken"):
+        st.caption(
+            f":material/shield: Beyond what is safe now: {', '.join(newest['guards_broken'])}. "
+            "Such an update, a cross in the curves, cannot be the result; a run that stays there ends."
+        )
     st.caption(
         f"Now: reward {newest['score_mean']:+.2f} ± {newest['score_std']:.2f}, "
         f"{newest['kl_nats']:.2f} nats from the base, diversity {newest['vendi']:.0f}, "
@@ -252,23 +270,25 @@ def _samples(desk: JobsDesk, job: Job) -> None:
         st.caption("Melodies come every few updates; the first are the base's own.")
         return
     st.markdown("**What it writes**")
-    updates = [*found]
-    update = st.selectbox(
+    chosen = st.selectbox(
         "Melodies of",
-        updates,
+        [LATEST, *(str(update) for update in found)],
         key=f"samples-{job.run_id}",
-        format_func=lambda u: f"update {u}" + (" (where it began)" if u == 0 else ""),
-    )
-    for number, sample in enumerate(found[update]):
+        format_func=lambda u: (
+            f"the newest, update {next(iter(found))}" if u == LATEST
+            else f"update {u}" + (" (where it began)" if u == "0" else "")
+        ),
+    )  # fmt: skip
+    update = int(chosen) if chosen.isdigit() else next(iter(found))
+    for number, sample in enumerate(found.get(update, []), start=1):
         melody = read_melody(sample.abc)
         tune_player(
             Clip(sample.wav, duration_ms(sample.wav)),
             key=f"sample-{number}",
-            label=sample.title,
+            label=f"Update {update}, melody {number}",
             pictures={"Notes": to_svg(melody), "Piano roll": piano_roll_svg(melody)},
         )
-    if job.is_live:
-        st.button("Look for newer ones", icon=":material/refresh:")
+        st.caption(sample.title)
 
 
 def _refused(error: ValueError) -> None:

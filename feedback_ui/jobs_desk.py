@@ -58,7 +58,7 @@ PRESETS = (
     ),
     Preset(
         "Balanced",
-        "What `tastemaker ppo` does by itself: as far as the reward model can be trusted.",
+        "What tastemaker ppo does by itself: as far as the reward model can be trusted.",
         {"updates": 32, "melodies": 256, "kl-target": 7.0, "kl-limit": 8.0, "std-penalty": 0.5},
     ),
     Preset(

@@ -1,8 +1,9 @@
-"""Charts of a run: reward, KL, diversity, originality by update, and what they must not pass."""
+"""Charts of a run: reward, distance from the base, diversity and originality by update."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -10,68 +11,128 @@ import pandas as pd
 
 from feedback_ui.chart_colours import Colours
 
-HEIGHT_PX = 150
-CHARTS = (
-    ("score_mean", "Reward", "in base deviations; the band is the model's doubt"),
-    ("kl_nats", "Distance from the base", "KL in nats a melody; dashed is the target"),
-    ("vendi", "Diversity", "Vendi score; dashed is the floor"),
-    ("originality", "Originality", "share of new 8-grams; dashed is the floor"),
-)
-"""key of a log row, title, and what is seen"""
+CHART_PX = 170
 
 
-def run_charts(
-    rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], colours: Colours
-) -> list[alt.LayerChart | alt.FacetChart]:
-    """A chart each of `CHARTS`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One figure of a run's log, and the lines that it is measured by."""
+
+    key: str
+    """in a row of `metrics.jsonl`"""
+    title: str
+    words: str
+    """what it means, for a musician"""
+    format: str
+    lines: Mapping[str, float]
+    """name -> where it is drawn"""
+    band: str | None = None
+    """in a row, how far doubt reaches on either side"""
+
+
+def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Curve]:
+    """The four figures of a run.
 
     Args:
-        rows: the run's log, from update 0.
-        settings: the run's.
-        colours: of the theme.
+        config: what its PPO was given.
+        rows: its log; the first is of the base policy.
     """
-    table = pd.DataFrame(list(rows))
     first = rows[0]
-    marks = {
-        "kl_nats": settings["kl_target_nats"],
-        "vendi": settings["diversity_floor"] * first["vendi"],
-        "originality": settings["originality_floor"] * first["originality"],
-    }
     return [
-        _chart(table, key, title, about, marks.get(key), colours) for key, title, about in CHARTS
+        Curve(
+            key="score_mean",
+            title="Reward",
+            words="The learnt taste's score, in base deviations; the band is its doubt.",
+            format="+.2f",
+            lines={"base": float(first["score_mean"])},
+            band="score_std",
+        ),
+        Curve(
+            key="kl_nats",
+            title="Distance from the base",
+            words="In nats (KL) a melody: how far it writes from what the base would have.",
+            format=".1f",
+            lines={
+                "aim": float(config["kl_target_nats"]),
+                "limit": float(config["kl_limit_nats"]),
+            },
+        ),
+        Curve(
+            key="vendi",
+            title="Diversity",
+            words="How many really different melodies an update holds (Vendi score).",
+            format=".0f",
+            lines={"floor": float(config["diversity_floor"]) * float(first["vendi"])},
+        ),
+        Curve(
+            key="originality",
+            title="Originality",
+            words="Share of a melody that stands in no tune which the base learnt from.",
+            format=".2f",
+            lines={"floor": float(config["originality_floor"]) * float(first["originality"])},
+        ),
     ]
 
 
-def _chart(
-    table: pd.DataFrame, key: str, title: str, about: str, mark: float | None, colours: Colours
+def curve_chart(
+    curve: Curve, rows: Sequence[Mapping[str, Any]], updates: int, colours: Colours
 ) -> alt.LayerChart | alt.FacetChart:
-    x = alt.X("update:Q", title="update", axis=alt.Axis(tickMinStep=1, format="d"))
-    y = alt.Y(f"{key}:Q", title=None, scale=alt.Scale(zero=False))
-    told = [alt.Tooltip("update:Q"), alt.Tooltip(f"{key}:Q", title=title, format=".2f")]
-    base = alt.Chart(table)
-    layers = [
-        base.mark_line(color=colours.accent, strokeWidth=2, point={"color": colours.accent}).encode(
-            x=x, y=y, tooltip=told
-        )
-    ]
-    if key == "score_mean":
-        band = table.assign(
-            low=table["score_mean"] - table["score_std"],
-            high=table["score_mean"] + table["score_std"],
-        )
-        layers.insert(
-            0,
-            alt.Chart(band)
-            .mark_area(color=colours.accent, opacity=0.18)
-            .encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q"),
-        )
-    if mark is not None:
-        layers.append(
-            alt.Chart(pd.DataFrame({"mark": [mark]}))
-            .mark_rule(color=colours.text, strokeDash=[5, 4], opacity=0.7)
-            .encode(y="mark:Q")
-        )
-    heading = alt.TitleParams(
-        title, subtitle=about, anchor="start", fontSize=14, subtitleFontSize=11
+    """One figure by update; rows that break a guard have a cross instead of a point."""
+    table = pd.DataFrame(
+        [
+            {
+                "update": int(row["update"]),
+                "value": float(row[curve.key]),
+                "guards": "broken" if row.get("guards_broken") else "held",
+                "low": float(row[curve.key]) - _reach(row, curve),
+                "high": float(row[curve.key]) + _reach(row, curve),
+            }
+            for row in rows
+            if row.get(curve.key) is not None
+        ]
     )
-    return alt.layer(*layers).properties(height=HEIGHT_PX, title=heading)
+    x = alt.X(
+        "update:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, max(1, updates)]),
+        axis=alt.Axis(format="d", tickMinStep=1, tickCount=6),
+    )
+    y = alt.Y(
+        "value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format=curve.format)
+    )
+    base = alt.Chart(table).encode(x=x, y=y)
+    layers: list[alt.Chart] = [
+        base.mark_line(color=colours.accent, strokeWidth=2),
+        base.mark_point(size=36, opacity=1, strokeWidth=2).encode(
+            color=alt.value(colours.accent),
+            fill=alt.condition(
+                "datum.guards == 'held'", alt.value(colours.accent), alt.value("transparent")
+            ),
+            shape=alt.Shape(
+                "guards:N",
+                scale=alt.Scale(domain=["held", "broken"], range=["circle", "cross"]),
+                legend=None,
+            ),
+            tooltip=[
+                alt.Tooltip("update:Q", title="update"),
+                alt.Tooltip("value:Q", title=curve.title, format=curve.format),
+                alt.Tooltip("guards:N"),
+            ],
+        ),
+    ]
+    if curve.band:
+        doubt = base.mark_area(color=colours.accent, opacity=0.18)
+        layers.insert(0, doubt.encode(y=alt.Y("low:Q", title=None), y2="high:Q"))
+    for name, value in curve.lines.items():
+        line = alt.Chart(pd.DataFrame({"value": [value], "name": [name]})).encode(y=y)
+        layers += [
+            line.mark_rule(strokeDash=[4, 4], color=colours.text, opacity=0.6),
+            line.mark_text(align="right", baseline="bottom", dx=-2, dy=-2, fontSize=11).encode(
+                x=alt.value("width"), text="name:N", color=alt.value(colours.text)
+            ),
+        ]
+    return alt.layer(*layers).properties(height=CHART_PX)
+
+
+def _reach(row: Mapping[str, Any], curve: Curve) -> float:
+    return float(row[curve.band]) if curve.band else 0.0

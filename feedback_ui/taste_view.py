@@ -96,10 +96,8 @@ class _Pool:
     melodies: tuple[Melody, ...]
     features_MF: np.ndarray
     scale: FeatureScale
-    plain: np.ndarray
-    """bool (M,): not spoiled on purpose, nor sealed for a blind test"""
-    counted: tuple[int, int]
-    """melodies and comparisons of the store when it was computed"""
+    spoiled: np.ndarray
+    """bool (M,): made worse on purpose, for traps"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +156,11 @@ class TasteDesk:
         # The group's votes are the prior of one rater's.
         learnt = self._learn(votes[GROUP if scope == MINE else scope], scope)
         with self._store.reading() as session:
-            waiting = listening(session, rater_id).waiting if rater_id is not None else frozenset()
+            hidden = sealed(session)
+            if rater_id is not None:
+                hidden |= listening(session, rater_id).waiting
         rater = str(rater_id) if scope == MINE else None
-        return _look(scope, learnt, rater, counted, waiting)
+        return _look(scope, learnt, rater, counted, hidden)
 
     def worth(self, scope: str, rater_id: int | None = None) -> TrainedReward | None:
         """What the taste is worth on votes that it did not see; None while that is computed.
@@ -217,28 +217,24 @@ class TasteDesk:
         return learnt
 
     def _pool_now(self) -> _Pool:
-        """The pool as it is; computed again when melodies or comparisons were added."""
-        counts = self._store.counts()
-        counted = (counts["melodies"], counts["comparisons"])
+        """The pool as it is; computed again when melodies were added, which are never changed."""
+        count = self._store.counts()["melodies"]
         with self._lock:
             pool = self._pool
-        if pool is not None and pool.counted == counted:
+        if pool is not None and len(pool.ids) == count:
             return pool
         with self._store.reading() as session:
             entries = entries_after(session, 0)
-            hidden = sealed(session)
         melodies = tuple(entry.stored.melody for entry in entries)
         features_MF = feature_matrix(melodies)
         spoiled = np.array([entry.stored.policy_id == SPOILED for entry in entries], bool)
-        hidden_M = np.array([entry.stored.id in hidden for entry in entries], bool)
         pool = _Pool(
             tuple(entry.stored.id for entry in entries),
             melodies,
             features_MF,
             # What is usual is what a policy writes, not what was spoiled for traps.
             FeatureScale.of(features_MF[~spoiled]),
-            ~(spoiled | hidden_M),
-            counted,
+            spoiled,
         )
         with self._lock:
             self._pool = pool
@@ -254,15 +250,15 @@ def in_words(sure: float) -> str:
 
 
 def _look(
-    scope: str, learnt: _Learnt, rater: str | None, votes: pd.DataFrame, waiting: frozenset[int]
+    scope: str, learnt: _Learnt, rater: str | None, votes: pd.DataFrame, hidden: frozenset[int]
 ) -> TasteLook:
     """What is told of a profile: features by how sure they are, melodies by how surely liked."""
     profile, pool = learnt.profile, learnt.pool
     every = profile.explain(len(profile.feature_names), rater)
     mean_M, std_M = profile.score(pool.features_MF, rater)
     weight_of = {reason.feature: reason.weight for reason in every if reason.sure >= SURE_ENOUGH}
-    judged_M = np.array([melody_id not in waiting for melody_id in pool.ids], bool)
-    shown = np.flatnonzero(pool.plain & judged_M)
+    hidden_M = np.array([melody_id in hidden for melody_id in pool.ids], bool)
+    shown = np.flatnonzero(~(pool.spoiled | hidden_M))
     ends: list[tuple[Extreme, ...]] = []
     for sign in (1, -1):
         order = shown[np.argsort(-sign * mean_M[shown] + std_M[shown], kind="stable")]

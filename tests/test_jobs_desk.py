@@ -14,7 +14,7 @@ from studio_server import StudioServer, chromium, launch
 from feedback_ui.chart_colours import Colours
 from feedback_ui.jobs_desk import PRESETS, JobsDesk, expected_minutes
 from feedback_ui.own_command import CommandError, environment, refusal, run_command
-from feedback_ui.run_charts import CHARTS, run_charts
+from feedback_ui.run_charts import curve_chart, curves_of
 from reward.ratings import RatingsStore
 from rl.job import JobError, JobSettings
 from rl.jobs import find_job, queue_job
@@ -25,8 +25,8 @@ ROW = {
     "notes": 55.0, "reward": 0.1, "guards_broken": [],
 }  # fmt: skip
 SETTINGS = {
-    "updates": 8, "kl_target_nats": 3.0, "diversity_floor": 0.5, "originality_floor": 0.5,
-    "processes": 1,
+    "updates": 8, "kl_target_nats": 3.0, "kl_limit_nats": 4.0, "diversity_floor": 0.5,
+    "originality_floor": 0.5, "processes": 1,
 }  # fmt: skip
 COLOURS = Colours("#0f766e", "#1f2933")
 
@@ -124,13 +124,24 @@ def test_presets_are_the_commands_own_options_and_say_how_long(tmp_path):
 
 def test_charts_mark_what_must_not_be_passed():
     rows = [{**ROW, "update": update, "kl_nats": float(update)} for update in range(4)]
-    charts = run_charts(rows, SETTINGS, COLOURS)
-    assert len(charts) == len(CHARTS)
-    marked = [chart.to_dict() for chart in charts]
-    values = [list(chart["datasets"].values()) for chart in marked]
-    assert [{"mark": 3.0}] in values[1]
-    assert [{"mark": 30.0}] in values[2]
-    assert [{"mark": 0.45}] in values[3]
+    curves = {curve.key: curve for curve in curves_of(SETTINGS, rows)}
+    assert list(curves) == ["score_mean", "kl_nats", "vendi", "originality"]
+    assert curves["kl_nats"].lines == {"aim": 3.0, "limit": 4.0}
+    assert curves["vendi"].lines == {"floor": 30.0}
+    assert curves["originality"].lines == {"floor": 0.45}
+    for curve in curves.values():
+        chart = curve_chart(curve, rows, 8, COLOURS).to_dict()
+        (shown,) = [data for data in chart["datasets"].values() if "guards" in data[0]]
+        assert [row["value"] for row in shown] == [row[curve.key] for row in rows]
+
+
+def test_an_update_that_breaks_a_guard_is_no_plain_point():
+    rows = [{**ROW, "update": 0}, {**ROW, "update": 1, "guards_broken": ["kl"]}]
+    chart = curve_chart(curves_of(SETTINGS, rows)[0], rows, 8, COLOURS).to_dict()
+    (shown,) = [data for data in chart["datasets"].values() if "guards" in data[0]]
+    assert [row["guards"] for row in shown] == ["held", "broken"]
+    assert [(row["low"], row["high"]) for row in shown] == [(-0.4, 0.6)] * 2
+    assert "cross" in str(chart)
 
 
 def test_a_command_is_refused_in_its_own_line(tmp_path, monkeypatch):

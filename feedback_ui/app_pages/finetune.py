@@ -8,8 +8,7 @@ from feedback_ui.entrance import for_organisers, open_studio
 from feedback_ui.fine_tuning import choose_run, compare, open_desk, start_form, watch
 from feedback_ui.page_heading import page_heading
 
-RUN = "run"
-"""in the address: the run that is looked at"""
+RUN = "run"  # in the address; no docstring here, Streamlit would write it on the page
 
 studio = open_studio()
 page_heading("Fine-tune", "Let the melody model practise what people like.")
