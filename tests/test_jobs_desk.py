@@ -3,13 +3,10 @@
 import os
 import subprocess
 import sys
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
-from studio_server import StudioServer, chromium, launch
 
 from feedback_ui.chart_colours import Colours
 from feedback_ui.jobs_desk import PRESETS, JobsDesk, expected_minutes
@@ -17,7 +14,7 @@ from feedback_ui.own_command import CommandError, environment, refusal, run_comm
 from feedback_ui.run_charts import curve_chart, curves_of
 from reward.ratings import RatingsStore
 from rl.job import JobError, JobSettings
-from rl.jobs import find_job, queue_job
+from rl.jobs import queue_job
 from rl.runs import new_run
 
 ROW = {
@@ -184,45 +181,3 @@ print([box.label for box in app.selectbox], "torch" in sys.modules)
         env={**os.environ, "PYTHONPATH": str(root), "TASTEMAKER_ORGANISER_KEY": "k"},
     )  # fmt: skip
     assert done.stdout.strip() == "['What it learns from', 'Where it starts'] False", done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.timeout(900)
-def test_a_run_is_started_watched_stopped_and_goes_on(tmp_path):
-    chromium()
-    server = StudioServer(tmp_path)
-    server.start()
-    with closing(server), sync_playwright() as playwright:
-        page = launch(playwright).new_page()
-        page.set_default_timeout(180_000)
-        page.goto(f"{server.address}/fine-tune")
-        page.get_by_text("There is no reward model yet").wait_for()
-        page.get_by_text("All settings").click()
-        page.get_by_role("spinbutton", name="Updates").fill("12")
-        page.get_by_role("spinbutton", name="Melodies an update").fill("8")
-        page.get_by_role("spinbutton", name="Minibatch").fill("8")
-        page.get_by_role("textbox", name="Other settings").fill("threads=1\nbars=4")
-        page.get_by_role("textbox", name="Name of the run").fill("by-page")
-        page.get_by_role("button", name="Start", exact=True).dblclick()
-        page.get_by_text("update 1 of 12,").wait_for()
-        assert "run=by-page" in page.url
-        page.get_by_role("button", name="Play D major").or_(
-            page.locator(".tune .play")
-        ).first.wait_for()
-        page.reload()
-        page.get_by_role("button", name="Stop").click()
-        page.get_by_text("stopped; it can go on").wait_for()
-        with RatingsStore(server.database) as store:
-            stopped = find_job(store, "by-page")
-            assert stopped.state == "stopped"
-            before = len((stopped.folder / "metrics.jsonl").read_text().splitlines())
-        page.get_by_role("button", name="Go on").click()
-        page.get_by_text("finished").first.wait_for()
-        expect(page.get_by_text("update 40 of 12").last).to_be_visible()
-    with RatingsStore(server.database) as store:
-        done = find_job(store, "by-page")
-        assert done.state == "done"
-        assert done.resumes == stopped.id
-        rows = (done.folder / "metrics.jsonl").read_text().splitlines()
-        assert before < len(rows) == 13
