@@ -255,7 +255,7 @@ def _charts(progress: Progress) -> None:
     if newest.get("guards_broken"):
         st.caption(
             f":material/shield: Beyond what is safe now: {', '.join(newest['guards_broken'])}. "
-            "Such updates, crosses in the curves, are never the result; a run that stays there ends."
+            "Such updates, crosses in the curves, are never the result; a run that stays so ends."
         )
     st.caption(
         f"Now: reward {newest['score_mean']:+.2f} ± {newest['score_std']:.2f}, "

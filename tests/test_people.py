@@ -174,7 +174,7 @@ def test_the_page_tells_a_rater_what_is_theirs_as_text(page, store, pairs, rater
     assert not app.exception
     assert [metric.value for metric in app.metric] == ["1", "1 min", "–", "100%"]
     assert app.code[0].value.endswith(f"?rater={rater.token}")
-    assert not app.get("segmented_control"), "only an organiser sees everyone"
+    assert not app.radio, "only an organiser sees everyone"
 
 
 def test_the_page_removes_who_confirms(page, store, pairs, rater):

@@ -334,6 +334,7 @@ def test_nothing_that_the_browser_gets_tells_who_wrote_what_waits(tab, studio):
 
 def test_one_tune_sounds_at_a_time(tab, studio):
     page = tab(f"library?rater={studio.ada.token}")
+    settled(page)
     first, second = page.locator(".tune").nth(0), page.locator(".tune").nth(1)
     for tune in (first, second):
         tune.get_by_role("button", name=re.compile("^Play ")).click()

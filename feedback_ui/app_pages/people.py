@@ -16,6 +16,7 @@ from feedback_ui.entrance import (
     signed_in,
     trouble,
 )
+from feedback_ui.page_heading import page_heading
 from feedback_ui.people import (
     RATER_TITLES,
     farewell,
@@ -194,19 +195,19 @@ def show_everyone() -> None:
 
 
 studio = open_studio()
-st.subheader("People", anchor=False)
+page_heading("People", "What the studio has of you, and how to take it along or remove it.")
 try:
     view = ME
     if is_organiser():
         if "people_view" not in st.session_state:
             asked = st.query_params.get("view", ME)
             st.session_state["people_view"] = asked if asked in VIEW_NAMES else ME
-        view = st.segmented_control(
+        view = st.radio(
             "Whose",
             list(VIEW_NAMES),
             format_func=VIEW_NAMES.__getitem__,
             key="people_view",
-            required=True,
+            horizontal=True,
             label_visibility="collapsed",
         )
         st.query_params["view"] = str(view)
