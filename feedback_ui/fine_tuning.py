@@ -241,10 +241,12 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
 
 
 def _charts(progress: Progress) -> None:
-    newest, columns = progress.rows[-1], st.columns(2)
+    newest = progress.rows[-1]
+    # A row of two at a time, so that a narrow page has them in their order.
+    columns = [*st.columns(2), *st.columns(2)]
     colours = chart_colours()
     for number, curve in enumerate(curves_of(progress.settings, progress.rows)):
-        with columns[number % 2]:
+        with columns[number]:
             st.markdown(f"**{curve.title}**")
             st.caption(curve.words)
             st.altair_chart(
