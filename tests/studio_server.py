@@ -145,3 +145,12 @@ def enter(page):
         first_steps.click()
         first_steps.wait_for(state="detached")
     page.locator(".card").first.wait_for()
+
+
+def settled(page):
+    """Wait until the page's run is over."""
+    page.locator("h1, h2, h3").first.wait_for()
+    idle = "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+    page.wait_for_function(idle)
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")
+    page.wait_for_timeout(300)

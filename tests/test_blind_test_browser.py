@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from studio_server import PATIENCE_MS, StudioServer, enter, launch
+from studio_server import PATIENCE_MS, StudioServer, enter, launch, settled
 
 from feedback_ui.session import CONSENT_VERSION
 from music.corpus import load_corpus
@@ -150,6 +150,7 @@ def test_people_is_text_within_the_width(page, address, store, width):
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     page.goto(f"{address}/people?rater={rater.token}")
     expect(page.get_by_text(f"You are {name} here.", exact=True)).to_be_visible()
+    settled(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="As a table (CSV)").click()
     assert download.value.suggested_filename == "my-votes.csv"

@@ -166,15 +166,6 @@ def tab(browser, studio):
         context.close()
 
 
-def settled(page):
-    """Wait until the page's run is over."""
-    page.locator("h1, h2, h3").first.wait_for()
-    idle = "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
-    page.wait_for_function(idle)
-    page.wait_for_function("!document.querySelector('[data-stale=true]')")
-    page.wait_for_timeout(300)
-
-
 # All elements, those in the shadow trees of components included, and which can be worked.
 DEEP = """
 const deep = (root) => [...root.querySelectorAll("*")].flatMap(
