@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from studio_server import PATIENCE_MS, StudioServer, launch, missing
+from studio_server import PATIENCE_MS, StudioServer, launch, missing, settled
 
 from music.corpus import load_corpus
 from music.notation import read_melody
