@@ -222,7 +222,7 @@ def _state(desk: JobsDesk, job: Job) -> None:
 def _buttons(desk: JobsDesk, job: Job) -> None:
     if job.is_live:
         if st.button(
-            "Stop", icon=":material/stop:", disabled=job.cancel_requested,
+            "Stop the run", icon=":material/stop:", disabled=job.cancel_requested,
             help="It ends after the update in hand, saved, and can go on later.",
         ):  # fmt: skip
             try:

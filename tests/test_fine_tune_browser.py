@@ -91,7 +91,7 @@ def test_a_job_outlives_the_page_is_stopped_and_goes_on(server, page):
     page.goto(address)
     later = wait_for_update(page, first + 3)
     # stopped, with its checkpoint
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop the run").click()
     expect(page.get_by_text("stopped; it can go on").first).to_be_visible(timeout=JOB_MS)
     stopped_at = update(page)
     assert stopped_at >= later
