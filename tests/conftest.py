@@ -3,6 +3,7 @@
 import importlib
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +36,15 @@ from music.melody import (
 )
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
 from reward.database import parse_url
+
+MAIN = sys.modules["__main__"]
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Pytest stays the main module: AppTest leaves its page there, and what is spawned runs it."""
+    yield
+    sys.modules["__main__"] = MAIN
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from random import Random
 from xml.etree import ElementTree
 
 import numpy as np
@@ -123,7 +124,8 @@ def test_a_handful_of_votes_is_owned_up_to(tmp_path, tiny_policy):
 
 
 def test_who_presses_left_is_flagged_and_who_fails_traps(tmp_path, tiny_policy):
-    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+    """Half of the traps, as this chance puts the spoiled melody on the left."""
+    with RatingsStore(tmp_path / "ratings.sqlite", rng=Random(0)) as store:
         config = PoolConfig(melodies=60, pairs=30, trap_share=0.2)
         waiting = len(pair_up(store, tiny_policy, "tiny", ASKED, config))
         presser = store.add_rater("presser", consent_version="1")
