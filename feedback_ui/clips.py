@@ -1,15 +1,17 @@
 """Clips: melodies as audio, made when they are asked for or a little before.
 
 Rendering takes longer than a person wants to wait between two pairs, so what will probably come
-next is rendered in the background. Only the pair that is issued goes to the browser.
+next is rendered in the background, a moment later: at once, it would take the processor from the
+pair that a page is just opening. Only the pair that is issued goes to the browser.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import wave
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ MIN_HEARD_MS = 3000
 """enough to have met the motif (two bars at a walking tempo), too long to vote by reflex"""
 WHOLE_CLIP = 0.9
 """share of a short clip that counts as all of it: the last tenth is the sound dying away"""
+QUIET_S = 1.0
+"""until what comes next is rendered: a page has its pair by then, and nobody has heard it yet"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,10 @@ class ClipFolder:
         self.renderer = renderer_id(soundfont)
         self._folder, self._soundfont = folder, soundfont
         self._least_heard_ms = MIN_HEARD_MS if least_heard_ms is None else least_heard_ms
-        # One at a time: whoever asks for a pair now must not wait behind those that may come.
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="clips")
-        self._coming: dict[Melody, Future[Path]] = {}
-        self._lock = threading.Lock()
+        self._coming: dict[Melody, float] = {}  # and when to begin with it, in time.monotonic()
+        self._now: Melody | None = None  # rendered ahead at this moment
+        self._changed = threading.Condition()
+        self._ahead: threading.Thread | None = None
 
     def clip(self, melody: Melody) -> Clip:
         """A melody as audio.
@@ -70,12 +74,10 @@ class ClipFolder:
         Raises:
             SoundfontError: when it cannot be rendered.
         """
-        with self._lock:
-            coming = self._coming.get(melody)
-        if coming is not None and (coming.running() or coming.done()) and not coming.cancelled():
-            path = coming.result()
-        else:
-            path = self._render(melody)
+        with self._changed:
+            self._coming.pop(melody, None)
+            self._changed.wait_for(lambda: self._now != melody)
+        path = self._render(melody)
         header = melody.header
         return Clip(
             path,
@@ -86,15 +88,38 @@ class ClipFolder:
         )
 
     def prepare(self, melodies: Sequence[Melody]) -> None:
-        """Render these in the background, in order; forget what was to come and is not any more."""
-        with self._lock:
-            wanted = set(melodies)
-            for melody, coming in list(self._coming.items()):
-                if coming.done() or (melody not in wanted and coming.cancel()):
-                    del self._coming[melody]
+        """Render these in the background, in order, after `QUIET_S`."""
+        with self._changed:
             for melody in melodies:
-                if melody not in self._coming:
-                    self._coming[melody] = self._ahead.submit(self._render, melody)
+                self._coming.setdefault(melody, time.monotonic() + QUIET_S)
+            if self._ahead is None:
+                # One for all, so that there is a processor left for whoever asks for a pair now; a
+                # daemon, so that a server that ends does not wait for it.
+                self._ahead = threading.Thread(target=self._render_ahead, daemon=True)
+                self._ahead.start()
+            self._changed.notify_all()
+
+    def _render_ahead(self) -> None:
+        while True:
+            melody = self._next()
+            with suppress(ValueError, OSError):  # whoever asks for this one is told
+                self._render(melody)
+
+    def _next(self) -> Melody:
+        """Wait for what is due to be rendered ahead; nobody has asked for it meanwhile."""
+        with self._changed:
+            self._now = None
+            self._changed.notify_all()
+            while True:
+                melody, due = next(iter(self._coming.items()), (None, None))
+                if melody is None or due is None:
+                    self._changed.wait()
+                elif due > time.monotonic():
+                    self._changed.wait(due - time.monotonic())
+                else:
+                    del self._coming[melody]
+                    self._now = melody
+                    return melody
 
     def _render(self, melody: Melody) -> Path:
         return cached_wav(melody, self._folder, soundfont=self._soundfont)

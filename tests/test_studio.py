@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import asdict
 from fnmatch import fnmatch
@@ -284,7 +285,8 @@ def test_what_was_heard_may_be_seen_on_the_sides_where_it_stood(studio, rater):
         )
 
 
-def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_path):
+def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_path, monkeypatch):
+    monkeypatch.setattr("feedback_ui.clips.QUIET_S", 0.2)
     folder = ClipFolder(tmp_path / "ahead")
     coming = [
         stored.melody for stored in studio.store.coming(rater.id, purposes=["train"], count=1)
@@ -293,9 +295,25 @@ def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_p
     assert {live.left.melody, live.right.melody} == set(coming)
     folder.prepare(coming)
     folder.prepare(coming)
+    assert not list((tmp_path / "ahead").glob("*.wav")), "the page that opens now comes first"
+    until = time.monotonic() + 60
+    while len(list((tmp_path / "ahead").glob("*.wav"))) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.05)
     found = [folder.clip(melody) for melody in coming]
-    assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
     assert found == [folder.clip(melody) for melody in coming]
+    assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
+
+
+def test_what_is_asked_for_does_not_wait_for_what_may_come(studio, rater, tmp_path):
+    folder = ClipFolder(tmp_path / "ahead")
+    first, second = (
+        stored.melody for stored in studio.store.coming(rater.id, purposes=["train"], count=1)
+    )
+    folder.prepare([first, second])
+    folder.clip(second)
+    folder.clip(first)
+    assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
 
 
 def test_a_break_is_offered_after_twenty_minutes_without_one(studio, rater, monkeypatch):
