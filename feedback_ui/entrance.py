@@ -25,6 +25,9 @@ TOKEN = "rater"
 """name of the token in the address and in the session"""
 ORGANISER = "organiser"
 """the same for the organiser's key"""
+JUST_SAID = "trouble_just_said"
+TRY_AGAIN_S = 5.0
+"""after trouble"""
 
 
 @st.cache_resource(show_spinner=False)
@@ -56,13 +59,22 @@ def open_studio() -> StudioSession:
 
 
 def trouble(error: Exception) -> NoReturn:
-    """Say in a line why the studio cannot go on, offer another try, and end the run."""
+    """Say in a line why the studio cannot go on, end the run, and try again in a while."""
     # Plain text inside: a message may quote what a person typed.
     with st.container(border=True):
         st.markdown(":material/error: **The studio cannot go on**")
         st.text(str(error))
-    st.button("Try again", icon=":material/refresh:")
+    st.session_state[JUST_SAID] = True
+    _try_again()
     st.stop()
+
+
+@st.fragment(run_every=TRY_AGAIN_S)
+def _try_again() -> None:
+    """A button, which presses itself after a while: most troubles pass, such as a busy database."""
+    st.button("Try again", icon=":material/refresh:")
+    if not st.session_state.pop(JUST_SAID, False):
+        st.rerun()
 
 
 def signed_in(studio: StudioSession, *, consented: bool = True) -> Rater:

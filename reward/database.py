@@ -57,6 +57,7 @@ class Database:
     def __init__(self, url_or_path: str | Path, *, lock_timeout_s: float = 5.0) -> None:
         self.url = parse_url(url_or_path)
         self.lock_timeout_s = lock_timeout_s
+        self._writers = threading.Lock()
         with self._plain_errors():
             migrate(self.url, lock_timeout_s=lock_timeout_s)
             self.engine = make_engine(self.url, lock_timeout_s=lock_timeout_s)
@@ -91,9 +92,19 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """The only session that writes now: committed at the end, or undone by an exception."""
         writer = self.engine.execution_options(writes=True)
-        with self._plain_errors(), Session(writer) as session, session.begin():
+        with self._plain_errors(), self._turn(), Session(writer) as session, session.begin():
             session.connection()  # take the lock now, not at the first query
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer of this process: SQLite's own waiting is fair to nobody, and sleeps 0.1 s."""
+        if not self._writers.acquire(timeout=self.lock_timeout_s):
+            raise sqlite3.OperationalError("locked by another thread of this program")
+        try:
+            yield
+        finally:
+            self._writers.release()
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:

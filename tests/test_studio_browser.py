@@ -1,5 +1,6 @@
 """The studio in a real browser: what a person's clicks and keys leave in the database."""
 
+import sqlite3
 import time
 from itertools import count
 
@@ -181,7 +182,7 @@ def test_a_held_key_votes_once(studio):
     page = studio.tab(rater)
     before = sources(page)
     listen(page)
-    hold(page, "a", 1.5)
+    hold(page, "a", 10)
     expect_another_pair(page, before)
     assert [vote["outcome"] for vote in studio.votes(rater)] == ["left"]
 
@@ -252,6 +253,19 @@ def test_a_restart_never_votes_for_a_pair_that_was_not_shown(studio, server, sto
     assert vote["comparison_id"] == str(shown[1].comparison_id)
     assert vote["outcome"] == "skip"
     assert store.issue(raters[1].id).assignment_id == live.assignment_id
+
+
+def test_trouble_that_passes_is_gone_without_a_click(studio, store):
+    page = studio.tab(studio.rater())
+    before = sources(page)
+    other = sqlite3.connect(store.name, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    page.reload()
+    page.get_by_text("is locked: another program has been writing").wait_for()
+    assert page.get_by_role("button", name="Try again").is_visible()
+    other.close()
+    page.locator(".card").first.wait_for()
+    assert sources(page) == before
 
 
 def test_a_reload_and_a_second_tab_show_the_same_pair_and_count_once(studio):
