@@ -32,26 +32,33 @@ OUTCOMES = ("left", "right", "tie", "both_bad", "skip", "skip", "skip")
 """skips cost no listening, so there are more of them"""
 HABITS = ("key", "click", "double click", "held key", "rapid keys", "reload", "other tab", "kill")
 SHARES = (0.34, 0.22, 0.12, 0.08, 0.08, 0.07, 0.07, 0.02)
-LOOK = """() => {
-    const find = (root) => {
-        const here = root.querySelector(".pair");
-        if (here) return here;
-        for (const element of root.querySelectorAll("*")) {
-            const inside = element.shadowRoot && find(element.shadowRoot);
-            if (inside) return inside;
-        }
-        return null;
-    };
-    const pair = find(document);
-    if (!pair) return null;
+LOOK = """pair => {
     const source = (side) => pair.querySelector(`audio[data-side=${side}]`).getAttribute("src");
     const heard = (side) => pair.querySelector(`.card[data-side=${side}]`).matches(".heard");
     return {
-        left: source("left"), right: source("right"), busy: pair.matches(".busy"),
-        heardLeft: heard("left"), heardRight: heard("right"),
-        hint: pair.querySelector(".hint").textContent,
+        sounds: [source("left"), source("right")], busy: pair.matches(".busy"),
+        heard: ["left", "right"].filter(heard), hint: pair.querySelector(".hint").textContent,
     };
 }"""
+UNTIL = f"""(pair, [condition, sounds, ms]) => new Promise((resolve) => {{
+    const look = {LOOK}, met = new Function("seen", "sounds", "return " + condition);
+    const until = performance.now() + ms;
+    const again = () => {{
+        const seen = look(pair);
+        if (met(seen, sounds)) resolve(seen);
+        else if (!pair.isConnected || performance.now() > until) resolve(null);
+        else setTimeout(again, 20);
+    }};
+    again();
+}})"""
+CLICK = f"""(pair, [outcome, sounds, again_ms]) => {{
+    const button = pair.querySelector(`.vote[data-outcome=${{outcome}}]`);
+    if (({LOOK})(pair).sounds.join() !== sounds.join()) return;
+    button.click();  // from inside: Streamlit may lie over the page
+    if (again_ms !== null) setTimeout(() => button.click(), again_ms);
+}}"""
+FREE = "seen.sounds[0] && !seen.busy"
+GONE_ON = "seen.sounds.join() !== sounds.join()"
 
 
 @dataclass
@@ -99,18 +106,23 @@ class Hand:
                 time.sleep(0.3)
 
     def look(self, page):
+        """What the page shows; None without a pair, as between two documents."""
         try:
-            return page.evaluate(LOOK)
-        except BrowserError:  # between two documents
+            pair = page.query_selector(".pair")
+            return None if pair is None else pair.evaluate(LOOK)
+        except BrowserError:
             return None
 
-    def wait(self, page, wanted, seconds=ANSWER_WITHIN_S):
+    def wait(self, page, condition, sounds=(), seconds=ANSWER_WITHIN_S):
+        """What the page shows once a condition is met, or None."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            seen = self.look(page)
-            if seen is not None and wanted(seen):
-                return seen
-            page.wait_for_timeout(30)
+        while (left := until - time.monotonic()) > 0:
+            try:
+                pair = page.wait_for_selector(".pair", timeout=1000 * left)
+                if seen := pair.evaluate(UNTIL, [condition, list(sounds), 1000 * left]):
+                    return seen
+            except BrowserError:  # between two documents
+                time.sleep(0.05)
         return None
 
     def vote(self):
@@ -120,49 +132,52 @@ class Hand:
             self.use_other_tab()
         page = self.tabs[0]
         outcome = self.rng.choice(OUTCOMES)
-        shown = self.wait(page, lambda seen: seen["left"] and not seen["busy"])
+        shown = self.wait(page, FREE)
         assert shown is not None, f"no pair came: {self.server.log()}"
         page.wait_for_timeout(520)  # a new pair takes no vote sooner
         if outcome != "skip":
             self.listen(page)
-        shown = self.look(page) or shown
-        sounds = (shown["left"], shown["right"])
+        sounds = (self.look(page) or shown)["sounds"]
         self.meant.append((*map(self.server.sound, sounds), outcome))
         self.habits[habit] += 1
-        self.act(page, habit, outcome)
+        self.act(page, habit, outcome, sounds)
         page = self.tabs[0]
         pressed = time.monotonic()
-        while not self.wait(page, lambda seen: (seen["left"], seen["right"]) != sounds, 2):
+        while not self.wait(page, GONE_ON, sounds, 2):
             # Lost on the way (a reload, a kill): the same pair is there again, and is answered so.
             assert time.monotonic() - pressed < 2 * ANSWER_WITHIN_S, f"{habit}: stuck {shown}"
             seen = self.look(page)
-            if seen is None or seen["busy"] or (seen["left"], seen["right"]) != sounds:
-                if seen is None:
-                    self.visit(page)
-                continue
-            if outcome != "skip":
-                self.listen(page)
-            self.act(page, "click", outcome)
+            if seen is None:
+                self.visit(page)
+            elif not seen["busy"] and seen["sounds"] == sounds:
+                if outcome != "skip":
+                    self.listen(page)
+                self.act(page, "click", outcome, sounds)
 
     def listen(self, page):
-        for key, side in (("1", "heardLeft"), ("2", "heardRight")):
+        for key, side in (("1", "left"), ("2", "right")):
             for _ in range(20):
                 seen = self.look(page)
-                if seen is None or seen[side] or seen["busy"]:
+                if seen is None or side in seen["heard"] or seen["busy"]:
                     break
                 page.keyboard.press(key)
-                if self.wait(page, lambda seen, side=side: seen[side], 2):
+                if self.wait(page, f"seen.heard.includes('{side}')", seconds=2):
                     break
 
-    def act(self, page, habit, outcome):
+    def click(self, page, outcome, sounds, again_ms=None):
+        """Press a button if the page still shows what the hand saw."""
+        pair = page.query_selector(".pair")
+        if pair is not None:
+            pair.evaluate(CLICK, [outcome, list(sounds), again_ms])
+
+    def act(self, page, habit, outcome, sounds):
+        """Answer in a careless way."""
         key = next(key for key, value in KEYS.items() if value == outcome)
-        button = page.locator(f".vote[data-outcome={outcome}]").first
-        press = "element => element.click()"  # from inside: Streamlit may lie over the page
         try:
             if habit in ("click", "reload", "kill"):
-                button.evaluate(press)
+                self.click(page, outcome, sounds)
             elif habit == "double click":
-                button.evaluate("e => { e.click(); setTimeout(() => e.click(), 80) }")
+                self.click(page, outcome, sounds, again_ms=80)
             elif habit == "held key":
                 until = time.monotonic() + 0.7
                 while time.monotonic() < until:
@@ -187,17 +202,14 @@ class Hand:
         if len(self.tabs) == 1:
             self.tabs.append(self.tab())
         self.tabs.reverse()
-        # A click on what it still shows must count for nothing: that pair is answered.
-        stale, now = self.look(self.tabs[0]), self.look(self.tabs[1])
-        if stale and now and (stale["left"], stale["right"]) != (now["left"], now["right"]):
-            self.tabs[0].locator(".vote[data-outcome=skip]").first.evaluate(
-                "element => element.click()"
-            )
-            self.wait(
-                self.tabs[0],
-                lambda seen: (seen["left"], seen["right"]) == (now["left"], now["right"]),
-                20,
-            )
+        now = self.wait(self.tabs[1], FREE)
+        assert now is not None, f"no pair came: {self.server.log()}"
+        until = time.monotonic() + ANSWER_WITHIN_S
+        while stale := self.wait(self.tabs[0], GONE_ON, now["sounds"], 0.5):
+            # A click on what it still shows must count for nothing: that pair is answered.
+            assert time.monotonic() < until, f"the other tab still shows {stale}"
+            self.click(self.tabs[0], "skip", stale["sounds"])
+            self.wait(self.tabs[0], "!(" + GONE_ON + ")", now["sounds"], 5)
 
     def kill_browser(self):
         """End the browser's processes as a crash would, and come back."""
