@@ -286,7 +286,8 @@ def _look(
 
 def _why(pool: _Pool, row: int, weight_of: Mapping[str, float], sign: int) -> tuple[str, ...]:
     """The features that speak most for this end, with what the melody has of them."""
-    standard_F = pool.scale.standardise(pool.features_MF[row])
+    spread_F = np.where(pool.scale.spread_F > 0, pool.scale.spread_F, np.inf)
+    standard_F = pool.scale.standardise(pool.features_MF[row]) / spread_F
     names = list(FEATURE_LABELS)
     speaks = {
         name: sign * weight * standard_F[names.index(name)] for name, weight in weight_of.items()

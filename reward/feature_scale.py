@@ -1,8 +1,10 @@
 """The scale of features: what is usual for the base policy's melodies, and what goes together.
 
 Features have all kinds of units; a linear model needs them in one. Here it is the spread over
-melodies that the base policy samples, so that "one standard deviation more" means the same for
-each of them.
+melodies that the base policy samples, bent by the logarithm: each further step from the usual
+counts for less than the one before, as for most that is sensed (Fechner 1860). It keeps a feature
+that is nearly always 0 from deciding by its rare large values, and a policy that is tuned to a
+taste from being drawn ever further to where nobody has voted (docs/log.md has what it is worth).
 
 Letters: B melodies, F features, K base melodies.
 """
@@ -27,12 +29,20 @@ class FeatureScaleError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FeatureScale:
-    """Mean, spread and correlation of the base policy's features."""
+    """Mean and spread of the base policy's features, and how they vary together once bent."""
 
     mean_F: np.ndarray
     std_F: np.ndarray
     """0 where the base never varies; such a feature is left out"""
-    correlation_FF: np.ndarray
+    centre_F: np.ndarray
+    """mean of the bent features"""
+    covariance_FF: np.ndarray
+    """of the bent features"""
+
+    @property
+    def spread_F(self) -> np.ndarray:
+        """Standard deviation of each bent feature over the base's melodies."""
+        return np.sqrt(np.diag(self.covariance_FF))
 
     @classmethod
     def of(cls, base_items: Items) -> FeatureScale:
@@ -49,13 +59,15 @@ class FeatureScale:
         mean, std = features_KF.mean(0), features_KF.std(0)
         # The mean of a constant column is rounded, so its std is some 1e-17, not 0.
         std = np.where(std > 1e-9 * (1 + np.abs(mean)), std, 0.0)
-        scale = cls(mean_F=mean, std_F=std, correlation_FF=np.eye(len(mean)))
-        standard_KF = scale.standardise(features_KF)
-        correlation_FF = standard_KF.T @ standard_KF / len(standard_KF)
-        return cls(mean_F=mean, std_F=std, correlation_FF=correlation_FF)
+        bent_KF = _bent(features_KF, mean, std)
+        centre = bent_KF.mean(0)
+        covariance_FF = (bent_KF - centre).T @ (bent_KF - centre) / len(bent_KF)
+        return cls(mean_F=mean, std_F=std, centre_F=centre, covariance_FF=covariance_FF)
 
     def standardise(self, features_BF: np.ndarray) -> np.ndarray:
-        """Features in base standard deviations from the base mean; 0 where the base never varies.
+        """Features from the base mean, bent: ± log(1 + base standard deviations), centred.
+
+        0 where the base never varies.
 
         Raises:
             FeatureScaleError: for another number of features.
@@ -65,7 +77,12 @@ class FeatureScale:
                 f"{features_BF.shape[-1]} features do not fit a scale of {len(self.mean_F)}; "
                 "compute them with the features that the scale was made of"
             )
-        return (features_BF - self.mean_F) / np.where(self.std_F > 0, self.std_F, np.inf)
+        return _bent(features_BF, self.mean_F, self.std_F) - self.centre_F
+
+
+def _bent(features_BF: np.ndarray, mean_F: np.ndarray, std_F: np.ndarray) -> np.ndarray:
+    away = (features_BF - mean_F) / np.where(std_F > 0, std_F, np.inf)
+    return np.sign(away) * np.log1p(np.abs(away))
 
 
 def features_of(items: Items) -> np.ndarray:

@@ -31,7 +31,7 @@ from reward.rater_scales import RaterScales
 from reward.reliability import chance_log_odds
 from reward.shares import Z_90
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SURE_ENOUGH = 0.8
 """probability of a weight's sign from which it is told"""
 FREEDOM = 2.0
@@ -53,7 +53,8 @@ class Reason:
     feature: str
     label: str
     weight: float
-    """change of the score for one base standard deviation of this feature, all others held"""
+    """change of the score for one base standard deviation of this feature (as `FeatureScale` bends
+    it), all others held"""
     std: float
     """posterior standard deviation of `weight`"""
     sure: float
@@ -192,9 +193,9 @@ class TasteProfile:
         been learnt it is the prior's, so that scores are 0 with a std of about 1.
         """
         weights_F = self.taste(rater).weights_F
-        variance = weights_F @ self.scale.correlation_FF @ weights_F
+        variance = weights_F @ self.scale.covariance_FF @ weights_F
         if variance <= 1e-18:
-            variance = self.weight_std**2 * np.trace(self.scale.correlation_FF)
+            variance = self.weight_std**2 * np.trace(self.scale.covariance_FF)
         return float(np.sqrt(variance)) or 1.0
 
     def score(self, items: Items, rater: str | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -222,13 +223,19 @@ class TasteProfile:
 
         A weight holds all other features; of two that always go together neither is sure.
         """
-        taste, unit = self.taste(rater), self.utility_std(rater)
-        weights, stds = taste.weights_F / unit, np.sqrt(np.diag(taste.covariance_FF)) / unit
-        sure = ndtr(np.abs(weights) / stds)
+        taste = self.taste(rater)
+        weight_std_F = np.sqrt(np.diag(taste.covariance_FF))
+        sure = ndtr(np.abs(taste.weights_F) / weight_std_F)
+        unit_F = self.scale.spread_F / self.utility_std(rater)
         reasons = [
             Reason(name, FEATURE_LABELS.get(name, name), *map(float, numbers))
             for name, varies, *numbers in zip(
-                self.feature_names, self.scale.std_F > 0, weights, stds, sure, strict=True
+                self.feature_names,
+                self.scale.std_F > 0,
+                taste.weights_F * unit_F,
+                weight_std_F * unit_F,
+                sure,
+                strict=True,
             )
             if varies
         ]
@@ -353,7 +360,8 @@ def _scale(body: dict[str, Any], size: int) -> FeatureScale:
     return FeatureScale(
         mean_F=_array(body["mean_F"], (size,), "mean_F"),
         std_F=std_F,
-        correlation_FF=_covariance(body["correlation_FF"], size, "correlation_FF"),
+        centre_F=_array(body["centre_F"], (size,), "centre_F"),
+        covariance_FF=_covariance(body["covariance_FF"], size, "covariance_FF"),
     )
 
 

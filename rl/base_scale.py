@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,7 @@ def base_scale(
     try:
         # Opened here: numpy leaves a damaged file open.
         with file.open("rb") as opened, np.load(opened) as kept:
-            return FeatureScale(
-                mean_F=kept["mean_F"], std_F=kept["std_F"], correlation_FF=kept["correlation_FF"]
-            )
+            return FeatureScale(**{field.name: kept[field.name] for field in fields(FeatureScale)})
     except FileNotFoundError:
         pass
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
@@ -54,9 +53,7 @@ def base_scale(
     file.parent.mkdir(parents=True, exist_ok=True)
     # Opened here: numpy would add its own ending to the name.
     with whole_file(file) as temporary, temporary.open("wb") as opened:
-        np.savez(
-            opened, mean_F=scale.mean_F, std_F=scale.std_F, correlation_FF=scale.correlation_FF
-        )
+        np.savez(opened, **asdict(scale))
     return scale
 
 

@@ -24,7 +24,7 @@ def sampled(monkeypatch):
 def test_it_is_sampled_once(sampled, tmp_path, tiny_policy):
     one, other = (base_scale(tiny_policy, ASKED, seed=1, root=tmp_path, count=40) for _ in range(2))
     assert sampled.call_count == 1
-    for name in ("mean_F", "std_F", "correlation_FF"):
+    for name in ("mean_F", "std_F", "centre_F", "covariance_FF"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert [p.suffix for p in (tmp_path / SCALES).iterdir()] == [".npz"]
 

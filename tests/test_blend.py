@@ -32,8 +32,8 @@ class Scorer:
 
     def score(self, melodies):
         self.asked += 1
-        standard = self.scale.standardise(feature_matrix(melodies))[:, self.column]
-        return standard, np.full(len(melodies), 0.5)
+        seen = self.scale.standardise(feature_matrix(melodies))[:, self.column]
+        return seen / self.scale.spread_F[self.column], np.full(len(melodies), 0.5)
 
     def save(self, path):
         raise AssertionError("not saved here")

@@ -35,6 +35,17 @@ def pool(seed: int, size: int = 1500, features: int = FEATURES) -> np.ndarray:
     return (items - items.mean(0)) / items.std(0)
 
 
+def bent(items: np.ndarray) -> np.ndarray:
+    """What a profile sees of these items."""
+    return FeatureScale.of(items).standardise(items)
+
+
+def unbent(scale: FeatureScale, bent_BF: np.ndarray) -> np.ndarray:
+    """Items of which a profile sees that."""
+    away = bent_BF + scale.centre_F
+    return scale.mean_F + scale.std_F * np.sign(away) * np.expm1(np.abs(away))
+
+
 def answers(gap: np.ndarray, log_tie: float, rng: np.random.Generator) -> np.ndarray:
     left, tie, _ = np.exp(outcome_log_probabilities(gap, log_tie))
     draw = rng.random(len(gap))
@@ -179,7 +190,7 @@ def test_two_raters_posterior_equals_the_same_model_written_flat():
 def test_known_weights_are_recovered():
     items = pool(0, features=6)
     weights = np.array([1.0, -0.8, 0.5, 0.0, 0.3, -0.2])
-    got = fit(ask(items, items @ weights, 6000, 1, side=0.4, log_tie=np.log(0.6)), items)
+    got = fit(ask(items, bent(items) @ weights, 6000, 1, side=0.4, log_tie=np.log(0.6)), items)
     std = np.sqrt(np.diag(got.group.covariance_FF))
     assert (np.abs(got.group.weights_F - weights) < 3.5 * std).all()
     assert std.max() < 0.1
@@ -213,11 +224,11 @@ def test_intervals_cover():
     for seed in range(60):
         rng = np.random.default_rng(1000 + seed)
         weights = rng.normal(size=12) / np.sqrt(12)
-        got = fit(ask(items, items @ weights, 150, seed), items)
+        got = fit(ask(items, bent(items) @ weights, 150, seed), items)
         std = np.sqrt(np.diag(got.group.covariance_FF))
         inside_weights.append(np.abs(got.group.weights_F - weights) < 1.96 * std)
         mean, score_std = got.score(items)
-        truth = items @ weights / got.utility_std()
+        truth = bent(items) @ weights / got.utility_std()
         inside_scores.append(np.abs(mean - truth) < 1.96 * score_std)
     # 60 tastes have a standard error of 1 %.
     assert 0.90 < np.mean(inside_weights) < 0.97
@@ -229,7 +240,7 @@ def test_evidence_prefers_the_prior_that_made_the_taste():
     chosen = []
     for utility_std in (0.3, 3.0):
         weights = np.random.default_rng(9).normal(size=20) * utility_std / np.sqrt(20)
-        votes = ask(items, items @ weights, 600, 10)
+        votes = ask(items, bent(items) @ weights, 600, 10)
         got = fit(votes, items)
         for factor in (0.05, 20.0):
             other = fit(votes, items, weight_std=got.weight_std * factor)
@@ -299,12 +310,10 @@ def test_scores_are_in_base_standard_deviations():
 def test_std_is_that_of_the_difference_from_the_base_mean():
     items = pool(17)
     got = fit(ask(items, items[:, 0] * 1.2, 300, 8), items)
-    middle = items.mean(0, keepdims=True)
-    mean, std = got.score(middle)
-    np.testing.assert_allclose([mean[0], std[0]], 0.0, atol=1e-6)
-    _, once = got.score(middle + 1.0)
-    _, twice = got.score(middle + 2.0)
-    assert twice[0] == pytest.approx(2 * once[0])
+    steps = np.ones((3, items.shape[1])) * [[0.0], [1.0], [2.0]]
+    mean, (middle, once, twice) = got.score(unbent(got.scale, steps))
+    np.testing.assert_allclose([mean[0], middle], 0.0, atol=1e-6)
+    assert twice == pytest.approx(2 * once)
 
 
 def test_no_votes_give_the_prior():
@@ -384,24 +393,24 @@ def test_partial_pooling_beats_pooling_and_going_alone():
     pooled, alone, partial, scales, strengths = [], [], [], [], []
     for seed in range(3):
         items = pool(300 + seed, features=20)
-        rng = np.random.default_rng(seed)
+        seen, rng = bent(items), np.random.default_rng(seed)
 
-        def unit(weights, items=items):
-            return weights / (items @ weights).std()
+        def unit(weights, seen=seen):
+            return weights / (seen @ weights).std()
 
         shared = unit(rng.normal(size=20))
         tastes = [unit(shared + unit(rng.normal(size=20))) for _ in range(8)]
         strength = np.repeat([0.4, 2.4], 4)
         left, right = rng.integers(len(items), size=(2, 640))
         rater = np.arange(640) % 8
-        gap = strength[rater] * ((items[left] - items[right]) * np.array(tastes)[rater]).sum(1)
+        gap = strength[rater] * ((seen[left] - seen[right]) * np.array(tastes)[rater]).sum(1)
         outcome = answers(gap, -30.0, rng)
         names = tuple(f"rater{r}" for r in range(8))
         votes = Preferences.of(left, right, outcome, rater=rater, rater_ids=names)
         together = fit(votes, items)
         all_one = fit(Preferences.of(left, right, outcome), items)
         for r, name in enumerate(names):
-            truth = items @ tastes[r]
+            truth = seen @ tastes[r]
             solo = fit(Preferences.of(left[r::8], right[r::8], outcome[r::8]), items)
             pooled.append(noise_free_agreement(all_one.score(items)[0], truth))
             alone.append(noise_free_agreement(solo.score(items)[0], truth))
@@ -477,10 +486,11 @@ def crowd(kinds, seed, *, votes=60):
     items = pool(500 + seed, features=20)
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=20)
-    weights /= (items @ weights).std() * 1.05  # log-odds whose mean reliability is some 72 %
+    seen = bent(items)
+    weights /= (seen @ weights).std() * 1.05  # log-odds whose mean reliability is some 72 %
     left, right = rng.integers(len(items), size=(2, votes * len(kinds)))
     rater = np.repeat(np.arange(len(kinds)), votes)
-    gap = (items[left] - items[right]) @ weights
+    gap = (seen[left] - seen[right]) @ weights
     signs = np.array([kind if isinstance(kind, int) else 0 for kind in kinds])
     outcome = answers(signs[rater] * gap, -30.0, rng)
     for number, kind in enumerate(kinds):
@@ -500,7 +510,7 @@ def test_two_camps_are_found_and_everyone_gains():
             votes, items, weights = crowd(kinds, seed)
             together, one = fit(votes, items), fit(_of_one(votes), items)
             for number, sign in enumerate(kinds):
-                truth = sign * (items @ weights)
+                truth = sign * (bent(items) @ weights)
                 alone = fit(_of_one(votes[votes.rater == number]), items)
                 for found, profile, who in (
                     (personal, together, RATERS[number]),
