@@ -290,3 +290,14 @@ def test_careless_hands_leave_what_they_meant(pool):
     server, store, sounds = pool
     hands = storm(server, store, votes=80, server_kills=1)
     check(hands, store, sounds)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_thousand_votes_of_careless_hands(pool):
+    server, store, sounds = pool
+    hands = storm(server, store, votes=2000, server_kills=20)
+    check(hands, store, sounds)
+    seen = sum((hand.habits for hand in hands), Counter())
+    assert seen.total() == 2000
+    assert set(seen) == set(HABITS)
