@@ -15,8 +15,8 @@ from typing import NoReturn
 
 import streamlit as st
 
+from feedback_ui.consent import consent, must_consent_again
 from feedback_ui.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
-from feedback_ui.people import consent, must_consent_again
 from feedback_ui.session import CONSENT, StudioSession
 from music.sound import SoundfontError
 from reward.ratings import Rater, RatingsError, RatingsStore

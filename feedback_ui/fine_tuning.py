@@ -18,9 +18,14 @@ from music.notation import read_melody, to_svg
 from music.piano_roll import piano_roll_svg
 
 LOOK_EVERY = timedelta(seconds=2)
+LOOK_AT_START_EVERY = timedelta(seconds=1)
 NEWEST = "the newest reward model"
 LATEST = "latest"
 RULES = "music-theory"
+ASKED = "run_asked_for"
+"""in the session: it has asked for a run that is being started"""
+COMPARED = "compare"
+"""in the address: names of the runs that stand beside each other"""
 STATES = {
     "queued": ":material/hourglass_empty: waits for its turn",
     "running": ":material/play_circle: runs",
@@ -40,8 +45,8 @@ def open_desk(studio: StudioSession) -> JobsDesk:
     return _desk(studio, studio_options().database)
 
 
-def start_form(desk: JobsDesk) -> str | None:
-    """Ask for a new run; its name once it was started."""
+def start_form(desk: JobsDesk) -> None:
+    """Ask for a new run, and have it started."""
     rewards = desk.rewards()
     if not rewards:
         st.info(
@@ -56,6 +61,7 @@ def start_form(desk: JobsDesk) -> str | None:
             "How far should it go?",
             names,
             index=1,
+            key="preset",
             captions=[f"{p.says} About {p.minutes:.0f} min on two cores." for p in PRESETS],
         )
         preset = PRESETS[names.index(chosen)]
@@ -67,38 +73,44 @@ def start_form(desk: JobsDesk) -> str | None:
             )
             base = st.selectbox("Where it starts", desk.policies())
             with st.expander("All settings"):
-                st.caption("Left empty, a setting is the one of your choice above.")
+                st.caption(
+                    "Left empty, a setting is the one of your choice above. What you type here "
+                    "stays when you choose anew."
+                )
+                # By their keys they are the same fields whatever stands in them as a hint.
                 one, two = st.columns(2)
                 given = {
                     "updates": one.number_input(
-                        "Updates", 1, value=None, placeholder=f"{preset.settings['updates']}",
+                        "Updates", 1, value=None, key="updates",
+                        placeholder=f"{preset.settings['updates']}",
                         help="Rounds of writing and learning.",
                     ),
                     "melodies": two.number_input(
-                        "Melodies an update", 1, value=None,
+                        "Melodies an update", 1, value=None, key="melodies",
                         placeholder=f"{preset.settings['melodies']}",
                     ),
                     "kl-target": one.number_input(
-                        "Distance to steer to, KL in nats", 0.1, value=None,
+                        "Distance to steer to, KL in nats", 0.1, value=None, key="kl-target",
                         placeholder=f"{preset.settings['kl-target']}",
                     ),
                     "kl-limit": two.number_input(
-                        "Distance never to pass, KL in nats", 0.1, value=None,
+                        "Distance never to pass, KL in nats", 0.1, value=None, key="kl-limit",
                         placeholder=f"{preset.settings['kl-limit']}",
                     ),
                     "std-penalty": one.number_input(
-                        "Wariness of doubt", 0.0, value=None,
+                        "Wariness of doubt", 0.0, value=None, key="std-penalty",
                         placeholder=f"{preset.settings['std-penalty']}",
                         help="How much of the reward model's uncertainty is taken off its score.",
                     ),
                     "learning-rate": two.number_input(
-                        "Learning rate", 0.0, value=None, format="%g", placeholder="PPO's own"
+                        "Learning rate", 0.0, value=None, key="learning-rate", format="%g",
+                        placeholder="PPO's own",
                     ),
                     "minibatch": one.number_input(
-                        "Minibatch", 1, value=None, placeholder="PPO's own",
+                        "Minibatch", 1, value=None, key="minibatch", placeholder="PPO's own",
                         help="Melodies a gradient step; divides the melodies of an update.",
                     ),
-                    "seed": two.number_input("Seed", 0, value=None, placeholder="0"),
+                    "seed": two.number_input("Seed", 0, value=None, key="seed", placeholder="0"),
                 }  # fmt: skip
                 name = st.text_input(
                     "Name of the run", max_chars=64, placeholder="the next number",
@@ -109,23 +121,53 @@ def start_form(desk: JobsDesk) -> str | None:
                 )
             sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
     if not sent:
-        return None
+        return
     settings = {**preset.settings, **{k: v for k, v in given.items() if v is not None}}
-    minutes = expected_minutes(settings["updates"], settings["melodies"])
-    with st.spinner(f"Starting; the run then takes about {minutes:.0f} min on two cores …"):
-        try:
-            return desk.start(
-                {
-                    **settings,
-                    "reward": None if reward == NEWEST else reward,
-                    "policy": base,
-                    "name": name.strip() or None,
-                },
-                others=[line.strip() for line in others.splitlines() if line.strip()],
-            )
-        except ValueError as error:
-            _refused(error)
+    try:
+        desk.start(
+            {
+                **settings,
+                "reward": None if reward == NEWEST else reward,
+                "policy": base,
+                "name": name.strip() or None,
+            },
+            others=[line.strip() for line in others.splitlines() if line.strip()],
+        )
+    except ValueError as error:
+        _refused(error)
+    else:
+        st.session_state[ASKED] = expected_minutes(settings["updates"], settings["melodies"])
+
+
+def follow_start(desk: JobsDesk) -> str | None:
+    """Tell how the start of a run gets on; the name of the run that was asked for here, once."""
+    if desk.is_starting:
+        _starting(desk)
+        return None
+    minutes = st.session_state.pop(ASKED, None)
+    started = desk.started
+    if minutes is not None and started is not None:
+        desk.forget_start()
+        return started
+    if desk.refusal is not None:
+        with st.container(border=True):
+            st.markdown(":material/error: **The run was not started**")
+            st.text(desk.refusal)  # as text: it may quote what was typed
     return None
+
+
+@st.fragment(run_every=LOOK_AT_START_EVERY)
+def _starting(desk: JobsDesk) -> None:
+    if not desk.is_starting:
+        st.rerun()
+    with st.container(border=True):
+        minutes = st.session_state.get(ASKED)
+        st.markdown(f":material/hourglass_top: **Starting**, for {desk.starting_s:.0f} s")
+        st.text(
+            "The settings are checked, and the run is given a process of its own. It goes on if "
+            "you leave."
+            + (f" It then takes about {minutes:.0f} min on two cores." if minutes else "")
+        )
 
 
 def choose_run(desk: JobsDesk, wanted: str | None) -> Job | None:
@@ -178,7 +220,12 @@ def compare(desk: JobsDesk) -> None:
     if len(names) < 2:
         return
     st.markdown("**Runs beside each other**")
-    chosen = st.multiselect("Compare", names, default=names[:2], label_visibility="collapsed")
+    said = st.query_params.get(COMPARED)
+    wanted = names[:2] if said is None else said.split(",")
+    st.session_state[COMPARED] = [name for name in wanted if name in names]
+    chosen = st.multiselect(
+        "Compare", names, key=COMPARED, on_change=_keep_compared, label_visibility="collapsed"
+    )
     if len(chosen) < 2:
         st.caption("Choose two or more.")
         return
@@ -199,6 +246,10 @@ def compare(desk: JobsDesk) -> None:
                 columns=found.names,
             )
             st.table(table)
+
+
+def _keep_compared() -> None:
+    st.query_params[COMPARED] = ",".join(st.session_state[COMPARED])
 
 
 def _state(desk: JobsDesk, job: Job) -> None:
@@ -232,8 +283,7 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
             st.rerun(scope="fragment")
     elif job.state != "done" and st.button("Go on", icon=":material/resume:"):
         try:
-            with st.spinner("Starting its process …"):
-                desk.resume(job)
+            desk.resume(job)
         except ValueError as error:
             _refused(error)
         else:

@@ -1,29 +1,29 @@
 """The jobs desk: what the studio asks of PPO jobs; the one module that knows `rl` (decision 6).
 
 A job is started by the command `tastemaker ppo --detach`, which checks everything and hands the run
-to a process that outlives the studio. Watching reads the jobs' rows and the files of their runs.
+to a process that outlives the studio. That takes some seconds, for torch is loaded, so it is done
+beside the page. Watching reads the jobs' rows and the files of their runs.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feedback_ui.own_command import CommandError, run_command
+from feedback_ui.command_process import CommandProcess
 from reward.ratings import RatingsStore
 from rl.job import Job
 from rl.jobs import (
     ask_to_stop,
+    begin_job,
     bury_the_dead,
     check_resumable,
     find_job,
     list_jobs,
     log_tail,
-    start_job,
 )
 from rl.run_comparison import RunComparison, compare_runs
 from rl.runs import RUNS, Run, RunError, open_run
@@ -119,7 +119,7 @@ class JobsDesk:
 
     def __init__(self, store: RatingsStore, database: str, *, runs: Path = RUNS) -> None:
         self._store, self._database, self._runs = store, database, runs
-        self._starting = threading.Lock()
+        self._starter = CommandProcess("the start of a run")
 
     def jobs(self) -> list[Job]:
         """The newest job of each run, newest first; dead ones are marked as such before."""
@@ -164,29 +164,50 @@ class JobsDesk:
         """Policies to start from: 'base', and finished runs, newest first."""
         return ["base", *self._names("ppo", "policy")]
 
-    def start(self, settings: Mapping[str, object], *, others: Sequence[str] = ()) -> str:
-        """Start a job; the name of its run.
+    def start(self, settings: Mapping[str, object], *, others: Sequence[str] = ()) -> None:
+        """Have a job started, beside the page; `is_starting`, `started` and `refusal` tell of it.
 
         Args:
             settings: options of `tastemaker ppo` without dashes; None leaves one out.
             others: more settings, each NAME=VALUE.
 
         Raises:
-            CommandError: with the command's own line, when it refuses.
+            CommandError: while another is being started, or when there can be no process.
         """
         given = [f"--{name}={value}" for name, value in settings.items() if value is not None]
         changed = [f"--set={other}" for other in others]
-        # Starting takes seconds, and a button can be pressed twice in one.
-        if not self._starting.acquire(blocking=False):
-            raise CommandError("a run is being started already; it is in the list in a moment")
-        try:
-            said = run_command(["ppo", "--detach", *given, *changed], self._database)
-        finally:
-            self._starting.release()
-        found = SAID_RUN.search(said)
-        if found is None:
-            raise CommandError(f"the job's name is not in what was said: {said.strip()[:200]!r}")
-        return found[1]
+        self._starter.start(["ppo", "--detach", *given, *changed], database=self._database)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether a job is being started."""
+        return self._starter.is_busy
+
+    @property
+    def starting_s(self) -> float:
+        """For how long it has been, or was."""
+        return self._starter.seconds
+
+    @property
+    def started(self) -> str | None:
+        """Name of the run that was started last; None until it is, and when that was refused."""
+        if self._starter.is_busy or self._starter.failure is not None:
+            return None
+        found = SAID_RUN.search("\n".join(self._starter.lines))
+        return None if found is None else found[1]
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the last start came to nothing, in the command's own line; None if it did not."""
+        if self._starter.is_busy or not self._starter.has_run or self.started is not None:
+            return None
+        return self._starter.failure or (
+            "it is not said how the run is called; look in the list below, or try again"
+        )
+
+    def forget_start(self) -> None:
+        """Let go of what the last start said; one that goes on is told of still."""
+        self._starter.forget()
 
     def stop(self, job: Job) -> None:
         """Ask a job to end after the update in hand, with its checkpoint saved.
@@ -197,14 +218,14 @@ class JobsDesk:
         ask_to_stop(self._store, job)
 
     def resume(self, job: Job) -> Job:
-        """Go on with a run where it stands; its new job.
+        """Go on with a run where it stands; its new job, whose process is on the way.
 
         Raises:
             JobError: when it is done, or running.
             RunError: when its record cannot be read.
         """
         check_resumable(job)
-        return start_job(self._store, self._database, folder=job.folder, settings=job.settings)
+        return begin_job(self._store, self._database, folder=job.folder, settings=job.settings)
 
     def progress(self, job: Job) -> Progress:
         """How far a job's run is.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STUDIO = Path(__file__).with_name("studio.py")
+SERVER = Path(__file__).with_name("serve.py")
 DATABASE_VARIABLE = "TASTEMAKER_DATABASE"
 """environment variable for the database, so that a password need not stand in the process list"""
 ORGANISER_VARIABLE = "TASTEMAKER_ORGANISER_KEY"
@@ -97,7 +98,7 @@ def studio_command(
     if local and address not in allowed:
         allowed.append(address)
     return [
-        *(sys.executable, "-m", "streamlit", "run", str(STUDIO)),
+        *(sys.executable, str(SERVER), "run", str(STUDIO)),
         *(f"--server.address={address}", f"--server.port={port}"),
         *(f"--server.allowedHosts={host}" for host in allowed),
         f"--server.headless={'false' if open_browser else 'true'}",

@@ -177,10 +177,10 @@ class MelodyLibrary:
             RatingsError: when the database cannot be read.
         """
         sight = self._sight(visitor)
-        told = [sight.pool.entries[place].stored for place in np.flatnonzero(sight.told)]
+        told = [sight.pool.entries[place] for place in np.flatnonzero(sight.told)]
         return Choices(
-            tuple(sorted({stored.policy_id for stored in told})),
-            tuple(sorted({n for stored in told for n in sight.rounds.get(stored.id, ())})),
+            tuple(sorted({entry.policy_id for entry in told})),
+            tuple(sorted({n for entry in told for n in sight.rounds.get(entry.id, ())})),
         )
 
     def keep(self, code: str, rater_id: int, *, kept: bool) -> None:
@@ -193,7 +193,7 @@ class MelodyLibrary:
         place = pool.by_code.get(code)
         if place is None:
             raise RatingsError(f"there is no melody #{code} here; reload the page")
-        melody_id = pool.entries[place].stored.id
+        melody_id = pool.entries[place].id
         with self._store.writing() as session:
             set_favourite(session, rater_id, melody_id, kept=kept, now=datetime.now(UTC))
 
@@ -228,19 +228,18 @@ class MelodyLibrary:
 
     def _shown(self, place: int, sight: _Sight) -> LibraryMelody:
         entry = sight.pool.entries[place]
-        stored = entry.stored
         origin = None
         if sight.told[place]:
             origin = Origin(
-                *(stored.id, stored.policy_id, stored.step, stored.sampler, stored.seed),
+                *(entry.id, entry.policy_id, entry.step, entry.sampler, entry.seed),
                 entry.created_at,
-                tuple(sorted(sight.rounds.get(stored.id, ()))),
+                tuple(sorted(sight.rounds.get(entry.id, ()))),
             )
         return LibraryMelody(
             entry.sha256[:CODE_DIGITS],
-            stored.melody,
-            stored.id in sight.kept,
-            sight.heard.verdicts.get(stored.id),
+            entry.melody,
+            entry.id in sight.kept,
+            sight.heard.verdicts.get(entry.id),
             origin,
         )
 
@@ -256,14 +255,14 @@ class MelodyLibrary:
             return found, f"has the number #{start}", ""
         if number := _ID.fullmatch(query.q):
             # The store's own number tells when it came.
-            ids = np.array([entry.stored.id for entry in entries], int)
+            ids = np.array([entry.id for entry in entries], int)
             return (ids == int(number[1])) & sight.told, f"has the id {int(number[1])}", ""
         try:
             pattern = read_pattern(query.q)
         except TuneSearchError as error:
             return everything, "", str(error)
-        melodies = [entry.stored.melody for entry in entries]
-        return find_tunes(pattern, melodies, sight.pool.table), pattern.in_words(), ""
+        melodies = [entry.melody for entry in entries]
+        return find_tunes(pattern, melodies, self._shelf.table(sight.pool)), pattern.in_words(), ""
 
     def _filtered(self, query: LibraryQuery, sight: _Sight) -> np.ndarray:
         heard = sight.heard
@@ -276,17 +275,16 @@ class MelodyLibrary:
         is_mine = mine.get(query.mine, lambda _: True)
 
         def wanted(entry: CatalogueEntry, told: bool) -> bool:
-            stored, header = entry.stored, entry.stored.melody.header
+            header = entry.header
             return (
                 query.meter in ("", header.meter)
                 and query.mode in ("", header.mode)
                 and query.type in ("", header.tune_type)
                 and query.bars in ("", str(header.bars))
-                and is_mine(stored.id)
-                and (not query.policy or (told and query.policy == stored.policy_id))
+                and is_mine(entry.id)
+                and (not query.policy or (told and query.policy == entry.policy_id))
                 and (
-                    not query.round
-                    or (told and int(query.round) in sight.rounds.get(stored.id, ()))
+                    not query.round or (told and int(query.round) in sight.rounds.get(entry.id, ()))
                 )
             )
 

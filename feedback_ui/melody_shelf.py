@@ -1,7 +1,9 @@
 """The shelf: all melodies of the pool in memory, with what is measured on them once.
 
 A melody never changes, so each is read, decoded and measured once a server; what has come since is
-added at the next look. The group's score is fitted again when somebody has voted.
+added at the next look. Only reading is quick: notes are decoded and measured when somebody asks for
+what needs them, and meanwhile the pool may be looked at. The group's score is fitted again when
+somebody has voted.
 
 Letters: N melodies, in the order in which they came.
 """
@@ -37,8 +39,6 @@ class Pool:
     """id -> number among the N"""
     by_code: Mapping[str, int]
     """first digits of the hash -> number among the N"""
-    table: NoteTable | None
-    """None for an empty pool"""
 
 
 class MelodyShelf:
@@ -52,8 +52,10 @@ class MelodyShelf:
     def __init__(self, store: RatingsStore, real_tunes: Callable[[], RealTunes]) -> None:
         self._store = store
         self.real_tunes = real_tunes
-        self._lock = Lock()
-        self._pool = Pool((), {}, {}, None)
+        self._reading = Lock()
+        self._measuring = Lock()  # held for seconds; who only looks does not wait for it
+        self._pool = Pool((), {}, {})
+        self._table: NoteTable | None = None
         self._originality = np.zeros(0)
         self._scores: tuple[tuple[int, int, int], np.ndarray | None] | None = None
 
@@ -63,25 +65,31 @@ class MelodyShelf:
         Raises:
             RatingsError: when the database cannot be read.
         """
-        with self._lock:
+        with self._reading:
             before = self._pool.entries
             with self._store.reading() as session:
-                newer = entries_after(session, before[-1].stored.id if before else 0)
+                newer = entries_after(session, before[-1].id if before else 0)
             if newer:
                 entries = (*before, *newer)
                 self._pool = Pool(
                     entries,
-                    {entry.stored.id: place for place, entry in enumerate(entries)},
+                    {entry.id: place for place, entry in enumerate(entries)},
                     {entry.sha256[:CODE_DIGITS]: place for place, entry in enumerate(entries)},
-                    note_table([entry.stored.melody for entry in entries]),
                 )
             return self._pool
+
+    def table(self, pool: Pool) -> NoteTable | None:
+        """The notes of a pool, for searching; None of an empty one."""
+        with self._measuring:
+            if pool.entries and (self._table is None or len(self._table) != len(pool.entries)):
+                self._table = note_table([entry.melody for entry in pool.entries])
+            return self._table if pool.entries else None
 
     def originalities(self) -> np.ndarray:
         """Share of each melody that stands in no training tune; float64 (N,), NaN where short."""
         pool = self.pool()
-        with self._lock:
-            newer = [entry.stored.melody for entry in pool.entries[len(self._originality) :]]
+        with self._measuring:
+            newer = [entry.melody for entry in pool.entries[len(self._originality) :]]
             if newer:
                 fresh = self.real_tunes().originality(newer).originality
                 self._originality = np.concatenate([self._originality, fresh])
@@ -100,12 +108,12 @@ class MelodyShelf:
         decided = int(np.isin(votes["outcome_a"].to_numpy(), ["a", "b"]).sum())
         newest = int(votes["vote_id"].to_numpy().max(initial=0))
         state = (len(pool.entries), len(votes), newest)
-        with self._lock:
+        with self._measuring:
             if self._scores is None or self._scores[0] != state:
                 scores = None
                 if decided >= LEAST_VOTES:
-                    features = feature_matrix([entry.stored.melody for entry in pool.entries])
-                    ids = [entry.stored.id for entry in pool.entries]
+                    features = feature_matrix([entry.melody for entry in pool.entries])
+                    ids = [entry.id for entry in pool.entries]
                     profile = TasteProfile.fit(
                         Preferences.from_votes(votes, ids), features, FeatureScale.of(features)
                     )

@@ -7,9 +7,8 @@ shows; so the studio checks nothing that the command line checks already.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from feedback_ui.launch import DATABASE_VARIABLE
@@ -41,31 +40,6 @@ def environment(database: str) -> Mapping[str, str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def run_command(arguments: Sequence[str], database: str, *, timeout_s: float = 120) -> str:
-    """Run a short command to its end; what it printed.
-
-    Raises:
-        CommandError: with the command's line when it refuses, or when it takes too long.
-    """
-    try:
-        done = subprocess.run(
-            own_command(*arguments),
-            env=environment(database),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(
-            f"tastemaker {arguments[0]} did not answer within {timeout_s:.0f} s; try again"
-        ) from error
-    if done.returncode:
-        raise CommandError(refusal(done.stderr) or f"tastemaker {arguments[0]} failed; try again")
-    return done.stdout
 
 
 def refusal(said: str) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from feedback_ui.session import CONSENT_VERSION
 from reward.export import plain_row, write_csv
 from reward.preferences import Preferences
 from reward.rater_stats import ratings_statistics
@@ -21,8 +20,6 @@ from reward.ratings import Rater, RatingsError, RatingsStore, Withdrawal
 from reward.reliability import self_agreement, side_bias
 from reward.shares import Share
 
-STUDIO = "studio-"
-"""how versions of the studio's own consent begin"""
 OWN_COLUMNS = [
     *("vote_id", "comparison_id", "issued_at", "created_at"),
     *("melody_a", "melody_b", "left_is_a", "outcome", "strength", "reasons", "comment"),
@@ -53,23 +50,6 @@ class OwnStatistics:
         if minutes < 1:
             return f"{self.heard_s:.0f} s"
         return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def must_consent_again(rater: Rater) -> bool:
-    """Whether they agreed to an older version of what the studio asks for.
-
-    Who was added by a program or an import has agreed elsewhere, and whoever did so answers for it.
-    """
-    return rater.consent_version.startswith(STUDIO) and rater.consent_version != CONSENT_VERSION
-
-
-def consent(store: RatingsStore, rater: Rater) -> None:
-    """Remember that they agree to what the studio asks for now.
-
-    Raises:
-        RatingsError: for a rater who has withdrawn, or a database that cannot be used.
-    """
-    store.renew_consent(rater.id, CONSENT_VERSION)
 
 
 def own_statistics(store: RatingsStore, rater_id: int) -> OwnStatistics:

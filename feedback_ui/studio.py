@@ -15,9 +15,12 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from feedback_ui.components.focus_keeper import focus_keeper  # noqa: E402  found only now
+
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Tastemaker", page_icon=str(HERE / "favicon.svg"), layout="centered")
 st.logo(str(HERE / "favicon.svg"), size="medium")
+focus_keeper()
 st.navigation(
     [
         st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),

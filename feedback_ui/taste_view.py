@@ -225,11 +225,11 @@ class TasteDesk:
             return pool
         with self._store.reading() as session:
             entries = entries_after(session, 0)
-        melodies = tuple(entry.stored.melody for entry in entries)
+        melodies = tuple(entry.melody for entry in entries)
         features_MF = feature_matrix(melodies)
-        spoiled = np.array([entry.stored.policy_id == SPOILED for entry in entries], bool)
+        spoiled = np.array([entry.policy_id == SPOILED for entry in entries], bool)
         pool = _Pool(
-            tuple(entry.stored.id for entry in entries),
+            tuple(entry.id for entry in entries),
             melodies,
             features_MF,
             # What is usual is what a policy writes, not what was spoiled for traps.

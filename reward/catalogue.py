@@ -9,32 +9,52 @@ What a rater may be told of a melody follows from three sets of melodies:
 - *sealed*: of blind tests, until they are revealed.
 
 A melody is never changed and never leaves the pool, so what was read once stays true, and only
-newer ones have to be read.
+newer ones have to be read. To decode one takes longer than to read it, so that is left for when its
+notes are asked for.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from music.tokens import decode
+from music.melody import Header, Melody
+from music.tokens import decode, decode_header
 from reward.assignments import is_open
-from reward.pool import StoredMelody, tokens_from_bytes
+from reward.pool import tokens_from_bytes
 from reward.schema import AssignmentRow, CampaignRow, ComparisonRow, MelodyRow, VoteRow
 from reward.votes import is_current, outcome_for_a
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: the melody is kept once it was decoded
 class CatalogueEntry:
-    """A melody of the pool, by the name that tells nothing, and since when it is there."""
+    """A melody of the pool, by the name that tells nothing, where it came from, and since when."""
 
-    stored: StoredMelody
+    id: int
     sha256: str
+    tokens: bytes
+    """as they are stored, BOS to EOS"""
+    tonic_midi: int
+    policy_id: str
+    step: int
+    sampler: str
+    seed: int
     created_at: datetime
+
+    @cached_property
+    def header(self) -> Header:
+        """Metre, mode, kind of tune, bars and pickup."""
+        return decode_header(tokens_from_bytes(self.tokens))
+
+    @cached_property
+    def melody(self) -> Melody:
+        """With its notes."""
+        return decode(tokens_from_bytes(self.tokens), self.tonic_midi)
 
 
 @dataclass(slots=True)
@@ -68,25 +88,11 @@ class Listening:
 
 def entries_after(session: Session, melody_id: int) -> list[CatalogueEntry]:
     """Melodies with a higher id, in the order in which they came; 0 for all."""
-    rows = session.scalars(
-        select(MelodyRow).where(MelodyRow.id > int(melody_id)).order_by(MelodyRow.id)
+    columns = [getattr(MelodyRow, column.name) for column in fields(CatalogueEntry)]
+    rows = session.execute(
+        select(*columns).where(MelodyRow.id > int(melody_id)).order_by(MelodyRow.id)
     )
-    return [
-        CatalogueEntry(
-            StoredMelody(
-                id=row.id,
-                melody=decode(tokens_from_bytes(row.tokens), row.tonic_midi),
-                policy_id=row.policy_id,
-                step=row.step,
-                sampler=row.sampler,
-                seed=row.seed,
-                features=row.features,
-            ),
-            row.sha256,
-            row.created_at,
-        )
-        for row in rows
-    ]
+    return [CatalogueEntry(**row._mapping) for row in rows]
 
 
 def rounds(session: Session) -> dict[int, frozenset[int]]:

@@ -17,12 +17,13 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from reward.database import Database, parse_url
+from reward.database import Database, RatingsError, parse_url
 from reward.schema import JobRow
 from rl.job import (
     LIVE,
@@ -72,12 +73,42 @@ def start_job(store: Sessions, database: str, *, folder: Path, settings: JobSett
     Raises:
         JobError: when a job of that run is queued or running, or the process does not start.
     """
+    job, process = _queue_and_launch(store, database, folder, settings)
+    return _await_claim(store, job, process)
+
+
+def begin_job(store: Sessions, database: str, *, folder: Path, settings: JobSettings) -> Job:
+    """The same without waiting for the process: the job as it is queued.
+
+    Its row tells what comes of it; if the process does not come up, that it failed, and why. The
+    store must stay open meanwhile.
+
+    Raises:
+        JobError: when a job of that run is queued or running, or no process can be made.
+    """
+    job, process = _queue_and_launch(store, database, folder, settings)
+
+    def look_after() -> None:
+        with suppress(JobError, RatingsError):  # the row says so, or cannot be reached
+            _await_claim(store, job, process)
+
+    threading.Thread(target=look_after, daemon=True).start()
+    return job
+
+
+def _queue_and_launch(
+    store: Sessions, database: str, folder: Path, settings: JobSettings
+) -> tuple[Job, subprocess.Popen[bytes]]:
     job = queue_job(store, folder=folder, settings=settings)
     try:
-        process = launch(database, job)
+        return job, launch(database, job)
     except (JobError, RunError, OSError) as error:
         bury(store, job, f"was not started: {error}")
         raise
+
+
+def _await_claim(store: Sessions, job: Job, process: subprocess.Popen[bytes]) -> Job:
+    """The job once its process has claimed it; buried when that has ended before."""
     while job.pid is None and job.state == "queued":
         time.sleep(CLAIM_POLL_S)
         code, job = process.poll(), read_job(store, job.id)

@@ -63,7 +63,7 @@ class StudioServer:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
             )
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_MS / 1000
         while True:
             try:
                 if self.get("/_stcore/health").status == 200:

@@ -24,6 +24,7 @@ from rl.jobs import (
     STARTING,
     absolute,
     ask_to_stop,
+    begin_job,
     bury_the_dead,
     check_resumable,
     find_job,
@@ -525,6 +526,24 @@ def test_a_process_that_does_not_come_up_is_told(store, ratings_url, folder, mon
     with pytest.raises(JobError, match=r"exit code 7.*tastemaker jobs logs ppo-0001"):
         start_job(store, ratings_url, folder=folder(), settings=JobSettings())
     assert find_job(store, "ppo-0001").state == "failed"
+
+
+def test_who_does_not_wait_for_a_process_reads_in_the_row_that_it_did_not_come_up(
+    store, ratings_url, folder, monkeypatch, processes
+):
+    waits = "import sys, pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)"
+    command = [sys.executable, "-c", f"{waits}\nsys.exit(7)"]
+    monkeypatch.setattr("rl.jobs.job_command", lambda job: command)
+    here = folder()
+    monkeypatch.chdir(here)
+    job = begin_job(store, ratings_url, folder=here, settings=JobSettings())
+    assert (job.state, job.message) == ("queued", "starting")
+    assert read_job(store, job.id).is_live
+    with pytest.raises(JobError, match="is queued already"):
+        begin_job(store, ratings_url, folder=here, settings=JobSettings())
+    (here / "go").touch()
+    until(lambda: read_job(store, job.id).state == "failed")
+    assert "exit code 7" in read_job(store, job.id).message
 
 
 def test_a_folder_that_is_gone_is_told(store, ratings_url, folder):

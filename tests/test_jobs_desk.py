@@ -3,14 +3,19 @@
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from streamlit import cache_resource
+from studio_pages import open_page, words
 
 from feedback_ui.chart_colours import Colours
+from feedback_ui.fine_tuning import _desk
 from feedback_ui.jobs_desk import PRESETS, JobsDesk, expected_minutes
-from feedback_ui.own_command import CommandError, environment, refusal, run_command
+from feedback_ui.own_command import CommandError, environment, refusal
 from feedback_ui.run_charts import curve_chart, curves_of
 from reward.ratings import RatingsStore
 from rl.job import JobError, JobSettings
@@ -25,6 +30,7 @@ SETTINGS = {
     "updates": 8, "kl_target_nats": 3.0, "kl_limit_nats": 4.0, "diversity_floor": 0.5,
     "originality_floor": 0.5, "processes": 1,
 }  # fmt: skip
+PATIENCE_S = 60
 COLOURS = Colours("#0f766e", "#1f2933")
 
 
@@ -36,7 +42,9 @@ def store(tmp_path):
 
 @pytest.fixture
 def desk(store, tmp_path):
-    return JobsDesk(store, str(tmp_path / "ratings.db"), runs=tmp_path / "runs")
+    desk = JobsDesk(store, str(tmp_path / "ratings.db"), runs=tmp_path / "runs")
+    yield desk
+    desk.forget_start()
 
 
 def a_run(tmp_path, name, updates=3):
@@ -141,13 +149,66 @@ def test_an_update_that_breaks_a_guard_is_no_plain_point():
     assert "cross" in str(chart)
 
 
-def test_a_command_is_refused_in_its_own_line(tmp_path, monkeypatch):
+SAYS = """
+import pathlib, sys, time
+while not pathlib.Path("go").exists():
+    time.sleep(0.05)
+{then}
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """In place of `tastemaker ppo --detach`: waits to be let go, then does what it is given."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CommandError) as told:
-        run_command(["ppo", "--policy=nobody", "--detach"], str(tmp_path / "r.db"))
-    assert "nobody" in str(told.value)
-    assert "\n" not in str(told.value)
-    assert not str(told.value).startswith(("Error", "tastemaker:"))
+    asked = []
+
+    def be(then):
+        def own_command(*arguments):
+            asked.append(arguments)
+            return [sys.executable, "-c", SAYS.format(then=then)]
+
+        monkeypatch.setattr("feedback_ui.command_process.own_command", own_command)
+        return asked
+
+    yield be
+    (tmp_path / "go").touch()
+
+
+def let_go(desk):
+    Path("go").touch()
+    until = time.monotonic() + PATIENCE_S
+    while desk.is_starting:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_starting_waits_beside_the_page_and_then_names_the_run(desk, command):
+    asked = command("print('run by-hand, job 1234, pid 5, log x')")
+    assert (desk.is_starting, desk.started, desk.refusal) == (False, None, None)
+    desk.start({"updates": 3, "name": None}, others=["bars=4"])
+    assert (desk.is_starting, desk.started, desk.refusal) == (True, None, None)
+    with pytest.raises(CommandError, match="the start of a run is under way already"):
+        desk.start({"updates": 3})
+    let_go(desk)
+    assert (desk.started, desk.refusal) == ("by-hand", None)
+    assert asked == [("ppo", "--detach", "--updates=3", "--set=bars=4")]
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ("sys.exit('Error: minibatch=3 does not divide it')", "minibatch=3 does not divide it"),
+        ("print('nothing of a name')", "it is not said how the run is called"),
+    ],
+)
+def test_a_start_that_came_to_nothing_is_told_in_a_line(desk, command, then, told):
+    command(then)
+    desk.start({})
+    let_go(desk)
+    assert desk.started is None
+    assert desk.refusal.startswith(told)
+    assert "\n" not in desk.refusal
 
 
 def test_a_refusal_is_the_last_line():
@@ -158,6 +219,76 @@ def test_a_refusal_is_the_last_line():
 def test_a_password_stays_out_of_the_process_list():
     url = "postgresql://me:secret@host/ratings"
     assert environment(url)["TASTEMAKER_DATABASE"] == url
+
+
+@pytest.fixture
+def page(store, tmp_path, monkeypatch):
+    """Opens the page over this database and these runs; `params` stand in the address."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rl.runs.RUNS", tmp_path / "runs")
+    database = tmp_path / "ratings.db"
+    opened = partial(open_page, monkeypatch, "fine-tune", f"--database={database}")
+    yield opened
+    _desk(None, str(database)).forget_start()
+    cache_resource.clear()
+
+
+def test_a_setting_is_the_same_field_whichever_way_is_chosen(page):
+    # What the browser has in a field goes with its id; that it stays, test_keyboard_alone.py shows.
+    app = page()
+    before = {box.label: (box.proto.id, box.placeholder) for box in app.number_input}
+    app.radio[0].set_value("A first listen").run()
+    after = {box.label: (box.proto.id, box.placeholder) for box in app.number_input}
+    assert [found[0] for found in before.values()] == [found[0] for found in after.values()]
+    updates = [str(preset.settings["updates"]) for preset in PRESETS]
+    assert [found["Updates"][1] for found in (after, before)] == updates[:2]
+
+
+def test_which_runs_are_compared_stands_in_the_address(page, store, tmp_path):
+    for name in ("one", "two", "three"):
+        queue_job(store, folder=a_run(tmp_path, name).path, settings=JobSettings())
+    app = page()
+    assert app.multiselect[0].value == ["three", "two"]
+    assert "compare" not in app.query_params
+    app.multiselect[0].set_value(["one", "three"]).run()
+    assert app.query_params["compare"] == "one,three"
+    again = page(compare="one,three,gone")
+    assert again.multiselect[0].value == ["one", "three"]
+    assert page(compare="").multiselect[0].value == [], "none at all is a choice too"
+
+
+def test_the_page_comes_back_at_once_and_tells_how_the_start_gets_on(page, command):
+    command("sys.exit('Error: minibatch=3 <b>does not divide</b> it')")
+    app = page()
+    begun = time.monotonic()
+    next(b for b in app.button if b.label == "Start").click().run()
+    assert "Starting" in words(app)
+    assert time.monotonic() - begun < PATIENCE_S / 2, "the command has not even been let go"
+    assert "not started" not in words(app)
+    Path("go").touch()
+    until = time.monotonic() + PATIENCE_S
+    while "Starting" in words(app):
+        assert time.monotonic() < until
+        app.run()
+    assert "The run was not started" in words(app)
+    assert "minibatch=3 <b>does not divide</b> it" in [text.value for text in app.text]
+
+
+def test_the_page_goes_to_the_run_that_it_has_started(page, command, store, tmp_path):
+    for name in ("by-hand", "newer"):
+        queue_job(store, folder=a_run(tmp_path, name).path, settings=JobSettings())
+    command("print('run by-hand, job 1234, pid 5, log x')")
+    app = page(run="newer")
+    next(b for b in app.button if b.label == "Start").click().run()
+    Path("go").touch()
+    until = time.monotonic() + PATIENCE_S
+    while app.query_params["run"] != "by-hand":
+        assert time.monotonic() < until
+        app.run()
+    # only once: who looks at another run afterwards stays there
+    app.query_params["run"] = "newer"
+    app.run()
+    assert app.query_params["run"] == "newer"
 
 
 def test_the_page_loads_no_torch(tmp_path):

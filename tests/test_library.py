@@ -3,9 +3,11 @@
 import hashlib
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -141,6 +143,35 @@ def test_newer_melodies_join_the_list(library, store, strains):
     fresh = strains[50].melody
     store.add_melodies([fresh], policy_id="policy-three", sampler="t", seed=3)
     assert found(library, ORGANISER)[0] == code_of(fresh)
+
+
+def test_a_page_decodes_what_it_shows_and_a_search_the_rest(library):
+    def decoded():
+        return sum("melody" in vars(entry) for entry in library._shelf.pool().entries)
+
+    library.choices(ORGANISER)
+    first = library.find(LibraryQuery(meter="6/8", bars="8"), ORGANISER)
+    assert 0 < decoded() == len(first.melodies) < 40
+    library.find(LibraryQuery(q="+2"), ORGANISER)
+    assert decoded() == 40
+
+
+def test_who_only_looks_does_not_wait_for_who_measures(store, ids, real_tunes):
+    measures, goes_on = Event(), Event()
+
+    def slow_tunes():
+        measures.set()
+        assert goes_on.wait(60)
+        return real_tunes
+
+    library = MelodyLibrary(store, slow_tunes)
+    with ThreadPoolExecutor() as threads:
+        slow = threads.submit(library.find, LibraryQuery(sort="original"), ORGANISER)
+        assert measures.wait(60)
+        assert library.find(LibraryQuery(), ORGANISER).total == 40
+        assert not slow.done()
+        goes_on.set()
+        assert slow.result(60).total == 40
 
 
 def test_an_empty_pool_is_an_empty_page(store, real_tunes):

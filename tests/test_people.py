@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from feedback_ui import people
+from feedback_ui import consent, people
 from feedback_ui.people import OwnStatistics, own_csv, own_json, own_statistics, own_votes
 from feedback_ui.session import CONSENT_VERSION
 from reward.export import text_of_csv
@@ -100,11 +100,12 @@ def test_the_table_runs_no_formula_and_reads_back(store, pairs, rater):
 
 def test_consent_is_asked_again_when_its_version_has_changed(store):
     old = store.add_rater("Old", consent_version="studio-1")
-    assert people.must_consent_again(old)
-    people.consent(store, old)
-    assert not people.must_consent_again(store.rater_by_token(old.token))
-    assert CONSENT_VERSION.startswith(people.STUDIO)
-    assert not people.must_consent_again(store.add_rater("Imported", consent_version="paper, 2025"))
+    assert consent.must_consent_again(old)
+    consent.consent(store, old)
+    assert not consent.must_consent_again(store.rater_by_token(old.token))
+    assert CONSENT_VERSION.startswith(consent.STUDIO)
+    imported = store.add_rater("Imported", consent_version="paper, 2025")
+    assert not consent.must_consent_again(imported)
 
 
 def test_leaving_needs_the_nickname_and_names_what_had_learnt(store, pairs, rater):

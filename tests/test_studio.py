@@ -410,6 +410,20 @@ def test_the_command_listens_to_this_machine_only():
     assert parse_options(command[command.index("--") + 1 :]).database == "my ratings.db"
 
 
+def test_the_server_has_its_libraries_before_it_answers_and_no_component():
+    code = """
+import sys
+from feedback_ui.serve import load_libraries
+load_libraries()
+print([name in sys.modules for name in ("sqlalchemy", "pandas", "verovio", "midirenderer",
+    "scipy.signal", "pyloudnorm", "streamlit.components.v2", "torch")])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=UI.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str([True] * 6 + [False] * 2)
+
+
 def test_an_open_address_needs_names():
     with pytest.raises(LaunchError, match="name the hosts"):
         studio_command(address="0.0.0.0")

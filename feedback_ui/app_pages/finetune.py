@@ -5,7 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from feedback_ui.entrance import for_organisers, open_studio
-from feedback_ui.fine_tuning import choose_run, compare, open_desk, start_form, watch
+from feedback_ui.fine_tuning import (
+    choose_run,
+    compare,
+    follow_start,
+    open_desk,
+    start_form,
+    watch,
+)
 from feedback_ui.page_heading import page_heading
 
 RUN = "run"  # in the address; no docstring here, Streamlit would write it on the page
@@ -19,7 +26,8 @@ st.markdown(
     "you close this page."
 )
 desk = open_desk(studio)
-started = start_form(desk)
+start_form(desk)
+started = follow_start(desk)
 if started is not None:
     st.query_params[RUN] = started
     st.rerun()

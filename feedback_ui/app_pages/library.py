@@ -174,7 +174,9 @@ def pager(found: Found) -> None:
 def listing() -> None:
     """The list of melodies."""
     controls()
-    found = library.find(query, visitor)
+    # Some orders and searches measure every melody once; the frame of the page is there by then.
+    with st.spinner("Looking through the melodies …"):
+        found = library.find(query, visitor)
     if found.trouble:
         with st.container(border=True, horizontal=True):
             st.markdown(":material/info:", width="content")

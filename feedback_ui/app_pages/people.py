@@ -6,6 +6,7 @@ import streamlit as st
 
 from feedback_ui.blind_tests import list_tests, policies_of
 from feedback_ui.components.text_table import text_table
+from feedback_ui.consent import must_consent_again
 from feedback_ui.entrance import (
     TOKEN,
     consent_form,
@@ -20,7 +21,6 @@ from feedback_ui.page_heading import page_heading
 from feedback_ui.people import (
     RATER_TITLES,
     farewell,
-    must_consent_again,
     own_csv,
     own_json,
     own_statistics,
