@@ -12,10 +12,10 @@ from feedback_ui.clips import Clip, duration_ms
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
 from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
+from feedback_ui.melody_pictures import pictures_of
 from feedback_ui.run_charts import curve_chart, curves_of
 from feedback_ui.session import StudioSession
-from music.notation import read_melody, to_svg
-from music.piano_roll import piano_roll_svg
+from music.notation import read_melody
 
 LOOK_EVERY = timedelta(seconds=2)
 NEWEST = "the newest reward model"
@@ -283,12 +283,11 @@ def _samples(desk: JobsDesk, job: Job) -> None:
     )  # fmt: skip
     update = int(chosen) if chosen.isdigit() else next(iter(found))
     for number, sample in enumerate(found.get(update, []), start=1):
-        melody = read_melody(sample.abc)
         tune_player(
             Clip(sample.wav, duration_ms(sample.wav)),
             key=f"sample-{number}",
             label=f"Update {update}, melody {number}",
-            pictures={"Notes": to_svg(melody), "Piano roll": piano_roll_svg(melody)},
+            pictures=pictures_of(read_melody(sample.abc)),
         )
         st.caption(sample.title)
 

@@ -13,9 +13,8 @@ from collections.abc import Collection, Mapping
 from feedback_ui.clips import Clip
 from feedback_ui.components.media import clip_data
 from feedback_ui.components.parts import component_of
+from feedback_ui.melody_pictures import NOTES
 
-NOTES = "Notes"
-"""what a score is called among the pictures"""
 LEAST_PX = {NOTES: 520}
 """width below which a picture cannot be read; on a narrow screen it then scrolls in its own box"""
 _mount = component_of("tune_player", styles=["player"], scripts=["player"])
