@@ -13,6 +13,7 @@ from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
 from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
 from feedback_ui.melody_pictures import pictures_of
+from feedback_ui.notice import notice
 from feedback_ui.run_charts import curve_chart, curves_of
 from feedback_ui.session import StudioSession
 from music.notation import read_melody
@@ -124,7 +125,7 @@ def start_form(desk: JobsDesk) -> str | None:
                 others=[line.strip() for line in others.splitlines() if line.strip()],
             )
         except ValueError as error:
-            _refused(error)
+            notice(str(error))
     return None
 
 
@@ -163,13 +164,13 @@ def watch(desk: JobsDesk, job: Job) -> None:
         live()
         samples()
     except ValueError as error:
-        _refused(error)
+        notice(str(error))
         return
     with st.expander("What its process said"):
         try:
             st.code(desk.log(job), language=None)
         except ValueError as error:
-            _refused(error)
+            notice(str(error))
 
 
 def compare(desk: JobsDesk) -> None:
@@ -185,7 +186,7 @@ def compare(desk: JobsDesk) -> None:
     try:
         found = desk.compare(chosen)
     except ValueError as error:
-        _refused(error)
+        notice(str(error))
         return
     for title, rows in (
         ("What came of them", found.figures),
@@ -228,14 +229,14 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
             try:
                 desk.stop(job)
             except ValueError as error:
-                _refused(error)
+                notice(str(error))
             st.rerun(scope="fragment")
     elif job.state != "done" and st.button("Go on", icon=":material/resume:"):
         try:
             with st.spinner("Starting its process …"):
                 desk.resume(job)
         except ValueError as error:
-            _refused(error)
+            notice(str(error))
         else:
             st.rerun()
 
@@ -290,13 +291,6 @@ def _samples(desk: JobsDesk, job: Job) -> None:
             pictures=pictures_of(read_melody(sample.abc)),
         )
         st.caption(sample.title)
-
-
-def _refused(error: ValueError) -> None:
-    # As text: the line may quote what was typed.
-    with st.container(border=True, horizontal=True):
-        st.markdown(":material/warning:", width="content")
-        st.text(str(error))
 
 
 def _plain(state: str) -> str:

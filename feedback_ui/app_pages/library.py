@@ -17,6 +17,7 @@ from feedback_ui.library_query import MINE, SORTS, LibraryQuery
 from feedback_ui.melody_close_up import close_up
 from feedback_ui.melody_files import melody_files, name_of
 from feedback_ui.melody_pictures import NOTES, PIANO_ROLL, pictures_of
+from feedback_ui.notice import notice
 from feedback_ui.page_heading import page_heading
 from feedback_ui.session import StudioSession
 from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
@@ -175,9 +176,7 @@ def listing() -> None:
     controls()
     found = library.find(query, visitor)
     if found.trouble:
-        with st.container(border=True, horizontal=True):
-            st.markdown(":material/info:", width="content")
-            st.text(found.trouble)
+        notice(found.trouble, icon="info")
     number = "No melody" if not found.total else f"{found.total:,} of {found.pool:,} melodies"
     st.text(f"{number} {found.looked_for}" if found.looked_for else number)
     if not found.pool:
