@@ -12,10 +12,11 @@ from feedback_ui.clips import Clip, duration_ms
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
 from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
+from feedback_ui.melody_pictures import pictures_of
+from feedback_ui.notice import notice
 from feedback_ui.run_charts import curve_chart, curves_of
 from feedback_ui.session import StudioSession
-from music.notation import read_melody, to_svg
-from music.piano_roll import piano_roll_svg
+from music.notation import read_melody
 
 LOOK_EVERY = timedelta(seconds=2)
 LOOK_AT_START_EVERY = timedelta(seconds=1)
@@ -134,7 +135,7 @@ def start_form(desk: JobsDesk) -> None:
             others=[line.strip() for line in others.splitlines() if line.strip()],
         )
     except ValueError as error:
-        _refused(error)
+        notice(str(error))
     else:
         st.session_state[ASKED] = expected_minutes(settings["updates"], settings["melodies"])
 
@@ -205,13 +206,13 @@ def watch(desk: JobsDesk, job: Job) -> None:
         live()
         samples()
     except ValueError as error:
-        _refused(error)
+        notice(str(error))
         return
     with st.expander("What its process said"):
         try:
             st.code(desk.log(job), language=None)
         except ValueError as error:
-            _refused(error)
+            notice(str(error))
 
 
 def compare(desk: JobsDesk) -> None:
@@ -232,7 +233,7 @@ def compare(desk: JobsDesk) -> None:
     try:
         found = desk.compare(chosen)
     except ValueError as error:
-        _refused(error)
+        notice(str(error))
         return
     for title, rows in (
         ("What came of them", found.figures),
@@ -279,13 +280,13 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
             try:
                 desk.stop(job)
             except ValueError as error:
-                _refused(error)
+                notice(str(error))
             st.rerun(scope="fragment")
     elif job.state != "done" and st.button("Go on", icon=":material/resume:"):
         try:
             desk.resume(job)
         except ValueError as error:
-            _refused(error)
+            notice(str(error))
         else:
             st.rerun()
 
@@ -333,21 +334,13 @@ def _samples(desk: JobsDesk, job: Job) -> None:
     )  # fmt: skip
     update = int(chosen) if chosen.isdigit() else next(iter(found))
     for number, sample in enumerate(found.get(update, []), start=1):
-        melody = read_melody(sample.abc)
         tune_player(
             Clip(sample.wav, duration_ms(sample.wav)),
             key=f"sample-{number}",
             label=f"Update {update}, melody {number}",
-            pictures={"Notes": to_svg(melody), "Piano roll": piano_roll_svg(melody)},
+            pictures=pictures_of(read_melody(sample.abc)),
         )
         st.caption(sample.title)
-
-
-def _refused(error: ValueError) -> None:
-    # As text: the line may quote what was typed.
-    with st.container(border=True, horizontal=True):
-        st.markdown(":material/warning:", width="content")
-        st.text(str(error))
 
 
 def _plain(state: str) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.components.tune_player import NOTES, tune_player
+from feedback_ui.components.tune_player import tune_player
 from feedback_ui.library import LibraryMelody, MelodyLibrary, Origin
 from feedback_ui.melody_files import name_of
+from feedback_ui.melody_pictures import NOTES, pictures_of
 from feedback_ui.melody_shelf import LEAST_VOTES
 from feedback_ui.real_tunes import RealTunes
 from feedback_ui.session import StudioSession
-from music.notation import to_svg
 
 VERDICTS = {
     "new": ":material/check_circle: **New.** It shares no more with any tune the generator learnt "
@@ -86,7 +86,7 @@ def _likeness(item: LibraryMelody, real: RealTunes, studio: StudioSession) -> No
             studio.clip(other),
             key=f"source-{item.code}",
             label=f"The tune that shares it: {name_of(other)}",
-            pictures={NOTES: to_svg(other)},
+            pictures=pictures_of(other, [NOTES]),
         )
 
 

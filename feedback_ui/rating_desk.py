@@ -15,6 +15,7 @@ import streamlit as st
 from feedback_ui.components.listening_pair import KEY, listening_pair
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import trouble
+from feedback_ui.notice import notice
 from feedback_ui.practice import WALKING, is_practice, practice_pair
 from feedback_ui.session import PURPOSES, Pair, Reply, StudioSession
 from reward.ratings import Rater
@@ -65,7 +66,8 @@ class RatingDesk:
             is_new = self.studio.is_new(self.rater.id)
         except ValueError as error:  # what the store and the synthesizer raise for people to read
             trouble(error)
-        _say(reply)
+        if reply is not None and not reply.done:
+            notice(reply.message)
         if pair is None:
             self.at_the_end()
         elif is_new and st.query_params.get(STAGE) != "done":
@@ -191,15 +193,6 @@ class RatingDesk:
                 label=f"Last pair, {letter}",
                 pictures=heard.pictures,
             )
-
-
-def _say(reply: Reply | None) -> None:
-    if reply is None or reply.done:
-        return
-    # As text: the message may quote what was sent.
-    with st.container(border=True, horizontal=True):
-        st.markdown(":material/warning:", width="content")
-        st.text(reply.message)
 
 
 def _go_to(stage: str) -> None:

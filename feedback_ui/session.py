@@ -20,9 +20,8 @@ from uuid import UUID
 
 from feedback_ui.answers import REPORTS, check_heard, read_answer, read_undo
 from feedback_ui.clips import Clip, ClipFolder
+from feedback_ui.melody_pictures import pictures_of
 from music.melody import Melody
-from music.notation import to_svg
-from music.piano_roll import piano_roll_svg
 from reward.ratings import Rater, RatingsError, RatingsStore
 
 CONSENT_VERSION = "studio-2"
@@ -215,7 +214,7 @@ class StudioSession:
         left, right = (
             Heard(
                 self.clip(stored.melody),
-                {"Notes": to_svg(stored.melody), "Piano roll": piano_roll_svg(stored.melody)},
+                pictures_of(stored.melody),
             )
             for stored in self.store.shown(rater_id, assignment_id)
         )

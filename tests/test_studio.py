@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from feedback_ui.answers import REASONS, read_answer
 from feedback_ui.clips import MIN_HEARD_MS, Clip, ClipFolder, duration_ms
 from feedback_ui.launch import LaunchError, parse_options, studio_command
+from feedback_ui.melody_pictures import PIANO_ROLL
 from feedback_ui.practice import PRACTICE_ID, practice_pair
 from feedback_ui.session import BREAK_AFTER, StudioSession
 from music.melody import Header, Melody, Note
@@ -278,7 +279,7 @@ def test_what_was_heard_may_be_seen_on_the_sides_where_it_stood(studio, rater):
     pair = studio.current_pair(rater.id)
     left, right = studio.heard(rater.id, pair.assignment_id)
     assert (left.clip, right.clip) == (pair.left, pair.right)
-    assert left.pictures["Piano roll"] != right.pictures["Piano roll"]
+    assert left.pictures[PIANO_ROLL] != right.pictures[PIANO_ROLL]
     for heard in (left, right):
         assert all(
             "<svg" in picture and "secret" not in picture for picture in heard.pictures.values()

@@ -10,17 +10,17 @@ from functools import partial
 
 import streamlit as st
 
-from feedback_ui.components.tune_player import NOTES, tune_player
+from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import is_organiser, known_rater, open_studio, signed_in, trouble
 from feedback_ui.library import Found, LibraryMelody, MelodyLibrary, Visitor
 from feedback_ui.library_query import MINE, SORTS, LibraryQuery
 from feedback_ui.melody_close_up import close_up
 from feedback_ui.melody_files import melody_files, name_of
+from feedback_ui.melody_pictures import NOTES, PIANO_ROLL, pictures_of
+from feedback_ui.notice import notice
 from feedback_ui.page_heading import page_heading
 from feedback_ui.session import StudioSession
 from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
-from music.notation import to_svg
-from music.piano_roll import piano_roll_svg
 
 COLUMNS = 2
 
@@ -135,8 +135,8 @@ def card(item: LibraryMelody) -> None:
             studio.clip(item.melody),
             key=f"tune-{item.code}",
             label=name_of(item.melody),
-            pictures={"Piano roll": piano_roll_svg(item.melody), NOTES: to_svg(item.melody)},
-            opened=("Piano roll",),
+            pictures=pictures_of(item.melody, (PIANO_ROLL, NOTES)),
+            opened=(PIANO_ROLL,),
         )
         st.caption(about(item))
         with st.container(horizontal=True):
@@ -178,9 +178,7 @@ def listing() -> None:
     with st.spinner("Looking through the melodies …"):
         found = library.find(query, visitor)
     if found.trouble:
-        with st.container(border=True, horizontal=True):
-            st.markdown(":material/info:", width="content")
-            st.text(found.trouble)
+        notice(found.trouble, icon="info")
     number = "No melody" if not found.total else f"{found.total:,} of {found.pool:,} melodies"
     st.text(f"{number} {found.looked_for}" if found.looked_for else number)
     if not found.pool:
@@ -223,8 +221,8 @@ def closer(item: LibraryMelody) -> None:
         clip,
         key=f"closer-{item.code}",
         label=name_of(item.melody),
-        pictures={NOTES: to_svg(item.melody), "Piano roll": piano_roll_svg(item.melody)},
-        opened=(NOTES, "Piano roll"),
+        pictures=pictures_of(item.melody),
+        opened=(NOTES, PIANO_ROLL),
     )
     with st.container(horizontal=True):
         keep_button(item)

@@ -12,6 +12,7 @@ from feedback_ui.command_process import CommandProcess
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import is_organiser, open_studio, signed_in, studio_options, trouble
 from feedback_ui.fine_tuning import open_desk
+from feedback_ui.melody_pictures import pictures_of
 from feedback_ui.own_command import CommandError
 from feedback_ui.page_heading import page_heading
 from feedback_ui.session import StudioSession
@@ -26,8 +27,6 @@ from feedback_ui.taste_view import (
     TasteLook,
     in_words,
 )
-from music.notation import to_svg
-from music.piano_roll import piano_roll_svg
 from reward.profile_training import FORECAST_VOTES, TrainedReward, forecast_in_words
 from reward.taste import Reason
 
@@ -130,7 +129,7 @@ def player(scope: str, label: str, extreme: Extreme) -> None:
         studio.clip(extreme.melody),
         key=f"taste-{scope}-{label}",
         label=label,
-        pictures={"Notes": to_svg(extreme.melody), "Piano roll": piano_roll_svg(extreme.melody)},
+        pictures=pictures_of(extreme.melody),
     )
     why = f" · {'; '.join(extreme.why)}" if extreme.why else ""
     st.caption(f"score {extreme.score:+.1f} ± {extreme.std:.1f}{why}")

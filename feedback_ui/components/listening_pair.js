@@ -1,5 +1,5 @@
-// The listening pair: see listening_pair.py for what comes in and what goes back. `Heard` and `Keys`
-// are in files of their own, put before this one.
+// The listening pair: see listening_pair.py for what comes in and what goes back. `Heard`, `Keys`
+// and what is in player.js are put before this file.
 //
 // Streamlit calls the default export again whenever its data or the theme changes, and cleans up only
 // at the end, so there is one ListeningPair for each mounted element, and `show` may be called at any
@@ -109,11 +109,7 @@ class ListeningPair {
   showPictures(before) {
     if (JSON.stringify(before) === JSON.stringify(this.data.pictures)) return;
     for (const side of SIDES) {
-      const pictures = (this.data.pictures?.[side] ?? []).map((svg) => {
-        // Parsed as XML: what is no picture becomes an error on the page and never a script.
-        const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
-        return document.importNode(parsed.documentElement, true);
-      });
+      const pictures = (this.data.pictures?.[side] ?? []).map(pictureOf);
       this.card(side).querySelector(".picture").replaceChildren(...pictures);
     }
   }
@@ -365,18 +361,4 @@ function isTextField(target) {
 function randomHex(bytes) {
   const drawn = crypto.getRandomValues(new Uint8Array(bytes));
   return [...drawn].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function clock(ms) {
-  const seconds = Math.floor(ms / 1000);
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-}
-
-// Only when it changes, or a screen reader would say it again ten times a second.
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function setAttribute(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }

@@ -16,27 +16,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-
-from streamlit.components.v2 import component
 
 from feedback_ui.answers import REASONS
 from feedback_ui.components.media import clip_data
+from feedback_ui.components.parts import component_of
 from feedback_ui.session import Pair
 
 KEY = "listening_pair"
 """one key for all pairs, so that the component stays mounted and the focus where it is"""
-_HERE = Path(__file__)
-_mount = component(
-    "tastemaker_listening_pair",
-    html=_HERE.with_suffix(".html").read_text("utf-8"),
-    css=_HERE.with_suffix(".css").read_text("utf-8"),
-    # One script, because the browser is given a string and could not find what it imports.
-    js="\n".join(
-        _HERE.with_name(name).read_text("utf-8")
-        for name in ("heard.js", "keys.js", "listening_pair.js")
-    ),
-)
+_mount = component_of("listening_pair", styles=["player"], scripts=["player", "heard", "keys"])
 
 
 def listening_pair(

@@ -9,17 +9,10 @@ To the page: a caption, titles and rows, all text. Nothing comes back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from streamlit.components.v2 import component
+from feedback_ui.components.parts import component_of
 
-_HERE = Path(__file__)
-_mount = component(
-    "tastemaker_text_table",
-    html=_HERE.with_suffix(".html").read_text("utf-8"),
-    css=_HERE.with_suffix(".css").read_text("utf-8"),
-    js=_HERE.with_suffix(".js").read_text("utf-8"),
-)
+_mount = component_of("text_table")
 
 
 def text_table(

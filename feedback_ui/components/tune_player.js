@@ -1,4 +1,4 @@
-// The tune player: see tune_player.py for what comes in.
+// The tune player: see tune_player.py for what comes in. player.js is put before this file.
 //
 // Players on a page are in shadow trees of their own, so they tell each other by an event on the
 // document that one has begun.
@@ -71,9 +71,7 @@ class TunePlayer {
         picture.setAttribute("aria-label", `${name} of ${this.data.label}`);
       }
       picture.id = `picture-${pictures.childElementCount}`;
-      // Parsed as XML: what is no picture becomes an error on the page and never a script.
-      const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
-      picture.append(document.importNode(parsed.documentElement, true));
+      picture.append(pictureOf(svg));
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = name;
@@ -118,13 +116,4 @@ class TunePlayer {
     this.audio.pause();
     this.audio.removeAttribute("src");
   }
-}
-
-function clock(ms) {
-  const seconds = Math.floor(ms / 1000);
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

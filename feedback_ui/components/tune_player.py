@@ -9,24 +9,15 @@ program drew; never a person's text). Nothing comes back.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
-
-from streamlit.components.v2 import component
 
 from feedback_ui.clips import Clip
 from feedback_ui.components.media import clip_data
+from feedback_ui.components.parts import component_of
+from feedback_ui.melody_pictures import NOTES
 
-NOTES = "Notes"
-"""what a score is called among the pictures"""
 LEAST_PX = {NOTES: 520}
 """width below which a picture cannot be read; on a narrow screen it then scrolls in its own box"""
-_HERE = Path(__file__)
-_mount = component(
-    "tastemaker_tune_player",
-    html=_HERE.with_suffix(".html").read_text("utf-8"),
-    css=_HERE.with_suffix(".css").read_text("utf-8"),
-    js=_HERE.with_suffix(".js").read_text("utf-8"),
-)
+_mount = component_of("tune_player", styles=["player"], scripts=["player"])
 
 
 def tune_player(
