@@ -6,6 +6,8 @@ import time
 from studio_server import PATIENCE_MS, settled
 
 MOST_TABS = 300
+ROUNDS_S = 30.0
+"""for which a control is looked for that is not on the page yet"""
 LOST = ("", "")
 """role and name of nothing: the focus is on the page as a whole"""
 FOCUSED = """(() => {
@@ -43,25 +45,37 @@ class Hands:
         return said[0], " ".join(said[1].split()), node["backendDOMNodeId"]
 
     def tab_to(self, role, name, *, back=False):
-        """Press Tab (or Shift+Tab) until the focus is on this; fails when it comes round.
+        """Press Tab (or Shift+Tab) until the focus is on this; fails when it is not to be come to.
 
-        `name` is all of the accessible name, or a pattern that is found in it.
+        `name` is all of the accessible name, or a pattern that is found in it. Who comes round
+        without having met it goes round again for a while: Streamlit fetches some of its controls
+        when a page needs them.
         """
+        until = time.monotonic() + ROUNDS_S
+        while True:
+            passed = self._go_round(role, name, "Shift+Tab" if back else "Tab")
+            if passed is None:
+                return self
+            if time.monotonic() > until:
+                said = ", ".join(passed)
+                raise AssertionError(f"Tab does not come to {role} {name!r}; it passed {said}")
+            self.page.wait_for_timeout(500)
+
+    def _go_round(self, role, name, key):
+        """Go round the page once; None when it is met, or else what was passed."""
         passed, seen = [], set()
         for _ in range(MOST_TABS):
             *at, node = self._look()
-            if at[0] == role and (
-                name.search(at[1]) if isinstance(name, re.Pattern) else at[1] == name
-            ):
-                return self
+            same = name.search(at[1]) if isinstance(name, re.Pattern) else at[1] == name
+            if at[0] == role and same:
+                return None
             if node in seen:
                 break
             if node is not None:
                 seen.add(node)
                 passed.append(f"{at[0]} {at[1]!r}")
-            self.page.keyboard.press("Shift+Tab" if back else "Tab")
-        said = ", ".join(passed)
-        raise AssertionError(f"Tab does not come to {role} {name!r}; it passed {said}")
+            self.page.keyboard.press(key)
+        return passed
 
     def press(self, *keys):
         """Press keys, one after the other."""

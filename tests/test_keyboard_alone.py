@@ -408,7 +408,6 @@ def test_people_take_their_data_along_and_leave(hands, server, store, ids):
 
 def test_what_is_typed_into_the_settings_stays_when_another_way_is_chosen(hands, server):
     page = visit(hands, f"{server.address}/fine-tune")
-    page.get_by_role("radio").first.wait_for()  # a part of Streamlit that is fetched when needed
     hands.tab_to("radio", re.compile("^Balanced"))
     hands.tab_to("DisclosureTriangle", re.compile("All settings$")).press("Enter")
     hands.tab_to("spinbutton", "Updates").type("5").press("Tab")
@@ -447,7 +446,6 @@ def test_a_taste_is_trained_and_a_policy_practises_towards_it(hands, server, sto
 
     # a run towards it, with settings of its own
     hands.open("Fine-tune")
-    page.get_by_role("radio").first.wait_for()
     hands.tab_to("radio", re.compile("^Balanced")).press("ArrowUp")
     hands.holds()
     hands.tab_to("combobox", re.compile("What it learns from")).choose("reward-0001")
