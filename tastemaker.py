@@ -155,12 +155,8 @@ def studio(
     import secrets
     import subprocess
 
-    from feedback_ui.launch import (
-        DATABASE_VARIABLE,
-        ORGANISER_VARIABLE,
-        is_for_this_machine,
-        studio_command,
-    )
+    from feedback_ui.launch import ORGANISER_VARIABLE, is_for_this_machine, studio_command
+    from reward.process_environment import DATABASE_VARIABLE
     from reward.ratings import RatingsStore
 
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pandas as pd
 import streamlit as st
 
 from feedback_ui.chart_colours import chart_colours
 from feedback_ui.clips import Clip, duration_ms
+from feedback_ui.components.text_table import text_table
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
 from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
@@ -235,18 +235,18 @@ def compare(desk: JobsDesk) -> None:
     except ValueError as error:
         notice(str(error))
         return
-    for title, rows in (
-        ("What came of them", found.figures),
-        ("In what they differ", found.differences),
+    for key, title, what, rows in (
+        ("figures", "What came of them", "Figure", found.figures),
+        ("differences", "In what they differ", "Setting", found.differences),
     ):
         if rows:
             st.caption(title)
-            table = pd.DataFrame.from_dict(
-                {label: [_cell(value) for value in values] for label, values in rows.items()},
-                orient="index",
-                columns=found.names,
+            text_table(
+                [what, *found.names],
+                [[label, *map(_cell, values)] for label, values in rows.items()],
+                key=f"compared-{key}",
+                caption=title,
             )
-            st.table(table)
 
 
 def _keep_compared() -> None:

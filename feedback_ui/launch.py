@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward.process_environment import DATABASE_VARIABLE
+
 STUDIO = Path(__file__).with_name("studio.py")
 SERVER = Path(__file__).with_name("serve.py")
-DATABASE_VARIABLE = "TASTEMAKER_DATABASE"
-"""environment variable for the database, so that a password need not stand in the process list"""
 ORGANISER_VARIABLE = "TASTEMAKER_ORGANISER_KEY"
 """environment variable for the organiser's key of a studio that other machines can reach"""
 DEFAULT_DATABASE = "checkpoints/ratings.sqlite"

@@ -6,14 +6,11 @@ shows; so the studio checks nothing that the command line checks already.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-from feedback_ui.launch import DATABASE_VARIABLE
+from reward.process_environment import process_environment
 
-ROOMS = Path(__file__).resolve().parents[1]
 _PREFIXES = ("Error: ", "tastemaker: ")
 
 
@@ -27,19 +24,8 @@ def own_command(*arguments: str) -> list[str]:
 
 
 def environment(database: str) -> Mapping[str, str]:
-    """What such a process is told: our rooms, and the database.
-
-    Not on the command line, which anyone may read: its address may hold a password.
-    """
-    python_path = os.pathsep.join(filter(None, (str(ROOMS), os.environ.get("PYTHONPATH"))))
-    return {
-        **os.environ,
-        DATABASE_VARIABLE: database,
-        "PYTHONPATH": python_path,
-        # A folder `rl` or `env` of the working folder must not be taken for ours.
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+    """What such a process is told: our rooms, the database, and to say at once what it says."""
+    return {**process_environment(database), "PYTHONUNBUFFERED": "1"}
 
 
 def refusal(said: str) -> str:

@@ -63,20 +63,30 @@ class RatingDesk:
             )
             breaks = st.session_state.get(BREAKS, 0)
             tired = self.studio.needs_a_break(self.rater.id, breaks=breaks)
-            is_new = self.studio.is_new(self.rater.id)
+            is_new = self._is_new(pair)
         except ValueError as error:  # what the store and the synthesizer raise for people to read
             trouble(error)
         if reply is not None and not reply.done:
             notice(reply.message)
         if pair is None:
             self.at_the_end()
-        elif is_new and st.query_params.get(STAGE) != "done":
+        elif is_new:
             self._first_steps()
         elif tired:
             self._offer_a_break(pair)
         else:
             self._rate_pair(pair, reply)
         self._show_last()
+
+    def _is_new(self, pair: Pair | None) -> bool:
+        """Whether the first steps are still to be taken; the store is asked only in doubt."""
+        # None of these answered may be somebody who has answered pairs for another purpose.
+        return (
+            pair is not None
+            and pair.votes_cast == 0
+            and st.query_params.get(STAGE) != "done"
+            and self.studio.is_new(self.rater.id)
+        )
 
     def undo_at_the_end(self) -> None:
         """Take the last answer back while no pair is shown."""

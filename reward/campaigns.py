@@ -6,7 +6,6 @@ better; once it is closed its comparisons are not shown any more.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from reward.database import RatingsError, check_text
 from reward.schema import CAMPAIGN_PURPOSES, CampaignRow
+from reward.secret_tokens import hash_of_token
 
 MOST_VOTES_WANTED = 100_000
 
@@ -143,13 +143,15 @@ def invite(session: Session, campaign_id: int) -> str:
         RatingsError: for an unknown campaign.
     """
     token = secrets.token_urlsafe(16)
-    campaign_row(session, campaign_id).invite_token_hash = _hash(token)
+    campaign_row(session, campaign_id).invite_token_hash = hash_of_token(token)
     return token
 
 
 def campaign_by_invite(session: Session, token: str) -> Campaign | None:
     """The campaign that the token leads to, if any."""
-    row = session.scalar(select(CampaignRow).where(CampaignRow.invite_token_hash == _hash(token)))
+    row = session.scalar(
+        select(CampaignRow).where(CampaignRow.invite_token_hash == hash_of_token(token))
+    )
     return None if row is None else _campaign(row)
 
 
@@ -230,8 +232,3 @@ def _campaign(row: CampaignRow) -> Campaign:
         closed_at=row.closed_at,
         revealed_at=row.revealed_at,
     )
-
-
-def _hash(token: str) -> str:
-    # The token is 128 random bits, so one plain hash cannot be searched.
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

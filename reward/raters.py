@@ -5,7 +5,6 @@ A person comes back with a token. It is told once, when they are added; the stor
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import unicodedata
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from reward.database import RatingsError, check_text
 from reward.schema import RATER_KINDS, RaterRow
+from reward.secret_tokens import hash_of_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def add_rater(
         nickname=nickname,
         kind=kind,
         consent_version=consent_version,
-        token_hash=_hash(token),
+        token_hash=hash_of_token(token),
         created_at=now,
     )
     session.add(row)
@@ -79,7 +79,7 @@ def rater_named(
 
 def rater_by_token(session: Session, token: str) -> Rater | None:
     """The rater whom the token belongs to, if any."""
-    row = session.scalar(select(RaterRow).where(RaterRow.token_hash == _hash(token)))
+    row = session.scalar(select(RaterRow).where(RaterRow.token_hash == hash_of_token(token)))
     return None if row is None else Rater(row.id, row.nickname, row.kind, row.consent_version)
 
 
@@ -117,8 +117,3 @@ def _tidy(nickname: str) -> str:
     if not tidy.isprintable():
         raise RatingsError(f"nickname={nickname!r} holds characters that do not print; drop them")
     return tidy
-
-
-def _hash(token: str) -> str:
-    # The token is 192 random bits, so one plain hash cannot be searched.
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

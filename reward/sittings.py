@@ -6,7 +6,7 @@ notice. Votes that follow each other within `BREAK` belong to one sitting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +19,8 @@ BREAK = timedelta(minutes=10)
 """a pause that ends a sitting"""
 LONGEST = 500
 """votes looked back over; more than anyone casts in one sitting"""
+READ_AT_ONCE = 100
+"""votes; more than in most sittings"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +45,26 @@ def has_voted(session: Session, rater_id: int) -> bool:
 
 def sitting(session: Session, rater_id: int, *, now: datetime) -> Sitting:
     """The sitting that the rater is in; one of no votes when the last is too long ago."""
-    rows = session.execute(
+    newest_first = (
         select(AssignmentRow.issued_at, VoteRow.created_at)
         .join(VoteRow, VoteRow.assignment_id == AssignmentRow.id)
         .where(AssignmentRow.rater_id == rater_id)
         .order_by(VoteRow.id.desc())
         .limit(LONGEST)
-    ).all()
-    return sitting_of([(row.issued_at, row.created_at) for row in rows], now=now)
+        # After each vote: reading the times of all these votes would take twice as long.
+        .execution_options(yield_per=READ_AT_ONCE)
+    )
+    with session.execute(newest_first) as rows:
+        return sitting_of(((row.issued_at, row.created_at) for row in rows), now=now)
 
 
-def sitting_of(newest_first: Sequence[tuple[datetime, datetime]], *, now: datetime) -> Sitting:
+def sitting_of(newest_first: Iterable[tuple[datetime, datetime]], *, now: datetime) -> Sitting:
     """The sitting in votes given as (pair shown, vote cast)."""
-    begun, votes = now, 0
+    begun, newest, votes = now, now, 0
     for issued_at, created_at in newest_first:
         if begun - created_at > BREAK:
             break
         # A pair that waited through a break was not heard all that time.
+        newest = created_at if votes == 0 else newest
         begun, votes = max(issued_at, created_at - BREAK), votes + 1
-    return Sitting(votes, newest_first[0][1] - begun if votes else timedelta(0))
+    return Sitting(votes, newest - begun)

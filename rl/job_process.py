@@ -21,9 +21,10 @@ from contextlib import closing
 from uuid import UUID
 
 from reward.database import Database
+from reward.process_environment import DATABASE_VARIABLE
 from rl.job import JobError, JobLostError, Sessions
 from rl.job_attendance import EXIT_NOT_OURS, TURN_S, Attendance
-from rl.jobs import DATABASE_VARIABLE, read_job
+from rl.jobs import read_job
 
 log = logging.getLogger("tastemaker.job")
 

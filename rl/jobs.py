@@ -10,7 +10,6 @@ is a `Database` or a `RatingsStore`. Nothing is printed, and no torch is importe
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from reward.database import Database, RatingsError, parse_url
+from reward.process_environment import process_environment
 from reward.schema import JobRow
 from rl.job import (
     LIVE,
@@ -37,7 +37,6 @@ from rl.job import (
 )
 from rl.runs import Run, RunError
 
-DATABASE_VARIABLE = "TASTEMAKER_DATABASE"
 CLAIM_POLL_S, END_POLL_S = 0.1, 0.5
 """seconds between looks at whether a job's process has come up, or has ended"""
 STARTING = timedelta(seconds=120)
@@ -193,21 +192,11 @@ def launch(database: str, job: Job) -> subprocess.Popen[bytes]:
                 f"the folder {folder} of {job.run_id} is gone; put it back, or go on in the folder "
                 f"where it now is with: tastemaker ppo --resume {job.run_id}"
             )
-    rooms = str(Path(__file__).resolve().parents[1])
-    python_path = os.pathsep.join(filter(None, (rooms, os.environ.get("PYTHONPATH"))))
     with job.log_file.open("ab") as log:
         process = subprocess.Popen(
             job_command(job),
             cwd=working_folder,
-            # The database by the environment: its URL may hold a password, and anyone may read the
-            # process list.
-            env={
-                **os.environ,
-                DATABASE_VARIABLE: absolute(database),
-                "PYTHONPATH": python_path,
-                # A folder `rl` or `env` of the user's working folder must not be taken for ours.
-                "PYTHONSAFEPATH": "1",
-            },
+            env=process_environment(absolute(database)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,5 +1,6 @@
 """The jobs desk on run folders that the program's own code writes; a real job in the browser."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from streamlit import cache_resource
+from streamlit.testing.v1 import AppTest
 from studio_pages import open_page, words
 
 from feedback_ui.chart_colours import Colours
@@ -209,6 +211,25 @@ def test_a_start_that_came_to_nothing_is_told_in_a_line(desk, command, then, tol
     assert desk.started is None
     assert desk.refusal.startswith(told)
     assert "\n" not in desk.refusal
+
+
+def test_runs_are_compared_as_text(desk, store, tmp_path):
+    for name, reward in (("one", "**mine**:liking"), ("two", "<b>yours</b>")):
+        run = new_run("ppo", {**SETTINGS, "reward": reward}, root=tmp_path / "runs", name=name)
+        queue_job(store, folder=run.path, settings=JobSettings())
+
+    def page(desk):
+        from feedback_ui.fine_tuning import compare
+
+        compare(desk)
+
+    app = AppTest.from_function(page, kwargs={"desk": desk}, default_timeout=60).run()
+    assert not app.exception
+    assert not app.table, "Streamlit's own would render markup"
+    figures, differences = (json.loads(t.proto.json) for t in app.get("bidi_component"))
+    assert figures["titles"] == ["Figure", "two", "one"]
+    assert ["finished", "no", "no"] in figures["rows"]
+    assert ["reward", "<b>yours</b>", "**mine**:liking"] in differences["rows"]
 
 
 def test_a_refusal_is_the_last_line():

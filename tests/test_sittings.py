@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from reward.ratings import RatingsStore
 from reward.sittings import sitting_of
@@ -36,3 +37,15 @@ def test_the_store_looks_at_one_rater_only(tmp_path, tune):
         store.vote(store.issue(one.id).assignment_id, outcome="tie", nonce="n")
         assert store.sitting(one.id).votes == 1
         assert store.sitting(other.id).votes == 0
+
+
+def test_a_sitting_that_is_read_in_several_parts_is_whole(tmp_path, tune, monkeypatch):
+    monkeypatch.setattr("reward.sittings.READ_AT_ONCE", 2)
+    melodies = [tune(*[(pitch, 24)] * 8) for pitch in range(6)]
+    with RatingsStore(tmp_path / "ratings.db") as store:
+        ids = store.add_melodies(melodies, policy_id="p", sampler="s", seed=0)
+        store.add_comparisons(list(pairwise(ids)), round=1)
+        rater = store.add_rater("one")
+        for place in range(5):
+            store.vote(store.issue(rater.id).assignment_id, outcome="tie", nonce=f"n{place}")
+        assert store.sitting(rater.id).votes == 5
