@@ -13,6 +13,7 @@ from pathlib import Path
 
 from streamlit.components.v2 import component
 
+KEY = "focus_keeper"
 _HERE = Path(__file__)
 _mount = component(
     "tastemaker_focus_keeper",
@@ -23,4 +24,4 @@ _mount = component(
 
 def focus_keeper() -> None:
     """Mount it, once for all pages."""
-    _mount(key="focus_keeper", height="content")
+    _mount(key=KEY, height="content")
