@@ -7,7 +7,7 @@ import streamlit as st
 from feedback_ui.blind_tests import blind_test_arguments, list_tests
 from feedback_ui.command_process import CommandProcess
 from feedback_ui.entrance import studio_options
-from feedback_ui.fine_tuning import open_desk
+from feedback_ui.run_view import open_desk
 from feedback_ui.session import StudioSession
 
 

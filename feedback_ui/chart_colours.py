@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from feedback_ui.components.theme_watcher import theme_kind
+
 
 @dataclass(frozen=True, slots=True)
 class Colours:
@@ -21,8 +23,8 @@ class Colours:
 
 
 def chart_colours() -> Colours:
-    """The theme's, of the page that is being drawn; the light ones where it is not known."""
-    kind = "dark" if st.context.theme.type == "dark" else "light"
+    """The theme's, of the page that is being drawn; ask once for a page."""
+    kind = theme_kind()
     # Not the primary colour, which is dim at night for the white that Streamlit writes on it.
     palette = st.get_option(f"theme.{kind}.chartCategoricalColors") or ["#0f766e"]
     text = st.get_option(f"theme.{kind}.textColor") or "#1f2933"

@@ -36,6 +36,7 @@ from music.melody import (
 )
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
 from reward.database import parse_url
+from reward.ratings import RatingsStore
 
 MAIN = sys.modules["__main__"]
 
@@ -157,6 +158,32 @@ def script(monkeypatch: pytest.MonkeyPatch, benchmarks: Path) -> Callable[[str],
     """Imports a script of that folder."""
     monkeypatch.syspath_prepend(benchmarks)
     return importlib.import_module
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ratings database with its schema; copying it is faster than migrating each time."""
+    path = tmp_path_factory.mktemp("database") / "new.db"
+    RatingsStore(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for rendered audio, shared so that a melody is rendered once."""
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless browser, for pages that do not share what it keeps."""
+    from playwright.sync_api import sync_playwright  # here, because most tests need none
+    from studio_server import launch
+
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

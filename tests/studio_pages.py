@@ -23,6 +23,11 @@ def open_page(monkeypatch, url_path, *arguments, organiser=True, **params):
     return app.run()
 
 
+def press(app, label):
+    """The page after a button of that name was pressed."""
+    return next(button for button in app.button if button.label == label).click().run()
+
+
 def words(app):
     """All text of a page, in no order that matters."""
     kinds = (app.title, app.markdown, app.caption, app.text, app.info, app.warning, app.error)

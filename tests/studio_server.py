@@ -137,13 +137,27 @@ def kill_browser(mark):
                 process.kill()
 
 
+def soon(holds, seconds=PATIENCE_MS / 1000):
+    """Whether something holds, now or before so long."""
+    until = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return held
+
+
+GO_ON = "Go on all the same"
+"""on the button of who takes no break"""
+
+
 def enter(page):
-    """Wait for a pair; who is new goes past the first steps."""
+    """Wait for a pair; who is new goes past the first steps, and who is tired takes no break."""
     first_steps = page.get_by_role("button", name="Skip to rating")
-    first_steps.or_(page.locator(".card")).first.wait_for()
-    if first_steps.count():
-        first_steps.click()
-        first_steps.wait_for(state="detached")
+    tired = page.get_by_role("button", name=GO_ON)
+    first_steps.or_(tired).or_(page.locator(".card")).first.wait_for()
+    for button in (first_steps, tired):
+        if button.count():
+            button.click()
+            button.wait_for(state="detached")
     page.locator(".card").first.wait_for()
 
 

@@ -6,8 +6,8 @@ What holds of the listening pair itself is in test_studio_browser.py.
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
-from studio_server import PATIENCE_MS, StudioServer, enter, launch, settled
+from playwright.sync_api import expect
+from studio_server import PATIENCE_MS, StudioServer, enter, settled
 
 from feedback_ui.session import CONSENT_VERSION
 from music.corpus import load_corpus
@@ -67,14 +67,6 @@ def address(folder, store):
     server.start()
     yield server.address
     server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -155,7 +147,7 @@ def test_people_is_text_within_the_width(page, address, store, width):
         page.get_by_role("button", name="As a table (CSV)").click()
     assert download.value.suggested_filename == "my-votes.csv"
     page.goto(f"{address}/people?organiser={KEY}&view=everyone")
-    expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible(timeout=PATIENCE_MS)
     wide = "() => document.querySelector('[data-testid=stMain]').scrollWidth"
     assert page.evaluate(wide) <= width
     assert dialogs == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
+from studio_pages import press, words
 
 from feedback_ui.blind_tests import (
     advice,
@@ -39,11 +40,6 @@ PAGE = Path(__file__).resolve().parents[1] / "feedback_ui/app_pages/blind_test.p
 POLICIES = Policies(a="base", b="ppo-0001", a_id="aaaa", b_id="bbbb")
 NONCES = count()
 MARKUP = "<b>Sunday</b> *test*"
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    return tmp_path_factory.mktemp("clips")
 
 
 @pytest.fixture
@@ -223,21 +219,10 @@ def page(tmp_path, clips, monkeypatch):
     return look
 
 
-def told(app):
-    """All that the page says."""
-    return "\n".join(
-        str(found.value) for kind in ("text", "markdown", "info") for found in getattr(app, kind)
-    )
-
-
-def press(app, label):
-    return next(button for button in app.button if button.label == label).click().run()
-
-
 def test_an_empty_studio_says_what_to_do(page, store):
-    assert "tastemaker ppo" in told(page())
+    assert "tastemaker ppo" in words(page())
     rater_sees = page(organiser=False)
-    assert "pairs on the page Rate" in told(rater_sees)
+    assert "pairs on the page Rate" in words(rater_sees)
     assert not rater_sees.selectbox
 
 
@@ -257,7 +242,7 @@ def test_raters_are_told_no_policy_and_no_leader(page, store, make, ada):
     say(store, ada, test, *"bbbbbbbbbbbb")
     app = page(organiser=False, test=str(test), rater=ada.token)
     (shown,) = app.get("bidi_component")
-    everything = told(app) + shown.proto.json + str(app.main)
+    everything = words(app) + shown.proto.json + str(app.main)
     for word in ("ppo-0001", "aaaa", "bbbb", "12 for", "better than", "policy"):
         assert word not in everything, word
     assert "For whoever runs" not in str([e.label for e in app.expander])
@@ -297,14 +282,14 @@ def test_an_organiser_ends_a_test_and_the_result_is_there_for_all(page, store, m
     assert not app.exception
     for viewer in (app, page(organiser=False, test=str(test))):
         assert viewer.metric[0].value == "100%"
-        assert "4 for ppo-0001, 0 for base" in told(viewer)
+        assert "4 for ppo-0001, 0 for base" in words(viewer)
 
 
 def test_the_last_vote_wanted_shows_the_result_at_the_next_look(page, store, make, ada):
     test = make(pairs=4, wanted=2)
     say(store, ada, test, "b", "a")
     app = page(organiser=False, test=str(test))
-    assert "All votes that were wanted are in." in told(app)
+    assert "All votes that were wanted are in." in words(app)
 
 
 def test_a_result_without_a_decided_vote(page, store, make, ada):
@@ -313,7 +298,7 @@ def test_a_result_without_a_decided_vote(page, store, make, ada):
     end(store, test)
     app = page(test=str(test))
     assert not app.exception
-    assert "No vote said which is better." in told(app)
+    assert "No vote said which is better." in words(app)
     assert not app.metric
 
 

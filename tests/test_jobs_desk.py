@@ -15,10 +15,10 @@ from streamlit.testing.v1 import AppTest
 from studio_pages import open_page, words
 
 from feedback_ui.chart_colours import Colours
-from feedback_ui.fine_tuning import _desk
 from feedback_ui.jobs_desk import PRESETS, JobsDesk, expected_minutes
 from feedback_ui.own_command import CommandError, environment, refusal
 from feedback_ui.run_charts import curve_chart, curves_of
+from feedback_ui.run_view import _desk
 from reward.ratings import RatingsStore
 from rl.job import JobError, JobSettings
 from rl.jobs import queue_job
@@ -219,7 +219,7 @@ def test_runs_are_compared_as_text(desk, store, tmp_path):
         queue_job(store, folder=run.path, settings=JobSettings())
 
     def page(desk):
-        from feedback_ui.fine_tuning import compare
+        from feedback_ui.run_view import compare
 
         compare(desk)
 

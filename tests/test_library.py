@@ -42,13 +42,6 @@ def real_tunes(strains):
     return RealTunes(load_corpus("validation"), strains[:100])
 
 
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("database") / "new.db"
-    RatingsStore(path).close()
-    return path
-
-
 @pytest.fixture
 def store(tmp_path, new_database):
     shutil.copy(new_database, tmp_path / "ratings.db")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from studio_pages import press, words
 
 from feedback_ui import consent, people
 from feedback_ui.people import OwnStatistics, own_csv, own_json, own_statistics, own_votes
@@ -155,19 +156,9 @@ def page(tmp_path, monkeypatch):
     return look
 
 
-def told(app):
-    return "\n".join(
-        str(found.value) for kind in ("text", "markdown", "info") for found in getattr(app, kind)
-    )
-
-
-def press(app, label):
-    return next(button for button in app.button if button.label == label).click().run()
-
-
 def test_the_page_tells_a_rater_what_is_theirs_as_text(page, store, pairs, rater):
     empty = page(rater=rater.token)
-    assert "You have not voted yet" in told(empty)
+    assert "You have not voted yet" in words(empty)
     assert f"You are {rater.nickname} here." in [text.value for text in empty.text]
     assert not [m for m in empty.markdown if rater.nickname in str(m.value)], "no markup"
     say(store, rater, "left", heard_ms_left=61_000)
@@ -182,14 +173,14 @@ def test_the_page_removes_who_confirms(page, store, pairs, rater):
     say(store, rater, "left")
     store.record_training("reward-0007", store.votes_frame()["vote_id"].tolist())
     app = page(rater=rater.token)
-    assert "reward-0007 (1)" in told(app)
+    assert "reward-0007 (1)" in words(app)
     app.text_input[0].set_value("no")
     press(app, "Remove me and my answers")
-    assert "is not your nickname" in told(app)
+    assert "is not your nickname" in words(app)
     app.text_input[0].set_value(rater.nickname)
     press(app, "Remove me and my answers")
     assert not app.exception
-    assert "A model cannot forget: reward-0007" in told(app)
+    assert "A model cannot forget: reward-0007" in words(app)
     assert "rater" not in app.query_params
     assert store.counts()["raters_person"] == 0
 
@@ -197,12 +188,12 @@ def test_the_page_removes_who_confirms(page, store, pairs, rater):
 def test_a_new_consent_is_asked_before_rating_and_leaving_needs_none(page, store, pairs):
     old = store.add_rater("Old", consent_version="studio-1")
     rate = page("app_pages/rate.py", rater=old.token)
-    assert "has changed since you agreed" in told(rate)
+    assert "has changed since you agreed" in words(rate)
     assert not rate.get("bidi_component")
     press(rate, "Go on")
-    assert "tick the box" in told(rate)
+    assert "tick the box" in words(rate)
     leave = page(rater=old.token)
-    assert "version studio-1; the newest is" in told(leave)
+    assert "version studio-1; the newest is" in words(leave)
     assert "Remove me and my answers" in [button.label for button in leave.button]
     rate.checkbox[0].check()
     press(rate, "Go on")
@@ -218,13 +209,13 @@ def test_an_organiser_sees_everyone_without_coming_in(page, store, pairs, rater)
     assert [metric.value for metric in app.metric][:2] == ["1", "1"]
     (table,) = app.get("bidi_component")
     assert json.loads(table.proto.json)["rows"][0][0] == rater.nickname
-    assert "There is none yet" in told(app)
+    assert "There is none yet" in words(app)
     assert app.query_params["view"] == "everyone"
 
 
 def test_others_do_not_see_everyone(page, store, rater):
     app = page(view="everyone", rater=rater.token)
-    assert "for whoever runs the studio" in told(app)
+    assert "for whoever runs the studio" in words(app)
     assert not app.metric
 
 

@@ -5,6 +5,7 @@ TASTEMAKER_SCREENSHOTS=docs/images/studio a picture of each is left there.
 """
 
 import ast
+import io
 import os
 import re
 import sys
@@ -13,8 +14,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
-from studio_server import PATIENCE_MS, StudioServer, launch, missing, settled
+from PIL import Image
+from playwright.sync_api import expect
+from studio_server import PATIENCE_MS, StudioServer, missing, settled, soon
 
 from music.corpus import load_corpus
 from music.notation import read_melody
@@ -27,6 +29,8 @@ UI = Path(__file__).resolve().parents[1] / "feedback_ui"
 WIDTHS = (1280, 380)
 SCHEMES = ("light", "dark")
 KEY = "the-organisers-key"
+DARK, BRIGHT = 60, 200
+"""of 255: as the page and its words are in the dark"""
 POLICIES = ("policy-of-the-base", "policy-of-the-tuned")
 
 
@@ -118,14 +122,6 @@ def studio(tmp_path_factory):
 
     yield Studio()
     server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -366,3 +362,22 @@ def test_a_melody_is_found_kept_and_taken_along(tab, studio):
     assert page.url == address
     page.get_by_role("button", name="All melodies").click()
     expect(page.get_by_text("1 of 60 melodies")).to_be_visible(timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("begun_in", SCHEMES)
+def test_charts_can_be_read_in_the_dark(tab, studio, begun_in):
+    page = tab(f"taste?rater={studio.ada.token}", scheme=begun_in)
+    chart = page.locator("[data-testid=stVegaLiteChart]").first
+    chart.wait_for()
+    settled(page)
+    page.wait_for_timeout(5000)  # no run of the page itself must come after the change
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+
+    def reads():
+        """Whether the left half, where labels are and little else, has light words on dark."""
+        settled(page)
+        picture = Image.open(io.BytesIO(chart.screenshot())).convert("L")
+        grey = np.asarray(picture)[: picture.height * 3 // 4, : picture.width // 2]
+        return np.median(grey) < DARK and grey.max() > BRIGHT
+
+    assert soon(reads, seconds=30)

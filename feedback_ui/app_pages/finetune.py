@@ -5,15 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from feedback_ui.entrance import for_organisers, open_studio
-from feedback_ui.fine_tuning import (
-    choose_run,
-    compare,
-    follow_start,
-    open_desk,
-    start_form,
-    watch,
-)
 from feedback_ui.page_heading import page_heading
+from feedback_ui.run_form import follow_start, start_form
+from feedback_ui.run_view import choose_run, compare, open_desk, watch
 
 RUN = "run"  # in the address; no docstring here, Streamlit would write it on the page
 

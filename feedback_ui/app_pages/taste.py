@@ -11,10 +11,10 @@ from feedback_ui.chart_colours import chart_colours
 from feedback_ui.command_process import CommandProcess
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import is_organiser, open_studio, signed_in, studio_options, trouble
-from feedback_ui.fine_tuning import open_desk
 from feedback_ui.melody_pictures import pictures_of
 from feedback_ui.own_command import CommandError
 from feedback_ui.page_heading import page_heading
+from feedback_ui.run_view import open_desk
 from feedback_ui.session import StudioSession
 from feedback_ui.taste_charts import forest_chart, learning_chart, reliability_chart
 from feedback_ui.taste_view import (

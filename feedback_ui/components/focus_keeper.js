@@ -1,4 +1,4 @@
-// The focus keeper: see focus_keeper.py.
+// The focus keeper: see focus_keeper.py. What is in unseen.js is put before this file.
 //
 // What goes away is replaced, in this order: by itself, if it can still be worked; by what has its
 // key; by the first control of its component; by the heading that it stood under. Only for who works
@@ -22,10 +22,7 @@ export default function (component) {
 
 class FocusKeeper {
   constructor(parent) {
-    // Out of the flow, where an empty line would stand.
-    const host = parent instanceof ShadowRoot ? parent.host : parent;
-    const line = host.closest("[data-testid=stElementContainer]");
-    if (line) line.style.position = "absolute";
+    leaveTheFlow(parent);
     this.had = null;
     this.onKeys = (event) => {
       if (event.type === "keydown" && event.key === "Tab") this.had = null; // it is let go

@@ -9,17 +9,10 @@ Nothing is shown, nothing comes in, nothing goes back.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from streamlit.components.v2 import component
+from feedback_ui.components.parts import unseen_component_of
 
 KEY = "focus_keeper"
-_HERE = Path(__file__)
-_mount = component(
-    "tastemaker_focus_keeper",
-    html='<span class="keeper" hidden></span>',
-    js=_HERE.with_suffix(".js").read_text("utf-8"),
-)
+_mount = unseen_component_of("focus_keeper")
 
 
 def focus_keeper() -> None:

@@ -33,5 +33,12 @@ def component_of(
     )
 
 
+def unseen_component_of(name: str) -> ComponentRenderer:
+    """Register a component that shows nothing and has a script only; what mounts it on a page."""
+    return component(
+        f"tastemaker_{name}", html="<span hidden></span>", js=_joined(["unseen", name], ".js")
+    )
+
+
 def _joined(names: Sequence[str], kind: str) -> str:
     return "\n".join((_FOLDER / f"{name}{kind}").read_text("utf-8") for name in names)

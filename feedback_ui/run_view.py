@@ -1,4 +1,4 @@
-"""The parts of the page on which runs are started and watched, as Streamlit shows them."""
+"""Runs as the page shows them: one watched and heard, several beside each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feedback_ui.clips import Clip, duration_ms
 from feedback_ui.components.text_table import text_table
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
-from feedback_ui.jobs_desk import PRESETS, Job, JobsDesk, Progress, expected_minutes
+from feedback_ui.jobs_desk import Job, JobsDesk, Progress
 from feedback_ui.melody_pictures import pictures_of
 from feedback_ui.notice import notice
 from feedback_ui.run_charts import curve_chart, curves_of
@@ -19,12 +19,7 @@ from feedback_ui.session import StudioSession
 from music.notation import read_melody
 
 LOOK_EVERY = timedelta(seconds=2)
-LOOK_AT_START_EVERY = timedelta(seconds=1)
-NEWEST = "the newest reward model"
 LATEST = "latest"
-RULES = "music-theory"
-ASKED = "run_asked_for"
-"""in the session: it has asked for a run that is being started"""
 COMPARED = "compare"
 """in the address: names of the runs that stand beside each other"""
 STATES = {
@@ -44,131 +39,6 @@ def _desk(_studio: StudioSession, database: str) -> JobsDesk:
 def open_desk(studio: StudioSession) -> JobsDesk:
     """The jobs desk of this server."""
     return _desk(studio, studio_options().database)
-
-
-def start_form(desk: JobsDesk) -> None:
-    """Ask for a new run, and have it started."""
-    rewards = desk.rewards()
-    if not rewards:
-        st.info(
-            "There is no reward model yet. Rate some pairs, then learn one on the Taste page or "
-            "with `tastemaker reward`. Without one, a run can still follow the rules of music "
-            "theory.",
-            icon=":material/school:",
-        )
-    with st.expander("Start a run", icon=":material/add_circle:", expanded=not desk.jobs()):
-        names = [preset.name for preset in PRESETS]
-        chosen = st.radio(
-            "How far should it go?",
-            names,
-            index=1,
-            key="preset",
-            captions=[f"{p.says} About {p.minutes:.0f} min on two cores." for p in PRESETS],
-        )
-        preset = PRESETS[names.index(chosen)]
-        with st.form("start", border=False):
-            reward = st.selectbox(
-                "What it learns from",
-                [*([NEWEST] if rewards else []), *rewards, RULES],
-                help="A reward model that votes have taught, or RL Tuner's rules of music theory.",
-            )
-            base = st.selectbox("Where it starts", desk.policies())
-            with st.expander("All settings"):
-                st.caption(
-                    "Left empty, a setting is the one of your choice above. What you type here "
-                    "stays when you choose anew."
-                )
-                # By their keys they are the same fields whatever stands in them as a hint.
-                one, two = st.columns(2)
-                given = {
-                    "updates": one.number_input(
-                        "Updates", 1, value=None, key="updates",
-                        placeholder=f"{preset.settings['updates']}",
-                        help="Rounds of writing and learning.",
-                    ),
-                    "melodies": two.number_input(
-                        "Melodies an update", 1, value=None, key="melodies",
-                        placeholder=f"{preset.settings['melodies']}",
-                    ),
-                    "kl-target": one.number_input(
-                        "Distance to steer to, KL in nats", 0.1, value=None, key="kl-target",
-                        placeholder=f"{preset.settings['kl-target']}",
-                    ),
-                    "kl-limit": two.number_input(
-                        "Distance never to pass, KL in nats", 0.1, value=None, key="kl-limit",
-                        placeholder=f"{preset.settings['kl-limit']}",
-                    ),
-                    "std-penalty": one.number_input(
-                        "Wariness of doubt", 0.0, value=None, key="std-penalty",
-                        placeholder=f"{preset.settings['std-penalty']}",
-                        help="How much of the reward model's uncertainty is taken off its score.",
-                    ),
-                    "learning-rate": two.number_input(
-                        "Learning rate", 0.0, value=None, key="learning-rate", format="%g",
-                        placeholder="PPO's own",
-                    ),
-                    "minibatch": one.number_input(
-                        "Minibatch", 1, value=None, key="minibatch", placeholder="PPO's own",
-                        help="Melodies a gradient step; divides the melodies of an update.",
-                    ),
-                    "seed": two.number_input("Seed", 0, value=None, key="seed", placeholder="0"),
-                }  # fmt: skip
-                name = st.text_input(
-                    "Name of the run", max_chars=64, placeholder="the next number",
-                    help="Small letters, digits and dashes.",
-                )  # fmt: skip
-                others = st.text_area(
-                    "Other settings of PPO, one NAME=VALUE a line", placeholder="bars=16"
-                )
-            sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
-    if not sent:
-        return
-    settings = {**preset.settings, **{k: v for k, v in given.items() if v is not None}}
-    try:
-        desk.start(
-            {
-                **settings,
-                "reward": None if reward == NEWEST else reward,
-                "policy": base,
-                "name": name.strip() or None,
-            },
-            others=[line.strip() for line in others.splitlines() if line.strip()],
-        )
-    except ValueError as error:
-        notice(str(error))
-    else:
-        st.session_state[ASKED] = expected_minutes(settings["updates"], settings["melodies"])
-
-
-def follow_start(desk: JobsDesk) -> str | None:
-    """Tell how the start of a run gets on; the name of the run that was asked for here, once."""
-    if desk.is_starting:
-        _starting(desk)
-        return None
-    minutes = st.session_state.pop(ASKED, None)
-    started = desk.started
-    if minutes is not None and started is not None:
-        desk.forget_start()
-        return started
-    if desk.refusal is not None:
-        with st.container(border=True):
-            st.markdown(":material/error: **The run was not started**")
-            st.text(desk.refusal)  # as text: it may quote what was typed
-    return None
-
-
-@st.fragment(run_every=LOOK_AT_START_EVERY)
-def _starting(desk: JobsDesk) -> None:
-    if not desk.is_starting:
-        st.rerun()
-    with st.container(border=True):
-        minutes = st.session_state.get(ASKED)
-        st.markdown(f":material/hourglass_top: **Starting**, for {desk.starting_s:.0f} s")
-        st.text(
-            "The settings are checked, and the run is given a process of its own. It goes on if "
-            "you leave."
-            + (f" It then takes about {minutes:.0f} min on two cores." if minutes else "")
-        )
 
 
 def choose_run(desk: JobsDesk, wanted: str | None) -> Job | None:
@@ -327,11 +197,8 @@ def _samples(desk: JobsDesk, job: Job) -> None:
         "Melodies of",
         [LATEST, *(str(update) for update in found)],
         key=f"samples-{job.run_id}",
-        format_func=lambda u: (
-            f"the newest, update {next(iter(found))}" if u == LATEST
-            else f"update {u}" + (" (where it began)" if u == "0" else "")
-        ),
-    )  # fmt: skip
+        format_func=_melodies_of,
+    )
     update = int(chosen) if chosen.isdigit() else next(iter(found))
     for number, sample in enumerate(found.get(update, []), start=1):
         tune_player(
@@ -341,6 +208,13 @@ def _samples(desk: JobsDesk, job: Job) -> None:
             pictures=pictures_of(read_melody(sample.abc)),
         )
         st.caption(sample.title)
+
+
+def _melodies_of(update: str) -> str:
+    # These words may not change while the run goes on: the page would go on showing the old ones.
+    if update == LATEST:
+        return "the newest update"
+    return f"update {update}" + (" (where it began)" if update == "0" else "")
 
 
 def _plain(state: str) -> str:
