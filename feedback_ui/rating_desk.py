@@ -22,7 +22,9 @@ from reward.ratings import Rater
 
 STAGE = "first-steps"
 """how far a newcomer is, in the address, so that a restarted server knows: 'practice' or 'done'"""
-BREAKS = "breaks_offered"
+DECLINED = "breaks"
+"""in the address: how many breaks of this sitting were declined; a restarted server that asked anew
+would do so in the place of the pair, and lose the vote that was on its way"""
 LAST = "last_heard"
 """assignment of the pair that was answered last, whose notes may be seen now"""
 NOTES = "notes"
@@ -61,8 +63,8 @@ class RatingDesk:
             pair = self.studio.current_pair(
                 self.rater.id, purposes=self.purposes, campaign_id=self.campaign_id
             )
-            breaks = st.session_state.get(BREAKS, 0)
-            tired = self.studio.needs_a_break(self.rater.id, breaks=breaks)
+            breaks_due = self.studio.breaks_due(self.rater.id)
+            declined = _declined(breaks_due)
             is_new = self._is_new(pair)
         except ValueError as error:  # what the store and the synthesizer raise for people to read
             trouble(error)
@@ -72,8 +74,8 @@ class RatingDesk:
             self.at_the_end()
         elif is_new:
             self._first_steps()
-        elif tired:
-            self._offer_a_break(pair)
+        elif breaks_due > declined:
+            self._offer_a_break(pair, breaks_due)
         else:
             self._rate_pair(pair, reply)
         self._show_last()
@@ -173,7 +175,7 @@ class RatingDesk:
             help="What the eye sees sways what the ear hears; leave it off unless you need it.",
         )
 
-    def _offer_a_break(self, pair: Pair) -> None:
+    def _offer_a_break(self, pair: Pair, due: int) -> None:
         st.info(
             "You have been listening for a good while. Ears tire before we notice: take ten "
             "minutes, or come back another day. Everything is saved.",
@@ -183,7 +185,8 @@ class RatingDesk:
         st.progress(share, text=text)
 
         def go_on() -> None:
-            st.session_state[BREAKS] = st.session_state.get(BREAKS, 0) + 1
+            # All that are due: a tab that was opened late in a sitting asks once, not for each.
+            st.query_params[DECLINED] = str(due)
 
         st.button("Go on all the same", on_click=go_on)
 
@@ -207,6 +210,14 @@ class RatingDesk:
 
 def _go_to(stage: str) -> None:
     st.query_params[STAGE] = stage
+
+
+def _declined(due: int) -> int:
+    """How many of the breaks that are due were declined, as the address says."""
+    if not due:  # a break was taken
+        st.query_params.pop(DECLINED, None)
+    said = st.query_params.get(DECLINED, "")
+    return int(said) if said in map(str, range(due + 1)) else 0
 
 
 def _wants_notes() -> bool:

@@ -224,14 +224,9 @@ class StudioSession:
         """Whether this rater has not answered any pair yet."""
         return not self.store.has_voted(rater_id)
 
-    def needs_a_break(self, rater_id: int, *, breaks: int) -> bool:
-        """Whether a sitting has gone on for long enough to offer a break.
-
-        Args:
-            rater_id: whose.
-            breaks: how often it was offered already in this sitting.
-        """
-        return self.store.sitting(rater_id).lasted >= BREAK_AFTER * (breaks + 1)
+    def breaks_due(self, rater_id: int) -> int:
+        """How many breaks a sitting has been long enough for."""
+        return self.store.sitting(rater_id).lasted // BREAK_AFTER
 
 
 def app_version() -> str:

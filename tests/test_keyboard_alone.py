@@ -4,17 +4,18 @@ Nothing here clicks, fills or sets the focus: `Hands` presses keys. After what t
 page, the focus must stand on something, or who cannot point is lost.
 """
 
+import copy
 import re
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from studio_hands import Hands
-from studio_server import PATIENCE_MS, StudioServer, launch, settled
+from studio_server import PATIENCE_MS, StudioServer, settled, soon
 
+from feedback_ui.blind_tests import list_tests, policies_of
 from music.corpus import load_corpus
 from music.notation import read_melody
 from policy.checkpoint import save_policy
@@ -24,6 +25,7 @@ from reward.favourites import favourites
 from reward.pairing import PlannedPair, random_pairs
 from reward.ratings import RatingsStore
 from rl.jobs import ask_to_stop, find_job, list_jobs, wait_for_end
+from rl.runs import new_run
 
 pytestmark = pytest.mark.browser
 TEST_NAME = "Sunday test"
@@ -74,14 +76,6 @@ def ada(store, ids):
     return rater
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def hands(browser, server):
     """Hands at a page of their own, before it is opened."""
@@ -102,14 +96,6 @@ def visit(hands, address):
 def votes_of(store, rater, *, current_only=True):
     frame = store.votes_frame(current_only=current_only)
     return frame[frame["rater_id"] == rater.id].to_dict("records")
-
-
-def soon(look, wanted):
-    """What `look` gives, as soon as it is `wanted`, or at last."""
-    until = time.monotonic() + PATIENCE_MS / 1000
-    while look() != wanted and time.monotonic() < until:
-        time.sleep(0.1)
-    return look()
 
 
 def clips(page):
@@ -183,7 +169,7 @@ def test_a_newcomer_comes_in_practises_votes_takes_back_and_changes_a_key(
     assert votes_of(store, ben) == []
     hands.tab_to("button", "B much better", back=True).press("Enter")
     another_pair(page, heard)
-    assert soon(lambda: len(votes_of(store, ben)), 1) == 1
+    assert soon(lambda: len(votes_of(store, ben)) == 1)
     (vote,) = votes_of(store, ben)
     assert vote["comparison_id"] == str(pair.comparison_id)
     assert (vote["outcome"], vote["strength"]) == ("right", 2)
@@ -341,7 +327,7 @@ def test_a_blind_test_is_led_voted_in_and_revealed(hands, browser, server, store
         heard = store.votes_frame().shape[0]
         listen(theirs)
         theirs.press("a" if strength == 1 else "Shift+B")
-        assert soon(lambda: store.votes_frame().shape[0], heard + 1) == heard + 1
+        assert soon(lambda before=heard: store.votes_frame().shape[0] == before + 1)
         last = store.votes_frame().to_dict("records")[-1]
         assert (last["outcome"], last["strength"]) == (outcome, strength)
         theirs.holds()
@@ -480,3 +466,37 @@ def test_a_taste_is_trained_and_a_policy_practises_towards_it(hands, server, sto
     expect(page.get_by_role("button", name="Stop the run")).to_be_enabled(timeout=JOB_MS)
     hands.tab_to("button", re.compile("Stop the run$")).press("Enter")
     expect(stopped).to_be_visible(timeout=JOB_MS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_an_organiser_has_a_blind_test_written(hands, server, store, workshop, tiny_policy):
+    older = copy.deepcopy(tiny_policy)
+    for weights in older.parameters():
+        weights.data.mul_(1.01)
+    runs = server.folder / "checkpoints" / "runs"
+    save_policy(older, new_run("ppo", {}, root=runs, name="older").path / "policy")
+    olga = store.add_rater("Organiser")
+    page = visit(hands, f"{server.address}/blind-test?rater={olga.token}")
+    page.get_by_role("button", name="Write the melodies").wait_for()
+
+    # a slip first: a policy beside itself
+    hands.tab_to("combobox", re.compile("The other policy")).choose("base")
+    hands.tab_to("textbox", re.compile("^Name")).type("Written by keys")
+    hands.tab_to("spinbutton", "Votes wanted").type("10")
+    hands.tab_to("combobox", re.compile("Metre")).choose("2/4")
+    hands.tab_to("combobox", re.compile("Bars")).choose("4")
+    hands.tab_to("button", "Write the melodies").press("Enter")
+    page.get_by_text("base cannot be compared with itself").wait_for()
+    assert hands.holds() == ("button", "Write the melodies"), "and what was typed is kept"
+    expect(page.get_by_label("Name, as raters see it")).to_have_value("Written by keys")
+
+    hands.tab_to("combobox", re.compile("The other policy"), back=True).choose("older")
+    hands.tab_to("button", "Write the melodies").press("Enter")
+    page.get_by_text(re.compile("^Writing the melodies")).first.wait_for()
+    hands.holds()
+    page.get_by_text("Written by keys", exact=True).wait_for(timeout=JOB_MS)
+    hands.holds()
+    (made,) = [test for test in list_tests(store) if test.name == "Written by keys"]
+    assert (made.votes, made.votes_wanted) == (0, 10)
+    assert policies_of(store, made.id) == ("base", "older")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
+from studio_pages import press
 
 from feedback_ui.answers import REASONS, read_answer
 from feedback_ui.clips import MIN_HEARD_MS, Clip, ClipFolder, duration_ms
@@ -39,19 +40,6 @@ def tunes(count):
         yield Melody(
             header, tuple(Note(at, 24, (first + at // 24 * (first % 5)) % 24) for at in onsets)
         )
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory):
-    return tmp_path_factory.mktemp("clips")
-
-
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory):
-    """A database with its schema; copying it is faster than migrating each time."""
-    path = tmp_path_factory.mktemp("database") / "new.db"
-    RatingsStore(path).close()
-    return path
 
 
 @pytest.fixture
@@ -318,12 +306,12 @@ def test_what_is_asked_for_does_not_wait_for_what_may_come(studio, rater, tmp_pa
     assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
 
 
-def test_a_break_is_offered_after_twenty_minutes_without_one(studio, rater, monkeypatch):
-    assert not studio.needs_a_break(rater.id, breaks=0)
-    sat = Sitting(90, BREAK_AFTER)
-    monkeypatch.setattr(RatingsStore, "sitting", lambda self, rater_id: sat)
-    assert studio.needs_a_break(rater.id, breaks=0)
-    assert not studio.needs_a_break(rater.id, breaks=1)
+def test_a_break_is_due_every_twenty_minutes(studio, rater, monkeypatch):
+    assert studio.breaks_due(rater.id) == 0
+    for share, due in ((0.99, 0), (1, 1), (1.99, 1), (2, 2)):
+        sat = Sitting(90, share * BREAK_AFTER)
+        monkeypatch.setattr(RatingsStore, "sitting", lambda self, rater_id, sat=sat: sat)
+        assert studio.breaks_due(rater.id) == due
 
 
 def test_read_answer_gives_just_what_the_store_takes(studio, rater):
@@ -552,20 +540,16 @@ def test_no_page_renders_text_as_html():
 
 @pytest.fixture
 def page(tmp_path, clips, monkeypatch):
-    def look(database=tmp_path / "ratings.db", token=None):
+    def look(database=tmp_path / "ratings.db", token=None, **params):
         monkeypatch.setattr(
             sys, "argv", ["studio.py", f"--database={database}", f"--clips={clips}"]
         )
         app = AppTest.from_file(str(UI / "studio.py"), default_timeout=COLD_IMPORT_S)
-        if token:
-            app.query_params["rater"] = token
+        for name, value in {**params, **({"rater": token} if token else {})}.items():
+            app.query_params[name] = value
         return app.run()
 
     return look
-
-
-def press(app, label):
-    next(button for button in app.button if button.label == label).click().run()
 
 
 def components(app):
@@ -627,14 +611,25 @@ def test_notes_are_shown_before_voting_only_on_request(page, studio, rater):
 
 def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch):
     studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
-    sat = Sitting(60, BREAK_AFTER)
-    monkeypatch.setattr(RatingsStore, "sitting", lambda self, rater_id: sat)
-    app = page(token=rater.token)
+
+    def sits(breaks):
+        monkeypatch.setattr(RatingsStore, "sitting", lambda *_: Sitting(60, breaks * BREAK_AFTER))
+
+    sits(2)
+    app = page(token=rater.token)  # opened late: it asks once, not for each break that was due
     assert "Ears tire" in app.info[0].value
     assert not components(app)
     press(app, "Go on all the same")
     assert not app.info
     assert components(app)
+    again = page(token=rater.token, breaks=app.query_params["breaks"][0])
+    assert components(again), "nor after a reload"
+    sits(3)
+    assert "Ears tire" in app.run().info[0].value
+    sits(0)  # a break was taken
+    assert components(app.run())
+    sits(1)
+    assert "Ears tire" in app.run().info[0].value
 
 
 def test_signing_out_forgets_the_rater(page, studio, rater):

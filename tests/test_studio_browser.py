@@ -5,8 +5,8 @@ import time
 from itertools import count
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
-from studio_server import PATIENCE_MS, StudioServer, enter, launch
+from playwright.sync_api import expect
+from studio_server import PATIENCE_MS, StudioServer, enter, soon
 
 from feedback_ui.clips import MIN_HEARD_MS
 from music.corpus import load_corpus
@@ -37,12 +37,9 @@ def store(server):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        # One context: the tabs share the browser's cache, a rater is in the address.
-        yield browser.new_context()
-        browser.close()
+def browser(browser):
+    """One context: the tabs share the browser's cache, a rater is in the address."""
+    return browser.new_context()
 
 
 @pytest.fixture
@@ -71,9 +68,7 @@ def studio(server, store, browser):
             return frame[frame["rater_id"] == rater.id].to_dict("records")
 
         def votes_soon(self, rater, number):
-            until = time.monotonic() + PATIENCE_MS / 1000
-            while len(self.votes(rater)) < number and time.monotonic() < until:
-                time.sleep(0.1)
+            soon(lambda: len(self.votes(rater)) >= number)
             return self.votes(rater)
 
     yield Studio()

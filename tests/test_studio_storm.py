@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import sync_playwright
-from studio_server import StudioServer, chromium, enter, kill_browser, launch
+from studio_server import GO_ON, StudioServer, chromium, enter, kill_browser, launch
 
 from music.corpus import load_corpus
 from music.sound import cached_wav
@@ -59,7 +59,8 @@ CLICK = f"""(pair, [outcome, sounds, again_ms]) => {{
     if (again_ms !== null) setTimeout(() => button.click(), again_ms);
 }}"""
 FREE = "seen.sounds[0] && !seen.busy"
-GONE_ON = "seen.sounds.join() !== sounds.join()"
+STAYS = "seen.sounds.join() === sounds.join()"
+GONE_ON = "seen.sounds[0] && seen.sounds.join() !== sounds.join()"
 
 
 @dataclass
@@ -119,6 +120,10 @@ class Hand:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             try:
+                tired = page.get_by_role("button", name=GO_ON)
+                page.locator(".pair").or_(tired).first.wait_for(timeout=1000 * left)
+                if tired.count():  # after twenty minutes
+                    tired.click()
                 pair = page.wait_for_selector(".pair", timeout=1000 * left)
                 if seen := pair.evaluate(UNTIL, [condition, list(sounds), 1000 * left]):
                     return seen
@@ -205,12 +210,13 @@ class Hand:
         self.tabs.reverse()
         now = self.wait(self.tabs[1], FREE)
         assert now is not None, f"no pair came: {self.server.log()}"
-        until = time.monotonic() + ANSWER_WITHIN_S
-        while stale := self.wait(self.tabs[0], GONE_ON, now["sounds"], 0.5):
+        until = time.monotonic() + 2 * ANSWER_WITHIN_S
+        while not self.wait(self.tabs[0], STAYS, now["sounds"], 2):
             # A click on what it still shows must count for nothing: that pair is answered.
+            stale = self.look(self.tabs[0])
             assert time.monotonic() < until, f"the other tab still shows {stale}"
-            self.click(self.tabs[0], "skip", stale["sounds"])
-            self.wait(self.tabs[0], "!(" + GONE_ON + ")", now["sounds"], 5)
+            if stale is not None and stale["sounds"] != now["sounds"]:
+                self.click(self.tabs[0], "skip", stale["sounds"])
 
     def kill_browser(self):
         """End the browser's processes as a crash would, and come back."""
