@@ -165,6 +165,10 @@ def summary(runs: list[dict[str, Any]], listeners: Sequence[str]) -> dict[str, A
         "agreement_200_hard_random_pairs": over(HARD, "random"),
         "agreement_200_easy_logistic": over(EASY, "logistic"),
         "agreement_200_hard_logistic": over(HARD, "logistic"),
+        "ahead_of_logistic": {  # on the same random pairs, listener by listener
+            votes: mean_of([run["random"][votes] - run["logistic"][votes] for run in runs])
+            for votes in BUDGETS
+        },
         "active_votes_for_random_400": active,
         "random_400": target,
         "ece": float(np.mean([run["ece"] for run in runs])),
@@ -174,11 +178,16 @@ def summary(runs: list[dict[str, Any]], listeners: Sequence[str]) -> dict[str, A
 
 def show(found: dict[str, Any]) -> None:
     """The tables in the terminal."""
+
+    def cell(c: dict[str, float | None], sign: str = "") -> str:
+        return f"{c['mean']:{sign}.3f} ± {c['plus_minus'] or 0:.3f}"
+
     print(f"{'listener':14}{'way':10}" + "".join(f"{votes:>14}" for votes in BUDGETS))
     for listener, ways in found["listeners"].items():
         for way, by_votes in ways.items():
-            cells = [f"{c['mean']:.3f} ± {c['plus_minus'] or 0:.3f}" for c in by_votes.values()]
-            print(f"{listener:14}{way:10}" + "".join(f"{cell:>14}" for cell in cells))
+            print(f"{listener:14}{way:10}" + "".join(f"{cell(c):>14}" for c in by_votes.values()))
+    ahead = found["ahead_of_logistic"].values()
+    print(f"{'ahead of logistic':24}" + "".join(f"{cell(c, '+'):>14}" for c in ahead))
 
 
 def main() -> None:
