@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from feedback_ui.learnt_tastes import LEAST_VOTES, PERSON, LearntTastes
 from feedback_ui.library_query import LibraryQuery
-from feedback_ui.melody_shelf import CODE_DIGITS, LEAST_VOTES, MelodyShelf, Pool
+from feedback_ui.melody_shelf import CODE_DIGITS, MelodyShelf, Pool
 from feedback_ui.real_tunes import RealTunes
 from music.melody import Melody
 from music.tune_search import TuneSearchError, find_tunes, read_pattern
@@ -115,13 +116,17 @@ class MelodyLibrary:
 
     Args:
         store: an open ratings store.
+        tastes: what was learnt from its votes.
         real_tunes: makes what melodies are compared with, when it is first needed.
     """
 
     def __init__(
-        self, store: RatingsStore, real_tunes: Callable[[], RealTunes] = RealTunes.load
+        self,
+        store: RatingsStore,
+        tastes: LearntTastes,
+        real_tunes: Callable[[], RealTunes] = RealTunes.load,
     ) -> None:
-        self._store = store
+        self._store, self._tastes = store, tastes
         self._shelf = MelodyShelf(store, real_tunes)
         self.real_tunes = real_tunes
 
@@ -203,9 +208,10 @@ class MelodyLibrary:
         None where the origin may not be told, and below `LEAST_VOTES`. A score is in standard
         deviations of the pool, from its mean.
         """
-        scores = self._shelf.group_scores() if melody.origin is not None else None
-        if melody.origin is None or scores is None:
+        learnt = self._tastes.of(PERSON) if melody.origin is not None else None
+        if melody.origin is None or learnt is None:
             return None
+        scores = learnt.score_M
         score = scores[self._shelf.pool().place[melody.origin.melody_id]]
         return float(score), float((scores < score).mean())
 
@@ -300,13 +306,13 @@ class MelodyLibrary:
                 last[sight.pool.place[melody_id]] = said.balance
             return last, ""
         if sort == "score":
-            scores = self._shelf.group_scores()
-            if scores is None:
+            learnt = self._tastes.of(PERSON)
+            if learnt is None:
                 return last, (
-                    f"The group's taste is not known yet: it needs {LEAST_VOTES} decided votes "
-                    "and more. Newest first instead."
+                    f"The group's taste is not known yet: it needs {LEAST_VOTES} answers and more. "
+                    "Newest first instead."
                 )
-            return np.where(sight.told, scores[:count], -np.inf), ""
+            return np.where(sight.told, learnt.score_M[:count], -np.inf), ""
         if sort == "original":
             original = self._shelf.originalities()[:count]
             return np.where(sight.told & ~np.isnan(original), original, -np.inf), ""

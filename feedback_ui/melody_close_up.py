@@ -8,10 +8,10 @@ from __future__ import annotations
 import streamlit as st
 
 from feedback_ui.components.tune_player import tune_player
+from feedback_ui.learnt_tastes import LEAST_VOTES
 from feedback_ui.library import LibraryMelody, MelodyLibrary, Origin
 from feedback_ui.melody_files import name_of
 from feedback_ui.melody_pictures import NOTES, pictures_of
-from feedback_ui.melody_shelf import LEAST_VOTES
 from feedback_ui.real_tunes import RealTunes
 from feedback_ui.session import StudioSession
 
@@ -100,7 +100,7 @@ def _origin(origin: Origin, score: tuple[float, float] | None) -> None:
         "Added": f"{origin.created_at:%Y-%m-%d %H:%M} UTC",
         "Rounds of rating": ", ".join(map(str, origin.rounds)) or "none yet",
         "Id in exports": str(origin.melody_id),
-        "The group's taste": f"not known yet: it takes {LEAST_VOTES} decided votes"
+        "The group's taste": f"not known yet: it takes {LEAST_VOTES} answers"
         if score is None
         else f"likely liked better than {100 * score[1]:.0f} % of the melodies here",
     }

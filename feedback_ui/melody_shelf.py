@@ -2,8 +2,7 @@
 
 A melody never changes, so each is read, decoded and measured once a server; what has come since is
 added at the next look. Only reading is quick: notes are decoded and measured when somebody asks for
-what needs them, and meanwhile the pool may be looked at. The group's score is fitted again when
-somebody has voted.
+what needs them, and meanwhile the pool may be looked at.
 
 Letters: N melodies, in the order in which they came.
 """
@@ -19,15 +18,9 @@ import numpy as np
 from feedback_ui.real_tunes import RealTunes
 from music.note_table import NoteTable, note_table
 from reward.catalogue import CatalogueEntry, entries_after
-from reward.feature_scale import FeatureScale
-from reward.features import feature_matrix
-from reward.preferences import Preferences
 from reward.ratings import RatingsStore
-from reward.taste import TasteProfile
 
 CODE_DIGITS = 12
-LEAST_VOTES = 20
-"""decided votes below which nothing is told of the group's taste"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,6 @@ class MelodyShelf:
         self._pool = Pool((), {}, {})
         self._table: NoteTable | None = None
         self._originality = np.zeros(0)
-        self._scores: tuple[tuple[int, int, int], np.ndarray | None] | None = None
 
     def pool(self) -> Pool:
         """All melodies, those that have come since included.
@@ -94,29 +86,3 @@ class MelodyShelf:
                 fresh = self.real_tunes().originality(newer).originality
                 self._originality = np.concatenate([self._originality, fresh])
             return self._originality
-
-    def group_scores(self) -> np.ndarray | None:
-        """The score of each melody by all people's votes; None below `LEAST_VOTES`.
-
-        Returns:
-            Standard deviations of the pool from its mean; float64 (N,).
-        """
-        pool = self.pool()
-        votes = self._store.votes_frame(kind="person")
-        # What a blind test found is for its end; traps are no taste, and repeats say it twice.
-        votes = votes.query("purpose == 'train'")
-        decided = int(np.isin(votes["outcome_a"].to_numpy(), ["a", "b"]).sum())
-        newest = int(votes["vote_id"].to_numpy().max(initial=0))
-        state = (len(pool.entries), len(votes), newest)
-        with self._measuring:
-            if self._scores is None or self._scores[0] != state:
-                scores = None
-                if decided >= LEAST_VOTES:
-                    features = feature_matrix([entry.melody for entry in pool.entries])
-                    ids = [entry.id for entry in pool.entries]
-                    profile = TasteProfile.fit(
-                        Preferences.from_votes(votes, ids), features, FeatureScale.of(features)
-                    )
-                    scores = profile.score(features)[0]
-                self._scores = (state, scores)
-            return self._scores[1]

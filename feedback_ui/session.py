@@ -1,9 +1,9 @@
 """What the studio does, without Streamlit: people come in, hear pairs, answer, take back.
 
-Nothing here is kept between calls but the open store and a folder of rendered audio: the current
-pair lives in the database, so that a reload, a second tab or a restarted server shows the same pair
-on the same sides. An answer names the assignment that the server issued, and is stored for that one
-or not at all; sent again it is acknowledged.
+Nothing here is kept between calls but the open store, a folder of rendered audio and what may be
+learnt anew from the votes: the current pair lives in the database, so that a reload, a second tab
+or a restarted server shows the same pair on the same sides. An answer names the assignment that the
+server issued, and is stored for that one or not at all; sent again it is acknowledged.
 
 A page is given `Pair` only. It has no word of who wrote what: no melody, no policy, no purpose.
 It says which pairs it is for: by default training, with its repeats and traps.
@@ -20,6 +20,7 @@ from uuid import UUID
 
 from feedback_ui.answers import REPORTS, check_heard, read_answer, read_undo
 from feedback_ui.clips import Clip, ClipFolder
+from feedback_ui.learnt_tastes import LearntTastes
 from feedback_ui.melody_pictures import pictures_of
 from music.melody import Melody
 from reward.ratings import Rater, RatingsError, RatingsStore
@@ -99,6 +100,7 @@ class StudioSession:
     ) -> None:
         self.store = store
         self._clips = ClipFolder(clips_folder, soundfont=soundfont, least_heard_ms=least_heard_ms)
+        self.tastes = LearntTastes(store)
         self._app_version = app_version()
 
     def sign_up(self, nickname: str, *, consents: bool) -> Rater:

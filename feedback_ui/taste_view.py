@@ -1,12 +1,8 @@
 """What the studio can say of a taste: what is liked, how sure that is, what it is worth.
 
-`TasteDesk` keeps the pool's features and the newest profiles, of people and of simulated listeners,
-and fits again what votes have made old. To judge a taste on votes that it did not see takes some
-seconds, and goes on beside.
-
-A score here is in standard deviations of the studio's own melodies, of which the average is 0; that
-of a reward run is in those of the base policy's. Votes of people and of simulated listeners are
-never mixed. Of a melody nothing is told but its sound and its score: not who wrote it, nor when.
+`TasteDesk` makes of profiles (`learnt_tastes`) what a page shows. To judge a taste on votes that it
+did not see takes some seconds, and goes on beside. Of a melody nothing is told but its sound and
+its score: not who wrote it, nor when.
 
 Letters: M melodies of the pool, F features.
 """
@@ -21,21 +17,25 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from feedback_ui.learnt_tastes import (
+    LEAST_VOTES,
+    PERSON,
+    SIMULATED,
+    FeaturePool,
+    LearntTaste,
+    LearntTastes,
+)
 from music.melody import Melody
-from reward.catalogue import entries_after, listening, sealed
-from reward.export import learnable
-from reward.feature_scale import FeatureScale
-from reward.features import FEATURE_LABELS, feature_matrix
+from reward.catalogue import listening, sealed
+from reward.features import FEATURE_LABELS
 from reward.preferences import Preferences
 from reward.profile_training import TrainedReward, train_reward
 from reward.ratings import RatingsStore
-from reward.taste import SURE_ENOUGH, Reason, TasteProfile
-from reward.traps import SPOILED
+from reward.taste import SURE_ENOUGH, Reason
 
-MINE, GROUP, SIMULATED = SCOPES = ("mine", "group", "simulated")
+MINE, GROUP = "mine", "group"
+SCOPES = (MINE, GROUP, SIMULATED)
 """whose taste: the rater's own, all people's, that of simulated listeners"""
-LEAST_VOTES = 20
-"""answers from which a profile is told: before, its intervals hold 0 nearly everywhere"""
 SHOWN_FEATURES = 20
 """the surest, in the plot and in words"""
 EXTREMES = 5
@@ -89,43 +89,20 @@ class TasteLook:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pool:
-    """Melodies that a taste may be heard by, and their features."""
-
-    ids: tuple[int, ...]
-    melodies: tuple[Melody, ...]
-    features_MF: np.ndarray
-    scale: FeatureScale
-    spoiled: np.ndarray
-    """bool (M,): made worse on purpose, for traps"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Learnt:
-    """A profile, and what it was learnt from."""
-
-    vote_ids: tuple[int, ...]
-    pool: _Pool
-    profile: TasteProfile
-
-
-@dataclass(frozen=True, slots=True)
 class _Judged:
     """What a taste is worth, computed or to come."""
 
     vote_ids: tuple[int, ...]
-    pool: _Pool
+    pool: FeaturePool
     trained: Future[TrainedReward]
 
 
 class TasteDesk:
     """Tastes of one ratings store; safe to share between the threads of a server."""
 
-    def __init__(self, store: RatingsStore) -> None:
-        self._store = store
+    def __init__(self, store: RatingsStore, tastes: LearntTastes) -> None:
+        self._store, self._tastes = store, tastes
         self._lock = threading.Lock()
-        self._pool: _Pool | None = None
-        self._learnt: dict[str, _Learnt] = {}
         self._judged: dict[tuple[str, int | None], _Judged] = {}
         # One at a time: whoever rates meanwhile must not feel it.
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="taste")
@@ -136,7 +113,7 @@ class TasteDesk:
         Raises:
             RatingsError: when the database cannot be read.
         """
-        return {scope: len(votes) for scope, votes in self._votes(rater_id).items()}
+        return {scope: len(self._votes(scope, rater_id)) for scope in SCOPES}
 
     def look(self, scope: str, rater_id: int | None = None) -> TasteLook | None:
         """A taste as the votes now have it; None with fewer than `LEAST_VOTES`.
@@ -149,12 +126,13 @@ class TasteDesk:
         Raises:
             RatingsError: when the database cannot be read.
         """
-        votes = self._votes(rater_id)
-        counted = votes[scope]
+        counted = self._votes(scope, rater_id)
         if len(counted) < LEAST_VOTES:
             return None
         # The group's votes are the prior of one rater's.
-        learnt = self._learn(votes[GROUP if scope == MINE else scope], scope)
+        learnt = self._tastes.of(_kind(scope), None if scope == MINE else counted)
+        if learnt is None:  # some were taken back this moment
+            return None
         with self._store.reading() as session:
             hidden = sealed(session)
             if rater_id is not None:
@@ -171,11 +149,11 @@ class TasteDesk:
         Raises:
             RatingsError: when the database cannot be read.
         """
-        counted = self._votes(rater_id)[scope]
+        counted = self._votes(scope, rater_id)
         if len(counted) < LEAST_VOTES:
             return None
         key = (scope, rater_id if scope == MINE else None)
-        vote_ids, pool = tuple(counted["vote_id"].tolist()), self._pool_now()
+        vote_ids, pool = tuple(counted["vote_id"].tolist()), self._tastes.pool()
         with self._lock:
             judged = self._judged.get(key)
             if judged is None or judged.vote_ids != vote_ids or judged.pool is not pool:
@@ -192,53 +170,15 @@ class TasteDesk:
                     self._judged.pop(next(iter(self._judged)))
         return judged.trained.result() if judged.trained.done() else None
 
-    def _votes(self, rater_id: int | None) -> dict[str, pd.DataFrame]:
-        votes = learnable(self._store.votes_frame())
-        people = votes.loc[votes["rater_kind"] == "person"]
-        return {
-            MINE: people.loc[people["rater_id"] == (-1 if rater_id is None else rater_id)],
-            GROUP: people,
-            SIMULATED: votes.loc[votes["rater_kind"] == "simulated"],
-        }
+    def _votes(self, scope: str, rater_id: int | None) -> pd.DataFrame:
+        votes = self._tastes.votes(_kind(scope))
+        if scope != MINE:
+            return votes
+        return votes.loc[votes["rater_id"] == (-1 if rater_id is None else rater_id)]
 
-    def _learn(self, votes: pd.DataFrame, scope: str) -> _Learnt:
-        """The profile of these votes, refitted when they or the pool have changed."""
-        kind = SIMULATED if scope == SIMULATED else GROUP
-        vote_ids, pool = tuple(votes["vote_id"].tolist()), self._pool_now()
-        with self._lock:
-            kept = self._learnt.get(kind)
-        if kept is not None and kept.vote_ids == vote_ids and kept.pool is pool:
-            return kept
-        preferences = Preferences.from_votes(votes, pool.ids)
-        profile = TasteProfile.fit(preferences, pool.features_MF, pool.scale)
-        learnt = _Learnt(vote_ids, pool, profile)
-        with self._lock:
-            self._learnt[kind] = learnt
-        return learnt
 
-    def _pool_now(self) -> _Pool:
-        """The pool as it is; computed again when melodies were added, which are never changed."""
-        count = self._store.counts()["melodies"]
-        with self._lock:
-            pool = self._pool
-        if pool is not None and len(pool.ids) == count:
-            return pool
-        with self._store.reading() as session:
-            entries = entries_after(session, 0)
-        melodies = tuple(entry.melody for entry in entries)
-        features_MF = feature_matrix(melodies)
-        spoiled = np.array([entry.policy_id == SPOILED for entry in entries], bool)
-        pool = _Pool(
-            tuple(entry.id for entry in entries),
-            melodies,
-            features_MF,
-            # What is usual is what a policy writes, not what was spoiled for traps.
-            FeatureScale.of(features_MF[~spoiled]),
-            spoiled,
-        )
-        with self._lock:
-            self._pool = pool
-        return pool
+def _kind(scope: str) -> str:
+    return SIMULATED if scope == SIMULATED else PERSON
 
 
 def in_words(sure: float) -> str:
@@ -250,7 +190,7 @@ def in_words(sure: float) -> str:
 
 
 def _look(
-    scope: str, learnt: _Learnt, rater: str | None, votes: pd.DataFrame, hidden: frozenset[int]
+    scope: str, learnt: LearntTaste, rater: str | None, votes: pd.DataFrame, hidden: frozenset[int]
 ) -> TasteLook:
     """What is told of a profile: features by how sure they are, melodies by how surely liked."""
     profile, pool = learnt.profile, learnt.pool
@@ -284,7 +224,7 @@ def _look(
     )
 
 
-def _why(pool: _Pool, row: int, weight_of: Mapping[str, float], sign: int) -> tuple[str, ...]:
+def _why(pool: FeaturePool, row: int, weight_of: Mapping[str, float], sign: int) -> tuple[str, ...]:
     """The features that speak most for this end, with what the melody has of them."""
     spread_F = np.where(pool.scale.spread_F > 0, pool.scale.spread_F, np.inf)
     standard_F = pool.scale.standardise(pool.features_MF[row]) / spread_F

@@ -12,10 +12,11 @@ from threading import Event
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from feedback_ui.learnt_tastes import LEAST_VOTES, LearntTastes
 from feedback_ui.library import PAGE_SIZE, MelodyLibrary, Visitor
 from feedback_ui.library_query import LibraryQuery
 from feedback_ui.melody_files import melody_files, name_of
-from feedback_ui.melody_shelf import CODE_DIGITS, LEAST_VOTES
+from feedback_ui.melody_shelf import CODE_DIGITS
 from feedback_ui.real_tunes import RealTunes
 from music.corpus import load_corpus
 from music.melody import Melody
@@ -64,7 +65,7 @@ def ids(store, pool):
 
 @pytest.fixture
 def library(store, ids, real_tunes):
-    return MelodyLibrary(store, lambda: real_tunes)
+    return MelodyLibrary(store, LearntTastes(store), lambda: real_tunes)
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_who_only_looks_does_not_wait_for_who_measures(store, ids, real_tunes):
         assert goes_on.wait(60)
         return real_tunes
 
-    library = MelodyLibrary(store, slow_tunes)
+    library = MelodyLibrary(store, LearntTastes(store), slow_tunes)
     with ThreadPoolExecutor() as threads:
         slow = threads.submit(library.find, LibraryQuery(sort="original"), ORGANISER)
         assert measures.wait(60)
@@ -168,7 +169,8 @@ def test_who_only_looks_does_not_wait_for_who_measures(store, ids, real_tunes):
 
 
 def test_an_empty_pool_is_an_empty_page(store, real_tunes):
-    answer = MelodyLibrary(store, lambda: real_tunes).find(LibraryQuery(q="+2"), ORGANISER)
+    library = MelodyLibrary(store, LearntTastes(store), lambda: real_tunes)
+    answer = library.find(LibraryQuery(q="+2"), ORGANISER)
     assert (answer.melodies, answer.total, answer.pages, answer.pool) == ((), 0, 1, 0)
 
 
@@ -200,7 +202,7 @@ def test_favourites_and_what_i_liked(library, store, ids, pool, ada):
 def test_the_groups_taste_orders_the_library_once_it_is_known(library, store, ids, pool, ada):
     store.add_comparisons([(a, b) for a in ids[:8] for b in ids[20:28] if a != b], round=1)
     answer = library.find(LibraryQuery(sort="score"), ORGANISER)
-    assert f"it needs {LEAST_VOTES} decided votes" in answer.trouble
+    assert f"it needs {LEAST_VOTES} answers" in answer.trouble
     # Ada likes many notes.
     notes = {melody_id: len(melody.notes) for melody_id, melody in zip(ids, pool, strict=True)}
     rate(store, ada, "x" * 60, prefer=notes.__getitem__)
@@ -220,7 +222,7 @@ def test_the_most_original_come_first(store, strains, real_tunes):
     copied = load_corpus("validation")[0].melody
     fresh = strains[3].melody
     store.add_melodies([copied, fresh], policy_id="p", sampler="t", seed=1)
-    library = MelodyLibrary(store, lambda: real_tunes)
+    library = MelodyLibrary(store, LearntTastes(store), lambda: real_tunes)
     assert found(library, ORGANISER, sort="original") == [code_of(fresh), code_of(copied)]
     store.add_melodies([load_corpus("validation")[1].melody], policy_id="p", sampler="t", seed=1)
     assert found(library, ORGANISER, sort="original")[0] == code_of(fresh)

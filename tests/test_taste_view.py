@@ -10,13 +10,12 @@ from streamlit import cache_resource
 from studio_pages import STUDIO, open_page, words
 
 from feedback_ui.chart_colours import Colours
+from feedback_ui.learnt_tastes import LEAST_VOTES, SIMULATED, LearntTastes
 from feedback_ui.taste_charts import forest_chart, learning_chart, reliability_chart
 from feedback_ui.taste_view import (
     EXTREMES,
     GROUP,
-    LEAST_VOTES,
     MINE,
-    SIMULATED,
     TasteDesk,
     in_words,
 )
@@ -70,11 +69,15 @@ def ada(store):
     return store.add_rater("Ada", consent_version="1")
 
 
+def desk_of(store):
+    return TasteDesk(store, LearntTastes(store))
+
+
 # What is told
 
 
 def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store, ada):
-    desk = TasteDesk(store)
+    desk = desk_of(store)
     rate(store, ada, LEAST_VOTES - 1)
     rate(store, ada, 3, outcome="skip")
     rate(store, ada, 3, outcome="both_bad")
@@ -91,7 +94,7 @@ def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store
 
 def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(store, ada, melodies):
     rate(store, ada, 160)
-    look = TasteDesk(store).look(MINE, ada.id)
+    look = desk_of(store).look(MINE, ada.id)
     leaps = feature_matrix(melodies)[:, FEATURE_NAMES.index(LIKED)]
     of = dict(zip(melodies, leaps, strict=True))
     liked, disliked = ([of[e.melody] for e in ends] for ends in (look.liked, look.disliked))
@@ -104,13 +107,13 @@ def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(stor
 
 def test_what_was_spoiled_or_is_in_a_blind_test_is_not_among_the_extremes(store, ada, melodies):
     rate(store, ada, 160)
-    best = [extreme.melody for extreme in TasteDesk(store).look(MINE, ada.id).liked]
+    best = [extreme.melody for extreme in desk_of(store).look(MINE, ada.id).liked]
     bad = spoil(melodies[0], np.random.default_rng(0))
     store.add_melodies([bad], policy_id=SPOILED, sampler="-", seed=1)
     known = dict(zip((m.melody for m in all_of(store)), (m.id for m in all_of(store)), strict=True))
     in_test = PlannedPair(known[best[0]], known[best[1]], purpose="blind_test")
     store.add_plan([in_test], round=2, strategy="blind")
-    look = TasteDesk(store).look(MINE, ada.id)
+    look = desk_of(store).look(MINE, ada.id)
     shown = [e.melody for e in (*look.liked, *look.disliked)]
     assert not {best[0], best[1], bad} & {*shown}
     assert best[2] in shown
@@ -122,19 +125,19 @@ def all_of(store):
 
 def test_what_a_rater_is_still_to_judge_is_not_among_the_extremes(store, ada):
     rate(store, ada, 60)
-    look = TasteDesk(store).look(MINE, ada.id)
+    look = desk_of(store).look(MINE, ada.id)
     while (pair := store.issue(ada.id)) is not None:
         shown = {e.melody for e in (*look.liked, *look.disliked)}
         assert not shown & {pair.left.melody, pair.right.melody}
         rate(store, ada, 1)
-    look = TasteDesk(store).look(MINE, ada.id)
+    look = desk_of(store).look(MINE, ada.id)
     assert len(look.liked) == len(look.disliked) == EXTREMES
 
 
 def test_people_and_simulated_listeners_are_never_mixed(store, ada):
     robot = store.add_rater("robot", kind="simulated")
     rate(store, ada, 80)
-    desk = TasteDesk(store)
+    desk = desk_of(store)
     alone = desk.look(GROUP)
     rate(store, robot, 80, sign=-1.0)
     assert desk.look(GROUP) == alone
@@ -146,7 +149,7 @@ def test_two_people_of_opposite_tastes_have_each_their_own(store, ada):
     ben = store.add_rater("Ben", consent_version="1")
     rate(store, ada, 100)
     rate(store, ben, 100, sign=-1.0)
-    desk = TasteDesk(store)
+    desk = desk_of(store)
     assert LIKED in [reason.feature for reason in desk.look(MINE, ada.id).likes]
     assert LIKED in [reason.feature for reason in desk.look(MINE, ben.id).dislikes]
 
@@ -157,7 +160,7 @@ def test_a_profile_is_fitted_again_when_a_vote_comes_or_goes_and_not_before(
     fits, fit = [], TasteProfile.fit
     monkeypatch.setattr(TasteProfile, "fit", lambda *given, **k: fits.append(1) or fit(*given, **k))
     rate(store, ada, 40)
-    desk = TasteDesk(store)
+    desk = desk_of(store)
     for _ in range(3):
         assert desk.look(MINE, ada.id).votes == desk.look(GROUP).votes == 40
     assert len(fits) == 1
@@ -171,7 +174,7 @@ def test_a_profile_is_fitted_again_when_a_vote_comes_or_goes_and_not_before(
 
 def test_what_it_is_worth_comes_after_a_while(store, ada):
     rate(store, ada, 120)
-    desk, until = TasteDesk(store), time.monotonic() + 120
+    desk, until = desk_of(store), time.monotonic() + 120
     while (found := desk.worth(MINE, ada.id)) is None:
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -184,7 +187,7 @@ def test_what_it_is_worth_comes_after_a_while(store, ada):
 
 def test_the_forest_tells_the_known_from_the_unknown_by_more_than_colour(store, ada):
     rate(store, ada, 100)
-    look = TasteDesk(store).look(MINE, ada.id)
+    look = desk_of(store).look(MINE, ada.id)
     chart = forest_chart(look.reasons, COLOURS).to_dict()
     (rows,) = [rows for rows in chart["datasets"].values() if "known" in rows[0]]
     assert {row["feature"]: row["known"] for row in rows} == {

@@ -28,7 +28,7 @@ COLUMNS = 2
 @st.cache_resource(show_spinner=False)
 def open_library(database: str, _studio: StudioSession) -> MelodyLibrary:
     """The library of this server; its melodies are read once."""
-    return MelodyLibrary(_studio.store)
+    return MelodyLibrary(_studio.store, _studio.tastes)
 
 
 def go(**changes: str | int) -> None:

@@ -11,6 +11,7 @@ from feedback_ui.chart_colours import chart_colours
 from feedback_ui.command_process import CommandProcess
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import is_organiser, open_studio, signed_in, studio_options, trouble
+from feedback_ui.learnt_tastes import LEAST_VOTES, SIMULATED
 from feedback_ui.melody_pictures import pictures_of
 from feedback_ui.own_command import CommandError
 from feedback_ui.page_heading import page_heading
@@ -19,9 +20,7 @@ from feedback_ui.session import StudioSession
 from feedback_ui.taste_charts import forest_chart, learning_chart, reliability_chart
 from feedback_ui.taste_view import (
     GROUP,
-    LEAST_VOTES,
     MINE,
-    SIMULATED,
     Extreme,
     TasteDesk,
     TasteLook,
@@ -42,7 +41,7 @@ TITLES = {MINE: "Mine", GROUP: "Everyone's", SIMULATED: "Simulated listeners'"}
 @st.cache_resource(show_spinner=False)
 def taste_desk(database: str, _studio: StudioSession) -> TasteDesk:
     """The tastes of this server's votes; computed when they are asked for."""
-    return TasteDesk(_studio.store)
+    return TasteDesk(_studio.store, _studio.tastes)
 
 
 @st.cache_resource(show_spinner=False)
