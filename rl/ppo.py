@@ -7,8 +7,9 @@ the textbook, each measured in docs/log.md:
   - forced tokens (barlines, the end) are no decisions: no loss, no advantage, no KL there;
   - the KL is exact at each choice, not the log-ratio of what was chosen: a choice's own KL is a
     term of the loss, that of later choices is in its return. No chance is in the price;
-  - the critic is linear in the policy's hidden states and solved for (`rl.critic`): it knows
-    something from the first update on, and no value loss pulls at the policy;
+  - the critic is linear in the policy's hidden states and in what stands on the page so far, and is
+    solved for (`rl.critic`): it knows something from the first update on, and no value loss pulls
+    at the policy;
   - only the top layers are trained, on states that sampling has stored; plain momentum instead of
     Adam, whose steps are as long where there is only noise as where there is something to learn;
   - the reward is conservative, mean - lambda * std of the reward model (Coste et al. 2023), and
@@ -43,6 +44,7 @@ from rl.critic import RidgeCritic, explained_variance
 from rl.ppo_config import PPOConfig
 from rl.processes import Processes
 from rl.rollout import Reward, Rollout, collect
+from rl.running_measures import MEASURES, running_measures
 
 
 class PPO:
@@ -60,7 +62,7 @@ class PPO:
         nn.Module.to(base, self.processes.device)  # transformers' own has no usable type
         self.reference = base.eval()
         self.actor = Actor(copy.deepcopy(self.reference), config.layers_trained).eval()
-        self.critic = RidgeCritic(base.config.hidden_size)
+        self.critic = RidgeCritic(base.config.hidden_size + MEASURES)
         self.forward = self.processes.shared(self.actor)
         self.optimizer = torch.optim.SGD(
             self.actor.trained.values(), lr=config.learning_rate, momentum=config.momentum
@@ -149,7 +151,10 @@ class PPO:
         )
         return_N = returns(reward_BT)[acted]
         half_BT = torch.arange(len(acted), device=acted.device)[:, None].expand_as(acted) % 2 == 1
-        value_N = self.critic.values(rollout.hidden, return_N, half_BT[acted], total)
+        # A choice is made from what stands before it.
+        measures_ND = running_measures(rollout.sampled.ids)[:, :-1][acted[:, 1:].cpu()]
+        known_ND = torch.cat([rollout.hidden.cpu(), measures_ND], 1)
+        value_N = self.critic.values(known_ND, return_N, half_BT[acted], total)
         value_BT = torch.zeros_like(reward_BT).masked_scatter(acted, value_N)
         gain_N = advantages(reward_BT, value_BT, acted, gamma=1.0, lam=self.config.gae_lambda)[
             acted

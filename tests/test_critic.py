@@ -1,8 +1,10 @@
 """The critic that is solved for: what it recovers, what it must not know, what it keeps."""
 
+import pytest
 import torch
 
 from rl.critic import RidgeCritic, explained_variance
+from rl.runs import RunError
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -49,3 +51,24 @@ def test_restored_it_goes_on_as_if_nothing_had_been():
     one.values(hidden, seen, half)
     other.restore(one.tensors())
     assert torch.equal(one.values(hidden, seen, half), other.values(hidden, seen, half))
+
+
+def test_the_unit_of_an_input_is_of_no_account():
+    hidden, _, seen = linear_task(400, noise=1.0)
+    half = torch.arange(400) % 2 == 1
+    unit = torch.tensor([1000.0, 0.1, 1.0, 7.0, 1.0, 1.0])
+    one = RidgeCritic(6).values(hidden, seen, half)
+    other = RidgeCritic(6).values(hidden * unit + 5.0, seen, half)
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_an_input_that_has_not_varied_yet_does_no_harm():
+    hidden, truth, seen = linear_task(400, noise=1.0)
+    hidden[:, 3] = 2.0
+    half = torch.arange(400) % 2 == 1
+    assert explained_variance(RidgeCritic(6).values(hidden, seen, half), truth) > 0.95
+
+
+def test_that_of_another_version_is_refused_in_words():
+    with pytest.raises(RunError, match="the run's critic has 6 inputs"):
+        RidgeCritic(9).restore(RidgeCritic(6).tensors())
