@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from feedback_ui.session import PURPOSES
 from reward.export import plain_row, write_csv
 from reward.preferences import Preferences
 from reward.rater_stats import ratings_statistics
 from reward.ratings import Rater, RatingsError, RatingsStore, Withdrawal
 from reward.reliability import self_agreement, side_bias
 from reward.shares import Share
+from reward.traps import SPOILED
 
 OWN_COLUMNS = [
     *("vote_id", "comparison_id", "issued_at", "created_at"),
@@ -152,6 +154,39 @@ def rater_rows(store: RatingsStore) -> list[tuple[str, ...]]:
         )
         for rater in sorted(people, key=lambda rater: (-rater.votes, rater.nickname))
     ]
+
+
+ROUND_TITLES = ("Round", "Written by", "Chosen by", "Pairs", "Answered", "Votes", "People")
+
+
+def round_rows(store: RatingsStore) -> list[tuple[str, ...]]:
+    """A row a round of pairs to learn from, under `ROUND_TITLES`, for an organiser; newest first.
+
+    Hidden repeats and traps are counted with the pairs; blind tests are elsewhere.
+    """
+    pairs = store.comparisons_frame()
+    pairs = pairs.loc[pairs["purpose"].isin(PURPOSES)]
+    votes = store.votes_frame(kind="person")
+    votes = votes.loc[votes["purpose"].isin(PURPOSES)]
+    melodies = store.melodies_frame()
+    writer = dict(zip(melodies["melody_id"], melodies["policy_id"], strict=True))
+    rows: list[tuple[str, ...]] = []
+    for number, some in pairs.groupby("round"):
+        said = votes.loc[votes["round"] == number]
+        heard = {*some["melody_a"].tolist(), *some["melody_b"].tolist()}
+        plain = some.loc[some["purpose"] == "train"]
+        rows.append(
+            (
+                str(number),
+                ", ".join(sorted({writer[melody] for melody in heard} - {SPOILED})),
+                ", ".join(sorted(set(plain["strategy"]))),
+                str(len(some)),
+                str(said["comparison_id"].nunique()),
+                str(len(said)),
+                str(said["rater_id"].nunique()),
+            )
+        )
+    return rows[::-1]
 
 
 def _own(store: RatingsStore, rater_id: int, *, current_only: bool) -> pd.DataFrame:

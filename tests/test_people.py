@@ -15,7 +15,9 @@ from feedback_ui import consent, people
 from feedback_ui.people import OwnStatistics, own_csv, own_json, own_statistics, own_votes
 from feedback_ui.session import CONSENT_VERSION
 from reward.export import text_of_csv
+from reward.pairing import PlannedPair
 from reward.ratings import RatingsError, RatingsStore
+from reward.traps import SPOILED
 
 UI = Path(__file__).resolve().parents[1] / "feedback_ui"
 NASTY = '=HYPERLINK("http://x") <img src=x onerror=alert(1)> **b**'
@@ -139,6 +141,30 @@ def test_an_organisers_rows_are_of_people_as_text(store, pairs, rater):
     assert rows[1][7] == "–", "nothing tells of one vote whether it is right"
 
 
+def test_an_organiser_sees_how_far_each_round_is(store, pairs, rater, random_melodies):
+    robot, bo = store.add_rater("robot", kind="simulated"), store.add_rater("Bo")
+    say(store, robot, "left")
+    for who, outcome in ((rater, "left"), (rater, "skip"), (bo, "left")):
+        say(store, who, outcome)
+    new = store.add_melodies(random_melodies(4, seed=9), policy_id="tuned", sampler="t", seed=1)
+    spoiled = store.add_melodies(
+        random_melodies(1, seed=10), policy_id=SPOILED, sampler="-", seed=1
+    )
+    plan = [
+        PlannedPair(new[0], new[1]),
+        PlannedPair(new[2], spoiled[0], purpose="trap"),
+        PlannedPair(new[0], new[3], purpose="blind_test"),
+    ]
+    store.add_plan(plan, round=2, strategy="information")
+    second, first = people.round_rows(store)
+    assert second == ("2", "tuned", "information", "2", "0", "0", "0")
+    assert first[:4] == ("1", "secret", "random", "7")
+    answered, votes, raters = map(int, first[4:])
+    assert (votes, raters) == (3, 2), "the robot's is no person's"
+    assert answered in (2, 3)
+    assert len(first) == len(people.ROUND_TITLES)
+
+
 # The page
 
 
@@ -207,8 +233,9 @@ def test_an_organiser_sees_everyone_without_coming_in(page, store, pairs, rater)
     app = page(organiser=True, view="everyone")
     assert not app.exception
     assert [metric.value for metric in app.metric][:2] == ["1", "1"]
-    (table,) = app.get("bidi_component")
-    assert json.loads(table.proto.json)["rows"][0][0] == rater.nickname
+    rounds, raters = (json.loads(table.proto.json) for table in app.get("bidi_component"))
+    assert rounds["rows"][0][0] == "1"
+    assert raters["rows"][0][0] == rater.nickname
     assert "There is none yet" in words(app)
     assert app.query_params["view"] == "everyone"
 

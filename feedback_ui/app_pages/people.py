@@ -20,11 +20,13 @@ from feedback_ui.entrance import (
 from feedback_ui.page_heading import page_heading
 from feedback_ui.people import (
     RATER_TITLES,
+    ROUND_TITLES,
     farewell,
     own_csv,
     own_json,
     own_statistics,
     rater_rows,
+    round_rows,
     withdraw,
 )
 from feedback_ui.session import CONSENT, CONSENT_VERSION
@@ -153,6 +155,14 @@ def show_everyone() -> None:
     if counts["votes_simulated"]:
         st.markdown(
             f"{counts['votes_simulated']} more votes are of simulated listeners, apart from these."
+        )
+    st.subheader("Pairs to learn from", anchor=False)
+    rows = round_rows(studio.store)
+    if rows:
+        text_table(ROUND_TITLES, rows, key="rounds", caption="Rounds of pairs and their progress")
+    else:
+        st.info(
+            "There are none yet; `tastemaker pairs` makes some.", icon=":material/library_music:"
         )
     st.subheader("Blind tests", anchor=False)
     tests = list_tests(studio.store)
