@@ -27,7 +27,7 @@ from feedback_ui.learnt_tastes import (
 )
 from music.melody import Melody
 from reward.catalogue import listening, sealed
-from reward.features import FEATURE_LABELS
+from reward.features import FAR_FROM_USUAL, FEATURE_LABELS
 from reward.preferences import Preferences
 from reward.profile_training import TrainedReward, train_reward
 from reward.ratings import RatingsStore
@@ -239,7 +239,6 @@ def _why(pool: FeaturePool, row: int, weight_of: Mapping[str, float], sign: int)
 def _amount(feature: str, above: bool) -> str:
     """How much of a feature a melody has, in words."""
     label = FEATURE_LABELS[feature]
-    if feature.startswith("unusual_"):
-        of = label.removeprefix("an unusual amount of ")
-        return f"{'not as much as usual, or more' if above else 'as much as usual'}: {of}"
+    if label.startswith(FAR_FROM_USUAL):
+        return label if above else f"near usual: {label.removeprefix(FAR_FROM_USUAL)}"
     return f"{'more' if above else 'less'} than usual: {label}"

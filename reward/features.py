@@ -194,10 +194,9 @@ is a feature of its own. Fixed, so that a melody's features never change with a 
 UNUSUAL_PRIOR = 0.5
 """a distance is less often liked than the measure itself"""
 _DISTANCES = tuple(measure for measure in MEASURES if measure.name in USUAL)
+FAR_FROM_USUAL = "far from usual: "
 FEATURE_LABELS: dict[str, str] = {measure.name: measure.label for measure in MEASURES} | {
-    f"unusual_{measure.name}": "an unusual amount of "
-    + measure.label.removeprefix("a ").removeprefix("an ")
-    for measure in _DISTANCES
+    f"unusual_{measure.name}": FAR_FROM_USUAL + measure.label for measure in _DISTANCES
 }
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURE_LABELS)
 FEATURE_PRIORS = np.array([1.0] * len(MEASURES) + [UNUSUAL_PRIOR] * len(_DISTANCES))
