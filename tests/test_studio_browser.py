@@ -134,9 +134,15 @@ def test_a_vote_needs_listening_and_is_stored_for_the_pair_shown(studio, store):
     assert button(page, "skip").get_attribute("aria-disabled") == "false"
     listen(page, sides="A")
     page.keyboard.press("a")
-    page.get_by_label("Play melody B").click()
+    at_once = """button => {
+        button.click();
+        const all = button.getRootNode().querySelectorAll("audio");
+        return [...all].filter(a => !a.paused).map(a => a.dataset.side);
+    }"""
+    sounding = page.get_by_label("Play melody B").evaluate(at_once)
+    assert sounding == ["right"], "one at a time, and not only after the browser's next event"
+    page.locator(".card.playing[data-side=right]").wait_for()
     expect(page.locator(".card.playing")).to_have_count(1)
-    assert page.locator("audio").evaluate_all(playing) == ["right"], "one at a time"
     page.locator(".card.heard[data-side=right]").wait_for()
     expect(page.locator(".hint")).to_have_text("Now vote.")
     assert studio.votes(rater) == []

@@ -145,11 +145,7 @@ class ListeningPair {
 
   wirePlayer(side) {
     const audio = this.audio(side);
-    const other = this.audio(side === "left" ? "right" : "left");
-    audio.addEventListener("play", () => {
-      other.pause();
-      this.last = side;
-    });
+    audio.addEventListener("play", () => this.goesAlone(side)); // by a media key, too
     audio.addEventListener("error", () => {
       this.failed[side] = true;
       this.draw();
@@ -197,11 +193,17 @@ class ListeningPair {
   play(side) {
     const audio = this.audio(side);
     if (audio.error) audio.load(); // the server may be back by now
+    this.goesAlone(side); // at once: the event comes later, and both would sound until then
     audio.play().catch((error) => {
       // Pausing before it has begun is no failure.
       if (error.name !== "AbortError") this.failed[side] = true;
       this.draw();
     });
+  }
+
+  goesAlone(side) {
+    this.audio(side === "left" ? "right" : "left").pause();
+    this.last = side;
   }
 
   missingMs(side) {

@@ -32,9 +32,7 @@ class TunePlayer {
       if (event.detail !== this) this.audio.pause();
     };
     document.addEventListener(BEGUN, this.onBegun);
-    this.audio.addEventListener("play", () => {
-      document.dispatchEvent(new CustomEvent(BEGUN, { detail: this }));
-    });
+    this.audio.addEventListener("play", () => this.goesAlone()); // by a media key, too
     for (const happened of ["play", "pause", "ended", "timeupdate", "error", "loadeddata"]) {
       this.audio.addEventListener(happened, () => this.draw());
     }
@@ -93,9 +91,14 @@ class TunePlayer {
       return;
     }
     if (this.audio.error) this.audio.load(); // the server may be back by now
+    this.goesAlone(); // at once: the event comes later, and two would sound until then
     this.audio.play().catch((error) => {
       if (error.name !== "AbortError") this.draw();
     });
+  }
+
+  goesAlone() {
+    document.dispatchEvent(new CustomEvent(BEGUN, { detail: this }));
   }
 
   draw() {
