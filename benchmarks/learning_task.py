@@ -46,9 +46,10 @@ from rl.training import measure as log_row
 BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
 VOTES = 200
 BEST_OF = (1, 2, 4, 8, 16, 32, 64)
-PROMPTS = 48
+PROMPTS = SAMPLE_SIZE
 """headers that best-of-n draws its candidates for: the best of n *of one header*, as a policy
-cannot choose its header either"""
+cannot choose its header either. As many as melodies that diversity is measured on: with fewer, its
+Vendi score could not be set beside the others'"""
 MEASURED = 512
 """fresh melodies that a method's result is measured on; points on the way take half of them"""
 
@@ -216,9 +217,8 @@ def best_of(given: Listened) -> dict[str, Any]:
                 "true_utility": float(won.mean()),
             }
         )
-    half = score.reshape(2 * PROMPTS, most // 2).argmax(1)  # 192 winners: all that there are
-    winners = [melodies[place * most // 2 + best] for place, best in enumerate(half)]
-    vendi = vendi_at(winners, min(SAMPLE_SIZE, len(winners)))[0]
+    winners = [melodies[place * most + best] for place, best in enumerate(score.argmax(1))]
+    vendi = vendi_at(winners, SAMPLE_SIZE)[0]
     return {**points[-1], "vendi": vendi, "points": points}
 
 

@@ -42,7 +42,6 @@ from our_update import OurUpdates, levers
 from sb3_ppo import Slice, timed_slice
 from second_environment import TRL_VERSION, described, second_environment
 
-from music.melody import Melody
 from music.tokens import HEADER_LENGTH
 from policy.checkpoint import load_policy
 from policy.compose import compose
@@ -51,7 +50,7 @@ from reward.feature_scale import FeatureScale
 from reward.listeners import SimulatedListener
 from reward.preferences import Preferences
 from reward.taste import TasteProfile
-from rl.ppo import saturated
+from rl.objective import objective_of
 from rl.ppo_config import PPOConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -208,15 +207,12 @@ def timed_levers(plan: Plan, base: MelodyForCausalLM, profile: TasteProfile) -> 
 
 def sb3_slice(plan: Plan, base: MelodyForCausalLM, profile: TasteProfile, tokens: int) -> Slice:
     """A slice of an update of stable-baselines3's."""
-    config = plan.config
-
-    def objective(melodies: Sequence[Melody]) -> np.ndarray:
-        mean, std = profile.score(melodies)
-        conservative = torch.from_numpy(mean - config.std_penalty * std)
-        return saturated(conservative, config.good_enough).numpy()
-
     return timed_slice(
-        base, objective, config, melodies=plan.sb3_melodies, tokens=plan.sb3_tokens or tokens
+        base,
+        objective_of(profile.score, plan.config),
+        plan.config,
+        melodies=plan.sb3_melodies,
+        tokens=plan.sb3_tokens or tokens,
     )
 
 

@@ -21,7 +21,7 @@ from policy.compose import Asked
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyConfig, MelodyForCausalLM
 from reward.taste import TasteProfile
-from rl.ppo import saturated
+from rl.objective import objective
 from rl.rollout import with_reference_header
 
 
@@ -45,7 +45,7 @@ class MelodyReward(nn.Module):
     def _judge(self, input_ids: Tensor, **_: Any) -> SimpleNamespace:  # noqa: ANN401 (masks, flags)
         mean, std = self.profile.score([decode(row) for row in input_ids.numpy()])
         self.means.append(mean)
-        reward = saturated(torch.from_numpy(mean - self.std_penalty * std), self.good_enough)
+        reward = objective(mean, std, std_penalty=self.std_penalty, good_enough=self.good_enough)
         return SimpleNamespace(
             hidden_states=(reward.float()[:, None, None].expand(*input_ids.shape, 1),)
         )
@@ -54,7 +54,7 @@ class MelodyReward(nn.Module):
 class MelodyValue(nn.Module):
     """A value model in the shape that TRL calls: the policy's trunk, and `score` on its states.
 
-    The head starts at zero, as ours does.
+    The head starts at zero: no melody is worth more than another before it has learnt.
     """
 
     base_model_prefix = "model"

@@ -9,7 +9,7 @@ the input ends the process.
 
 What both sides share: the base policy's weights (policy, reference and the value model's trunk; no
 dropout), the grammar's mask inside policy and reference, headers chosen by the base, the score
-`rl.ppo.saturated(mean - std_penalty * std)` of the same taste profile, minibatches, epochs, fp32.
+`rl.objective.objective` of the same taste profile, minibatches, epochs, fp32.
 
 What TRL is given so that it is at its best, each a default of its that would cost time here: no
 gradient checkpointing, no bf16 (off by default on our side too), no debugging samples, the fused

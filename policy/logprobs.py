@@ -97,6 +97,12 @@ def melody_nats(
         legal = mask_rows_of(ids.numpy())
         acted = (choices[legal] > 1) & (ids.numpy() != PAD)
         acted[:, :given] = False
-        logps = chosen_logprobs(model, ids, torch.from_numpy(legal), torch.from_numpy(acted))
-        out[some] = logps.sum(1).double().numpy()
+        device = model.lm_head.weight.device
+        logps = chosen_logprobs(
+            model,
+            ids.to(device),
+            torch.from_numpy(legal).to(device),
+            torch.from_numpy(acted).to(device),
+        )
+        out[some] = logps.sum(1).double().cpu().numpy()
     return out

@@ -36,13 +36,13 @@ from rl.baseline_results import CurvePoint, Measured, MethodResult, write_result
 from rl.baseline_settings import SETTINGS, Budget, DPOSettings, OnlineSettings
 from rl.baselines import best_of_n
 from rl.evaluate import Judge
-from rl.ppo import saturated
+from rl.objective import Objective, objective_of
 from rl.ppo_config import PPOConfig
 from rl.reward_models import load_model
 from rl.rollout import Reward, with_reference_header
 from rl.rounds import asked_of
 from rl.runs import RUNS, RunError, newest_run, open_run
-from rl.trl_baselines import Objective, OnCheckpoint, train_by
+from rl.trl_baselines import OnCheckpoint, train_by
 
 METHODS = ("best-of-n", "dpo", "rloo", "grpo")
 MEASURING_SEED = 1_300_021
@@ -72,17 +72,6 @@ class Task:
     def objective(self) -> Objective:
         """What PPO learns from."""
         return objective_of(self.reward, self.config)
-
-
-def objective_of(reward: Reward, config: PPOConfig) -> Objective:
-    """The very figure that `rl.ppo.PPO.objective` learns from, as a function of melodies."""
-
-    def objective(melodies: Sequence[Melody]) -> np.ndarray:
-        mean, std = reward(melodies)
-        conservative = torch.from_numpy(np.asarray(mean - config.std_penalty * std))
-        return saturated(conservative, config.good_enough).numpy()
-
-    return objective
 
 
 def voted_pairs(store: RatingsStore, reward_record: Mapping[str, Any]) -> list[dict[str, Any]]:

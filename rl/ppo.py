@@ -12,12 +12,16 @@ the textbook, each measured in docs/log.md:
     at the policy;
   - only the top layers are trained, on states that sampling has stored; plain momentum instead of
     Adam, whose steps are as long where there is only noise as where there is something to learn;
-  - the reward is conservative, mean - lambda * std of the reward model (Coste et al. 2023), and
-    saturates: poor melodies are worth lifting, the best ones not worth driving further;
+  - the reward is conservative and saturates (`rl.objective`): poor melodies are worth lifting, the
+    best ones not worth driving further;
+  - the controller's error is clipped to -.2 to +.5 and its gain is .2 (theirs: both .2, and .1), so
+    that the price falls slowly while there is no KL yet and rises fast once there is too much; the
+    only one here that was not measured by itself;
   - no dropout, in sampling or in learning, so that ratios start at 1.
 
 Chance follows from the seed, the update's number and the process's rank, so a run that is killed at
-any moment and resumed with as many threads and processes writes the same bits.
+any moment and resumed with as many threads and processes writes the same bits (on CPUs; a GPU adds
+in its own order).
 
 Letters: B melodies, T tokens, N choices of the learner, V vocabulary.
 """
@@ -31,7 +35,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from music.tokens import PAD
 from policy.checkpoint import optimizer_tensors, restore_optimizer
@@ -41,6 +44,7 @@ from policy.pretrain import bf16_context
 from rl.actor import Actor
 from rl.advantages import advantages, returns, shaped_rewards
 from rl.critic import RidgeCritic, explained_variance
+from rl.objective import objective
 from rl.ppo_config import PPOConfig
 from rl.processes import Processes
 from rl.rollout import Reward, Rollout, collect
@@ -59,8 +63,8 @@ class PPO:
     ) -> None:
         self.config, self.reward = config, reward
         self.processes = processes or Processes()
-        nn.Module.to(base, self.processes.device)  # transformers' own has no usable type
-        self.reference = base.eval()
+        self.reference = copy.deepcopy(base).eval()  # the caller's stays where and as it is
+        nn.Module.to(self.reference, self.processes.device)  # transformers' own has no usable type
         self.actor = Actor(copy.deepcopy(self.reference), config.layers_trained).eval()
         self.critic = RidgeCritic(base.config.hidden_size + MEASURES)
         self.forward = self.processes.shared(self.actor)
@@ -135,7 +139,6 @@ class PPO:
                     log.append(torch.stack([was_clipped, step_kl, entropy, norm]))
         # 3. steer the price of a nat towards the target (Ziegler et al. 2019, eq. 3-4)
         kl_of_melody = self.processes.mean(rollout.kl_nats).item()
-        # It falls slowly: a run starts at no KL, which says nothing about its price yet.
         error = float(np.clip(kl_of_melody / config.kl_target_nats - 1, -0.2, 0.5))
         self.kl_coefficient *= 1 + 0.2 * error
         self.update += 1
@@ -165,8 +168,13 @@ class PPO:
 
     def objective(self, rollout: Rollout) -> Tensor:
         """What is learnt from: the conservative score, saturated; (B,) on the actor's device."""
-        conservative = rollout.score_mean - self.config.std_penalty * rollout.score_std
-        return saturated(conservative, self.config.good_enough).to(rollout.kl_BT)
+        config = self.config
+        return objective(
+            rollout.score_mean,
+            rollout.score_std,
+            std_penalty=config.std_penalty,
+            good_enough=config.good_enough,
+        ).to(rollout.kl_BT)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as tensors; chance needs nothing."""
@@ -186,12 +194,3 @@ class PPO:
         self.critic.restore({name: tensors[f"critic.{name}"] for name in self.critic.tensors()})
         restore_optimizer(self.optimizer, tensors)
         self.update, self.kl_coefficient = step, state["kl_coefficient"]
-
-
-def saturated(score_B: Tensor, good_enough: float) -> Tensor:
-    """Slope 1 far below `good_enough`, 0 far above it: half the log-sigmoid of twice the distance.
-
-    A policy earns more by lifting its poor melodies than by driving its best ones beyond what the
-    reward model has seen (Wang et al. 2024, arXiv:2402.00742).
-    """
-    return functional.logsigmoid(2 * (score_B - good_enough)) / 2

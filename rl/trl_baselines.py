@@ -29,7 +29,6 @@ import numpy as np
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from music.melody import Melody
 from music.tokens import BOS, HEADER_LENGTH, ID, MAX_LENGTH, VOCABULARY, decode
 from policy.checkpoint import load_policy
 from policy.compose import DEFAULT_TONIC_MIDI, Asked
@@ -37,13 +36,12 @@ from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_tokenizer
 from policy.trl_options import quiet_options
 from rl.baseline_settings import SETTINGS, Budget, DPOSettings, OnlineSettings
+from rl.objective import Objective
 from rl.rollout import with_reference_header
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
-Objective = Callable[[Sequence[Melody]], np.ndarray]
-"""melodies -> what is learnt from, (B,)"""
 OnCheckpoint = Callable[[float, int, MelodyForCausalLM], None]
 """called with seconds of training, melodies so far and a copy of the policy"""
 _NO_END = 10**9

@@ -15,13 +15,13 @@ from rl.baseline_comparison import (
     Task,
     compare_baselines,
     measure,
-    objective_of,
     run_baseline,
     voted_pairs,
 )
 from rl.baseline_results import Measured, table, write_results
 from rl.baseline_settings import Budget
 from rl.baselines import best_of_n_kl_nats
+from rl.objective import objective_of
 from rl.pairing_round import PoolConfig, pair_up
 from rl.ppo import PPO
 from rl.ppo_config import PPOConfig

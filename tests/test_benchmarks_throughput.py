@@ -20,7 +20,7 @@ from reward.feature_scale import FeatureScale
 from reward.preferences import Preferences
 from reward.taste import TasteProfile
 from rl.actor import Actor
-from rl.ppo import saturated
+from rl.objective import saturated
 from rl.ppo_config import PPOConfig
 
 SMALL = PPOConfig(melodies_per_update=8, minibatch=4, meter="2/4", bars=4, threads=1)

@@ -13,8 +13,10 @@ import torch
 from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Asked
 from policy.model import MelodyForCausalLM, melody_config
+from rl import training
 from rl.actor import Actor
-from rl.ppo import PPO, saturated
+from rl.objective import saturated
+from rl.ppo import PPO
 from rl.ppo_config import PPOConfig, config_record
 from rl.rollout import collect
 from rl.runs import RunError, new_run, open_run
@@ -157,10 +159,27 @@ def test_it_learns_a_task_with_a_known_answer(tmp_path, index, tiny_policy):
     assert load_policy(run.path / "policy").config.hidden_size == 32
 
 
-def test_the_result_is_the_best_within_the_limit_not_the_last(tmp_path, index, tiny_policy):
-    run, best = run_here(tmp_path, index, tiny_policy, kl_limit_nats=7.001)
-    inside = [row for row in run.rows() if row["kl_nats"] <= 7.001]
-    assert best["reward"] == max(row["reward"] for row in inside)
+def test_the_result_is_the_best_within_the_limit_neither_first_nor_last(
+    tmp_path, index, tiny_policy, monkeypatch
+):
+    # Update 2 has most but is too far from the base; 1 is the best of the others.
+    rewards, kls = (0.0, 3.0, 9.0, 2.0, 1.0), (0.0, 5.0, 51.0, 6.0, 7.0)
+    written, measured = {}, training.measure
+
+    def with_these_figures(ppo, rollout, index):
+        weights = ppo.actor.policy.state_dict()
+        written[ppo.update] = {name: weight.clone() for name, weight in weights.items()}
+        figures = {"reward": rewards[ppo.update], "kl_nats": kls[ppo.update]}
+        return measured(ppo, rollout, index) | figures
+
+    monkeypatch.setattr(training, "measure", with_these_figures)
+    run, best = run_here(tmp_path, index, tiny_policy)
+    assert [row["guards_broken"] for row in run.rows()] == [[], [], ["kl"], [], []]
+    assert best["update"] == 1
+    kept = load_policy(run.path / "policy").state_dict()
+    assert all(torch.equal(kept[name], weight) for name, weight in written[1].items())
+    assert not all(torch.equal(written[4][name], weight) for name, weight in written[1].items())
+    assert not (run.path / "best").exists()
 
 
 def test_no_policy_within_the_limit_is_told(tmp_path, index, tiny_policy, monkeypatch):
