@@ -117,8 +117,6 @@ def demo(
     from rl.loop import LoopConfig, run_loop
     from rl.ppo_config import PPOConfig
 
-    if (out / "ratings.sqlite").exists():
-        raise click.UsageError(f"{out} holds a demo already; remove it or choose another --out")
     ppo = PPOConfig(seed=seed) if updates is None else PPOConfig(seed=seed, updates=updates)
     config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
     result = run_loop(
@@ -422,9 +420,10 @@ def taste(run: str | None, rater: str | None, top: int, as_json: bool) -> None:
     from dataclasses import asdict
 
     from reward.taste import TasteProfile
-    from rl.runs import RunError, newest_run, open_run
+    from rl.reward_models import newest_reward
+    from rl.runs import RunError, open_run
 
-    found = open_run(run, kind="reward") if run else newest_run("reward")
+    found = open_run(run, kind="reward") if run else newest_reward()
     if found is None:
         raise RunError("there is no reward model yet; learn one: tastemaker reward")
     profile = TasteProfile.load(found.path / "taste.json")
@@ -495,9 +494,16 @@ def ppo(
     taken = sorted(said & {"spec", "base_name", "settings", "name", *named})
     if resume is not None and taken:
         raise click.UsageError(f"a resumed run keeps its settings; leave out {', '.join(taken)}")
+    from music.sound import find_soundfont
+    from reward.database import Database, parse_url
     from rl.job import JobSettings
     from rl.runs import open_run
 
+    # A font or a database that cannot be opened is told before a run is made for it.
+    font = None if soundfont is None else str(find_soundfont(soundfont).resolve())
+    url = parse_url(database)
+    if url.get_backend_name() != "sqlite" or Path(url.database or "").exists():
+        Database(database).close()
     if resume is not None:
         run = open_run(resume, kind="ppo")
     else:
@@ -511,7 +517,6 @@ def ppo(
             raise click.UsageError(f"{twice[0]} is given twice; say it once")
         given = {key: value for key, value in named.items() if value is not None}
         run = start_run(spec, start, given | changes, name=name).run
-    font = None if soundfont is None else str(soundfont.resolve())
     how = JobSettings(slots=slots, samples_every=samples_every, soundfont=font)
     _run_job(database, run.path, how, detach=detach)
 

@@ -184,9 +184,11 @@ def sample(
             who = torch.from_numpy(np.flatnonzero(choosing)).to(device)
             legal = table[torch.from_numpy(rows[choosing]).to(device)]
             logits = functional.linear(hidden[who], step.head).float()
-            if temperature != 1:
-                logits = logits / temperature
-            logps = logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+            logits = logits.masked_fill(~legal, -torch.inf)
+            if temperature != 1:  # from the likeliest down, or next to 0 all would be infinite
+                below = logits - logits.amax(-1, keepdim=True)
+                logits = below / max(temperature, torch.finfo(below.dtype).tiny)
+            logps = logits.log_softmax(-1)
             drawn = _draw(logps.exp(), generator)
             ids[who] = drawn
             logprob[who] = logps.gather(1, drawn[:, None])[:, 0]

@@ -244,7 +244,8 @@ class TasteProfile:
     def in_words(self, top: int = 12, rater: str | None = None) -> str:
         """The taste for people: what is liked and disliked, how much and how sure, a line each.
 
-        Only what is at least `SURE_ENOUGH`; the last line counts what cannot be told yet.
+        Only what is at least `SURE_ENOUGH`; the last lines count what is known beyond `top`, and
+        what cannot be told yet.
         """
         known = [r for r in self.explain(len(self.feature_names), rater) if r.sure >= SURE_ENOUGH]
         lines = []
@@ -253,7 +254,9 @@ class TasteProfile:
             for reason in sorted(those, key=lambda reason: -abs(reason.weight)):
                 size = f"{abs(reason.weight):5.2f} ± {Z_90 * reason.std:.2f}"
                 lines.append(f"{title:9}{reason.label:38}{size}   {100 * reason.sure:.0f} % sure")
-        silent = len(self.feature_names) - min(len(known), top)
+        if len(known) > top:
+            lines.append(f"{len(known) - top} more are known, less surely")
+        silent = len(self.feature_names) - len(known)
         return "\n".join([*lines, f"of {silent} other features there is not much to tell yet"])
 
     def save(self, path: Path) -> None:

@@ -38,10 +38,10 @@ from rl.baselines import best_of_n
 from rl.evaluate import Judge
 from rl.objective import Objective, objective_of
 from rl.ppo_config import PPOConfig
-from rl.reward_models import load_model
+from rl.reward_models import load_model, newest_reward
 from rl.rollout import Reward, with_reference_header
 from rl.rounds import asked_of
-from rl.runs import RUNS, RunError, newest_run, open_run
+from rl.runs import RUNS, RunError, open_run
 from rl.trl_baselines import OnCheckpoint, train_by
 
 METHODS = ("best-of-n", "dpo", "rloo", "grpo")
@@ -255,7 +255,7 @@ def compare_baselines(
     unknown = [method for method in methods if method not in METHODS]
     if unknown or not methods:
         raise ValueError(f"methods={unknown or list(methods)} are not known; choose of {METHODS}")
-    run = newest_run("reward", root=root) if reward_name is None else None
+    run = newest_reward(root=root) if reward_name is None else None
     if reward_name is not None:
         run = open_run(reward_name, kind="reward", root=root)
     if run is None:

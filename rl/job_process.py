@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -102,6 +103,9 @@ def main() -> None:
     with closing(Database(os.environ[DATABASE_VARIABLE])) as database:
         job_id = UUID(sys.argv[1])
         is_first = os.environ.get("RANK", "0") == "0"
+        if not is_first:
+            # torchrun passes it on to all; the first one's word that they stop reaches the others.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         code = run_job(database, job_id, fine_tune) if is_first else work_along(database, job_id)
     sys.exit(code)
 

@@ -96,8 +96,11 @@ def run_loop(
     """Turn the loop once; writes `out/ratings.sqlite`, `out/runs/`, `out/report.html` and `.json`.
 
     Raises:
+        RunError: when `out` holds a turn of the loop already, whose votes would count again.
         ValueError: when something given is wrong, with the value, the rule and the remedy.
     """
+    if (out / "ratings.sqlite").exists():
+        raise RunError(f"{out} holds a turn of the loop already; remove it or choose another --out")
     find_soundfont(soundfont)  # before minutes of work, not after
     seconds: dict[str, float] = {}
     base = load_policy(base_folder)

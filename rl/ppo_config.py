@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any
 
 from policy.compose import Asked
@@ -11,6 +13,22 @@ from rl.runs import RunError
 _COUNTS = (
     "updates", "melodies_per_update", "minibatch", "epochs", "threads", "processes", "patience"
 )  # fmt: skip
+_POSITIVE: tuple[str, Callable[[float], bool]] = ("a positive number", lambda v: 0 < v < inf)
+_NOT_NEGATIVE: tuple[str, Callable[[float], bool]] = ("0 or more", lambda v: 0 <= v < inf)
+_RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+    ("learning_rate", *_POSITIVE),
+    ("max_grad_norm", *_POSITIVE),
+    ("kl_coefficient", *_POSITIVE),
+    ("momentum", "from 0 to below 1", lambda v: 0 <= v < 1),
+    ("clip", "between 0 and 1", lambda v: 0 < v < 1),
+    ("gae_lambda", "from 0 to 1", lambda v: 0 <= v <= 1),
+    ("diversity_floor", "from 0 to 1", lambda v: 0 <= v <= 1),
+    ("originality_floor", "from 0 to 1", lambda v: 0 <= v <= 1),
+    ("disagreement_limit", *_POSITIVE),
+    ("std_penalty", *_NOT_NEGATIVE),
+    ("good_enough", "a finite number", lambda v: -inf < v < inf),
+    ("seed", *_NOT_NEGATIVE),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +100,10 @@ class PPOConfig:
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
+        for name, rule, holds in _RANGES:
+            value = getattr(self, name)
+            if not holds(value):  # NaN holds nothing
+                raise ValueError(f"{name}={value} is not {rule}; its default is {_default(name)}")
         if self.melodies_per_update % self.minibatch:
             sizes = [
                 d
@@ -102,7 +124,7 @@ class PPOConfig:
             raise ValueError(
                 f"layers_trained={self.layers_trained} trains nothing; give 1 or more, or None"
             )
-        if self.kl_target_nats <= 0 or self.kl_limit_nats < self.kl_target_nats:
+        if not 0 < self.kl_target_nats <= self.kl_limit_nats:
             raise ValueError(
                 f"kl_target_nats={self.kl_target_nats}, kl_limit_nats={self.kl_limit_nats}: the "
                 "target is positive and not above the limit"
@@ -128,6 +150,10 @@ class PPOConfig:
                 "another version: start a new run"
             )
         return cls(**record)
+
+
+def _default(name: str) -> object:
+    return next(field.default for field in fields(PPOConfig) if field.name == name)
 
 
 def config_record(config: PPOConfig) -> dict[str, Any]:

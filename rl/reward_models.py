@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from reward.preferences import Preferences
 from reward.profile_training import TrainedReward
 from reward.taste import TasteProfile
 from rl.rollout import Reward
-from rl.runs import Run, RunError
+from rl.runs import RUNS, Run, RunError, newest_run
 
 if TYPE_CHECKING:
     from reward.neural import NeuralReward
@@ -146,6 +147,16 @@ def save_models(
     trained.profile.save(run.path / PROFILE_FILE)
     if compared is not None:
         compared.neural.save(run.path / NEURAL_FILE)
+
+
+def newest_reward(*, root: Path = RUNS) -> Run | None:
+    """The newest reward run whose model is written; one that is being learnt is not it yet."""
+
+    def is_learnt(run: Run) -> bool:
+        file = _FILES.get(run.record.get("model", PROFILE))
+        return file is None or (run.path / file).is_file()  # of another version: told when loaded
+
+    return newest_run("reward", root=root, usable=is_learnt)
 
 
 def load_model(run: Run) -> LoadedModel:

@@ -38,9 +38,10 @@ from music.yardsticks import YARDSTICKS
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
 from reward.taste import TasteProfile
+from rl.reward_models import newest_reward
 from rl.reward_parts import RewardPart, find_part
 from rl.reward_spec import Constraint, RewardError, RewardSpec, read_spec
-from rl.runs import RunError, newest_run
+from rl.runs import RunError
 
 STANDARD_MELODIES = 512
 """base melodies that fix the unit of rules, functions, mixtures and constraints"""
@@ -239,7 +240,7 @@ def reward_of(spec: str | None, *, root: Path) -> ChosenReward:
         RewardError: for anything else that is wrong with the spec or a function in it.
     """
     if spec is None:
-        newest = newest_run("reward", root=root)
+        newest = newest_reward(root=root)
         if newest is None:
             raise RunError(
                 "there is no reward model yet; make one from votes with: tastemaker reward"

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -149,11 +149,13 @@ def open_run(name: str, *, kind: str | None = None, root: Path = RUNS) -> Run:
     return run
 
 
-def newest_run(kind: str, *, root: Path = RUNS) -> Run | None:
-    """The newest run of a kind, by when it was made."""
+def newest_run(
+    kind: str, *, root: Path = RUNS, usable: Callable[[Run], bool] = lambda run: True
+) -> Run | None:
+    """The newest run of a kind, by when it was made, of those that are `usable`."""
     runs = [Run(p.parent) for p in root.glob("*/run.json")]
     return max(
-        (run for run in runs if run.record["kind"] == kind),
+        (run for run in runs if run.record["kind"] == kind and usable(run)),
         key=lambda run: (run.record["created_at"], run.name),
         default=None,
     )
@@ -172,7 +174,7 @@ def checked_name(name: str) -> str:
 
 def _number(name: str, kind: str) -> int:
     tail = name.removeprefix(f"{kind}-")
-    return int(tail) if tail.isdigit() else 0
+    return int(tail) if tail != name and tail.isdecimal() else 0
 
 
 def _commit() -> str | None:

@@ -109,6 +109,8 @@ def test_a_low_temperature_makes_melodies_alike(tiny_policy):
     warm = compose(tiny_policy, 8, asked=asked)
     assert len(set(cold)) == 1
     assert len(set(warm)) == 8
+    for colder in (1e-40, 1e-300):  # below what float32 can hold
+        assert compose(tiny_policy, 8, asked=asked, temperature=colder) == cold
 
 
 def test_counts(tiny_policy):

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from policy.checkpoint import save_policy
@@ -36,7 +37,8 @@ def type_in(tmp_path, tiny_policy):
         return done.stdout + done.stderr
 
     yield call
-    for name in re.findall(r"^(\S+) .*(?:queued|running)", call("jobs"), re.M):
+    listed = call("jobs") if (tmp_path / "checkpoints" / "ratings.sqlite").exists() else ""
+    for name in re.findall(r"^(\S+) .*(?:queued|running)", listed, re.M):
         call(f"jobs stop {name} --wait")
 
 
@@ -151,3 +153,35 @@ def test_two_processes_share_a_run(type_in, tmp_path):
     assert "wrote" in said
     rows = (tmp_path / "checkpoints" / "runs" / "ppo-0001" / "metrics.jsonl").read_text()
     assert [json.loads(row)["update"] for row in rows.splitlines()] == [0, 1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_machine_that_shuts_down_stops_a_run_of_two_processes(type_in, tmp_path):
+    type_in(f"ppo --name both --updates 100000 --processes 2 --detach {SMALL}")
+    log = tmp_path / "checkpoints" / "runs" / "both" / "job.log"
+    while not log.is_file() or "update   1" not in log.read_text():
+        assert re.search(r"^both .*(queued|running)", type_in("jobs"), re.M), log.read_text()
+        time.sleep(0.5)
+    (pid,) = re.findall(r"running .* (\d+)@", type_in("jobs"))
+    first = psutil.Process(int(pid))
+    for process in (first, *first.parent().children()):  # all of them, as a shutdown does
+        if process.is_running():
+            process.terminate()
+    psutil.wait_procs([first], timeout=300)
+    assert re.search(r"^both .*stopped", type_in("jobs --all"), re.M), log.read_text()
+    assert "Traceback" not in log.read_text()
+    type_in("jobs resume both --detach")
+    assert re.search(r"^both .*(queued|running)", type_in("jobs"), re.M)
+
+
+@pytest.mark.timeout(300)
+def test_what_cannot_work_is_told_before_a_run_is_made(type_in, tmp_path):
+    said = type_in(f"ppo {SMALL} --set momentum=1.5", code=2)
+    assert "momentum=1.5 is not from 0 to below 1" in said
+    said = type_in(f"ppo {SMALL} --database mysql://here/there", code=2)
+    assert "mysql" in said
+    (tmp_path / "broken.sf2").write_bytes(b"no sound")
+    said = type_in(f"ppo {SMALL} --soundfont broken.sf2", code=2)
+    assert "broken.sf2" in said
+    assert not (tmp_path / "checkpoints" / "runs").exists()

@@ -10,6 +10,7 @@ from policy.checkpoint import save_policy
 from reward.ratings import RatingsStore
 from rl.loop import LoopConfig, run_loop
 from rl.ppo_config import PPOConfig
+from rl.runs import RunError
 
 WANTED = {
     "votes", "agreement", "agreement_ceiling", "true_win_rate", "kl_nats", "vendi_base",
@@ -39,6 +40,16 @@ def test_the_json_has_what_it_promises(turned):
     assert report["votes"] == 40
     assert report["seconds"].keys() >= {"votes", "reward", "ppo", "evaluation", "report"}
     assert 0 <= report["true_win_rate"] <= 1
+
+
+def test_a_folder_that_holds_a_turn_is_left_alone(turned):
+    out, result = turned
+    before = (out / "demo" / "report.json").read_bytes()
+    with pytest.raises(RunError, match="holds a turn of the loop already"):
+        run_loop(LoopConfig(votes=40), out / "base", out / "demo")
+    with RatingsStore(out / "demo" / "ratings.sqlite") as store:
+        assert len(store.votes_frame()) == result.fitted.votes
+    assert (out / "demo" / "report.json").read_bytes() == before
 
 
 def test_the_votes_are_in_the_store_and_marked_as_simulated(turned):

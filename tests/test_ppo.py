@@ -207,6 +207,17 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path, ind
         ({"updates": 0}, "updates=0 is below 1"),
         ({"kl_target_nats": 60.0}, "not above the limit"),
         ({"meter": "5/4"}, "meter='5/4' is not known"),
+        ({"kl_target_nats": float("nan")}, "not above the limit"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0 is not a positive number; its default is"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan is not a positive number"),
+        ({"max_grad_norm": float("inf")}, "max_grad_norm=inf is not a positive number"),
+        ({"momentum": 1.0}, "momentum=1.0 is not from 0 to below 1"),
+        ({"clip": 0.0}, "clip=0.0 is not between 0 and 1"),
+        ({"gae_lambda": 1.5}, "gae_lambda=1.5 is not from 0 to 1"),
+        ({"diversity_floor": -0.1}, "diversity_floor=-0.1 is not from 0 to 1"),
+        ({"std_penalty": -0.5}, "std_penalty=-0.5 is not 0 or more"),
+        ({"good_enough": float("inf")}, "good_enough=inf is not a finite number"),
+        ({"seed": -1}, "seed=-1 is not 0 or more"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes, message):

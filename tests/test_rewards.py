@@ -139,6 +139,16 @@ def test_nothing_asked_is_the_newest_reward_run(runs):
     assert chosen.asked == Asked(meter="6/8")
 
 
+def test_a_reward_run_that_is_still_being_learnt_is_not_the_newest(runs):
+    model = runs / "reward-0002" / "taste.json"
+    written = model.read_bytes()
+    model.unlink()  # its record is there first, so that who withdraws is told of it
+    try:
+        assert reward_of(None, root=runs).name == "reward-0001"
+    finally:
+        model.write_bytes(written)
+
+
 def test_without_a_reward_run_the_way_to_one_is_told(tmp_path):
     with pytest.raises(RunError, match="tastemaker reward"):
         reward_of(None, root=tmp_path)

@@ -20,6 +20,11 @@ def test_runs_are_numbered_and_remember_what_they_were_given(tmp_path):
     assert newest_run("reward", root=tmp_path) is None
 
 
+def test_names_of_digits_do_not_derail_the_numbers(tmp_path):
+    new_run("ppo", {}, root=tmp_path, name="20261123")
+    assert new_run("ppo", {}, root=tmp_path).name == "ppo-0001"
+
+
 def test_an_unknown_run_is_told_with_those_that_are_there(tmp_path):
     new_run("ppo", {}, root=tmp_path)
     with pytest.raises(RunError, match=r"no run 'ppo-0007'.*there are: ppo-0001"):

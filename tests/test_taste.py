@@ -21,7 +21,7 @@ from reward.features import FEATURE_NAMES
 from reward.listeners import SimulatedListener
 from reward.preferences import LEFT, RIGHT, TIE, PreferenceError, Preferences
 from reward.reliability import CHANCE_ODDS, chance_log_odds
-from reward.taste import TasteError, TasteProfile
+from reward.taste import SURE_ENOUGH, TasteError, TasteProfile
 
 FEATURES, EFFECTIVE_DIMENSION = 46, 15
 
@@ -840,3 +840,8 @@ def test_the_taste_in_words(profile):
     assert lines[-1].endswith("there is not much to tell yet")
     surest = max(profile.explain(5), key=lambda reason: reason.sure)
     assert surest.label in words
+    known = sum(r.sure >= SURE_ENOUGH for r in profile.explain(len(profile.feature_names)))
+    assert known > 1
+    *_, more, silent = profile.in_words(top=1).splitlines()
+    assert more == f"{known - 1} more are known, less surely"
+    assert silent.startswith(f"of {len(profile.feature_names) - known} other features")
