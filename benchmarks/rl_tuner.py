@@ -77,9 +77,9 @@ def config_of(updates: int, threads: int, seed: int) -> PPOConfig:
         std_penalty=0.0,
         good_enough=1.0,
         kl_coefficient=0.05,
-        kl_target_nats=14.0,
+        kl_target_nats=20.0,
         kl_limit_nats=30.0,
-        diversity_floor=0.3,
+        diversity_floor=0.05,
     )
 
 
@@ -125,10 +125,10 @@ def write_side(
 def main() -> None:
     """Tune, write, measure, print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--updates", type=int, default=39)
+    parser.add_argument("--updates", type=int, default=56)
     parser.add_argument("--melodies", type=int, default=10_000, help="a side")
     parser.add_argument("--threads", type=int, default=PPOConfig().threads)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder for the run")
     parser.add_argument("--write", type=Path, help="document to put the tables into")
     given = parser.parse_args()
