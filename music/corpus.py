@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -179,8 +179,3 @@ def _split_of(group: int) -> int:
     """A group's side by the hash of its number: 7 % test, 4 % validation, the rest training."""
     bucket = int(hashlib.sha256(str(group).encode()).hexdigest(), 16) % 100
     return 2 if bucket < 7 else 1 if bucket < 11 else 0
-
-
-def melodies_of(strains: Iterable[Strain]) -> list[Melody]:
-    """Just the melodies."""
-    return [strain.melody for strain in strains]

@@ -19,7 +19,7 @@ import numpy as np
 
 from music.melody import MODES, PITCH_MAX, PITCH_MIN, Melody
 
-_CELL_HELD_BITS, _CELL_DURATION_BITS, _CELL_OFFSET_BITS = 1, 7, 7
+_CELL_HELD_BITS, _CELL_DURATION_BITS = 1, 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reward.campaigns import campaign_row
@@ -75,9 +75,3 @@ def campaign_votes(session: Session, campaign_id: int) -> list[Said]:
             counted.add(row.comparison_id)
         said.append(Said(row.nickname, outcome, counts))
     return said
-
-
-def comparisons_in(session: Session, campaign_id: int) -> int:
-    """How many comparisons a campaign has."""
-    query = select(func.count()).where(ComparisonRow.campaign_id == campaign_id)
-    return session.scalar(query) or 0

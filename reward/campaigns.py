@@ -155,19 +155,8 @@ def campaign_by_invite(session: Session, token: str) -> Campaign | None:
     return None if row is None else _campaign(row)
 
 
-def close_campaign(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
-    """Show its comparisons no more; closed again, it keeps the first moment.
-
-    Raises:
-        RatingsError: for an unknown campaign.
-    """
-    row = campaign_row(session, campaign_id)
-    row.closed_at = row.closed_at or now
-    return _campaign(row)
-
-
 def reveal_campaign(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
-    """Close it, and let people see the result.
+    """Show its comparisons no more, and let people see the result; again, the first moment stays.
 
     Raises:
         RatingsError: for an unknown campaign.

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEFT, TIE, RIGHT = 1, 0, -1
-OUTCOME_NAMES = {LEFT: "left", TIE: "tie", RIGHT: "right"}
 VOTE_OUTCOMES = ("a", "b", "tie", "both_bad", "skip")
 UNDECIDED_OUTCOMES = ("both_bad", "skip")
 _OUTCOME_OF_A = {"a": 1, "tie": 0, "b": -1}

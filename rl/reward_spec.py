@@ -43,11 +43,6 @@ class Term:
     weight: float
     name: str
 
-    @property
-    def is_function(self) -> bool:
-        """Whether the name is `module:function`."""
-        return ":" in self.name
-
 
 @dataclass(frozen=True, slots=True)
 class Constraint:

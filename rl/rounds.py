@@ -15,7 +15,6 @@ from typing import Any
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
 from reward.agreement import Agreement, Ceiling
-from reward.blend import PROFILE_FILE
 from reward.export import learnable
 from reward.features import feature_matrix
 from reward.learning_curve import Forecast
@@ -34,7 +33,7 @@ from rl.reward_models import (
     compare_models,
     save_models,
 )
-from rl.runs import Run, RunError, new_run, open_run
+from rl.runs import Run, RunError, new_run
 
 BOTH = "both"
 """votes of people and of simulated listeners, mixed on request only"""
@@ -193,16 +192,6 @@ def fit_reward(
     pairs = int(preferences.pair.max()) + 1
     raters = len(set(votes["rater_id"]))
     return FittedReward(run, trained, compared, len(vote_ids), pairs, raters)
-
-
-def load_reward(name: str, *, root: Path) -> TasteProfile:
-    """The taste profile of a reward run, whatever else it scores by.
-
-    Raises:
-        RunError: when there is no such run.
-        TasteError: when its profile is missing or damaged.
-    """
-    return TasteProfile.load(open_run(name, kind="reward", root=root).path / PROFILE_FILE)
 
 
 def asked_of(record: dict[str, Any]) -> Asked:

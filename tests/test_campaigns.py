@@ -166,9 +166,8 @@ def test_a_closed_campaign_has_no_pairs_and_late_votes_are_kept_but_none_of_its(
     say(store, issued(store, ada, made), "aaaa")
     on_its_way = issued(store, bo, made)
     reopened = store.undo(ada.id, campaign_id=made.id)
-    closed = changed(store, campaigns.close_campaign, made, now=datetime.now(UTC))
+    closed = changed(store, campaigns.reveal_campaign, made, now=datetime.now(UTC))
     assert closed.closed_at is not None
-    assert closed.revealed_at is None
     say(store, on_its_way, "bbbb")
     say(store, reopened, "bbbb")
     assert said(store, made) == [("Ada", "a", True)], "as it stood when it was closed"
@@ -182,7 +181,7 @@ def test_closing_a_campaign_leaves_other_pairs_and_progress(store, make):
     rater = store.add_rater("Ada")
     say(store, issued(store, rater, made), "aaaa")
     store.add_comparisons([(make.written("x"), make.written("x"))], round=1)
-    changed(store, campaigns.close_campaign, made, now=datetime.now(UTC))
+    changed(store, campaigns.reveal_campaign, made, now=datetime.now(UTC))
     pair = store.issue(rater.id)
     assert pair.left.policy_id == "x"
     assert (pair.votes_cast, pair.remaining) == (1, 1)
@@ -194,7 +193,6 @@ def test_revealing_closes_and_the_first_moment_stays(store, make):
     assert first.closed_at == first.revealed_at is not None
     later = datetime.now(UTC) + timedelta(hours=1)
     assert changed(store, campaigns.reveal_campaign, made, now=later) == first
-    assert changed(store, campaigns.close_campaign, made, now=later) == first
 
 
 def test_an_invitation_leads_to_its_campaign_until_the_next(store, make):

@@ -20,7 +20,6 @@ from music.corpus import (
     interval_grams,
     load_corpus,
     load_token_rows,
-    melodies_of,
 )
 
 
@@ -46,7 +45,6 @@ def test_counts_of_the_shipped_corpus(strains):
     }  # fmt: skip
     assert {strain.book for strain in strains} == set(BOOKS)
     assert Counter(strain.melody.header.bars for strain in strains).most_common(1)[0][0] == 8
-    assert len(melodies_of(strains)) == len(strains)
 
 
 def test_one_split_is_that_part_of_all(strains):

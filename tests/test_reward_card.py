@@ -14,7 +14,8 @@ from reward.profile_training import forecast_in_words
 from reward.ratings import RatingsStore
 from rl.pairing_round import PoolConfig, pair_up
 from rl.reward_card import CARD_FILE
-from rl.rounds import fit_reward, load_reward, simulate_votes
+from rl.reward_models import load_model
+from rl.rounds import fit_reward, simulate_votes
 from rl.runs import RunError
 
 ASKED = Asked(meter="2/4", bars=4)
@@ -107,7 +108,7 @@ def test_calibration_is_of_votes_that_were_held_out(fitted):
 
 
 def test_what_it_wrote_is_read_again(fitted):
-    again = load_reward(fitted.run.name, root=fitted.run.path.parent)
+    again = load_model(fitted.run).profile
     np.testing.assert_array_equal(again.group.weights_F, fitted.profile.group.weights_F)
 
 

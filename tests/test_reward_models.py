@@ -16,7 +16,7 @@ from rl.pairing_round import PoolConfig, pair_up
 from rl.reward_card import CARD_FILE
 from rl.reward_models import BLEND, MODELS, NEURAL, PROFILE, load_model
 from rl.rewards import reward_of
-from rl.rounds import BOTH, fit_reward, load_reward, simulate_votes
+from rl.rounds import BOTH, fit_reward, simulate_votes
 from rl.runs import RunError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning")
@@ -72,7 +72,7 @@ def test_a_run_scores_by_the_model_that_was_asked_for(compared, folder, tiny_pol
     for one, other in zip(part.score(melodies), expected.score(melodies), strict=True):
         assert np.array_equal(one, other)
     assert part.profile is not None  # for people to read, whatever scores
-    profile = load_reward(compared.run.name, root=folder / "runs")  # there in any case
+    profile = load_model(compared.run).profile  # there in any case
     assert profile.votes == compared.votes
     if model == NEURAL:
         assert not np.allclose(part.score(melodies)[0], profile.score(melodies)[0])
