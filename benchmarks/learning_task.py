@@ -35,7 +35,7 @@ from rl.baseline_comparison import Task, measure, run_baseline, voted_pairs
 from rl.baseline_settings import Budget
 from rl.baselines import best_of_n_kl_nats
 from rl.evaluate import training_index
-from rl.guards import broken_guards, kept_row
+from rl.guards import broken_guards, kept_row, out_of_patience
 from rl.loop import CALIBRATION_SEED, LoopConfig, collect_votes
 from rl.ppo import PPO
 from rl.ppo_config import PPOConfig
@@ -106,7 +106,7 @@ def listen(taste: str, seed: int, folder: Path) -> Listened:
 
 
 def ours(given: Listened, config: PPOConfig) -> dict[str, Any]:
-    """Our PPO as `rl.training` runs it, guards and kept policy included."""
+    """Our PPO as `rl.training` runs it: guards, patience and the kept policy."""
     task = given.task
     ppo, index = PPO(config, task.base, task.reward), training_index()
     seconds, rows, points = 0.0, [], []
@@ -128,7 +128,7 @@ def ours(given: Listened, config: PPOConfig) -> dict[str, Any]:
                 "score": row["score_mean"], "guards_broken": row["guards_broken"],
             }
         )  # fmt: skip
-        if ppo.update == config.updates:
+        if ppo.update == config.updates or out_of_patience(rows, config):
             break
         begun = time.process_time()
         ppo.learn(rollout)

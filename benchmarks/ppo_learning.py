@@ -113,6 +113,8 @@ def our_utility_at(result: dict[str, Any], kl_nats: float) -> float:
 def our_seconds_to(results: list[dict[str, Any]], utility: float) -> float:
     """When the mean of our curves first reaches a utility; infinite if it does not."""
     curves = [result["methods"]["ours"]["points"] for result in results]
+    longest = max(map(len, curves))  # a run whose guards stayed broken ends early, and stays there
+    curves = [curve + curve[-1:] * (longest - len(curve)) for curve in curves]
     seconds = np.mean([[p["seconds"] for p in curve] for curve in curves], 0)
     height = np.mean([[p["true_utility"] for p in curve] for curve in curves], 0)
     reached = np.flatnonzero(height >= utility)

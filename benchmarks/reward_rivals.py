@@ -60,6 +60,7 @@ from reward.neural_training import fit_read
 from reward.preferences import Preferences
 from reward.profile_training import train_reward
 from reward.taste import TasteProfile
+from rl.reward_models import profile_shrinkage
 
 OURS, FAST = ("profile", "neural", "blend"), ("logistic",)
 SLOW = ("trl_policy", "trl_scratch", "imitation_features", "imitation_tokens")
@@ -157,9 +158,12 @@ def _ours(
         fit = fitted[0]
         curve = train_reward(asked, m.features_pool, m.scale, seed=seed).curve  # by the same folds
         assert curve is not None
-        choice = choose_weight(asked, curve.held_out_N, fit.held_out_gap_N, side=profile.group.side)
+        choice = choose_weight(
+            asked, curve.held_out_N, fit.held_out_gap_N,
+            side=profile.group.side, log_tie=profile.group.log_tie,
+        )  # fmt: skip
         found["weight"][votes] = choice.weight
-        unit = profile.utility_std()
+        unit = profile.utility_std() * profile_shrinkage(profile, asked, m.features_pool)
         return (1 - choice.weight) * unit * one_B + choice.weight * fit.reward.utility_std * other_B
 
     note("blend", votes, by_blend)

@@ -114,7 +114,7 @@ def compare_models(
             fitted.reward,
             choice,
             base_melodies,
-            shrinkage=_shrinkage(trained.profile, preferences, features_MF),
+            shrinkage=profile_shrinkage(trained.profile, preferences, features_MF),
         ),
         choice=choice,
         agreements={
@@ -124,7 +124,9 @@ def compare_models(
     )
 
 
-def _shrinkage(profile: TasteProfile, preferences: Preferences, features_MF: np.ndarray) -> float:
+def profile_shrinkage(
+    profile: TasteProfile, preferences: Preferences, features_MF: np.ndarray
+) -> float:
     """How much smaller the log-odds that a profile tells are than its utility's differences.
 
     The share is chosen by the former, in which doubt is averaged over, and scores add the latter.
