@@ -7,7 +7,7 @@ and as many with the tuned policy under the same headers, and prints the study's
 published columns and beside held-out tunes, then what it cost: KL, diversity, originality and the
 yardsticks that moved most. `--write` puts the tables between the markers of a document. A run that
 was stopped goes on where it was; one that is finished is only measured. The last line is one JSON
-object. Needs nothing but the package; 20 minutes with one thread, on a busy machine of two cores.
+object. Needs nothing but the package; 6 minutes with one thread, two at once on two cores.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def config_of(updates: int, threads: int, seed: int) -> PPOConfig:
         std_penalty=0.0,
         good_enough=1.0,
         kl_coefficient=0.05,
-        kl_target_nats=20.0,
+        kl_target_nats=14.0,
         kl_limit_nats=30.0,
-        diversity_floor=0.05,
+        diversity_floor=0.3,
     )
 
 
@@ -125,10 +125,10 @@ def write_side(
 def main() -> None:
     """Tune, write, measure, print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--updates", type=int, default=56)
+    parser.add_argument("--updates", type=int, default=41)
     parser.add_argument("--melodies", type=int, default=10_000, help="a side")
     parser.add_argument("--threads", type=int, default=PPOConfig().threads)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for the run")
     parser.add_argument("--write", type=Path, help="document to put the tables into")
     given = parser.parse_args()

@@ -13,8 +13,7 @@ Differs from the paper and its public code:
     the first note and, held, for the last four sixteenths.
   - Autocorrelation is of the notes' pitches and costs from 0 on, by a weight for each lag. Theirs
     is of event numbers, in which a held note is 1 and a rest 0, and costs beyond .15.
-  - Motifs earn nothing extra for more than three pitches. What is missing costs by its root too, so
-    that the last gaps, which a share alone hardly pays for, are worth closing.
+  - Motifs earn nothing extra for more than three pitches.
   - Leaps count by the share of them that is resolved and not by number, which would be a reward for
     leaping. Each melody is given two leaps of the base policy's share besides its own, so that the
     first one decides little.
@@ -38,10 +37,10 @@ import numpy as np
 
 from music import contour, form, key
 from music.melody import MODE_SCALES, MODES
-from music.motifs import WINDOW_STEPS, motif_steps
+from music.motifs import motif_steps
 from music.note_table import Melodies, NoteTable, note_table
 
-REVISION = 3
+REVISION = 2
 """raise it when the value of any rule changes, so that no resumed run mixes two rewards"""
 
 INTERVAL_WORTH = {
@@ -94,13 +93,6 @@ def motif_share(t: NoteTable) -> np.ndarray:
     return found.motif / found.steps
 
 
-def motifs_missing(t: NoteTable) -> np.ndarray:
-    """Root of the share of sixteenths that could end a motif and do not; the first ones cannot."""
-    found = motif_steps(t)
-    could = np.maximum(found.steps - (WINDOW_STEPS - 1), 1)
-    return np.sqrt(np.maximum(0, 1 - found.motif / could))
-
-
 def repeated_motif_share(t: NoteTable) -> np.ndarray:
     """Share of the sixteenths that end a motif which stands earlier."""
     found = motif_steps(t)
@@ -109,7 +101,7 @@ def repeated_motif_share(t: NoteTable) -> np.ndarray:
 
 RULES = (
     Rule("key", 20.0, key.in_key_share, "share of notes in key"),
-    Rule("first note", 6.0, form.starts_on_tonic, "1 if it is the tonic"),
+    Rule("first note", 1.4, form.starts_on_tonic, "1 if it is the tonic"),
     Rule("last note", 0.8, form.ends_on_tonic, "1 if it is the tonic"),
     Rule(
         "repetition",
@@ -127,17 +119,11 @@ RULES = (
         for lag, weight in ((1, 5.0), (2, 18.0), (3, 6.0))
     ),
     Rule("motif", 60.0, motif_share, "share of sixteenths that end a motif"),
-    Rule(
-        "motifs missing",
-        54.0,
-        lambda t: -motifs_missing(t),
-        "minus the root of the share that could end one and does not",
-    ),
     Rule("repeated motif", 0.4, repeated_motif_share, "share that end one which stands earlier"),
     Rule("intervals", 8.0, interval_worth, "mean worth of the intervals"),
-    Rule("leaps", 100.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
-    Rule("highest note", 9.0, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 7.0, contour.unique_minimum, "1 if it stands once"),
+    Rule("leaps", 80.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
+    Rule("highest note", 8.5, contour.unique_maximum, "1 if it stands once"),
+    Rule("lowest note", 9.5, contour.unique_minimum, "1 if it stands once"),
 )
 
 

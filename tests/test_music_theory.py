@@ -7,7 +7,6 @@ from reward import music_theory
 from reward.music_theory import (
     RULES,
     interval_worth,
-    motifs_missing,
     music_theory_score,
     rules_sha256,
     shrunk_resolved_share,
@@ -72,20 +71,6 @@ def test_autocorrelation_counts_by_its_size(tune, lag, size):
 
 
 @pytest.mark.parametrize(
-    ("pitches", "missing"),
-    [
-        ((0, 2, 4, 5) * 4, 0),  # all 25 windows of eight sixteenths hold four pitches
-        ((0, 2) * 8, 1),
-        # The window from the 12th sixteenth on holds 4, 5, 0 and is the last with three: 13 of 25.
-        ((0, 2, 4, 5) * 2 + (0,) * 8, (12 / 25) ** 0.5),
-    ],
-)
-def test_missing_motifs_by_hand(tune, pitches, missing):
-    table = music_theory.note_table(line(tune, *pitches))
-    assert motifs_missing(table)[0] == pytest.approx(missing)
-
-
-@pytest.mark.parametrize(
     ("pitches", "share"),
     [
         ((0, 2, 4, 2, 0), 0.86),  # no leap: the prior alone
@@ -120,7 +105,6 @@ BETTER = {
         for lag in (1, 2, 3)
     },
     "motif": (SCALE, (0, 2) * 8),
-    "motifs missing": (SCALE, (0, 2) * 8),
     "repeated motif": (SCALE * 2, (*SCALE, 7, 5, 2, 4, 0, 4, 2, 7)),
     "intervals": (SCALE, (0, 11) * 4),
     "leaps": ((0, 9, 7, 5, 4, 2, 0), (0, 8, 16, 14, 12)),
