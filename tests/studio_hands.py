@@ -6,7 +6,7 @@ import time
 from studio_server import PATIENCE_MS, settled
 
 MOST_TABS = 300
-ROUNDS_S = 30.0
+ROUNDS_S = 90.0
 """for which a control is looked for that is not on the page yet"""
 LOST = ("", "")
 """role and name of nothing: the focus is on the page as a whole"""
