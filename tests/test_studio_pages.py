@@ -380,4 +380,4 @@ def test_charts_can_be_read_in_the_dark(tab, studio, begun_in):
         grey = np.asarray(picture)[: picture.height * 3 // 4, : picture.width // 2]
         return np.median(grey) < DARK and grey.max() > BRIGHT
 
-    assert soon(reads, seconds=30)
+    assert soon(reads)
