@@ -1,6 +1,8 @@
 """PPO's arithmetic from end to end: a trace that is kept, and what must follow from it.
 
-After a change that is meant to move it, `python tests/test_ppo_trace.py` writes the trace anew.
+After a change that is meant to move it, `python tests/test_ppo_trace.py` writes the trace anew. It
+takes the seed whose draws lie furthest from where the next token begins: processors round
+differently, and one draw that falls the other way makes another trace.
 """
 
 import json
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from policy import decode
 from policy.model import MelodyForCausalLM, melody_config
 from rl.ppo import PPO
 from rl.ppo_config import PPOConfig
@@ -17,7 +20,7 @@ from rl.ppo_config import PPOConfig
 KEPT = Path(__file__).parent / "data" / "ppo_trace.json"
 CASES = {"top layer": 1, "all layers": None}
 CONFIG = {
-    "updates": 12, "melodies_per_update": 16, "minibatch": 8, "epochs": 2, "threads": 1,
+    "updates": 6, "melodies_per_update": 8, "minibatch": 4, "epochs": 2, "threads": 1,
     "bars": 4, "meter": "2/4", "learning_rate": 0.08, "kl_coefficient": 0.05, "kl_target_nats": 2.0,
 }  # fmt: skip
 
@@ -43,10 +46,10 @@ def high_notes(melodies):
     return np.array(share), np.array([len(m.notes) / 1000 for m in melodies])
 
 
-def trace(layers: int | None) -> list[dict[str, float]]:
+def trace(layers: int | None, seed: int) -> list[dict[str, float]]:
     """What each update saw and did."""
     torch.set_num_threads(1)
-    ppo = PPO(PPOConfig(**CONFIG, layers_trained=layers), two_layers(), high_notes)
+    ppo = PPO(PPOConfig(**CONFIG, layers_trained=layers, seed=seed), two_layers(), high_notes)
     rows = []
     for _ in range(ppo.config.updates):
         rollout = ppo.roll_out()
@@ -64,11 +67,11 @@ def trace(layers: int | None) -> list[dict[str, float]]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_trace_is_the_one_that_was_kept(case):
     kept = json.loads(KEPT.read_text(encoding="utf-8"))[case]
-    now = trace(CASES[case])
-    assert len(now) == len(kept)
-    assert kept[-1]["kl_nats"] > 0.1, "it learns something"
-    for update, (row, expected) in enumerate(zip(now, kept, strict=True)):
-        # Rounding differs from processor to processor, and gradients carry it on.
+    now, rows = trace(CASES[case], kept["seed"]), kept["updates"]
+    assert len(now) == len(rows) == CONFIG["updates"]
+    assert rows[-1]["kl_nats"] > 0.1, "it learns something"
+    for update, (row, expected) in enumerate(zip(now, rows, strict=True)):
+        # Gradients carry rounding on.
         assert row == pytest.approx(expected, rel=1e-3, abs=1e-5), f"update {update}"
 
 
@@ -77,7 +80,8 @@ def test_where_nothing_is_preferred_the_policy_returns_to_the_base(layers):
     def indifferent(melodies):
         return np.zeros(len(melodies)), np.zeros(len(melodies))
 
-    changes = {"kl_coefficient": 0.5, "learning_rate": 0.3, "melodies_per_update": 64, "epochs": 4}
+    changes = {"updates": 12, "melodies_per_update": 64, "minibatch": 8}
+    changes |= {"kl_coefficient": 0.5, "learning_rate": 0.3, "epochs": 4}
     config = PPOConfig(**(CONFIG | changes), layers_trained=layers)
     ppo = PPO(config, two_layers(), indifferent)
     chance = torch.Generator().manual_seed(1)
@@ -93,11 +97,38 @@ def test_where_nothing_is_preferred_the_policy_returns_to_the_base(layers):
     assert kl[-1] < 0.5 * kl[0], kl
 
 
+def least_margin(layers: int | None, seed: int) -> float:
+    """How near a draw of this trace comes to the end of its token, as a probability."""
+    draw, nearest = decode._draw, []
+
+    def watched(probability_NV, generator):
+        before = generator.get_state()
+        drawn = draw(probability_NV, generator)
+        after = generator.get_state()
+        generator.set_state(before)
+        chance = torch.rand(len(probability_NV), 1, generator=generator).double()
+        generator.set_state(after)
+        reached = probability_NV.double().cumsum(1)
+        gap = (reached / reached[:, -1:] - chance).abs()
+        nearest.append(float(gap[(probability_NV > 0) & (reached < reached[:, -1:])].min()))
+        return drawn
+
+    decode._draw = watched
+    try:
+        trace(layers, seed)
+    finally:
+        decode._draw = draw
+    return min(nearest)
+
+
 def write() -> None:
     """Keep today's trace."""
-    KEPT.parent.mkdir(exist_ok=True)
-    text = json.dumps({case: trace(layers) for case, layers in CASES.items()}, indent=1)
-    KEPT.write_text(text + "\n", encoding="utf-8")
+    kept = {}
+    for case, layers in CASES.items():
+        seed = max(range(200), key=lambda seed, layers=layers: least_margin(layers, seed))
+        print(f"{case}: seed {seed}, every draw {least_margin(layers, seed):.1e} from another's")
+        kept[case] = {"seed": seed, "updates": trace(layers, seed)}
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
