@@ -7,7 +7,8 @@ Every listener is right about themselves 72 % of the time over random pairs. Jud
 random pairs of *fresh* melodies (of the base policy, or of `--tuned`) on which a model agrees with
 the listener's noise-free preference. Ways:
 
-  - ours: the taste profile as it ships, on pairs chosen by information, ten at a time;
+  - ours: the taste profile as it ships, on pairs chosen by information for a committee of
+    profiles, ten at a time;
   - random: the same profile on random pairs;
   - logistic: logistic regression on the yardsticks (Bradley-Terry with a Gaussian prior, its width
     by evidence) on the same random pairs.
@@ -40,6 +41,7 @@ from panel import BASE, POOL, Panel, agreement, logistic, mean_of, panel, random
 from scipy.special import expit
 
 from music.melody import Melody
+from reward.committee import committee
 from reward.features import FEATURE_NAMES, FEATURE_PRIORS
 from reward.informative_pairs import informative_pairs
 from reward.listener_families import FAMILIES, family_taste
@@ -87,15 +89,14 @@ def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
     chosen, answers = list[tuple[int, int]](), list[int]()
     nothing = np.zeros(0, np.int64)
     before = Preferences.of(nothing, nothing, nothing)
-    posterior = TasteProfile.fit(before, m.features_pool, m.scale).group
+    posterior = committee(before, m.features_pool, m.scale)
     while len(answers) < max(STEPS):
         batch = informative_pairs(posterior, standard, BATCH, rng, taken=chosen)
         chosen += batch
         answers += person_by_row.choose(*np.array(batch).T).tolist()
-        profile = TasteProfile.fit(
-            Preferences.of(*np.array(chosen).T, np.array(answers)), m.features_pool, m.scale
-        )
-        posterior = profile.group
+        votes_so_far = Preferences.of(*np.array(chosen).T, np.array(answers))
+        posterior = committee(votes_so_far, m.features_pool, m.scale)
+        profile = TasteProfile.fit(votes_so_far, m.features_pool, m.scale)
         if len(answers) in STEPS or len(answers) in BUDGETS:
             found["ours"][len(answers)] = agreement(profile.score(m.features_fresh)[0], truth)
         if len(answers) == 200:

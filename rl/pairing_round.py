@@ -1,10 +1,11 @@
 """A round of pairs: write melodies into the pool, choose which are heard against each other.
 
-By chance (the standing control), by what the taste profile would learn most from, or as duels among
-the likely best (`reward.informative_pairs`). The last two go by the votes that are there so far, so
-they are worth asking for in small rounds; before any vote they cover what varies most. `auto` draws
-one of the three for the round: mostly information, and duels too once there are `LATE_VOTES` votes.
-The strategy is stored with each pair, and the probability with which it was drawn.
+By chance (the standing control), by what would be learnt most from, or as duels among the likely
+best (`reward.informative_pairs`). The last two go by what a committee of taste profiles makes of
+the votes so far (`reward.committee`), so they are worth asking for in small rounds; before any vote
+they cover what varies most. `auto` draws one of the three for the round: mostly information, and
+duels too once there are `LATE_VOTES` votes. The strategy is stored with each pair, and the
+probability with which it was drawn.
 
 Hidden repeats and traps (`reward.traps`) come on top, at a set rate.
 """
@@ -21,6 +22,8 @@ import pandas as pd
 from music.melody import Melody
 from policy.compose import Asked, compose
 from policy.model import MelodyForCausalLM
+from reward.bradley_terry import Gaussian
+from reward.committee import committee
 from reward.export import learnable
 from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
@@ -28,7 +31,6 @@ from reward.informative_pairs import duels, informative_pairs
 from reward.pairing import random_pairs, with_repeats
 from reward.preferences import Preferences
 from reward.ratings import RatingsStore
-from reward.taste import TasteProfile
 from reward.traps import SPOILED, in_key_share, spoil, with_traps
 from rl.runs import RunError
 
@@ -140,13 +142,14 @@ def _chosen(
     if strategy == RANDOM:
         return random_pairs(ids, count, rng, group=kinds.__getitem__, taken=taken)
     features = feature_matrix(list(known.values()))
-    profile = _taste_of(votes, ids, features)
+    # Units do not matter here, so the pool may be its own scale.
+    scale = FeatureScale.of(features)
     row = {melody_id: number for number, melody_id in enumerate(ids)}
     numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds.values()))}
     choose: Callable[..., list[tuple[int, int]]] = duels if strategy == DUELS else informative_pairs
     rows = choose(
-        profile.group,
-        profile.scale.standardise(features),
+        _taste_of(votes, ids, features, scale),
+        scale.standardise(features),
         count,
         rng,
         taken=[(row[a], row[b]) for a, b in taken if a in row and b in row],
@@ -181,11 +184,11 @@ def _votes_so_far(store: RatingsStore) -> pd.DataFrame:
     return votes.loc[votes["rater_kind"] == "person"] if len(kinds) > 1 else votes
 
 
-def _taste_of(votes: pd.DataFrame, ids: list[int], features_MF: np.ndarray) -> TasteProfile:
-    """The group's taste by the votes so far."""
-    # Units do not matter here, so the pool may be its own scale.
-    scale = FeatureScale.of(features_MF)
+def _taste_of(
+    votes: pd.DataFrame, ids: list[int], features_MF: np.ndarray, scale: FeatureScale
+) -> Gaussian:
+    """The group's taste by the votes so far; by none the prior."""
     if votes.empty:
         none = np.zeros(0, np.int64)
-        return TasteProfile.fit(Preferences.of(none, none, none), features_MF, scale)
-    return TasteProfile.fit(Preferences.from_votes(votes, ids), features_MF, scale)
+        return committee(Preferences.of(none, none, none), features_MF, scale)
+    return committee(Preferences.from_votes(votes, ids), features_MF, scale)
