@@ -17,7 +17,7 @@ from pathlib import Path
 
 from music.melody import TICKS_PER_QUARTER, Header, Melody
 from music.midi import quarter_microseconds
-from music.sound import cached_wav, renderer_id
+from music.sound import SoundfontError, cached_wav, renderer_id
 
 MIN_HEARD_MS = 3000
 """enough to have met the motif (two bars at a walking tempo), too long to vote by reflex"""
@@ -102,7 +102,7 @@ class ClipFolder:
     def _render_ahead(self) -> None:
         while True:
             melody = self._next()
-            with suppress(ValueError, OSError):  # whoever asks for this one is told
+            with suppress(Exception):  # whoever asks for this one is told; the thread goes on
                 self._render(melody)
 
     def _next(self) -> Melody:
@@ -122,7 +122,13 @@ class ClipFolder:
                     return melody
 
     def _render(self, melody: Melody) -> Path:
-        return cached_wav(melody, self._folder, soundfont=self._soundfont)
+        try:
+            return cached_wav(melody, self._folder, soundfont=self._soundfont)
+        except OSError as error:
+            raise SoundfontError(
+                f"the sound of a melody cannot be kept ({error.strerror or error}); whoever runs "
+                "this studio can make room for it, or start it with another database folder"
+            ) from error
 
 
 def duration_ms(path: Path) -> int:

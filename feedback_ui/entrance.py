@@ -17,7 +17,7 @@ import streamlit as st
 
 from feedback_ui.consent import consent, must_consent_again
 from feedback_ui.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
-from feedback_ui.session import CONSENT, StudioSession
+from feedback_ui.session import CONSENT, CONSENT_VERSION, StudioSession
 from music.sound import SoundfontError
 from reward.ratings import Rater, RatingsError, RatingsStore
 
@@ -53,9 +53,11 @@ def studio_options() -> StudioOptions:
 def open_studio() -> StudioSession:
     """The studio of this server; says in one line what is wrong, and ends the run, if it cannot."""
     try:
-        return _open(studio_options())
+        studio = _open(studio_options())
     except (RatingsError, SoundfontError, LaunchError) as error:
         trouble(error)
+    is_organiser()  # keeps the key that the address has: other pages do not get the address
+    return studio
 
 
 def trouble(error: Exception) -> NoReturn:
@@ -141,9 +143,10 @@ def for_organisers() -> None:
 
 
 def sign_out() -> None:
-    """Forget who is rating in this tab."""
-    st.query_params.pop(TOKEN, None)
-    st.session_state.pop(TOKEN, None)
+    """Forget who is rating in this tab, and how they left it: somebody else may come in."""
+    for kept in (st.query_params, st.session_state):
+        for name in [name for name in kept if name != ORGANISER]:
+            del kept[name]
 
 
 def consent_form(studio: StudioSession, rater: Rater) -> None:
@@ -185,6 +188,7 @@ def _form(studio: StudioSession, *, stale: bool) -> None:
             autocomplete="off",
         )
         st.markdown(CONSENT)
+        st.caption(f"Version {CONSENT_VERSION}")
         consents = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Start listening", type="primary", width="stretch")
     st.caption("Been here before? Open the address that you had then: it knows who you are.")
@@ -192,7 +196,7 @@ def _form(studio: StudioSession, *, stale: bool) -> None:
         try:
             rater = studio.sign_up(nickname, consents=consents)
         except RatingsError as error:
-            st.text(f"Not yet: {error}")
+            st.text(f"Not yet: {error}" if nickname.strip() else "Not yet: write a nickname.")
         else:
             st.query_params[TOKEN] = str(rater.token)
             st.rerun()

@@ -7,7 +7,7 @@ is usual is not written: the bare page is `LibraryQuery()`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
 
@@ -84,8 +84,3 @@ class LibraryQuery:
             for field in fields(self)
             if getattr(self, field.name) != getattr(usual, field.name)
         }
-
-    @property
-    def narrows(self) -> bool:
-        """Whether a search or a filter leaves melodies out."""
-        return replace(self, sort="newest", page=1, melody="") != type(self)()

@@ -15,6 +15,7 @@ import pandas as pd
 
 from feedback_ui.session import PURPOSES
 from reward.export import plain_row, write_csv
+from reward.favourites import favourites
 from reward.preferences import Preferences
 from reward.rater_stats import ratings_statistics
 from reward.ratings import Rater, RatingsError, RatingsStore, Withdrawal
@@ -88,7 +89,14 @@ def own_csv(store: RatingsStore, rater_id: int) -> bytes:
 def own_json(store: RatingsStore, rater: Rater) -> bytes:
     """The same as JSON, with what else is stored of the rater."""
     votes = [plain_row(row) for row in own_votes(store, rater.id).to_dict("records")]
-    told = {"nickname": rater.nickname, "consent_version": rater.consent_version, "votes": votes}
+    with store.reading() as session:
+        kept = sorted(favourites(session, rater.id))
+    told = {
+        "nickname": rater.nickname,
+        "consent_version": rater.consent_version,
+        "favourites": kept,
+        "votes": votes,
+    }
     return json.dumps(told, ensure_ascii=False, indent=1).encode()
 
 

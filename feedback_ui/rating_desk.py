@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import streamlit as st
@@ -17,7 +18,7 @@ from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import trouble
 from feedback_ui.notice import notice
 from feedback_ui.practice import WALKING, is_practice, practice_pair
-from feedback_ui.session import PURPOSES, Pair, Reply, StudioSession
+from feedback_ui.session import BREAK_AFTER, PURPOSES, Pair, Reply, StudioSession
 from reward.ratings import Rater
 
 STAGE = "first-steps"
@@ -27,6 +28,9 @@ DECLINED = "breaks"
 would do so in the place of the pair, and lose the vote that was on its way"""
 LAST = "last_heard"
 """assignment of the pair that was answered last, whose notes may be seen now"""
+PAUSED = "paused"
+"""a break was asked for"""
+MINUTE = timedelta(minutes=1)
 NOTES = "notes"
 """in the address: notes are shown before voting"""
 
@@ -63,7 +67,8 @@ class RatingDesk:
             pair = self.studio.current_pair(
                 self.rater.id, purposes=self.purposes, campaign_id=self.campaign_id
             )
-            breaks_due = self.studio.breaks_due(self.rater.id)
+            sat = self.studio.sitting(self.rater.id)
+            breaks_due = sat // BREAK_AFTER
             declined = _declined(breaks_due)
             is_new = self._is_new(pair)
         except ValueError as error:  # what the store and the synthesizer raise for people to read
@@ -74,10 +79,13 @@ class RatingDesk:
             self.at_the_end()
         elif is_new:
             self._first_steps()
+        elif st.session_state.get(PAUSED, False):
+            self._pause(pair)
         elif breaks_due > declined:
             self._offer_a_break(pair, breaks_due)
         else:
             self._rate_pair(pair, reply)
+            self._offer_a_pause(sat)
         self._show_last()
 
     def _is_new(self, pair: Pair | None) -> bool:
@@ -175,6 +183,24 @@ class RatingDesk:
             help="What the eye sees sways what the ear hears; leave it off unless you need it.",
         )
 
+    def _offer_a_pause(self, sat: timedelta) -> None:
+        minutes, whole = sat // MINUTE, BREAK_AFTER // MINUTE
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "Take a break", icon=":material/local_cafe:", type="tertiary", on_click=_set_pause,
+                args=(True,), key="take_a_break",
+            )  # fmt: skip
+            st.text(f"{minutes} minutes of this sitting; a break is due every {whole}")
+
+    def _pause(self, pair: Pair) -> None:
+        st.info(
+            "A break. Everything is saved; go on whenever you like, or come back another day.",
+            icon=":material/local_cafe:",
+        )
+        share, text = self.progress(pair)
+        st.progress(share, text=text)
+        st.button("Go on", type="primary", on_click=_set_pause, args=(False,))
+
     def _offer_a_break(self, pair: Pair, due: int) -> None:
         st.info(
             "You have been listening for a good while. Ears tire before we notice: take ten "
@@ -206,6 +232,10 @@ class RatingDesk:
                 label=f"Last pair, {letter}",
                 pictures=heard.pictures,
             )
+
+
+def _set_pause(paused: bool) -> None:
+    st.session_state[PAUSED] = paused
 
 
 def _go_to(stage: str) -> None:

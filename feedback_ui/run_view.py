@@ -63,21 +63,24 @@ def watch(desk: JobsDesk, job: Job) -> None:
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def live() -> None:
-        now = desk.look_again(job)
-        _state(desk, now)
+        try:
+            now = desk.look_again(job)
+            _state(desk, now)
+        except ValueError as error:  # a fragment's own looks are outside the page's try
+            notice(str(error))
+            return
         if now.state != job.state:
             st.rerun()  # it has ended, or begun: nothing need be looked at by itself any more
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def samples() -> None:
-        _samples(desk, job)
+        try:
+            _samples(desk, job)
+        except ValueError as error:
+            notice(str(error))
 
-    try:
-        live()
-        samples()
-    except ValueError as error:
-        notice(str(error))
-        return
+    live()
+    samples()
     with st.expander("What its process said"):
         try:
             st.code(desk.log(job), language=None)
@@ -151,7 +154,8 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
                 desk.stop(job)
             except ValueError as error:
                 notice(str(error))
-            st.rerun(scope="fragment")
+            else:
+                st.rerun(scope="fragment")
     elif job.state != "done" and st.button("Go on", icon=":material/resume:"):
         try:
             desk.resume(job)

@@ -25,10 +25,11 @@ from feedback_ui.melody_pictures import pictures_of
 from music.melody import Melody
 from reward.ratings import Rater, RatingsError, RatingsStore
 
-CONSENT_VERSION = "studio-2"
+CONSENT_VERSION = "studio-3"
 CONSENT = (
-    "The studio stores your nickname, your answers, and how long you listened before each. Nothing "
-    "else about you: no name, no e-mail, no address. Your answers teach a model of taste, and may "
+    "The studio stores your nickname, the melodies that you keep as favourites, your answers, and "
+    "when and how long you listened before each. Nothing else about you: no name, no e-mail, no "
+    "address. Your answers teach a model of taste, and may "
     "be shared as data under your nickname. You may stop whenever you like. On the page People you "
     "can take your answers along, and remove yourself with all that is yours."
 )
@@ -226,9 +227,9 @@ class StudioSession:
         """Whether this rater has not answered any pair yet."""
         return not self.store.has_voted(rater_id)
 
-    def breaks_due(self, rater_id: int) -> int:
-        """How many breaks a sitting has been long enough for."""
-        return self.store.sitting(rater_id).lasted // BREAK_AFTER
+    def sitting(self, rater_id: int) -> timedelta:
+        """How long this rater has been at it; breaks are due every `BREAK_AFTER`."""
+        return self.store.sitting(rater_id).lasted
 
 
 def app_version() -> str:

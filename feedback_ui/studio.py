@@ -18,10 +18,9 @@ if ROOT not in sys.path:
 from feedback_ui.components.focus_keeper import focus_keeper  # noqa: E402  found only now
 
 HERE = Path(__file__).parent
+# Before the navigation: else each page's icon would be asked of a font service on the internet.
 st.set_page_config(page_title="Tastemaker", page_icon=str(HERE / "favicon.svg"), layout="centered")
-st.logo(str(HERE / "favicon.svg"), size="medium")
-focus_keeper()
-st.navigation(
+page = st.navigation(
     [
         st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),
         st.Page("app_pages/taste.py", title="Taste", icon=":material/favorite:", url_path="taste"),
@@ -46,4 +45,8 @@ st.navigation(
         st.Page("app_pages/people.py", title="People", icon=":material/group:", url_path="people"),
     ],
     position="top",
-).run()
+)
+st.set_page_config(page_title=f"{page.title} · Tastemaker")
+st.logo(str(HERE / "favicon.svg"), size="medium")
+focus_keeper()
+page.run()

@@ -44,7 +44,9 @@ def add_rater(
         raise RatingsError(f"kind={kind!r} is not known; choose one of {RATER_KINDS}")
     check_text("consent_version", consent_version, 1, 40)
     if session.scalar(select(RaterRow.id).where(RaterRow.nickname == nickname)) is not None:
-        raise RatingsError(f"nickname={nickname!r} is taken; choose another or use its token")
+        raise RatingsError(
+            f"nickname={nickname!r} is taken; choose another, or come in by the link that is theirs"
+        )
     token = secrets.token_urlsafe(24)
     row = RaterRow(
         nickname=nickname,

@@ -307,11 +307,11 @@ def test_what_is_asked_for_does_not_wait_for_what_may_come(studio, rater, tmp_pa
 
 
 def test_a_break_is_due_every_twenty_minutes(studio, rater, monkeypatch):
-    assert studio.breaks_due(rater.id) == 0
+    assert studio.sitting(rater.id) // BREAK_AFTER == 0
     for share, due in ((0.99, 0), (1, 1), (1.99, 1), (2, 2)):
         sat = Sitting(90, share * BREAK_AFTER)
         monkeypatch.setattr(RatingsStore, "sitting", lambda self, rater_id, sat=sat: sat)
-        assert studio.breaks_due(rater.id) == due
+        assert studio.sitting(rater.id) // BREAK_AFTER == due
 
 
 def test_read_answer_gives_just_what_the_store_takes(studio, rater):
@@ -469,8 +469,11 @@ def test_the_entry_finds_its_rooms_from_any_folder_and_loads_no_torch(tmp_path):
     ]
     assert "feedback_ui.session" in modules
     code = f"""
-import runpy, sys
+import runpy, sys, types
+import streamlit
 sys.path[:] = [folder for folder in sys.path if folder]
+# Without a server Streamlit's own gives a page that has no title.
+streamlit.navigation = lambda *_, **__: types.SimpleNamespace(title="", run=lambda: None)
 runpy.run_path({str(UI / "studio.py")!r})
 import {", ".join(modules)}
 print(feedback_ui.session.__file__, "torch" in sys.modules)
@@ -632,11 +635,25 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
     assert "Ears tire" in app.run().info[0].value
 
 
-def test_signing_out_forgets_the_rater(page, studio, rater):
+def test_a_break_may_be_taken_at_any_time(page, studio, rater):
+    studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
     app = page(token=rater.token)
+    assert "a break is due every 20" in "".join(text.value for text in app.text)
+    press(app, "Take a break")
+    assert "Everything is saved" in app.info[0].value
+    assert not components(app)
+    press(app, "Go on")
+    assert components(app)
+    assert not app.info
+
+
+def test_signing_out_leaves_nothing_to_who_comes_next(page, studio, rater):
+    studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
+    app = page(token=rater.token, notes="1", breaks="0", **{"first-steps": "done"})
     press(app, "Sign out")
-    assert "rater" not in app.query_params
+    assert not app.query_params
     assert len(app.text_input) == 1
+    assert not app.toggle, "no last pair of somebody else"
 
 
 def test_no_pairs_yet_names_the_command(page, store):

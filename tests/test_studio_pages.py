@@ -274,9 +274,18 @@ def picture(page, name, width):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "rate")
 def test_every_page_is_fit_for_everybody(tab, studio, axe, path):
     page = tab(f"{path}?rater={studio.ada.token}&organiser={KEY}")
+    expect(page).to_have_title(f"{PAGES[path]} · Tastemaker", timeout=PATIENCE_MS)
     headings = page.locator("h1:visible").all_inner_texts()
     assert len(headings) <= 1, "a page has one name"
     look_at(page, path.replace("_", "-") or "rate", axe)
+
+
+def test_the_organisers_address_is_the_key_to_all_pages(tab):
+    page = tab(f"?organiser={KEY}")
+    page.get_by_role("link", name="Fine-tune").click()
+    expect(page).to_have_title("Fine-tune · Tastemaker", timeout=PATIENCE_MS)
+    told = page.get_by_text("PPO lets the melody model practise")
+    expect(told).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_the_way_in_is_fit_for_everybody(tab, axe):

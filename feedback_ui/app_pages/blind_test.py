@@ -24,8 +24,10 @@ from feedback_ui.blind_tests import (
     settle,
 )
 from feedback_ui.entrance import is_organiser, open_studio, signed_in, trouble
+from feedback_ui.notice import notice
 from feedback_ui.page_heading import page_heading
 from feedback_ui.rating_desk import RatingDesk
+from feedback_ui.session import Reply
 
 # The list
 
@@ -80,24 +82,26 @@ def hear(test: Standing) -> None:
     rater = signed_in(studio)
     at_most = counted(test.most_more, "more vote", "more votes")
     said = f"{counted(test.votes, 'vote is', 'votes are')} in; at most {at_most} to the result"
-    RatingDesk(
+    desk = RatingDesk(
         studio,
         rater,
-        all_heard,
+        lambda: all_heard(desk),
         progress=lambda pair: (test.progress, said),
         purposes=PURPOSES,
         campaign_id=test.id,
-    ).show()
+    )
+    desk.show()
     st.text(f"Rating as {rater.nickname}")
 
 
-def all_heard() -> None:
+def all_heard(desk: RatingDesk) -> None:
     """What there is to say to who has heard every pair of a test that goes on."""
     st.success(
-        "You have heard every pair of this test. Thank you! The result is told here once the "
-        "others have voted, or whoever runs the studio ends the test.",
+        "You have heard every pair of this test. Thank you! The result is told here once "
+        "enough votes are in, or whoever runs the studio ends the test.",
         icon=":material/check_circle:",
     )
+    st.button("Undo last answer", icon=":material/undo:", on_click=desk.undo_at_the_end)
 
 
 def manage(test: Standing) -> None:
@@ -127,6 +131,10 @@ def show_test(test: Standing) -> None:
     st.button("All blind tests", icon=":material/arrow_back:", type="tertiary", on_click=leave)
     st.text(test.name)
     if test.has_ended:
+        reply: Reply | None = st.session_state.pop("reply", None)
+        if reply is not None:  # to the vote that ended it, or came when it had ended
+            said = "Your answer is saved, and the test has ended." if reply.done else reply.message
+            notice(said)
         show_result(studio, test)
         return
     hear(test)

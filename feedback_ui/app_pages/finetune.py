@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.entrance import for_organisers, open_studio
+from feedback_ui.entrance import for_organisers, open_studio, trouble
 from feedback_ui.page_heading import page_heading
 from feedback_ui.run_form import follow_start, start_form
 from feedback_ui.run_view import choose_run, compare, open_desk, watch
@@ -19,15 +19,18 @@ st.markdown(
     "becomes likelier, while a price keeps it near where it began. A run goes on by itself when "
     "you close this page."
 )
-desk = open_desk(studio)
-start_form(desk)
-started = follow_start(desk)
-if started is not None:
-    st.query_params[RUN] = started
-    st.rerun()
-chosen = choose_run(desk, st.query_params.get(RUN))
-if chosen is not None:
-    if st.query_params.get(RUN) != chosen.run_id:
-        st.query_params[RUN] = chosen.run_id
-    watch(desk, chosen)
-    compare(desk)
+try:
+    desk = open_desk(studio)
+    start_form(desk)
+    started = follow_start(desk)
+    if started is not None:
+        st.query_params[RUN] = started
+        st.rerun()
+    chosen = choose_run(desk, st.query_params.get(RUN))
+    if chosen is not None:
+        if st.query_params.get(RUN) != chosen.run_id:
+            st.query_params[RUN] = chosen.run_id
+        watch(desk, chosen)
+        compare(desk)
+except ValueError as error:  # what the store raises for people to read
+    trouble(error)

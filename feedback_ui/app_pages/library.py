@@ -124,8 +124,16 @@ def keep_button(item: LibraryMelody) -> None:
         key=f"keep-{item.code}",
         icon=":material/heart_check:" if item.favourite else ":material/favorite:",
         help="Let go of this favourite" if item.favourite else "Keep it among your favourites",
-        on_click=partial(library.keep, item.code, rater.id, kept=not item.favourite),
+        on_click=partial(keep, item, rater.id),
     )
+
+
+def keep(item: LibraryMelody, rater_id: int) -> None:
+    """Keep was pressed, or pressed again."""
+    try:
+        library.keep(item.code, rater_id, kept=not item.favourite)
+    except ValueError as error:  # a callback is outside the page's try
+        notice(str(error))
 
 
 def card(item: LibraryMelody) -> None:

@@ -90,7 +90,10 @@ def show_me() -> None:
     st.markdown(CONSENT)
     st.text(f"You agreed to version {rater.consent_version}; the newest is {CONSENT_VERSION}.")
     st.subheader("Take it along", anchor=False)
-    st.markdown("All your answers, also those that you took back, with the time of each.")
+    st.markdown(
+        "All your answers, also those that you took back, with the time of each; the JSON has your "
+        "favourites, too."
+    )
     with st.container(horizontal=True):
         st.download_button(
             "As a table (CSV)",
@@ -114,7 +117,10 @@ def show_me() -> None:
 def leave(rater: Rater) -> None:
     """The way out."""
     st.subheader("Remove yourself", anchor=False)
-    st.markdown("Your nickname and all your answers are deleted. This cannot be taken back.")
+    st.markdown(
+        "Your nickname, your favourites and all your answers are deleted. This cannot be taken "
+        "back."
+    )
     runs = studio.store.runs_trained_on(rater.id)
     if runs:
         st.text(

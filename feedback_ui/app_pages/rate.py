@@ -7,15 +7,17 @@ import streamlit as st
 from feedback_ui.entrance import open_studio, sign_out, signed_in
 from feedback_ui.page_heading import page_heading
 from feedback_ui.rating_desk import RatingDesk
+from feedback_ui.session import PURPOSES
 
 
 def the_end() -> None:
     """What there is to say when nothing waits for this rater."""
     counts = studio.store.counts()
-    if not counts["comparisons"]:
+    if not {*PURPOSES} & {*studio.store.comparisons_frame()["purpose"]}:
         st.info(
-            "There is nothing to hear yet. Whoever runs this studio makes pairs with "
-            "`tastemaker pairs`; then reload this page.",
+            "There is nothing to hear here yet. Whoever runs this studio makes pairs with "
+            "`tastemaker pairs`; then reload this page. Pairs of blind tests are on the page "
+            "Blind test.",
             icon=":material/music_off:",
         )
         return
@@ -39,4 +41,9 @@ desk = RatingDesk(studio, rater, the_end)
 desk.show()
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.text(f"Rating as {rater.nickname}")
-    st.button("Sign out", type="tertiary", on_click=sign_out)
+    st.button(
+        "Sign out",
+        type="tertiary",
+        on_click=sign_out,
+        help="Keep your link first (on the page People): it is the only way back to your answers.",
+    )

@@ -10,9 +10,17 @@ import streamlit as st
 from feedback_ui.chart_colours import chart_colours
 from feedback_ui.command_process import CommandProcess
 from feedback_ui.components.tune_player import tune_player
-from feedback_ui.entrance import is_organiser, open_studio, signed_in, studio_options, trouble
+from feedback_ui.entrance import (
+    is_organiser,
+    known_rater,
+    open_studio,
+    signed_in,
+    studio_options,
+    trouble,
+)
 from feedback_ui.learnt_tastes import LEAST_VOTES, SIMULATED
 from feedback_ui.melody_pictures import pictures_of
+from feedback_ui.notice import notice
 from feedback_ui.own_command import CommandError
 from feedback_ui.page_heading import page_heading
 from feedback_ui.run_view import open_desk
@@ -70,6 +78,14 @@ def choose_scope() -> str:
         on_change=scope_changed,
     )
     return st.session_state["taste-of"]
+
+
+def who_looks(scope: str) -> int | None:
+    """The rater at this tab; an organiser who rates is one too, and is to hear blind."""
+    if scope == MINE or not is_organiser():
+        return signed_in(studio).id
+    rater = known_rater(studio)
+    return None if rater is None else rater.id
 
 
 def too_few(scope: str, votes: int) -> None:
@@ -136,7 +152,11 @@ def player(scope: str, label: str, extreme: Extreme) -> None:
 
 def worth(scope: str) -> None:
     """How well it foretells answers that it did not see, once that is computed."""
-    found = desk.worth(scope, rater_id)
+    try:
+        found = desk.worth(scope, rater_id)
+    except ValueError as error:  # a fragment's own looks are outside the page's try
+        notice(str(error))
+        return
     if found is None:
         with st.spinner("Trying it on answers that it has not seen. That takes some seconds."):
             st.empty()
@@ -266,7 +286,7 @@ page_heading("Taste", "What your answers say about what you like, and how sure t
 try:
     desk = taste_desk(studio_options().database, studio)
     scope = choose_scope()
-    rater_id = signed_in(studio).id if scope == MINE or not is_organiser() else None
+    rater_id = who_looks(scope)
     look = desk.look(scope, rater_id)
     if scope == SIMULATED:
         st.warning(

@@ -40,13 +40,19 @@ class Keys {
     button.dataset.action = action;
     button.onclick = () => {
       this.listening = this.listening === action ? null : action;
-      this.say(this.listening ? `Press the key for “${ACTION_NAMES[action]}”.` : "");
+      this.say(this.listening ? `Press the key for “${ACTION_NAMES[action]}”, or Escape to leave it as it is.` : "");
     };
     button.onblur = () => {
       if (this.listening === action) this.listening = null;
       this.draw();
     };
     return button;
+  }
+
+  leave() {
+    const action = this.listening;
+    this.listening = null;
+    this.say(`“${ACTION_NAMES[action]}” stays ${keyName(this.of[action])}.`);
   }
 
   take(pressed) {

@@ -264,12 +264,13 @@ class ListeningPair {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || isTextField(target)) return;
-    if (event.key === "Escape") return;
-    if (this.keys.listening) {
-      this.keys.take(event.key);
+    if (this.keys.listening && !["Tab", "Shift"].includes(event.key)) {
+      if (event.key === "Escape") this.keys.leave();
+      else this.keys.take(event.key);
       event.preventDefault();
       return;
     }
+    if (event.key === "Escape") return;
     // Space and Enter belong to what has the focus, where that is something to press.
     if ([" ", "Enter"].includes(event.key) && target.matches?.("button, summary, a, input:not([type=range])")) return;
     const action = this.keys.action(event.key);
