@@ -190,7 +190,7 @@ class RatingDesk:
                 "Take a break", icon=":material/local_cafe:", type="tertiary", on_click=_set_pause,
                 args=(True,), key="take_a_break",
             )  # fmt: skip
-            st.text(f"{minutes} minutes of this sitting; a break is due every {whole}")
+            st.text(f"{minutes % whole} of {whole} minutes to the next one")
 
     def _pause(self, pair: Pair) -> None:
         st.info(

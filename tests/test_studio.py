@@ -638,7 +638,7 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
 def test_a_break_may_be_taken_at_any_time(page, studio, rater):
     studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
     app = page(token=rater.token)
-    assert "a break is due every 20" in "".join(text.value for text in app.text)
+    assert "of 20 minutes to the next one" in "".join(text.value for text in app.text)
     press(app, "Take a break")
     assert "Everything is saved" in app.info[0].value
     assert not components(app)
