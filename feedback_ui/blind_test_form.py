@@ -27,6 +27,7 @@ def offer_blind_test(studio: StudioSession) -> None:
         with st.container(border=True):
             st.markdown(":material/error: **The last blind test was not made**")
             st.text(str(maker().failure))
+            st.button("Dismiss", on_click=maker().forget)
     names = open_desk(studio).policies()
     if len(names) < 2:
         st.info(

@@ -132,6 +132,7 @@ def follow_start(desk: JobsDesk) -> str | None:
         with st.container(border=True):
             st.markdown(":material/error: **The run was not started**")
             st.text(desk.refusal)  # as text: it may quote what was typed
+            st.button("Dismiss", on_click=desk.forget_start)
     return None
 
 

@@ -293,6 +293,8 @@ def test_the_page_comes_back_at_once_and_tells_how_the_start_gets_on(page, comma
         app.run()
     assert "The run was not started" in words(app)
     assert "minibatch=3 <b>does not divide</b> it" in [text.value for text in app.text]
+    next(b for b in app.button if b.label == "Dismiss").click().run()
+    assert "not started" not in words(app)
 
 
 def test_the_page_goes_to_the_run_that_it_has_started(page, command, store, tmp_path):

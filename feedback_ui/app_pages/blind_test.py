@@ -110,7 +110,10 @@ def manage(test: Standing) -> None:
         a, b = policies_of(studio.store, test.id)
         st.text(f"It compares {a} and {b}. {counted(test.raters, 'person', 'people')} took part.")
         st.text(advice(studio.store, test.id))
-        st.markdown("**Invite people.** Who opens the link hears the pairs of this test.")
+        st.markdown(
+            "**Invite people.** Who opens the link hears the pairs of this test. A new link takes "
+            "the place of the one before, which then leads nowhere."
+        )
         if st.button("Make a new link", icon=":material/link:"):
             token = new_invitation(studio.store, test.id)
             st.session_state["invitation"] = (test.id, token)
@@ -118,7 +121,7 @@ def manage(test: Standing) -> None:
         if made and made[0] == test.id:
             address = str(st.context.url or "").split("?")[0]
             st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
-            st.markdown("Copy it now: it is not shown again. A newer link takes its place.")
+            st.markdown("Copy it now: it is not shown again.")
         st.markdown("**End the test.** The result is told to everyone, and no vote counts after.")
         sure = st.checkbox("I want to end it before the answer is clear")
         if st.button("End and reveal", icon=":material/flag:", disabled=not sure):
@@ -152,7 +155,7 @@ try:
     token, chosen = st.query_params.get("invite", ""), st.query_params.get("test", "")
     found = invited_to(studio.store, token) if token else find_test(studio.store, chosen)
     if (token or chosen) and found is None:
-        st.warning("This link leads to no blind test here (any more). These are open:")
+        st.warning("This link leads to no blind test here (any more). Those that there are:")
     if found is None:
         show_list()
     else:

@@ -255,6 +255,7 @@ def full_model(kind: str) -> None:
             st.success("Trained.", icon=":material/check_circle:")
         with st.container(border=True):
             st.text(process.failure or "\n".join(process.lines))
+            st.button("Dismiss", on_click=process.forget)
     if refused:
         st.text(refused)
     st.button(
