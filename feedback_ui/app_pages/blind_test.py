@@ -137,7 +137,7 @@ def show_test(test: Standing) -> None:
         reply: Reply | None = st.session_state.pop("reply", None)
         if reply is not None:  # to the vote that ended it, or came when it had ended
             said = "Your answer is saved, and the test has ended." if reply.done else reply.message
-            notice(said)
+            notice(said, icon="check_circle" if reply.done else "warning")
         show_result(studio, test)
         return
     hear(test)
