@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from feedback_ui import consent, people
 from feedback_ui.people import OwnStatistics, own_csv, own_json, own_statistics, own_votes
 from feedback_ui.session import CONSENT_VERSION
 from reward.export import text_of_csv
+from reward.favourites import set_favourite
 from reward.pairing import PlannedPair
 from reward.ratings import RatingsError, RatingsStore
 from reward.traps import SPOILED
@@ -99,6 +101,13 @@ def test_the_table_runs_no_formula_and_reads_back(store, pairs, rater):
     assert told["nickname"] == rater.nickname
     assert [vote["comment"] for vote in told["votes"]] == [COMMENT]
     assert told["votes"][0]["supersedes"] is None
+
+
+def test_favourites_are_taken_along(store, pairs, rater):
+    kept = int(store.melodies_frame()["melody_id"].iloc[3])
+    with store.writing() as session:
+        set_favourite(session, rater.id, kept, kept=True, now=datetime.now(UTC))
+    assert json.loads(own_json(store, rater))["favourites"] == [kept]
 
 
 def test_consent_is_asked_again_when_its_version_has_changed(store):

@@ -295,6 +295,16 @@ def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_p
     assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
 
 
+def test_a_full_disk_is_said_in_a_line(page, studio, rater, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("feedback_ui.clips.cached_wav", full)
+    app = page(token=rater.token, **{"first-steps": "done"})
+    assert not app.exception
+    assert any("No space left on device" in text.value for text in app.text)
+
+
 def test_what_is_asked_for_does_not_wait_for_what_may_come(studio, rater, tmp_path):
     folder = ClipFolder(tmp_path / "ahead")
     first, second = (
@@ -659,6 +669,13 @@ def test_signing_out_leaves_nothing_to_who_comes_next(page, studio, rater):
 def test_no_pairs_yet_names_the_command(page, store):
     rater = store.add_rater("Ada")
     assert "tastemaker pairs" in page(token=rater.token).info[0].value
+
+
+def test_pairs_of_a_blind_test_alone_are_none_to_hear_here(page, store, random_melodies):
+    ids = store.add_melodies(random_melodies(2), policy_id="p", sampler="s", seed=0)
+    store.add_comparisons([(ids[0], ids[1])], round=1, purpose="blind_test")
+    app = page(token=store.add_rater("Ada").token)
+    assert "nothing to hear here yet" in app.info[0].value
 
 
 def test_the_end_names_what_comes_next_and_can_be_undone(page, studio, rater):
