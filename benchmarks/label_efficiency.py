@@ -87,20 +87,18 @@ def study(job: tuple[str, int, Path, Path | None]) -> dict[str, Any]:
     found["ours"] = {}
     person_by_row, standard = voter(known, seed + 1000), m.scale.standardise(m.features_pool)
     chosen, answers = list[tuple[int, int]](), list[int]()
-    nothing = np.zeros(0, np.int64)
-    before = Preferences.of(nothing, nothing, nothing)
-    posterior = committee(before, m.features_pool, m.scale)
+    posterior = committee(Preferences.none(), m.features_pool, m.scale)
     while len(answers) < max(STEPS):
         batch = informative_pairs(posterior, standard, BATCH, rng, taken=chosen)
         chosen += batch
         answers += person_by_row.choose(*np.array(batch).T).tolist()
         votes_so_far = Preferences.of(*np.array(chosen).T, np.array(answers))
         posterior = committee(votes_so_far, m.features_pool, m.scale)
-        profile = TasteProfile.fit(votes_so_far, m.features_pool, m.scale)
-        if len(answers) in STEPS or len(answers) in BUDGETS:
+        if len(answers) in {*STEPS, *BUDGETS}:
+            profile = TasteProfile.fit(votes_so_far, m.features_pool, m.scale)
             found["ours"][len(answers)] = agreement(profile.score(m.features_fresh)[0], truth)
-        if len(answers) == 200:
-            found["ece"] = calibration_error(profile, m, truth / person.temperature, rng)
+            if len(answers) == 200:
+                found["ece"] = calibration_error(profile, m, truth / person.temperature, rng)
     return found
 
 

@@ -56,7 +56,7 @@ def open_studio() -> StudioSession:
         studio = _open(studio_options())
     except (RatingsError, SoundfontError, LaunchError) as error:
         trouble(error)
-    is_organiser()  # keeps the key that the address has: other pages do not get the address
+    _keep_organiser_key()
     return studio
 
 
@@ -121,13 +121,19 @@ def is_organiser() -> bool:
         return is_for_this_machine(
             str(st.get_option("server.address") or ""), st.get_option("server.allowedHosts") or ()
         )
-    shown = st.query_params.get(ORGANISER) or st.session_state.get(ORGANISER, "")
-    if not hmac.compare_digest(shown.encode(), key.encode()):
-        return False
-    st.session_state[ORGANISER] = shown
-    if st.query_params.get(ORGANISER) != shown:
-        st.query_params[ORGANISER] = shown
-    return True
+    return hmac.compare_digest(_organiser_key_shown().encode(), key.encode())
+
+
+def _organiser_key_shown() -> str:
+    return st.query_params.get(ORGANISER) or st.session_state.get(ORGANISER, "")
+
+
+def _keep_organiser_key() -> None:
+    """The right key stays with the tab: going to another page drops what the address had."""
+    if studio_options().organiser_key is not None and is_organiser():
+        shown = st.session_state[ORGANISER] = _organiser_key_shown()
+        if st.query_params.get(ORGANISER) != shown:
+            st.query_params[ORGANISER] = shown
 
 
 def for_organisers() -> None:

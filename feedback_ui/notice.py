@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 
 
@@ -15,3 +18,15 @@ def notice(line: str, *, icon: str = "warning") -> None:
     with st.container(border=True, horizontal=True):
         st.markdown(f":material/{icon}:", width="content")
         st.text(line)
+
+
+@contextmanager
+def errors_noticed() -> Iterator[None]:
+    """Say a refusal of what is done in here in a notice, and leave the rest of the page standing.
+
+    For callbacks and fragments, whose errors the page's own `try` does not see.
+    """
+    try:
+        yield
+    except ValueError as error:  # what stores, desks and synthesizer raise for people to read
+        notice(str(error))

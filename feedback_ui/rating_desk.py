@@ -98,15 +98,20 @@ class RatingDesk:
             and self.studio.is_new(self.rater.id)
         )
 
-    def undo_at_the_end(self) -> None:
-        """Take the last answer back while no pair is shown."""
-        st.session_state["reply"] = self._undo({"assignment_id": None})
-        st.session_state.pop(LAST, None)
+    def undo_button(self) -> None:
+        """A button that takes the last answer back, for when no pair is shown."""
+        st.button(
+            "Undo last answer",
+            icon=":material/undo:",
+            on_click=self._undo,
+            args=({"assignment_id": None},),
+        )
 
-    def _undo(self, payload: object) -> Reply:
-        return self.studio.undo(
+    def _undo(self, payload: object) -> None:
+        st.session_state["reply"] = self.studio.undo(
             self.rater.id, payload, purposes=self.purposes, campaign_id=self.campaign_id
         )
+        st.session_state.pop(LAST, None)  # its notes are not for those who vote on it again
 
     def _handle(self, trigger: str, payload: object) -> bool:
         """Store what a trigger brought, unless this session has; whether there was anything."""
@@ -118,15 +123,15 @@ class RatingDesk:
         st.session_state["handled"] = (trigger, nonce)
         if is_practice(payload):
             st.query_params[STAGE] = "done"
-            reply = Reply(True, "That is all there is to it. From now on it counts.")
+            said = "That is all there is to it. From now on it counts."
+            st.session_state["reply"] = Reply(True, said)
         elif trigger == "vote":
             reply = self.studio.answer(self.rater.id, payload)
             if reply.done and isinstance(payload, dict):
                 st.session_state[LAST] = str(payload.get("assignment_id"))
+            st.session_state["reply"] = reply
         else:
-            reply = self._undo(payload)
-            st.session_state.pop(LAST, None)  # its notes are not for those who vote on it again
-        st.session_state["reply"] = reply
+            self._undo(payload)
         return True
 
     def _mount(self, pair: Pair, note: str, *, practice: bool = False) -> None:
@@ -193,28 +198,24 @@ class RatingDesk:
             st.text(f"{minutes % whole} of {whole} minutes to the next one")
 
     def _pause(self, pair: Pair) -> None:
-        st.info(
-            "A break. Everything is saved; go on whenever you like, or come back another day.",
-            icon=":material/local_cafe:",
+        self._break(
+            pair, "A break. Everything is saved; go on whenever you like, or come back another day."
         )
-        share, text = self.progress(pair)
-        st.progress(share, text=text)
         st.button("Go on", type="primary", on_click=_set_pause, args=(False,))
 
     def _offer_a_break(self, pair: Pair, due: int) -> None:
-        st.info(
+        self._break(
+            pair,
             "You have been listening for a good while. Ears tire before we notice: take ten "
             "minutes, or come back another day. Everything is saved.",
-            icon=":material/local_cafe:",
         )
+        # All that are due: a tab that was opened late in a sitting asks once, not for each.
+        st.button("Go on all the same", on_click=_decline, args=(due,))
+
+    def _break(self, pair: Pair, line: str) -> None:
+        st.info(line, icon=":material/local_cafe:")
         share, text = self.progress(pair)
         st.progress(share, text=text)
-
-        def go_on() -> None:
-            # All that are due: a tab that was opened late in a sitting asks once, not for each.
-            st.query_params[DECLINED] = str(due)
-
-        st.button("Go on all the same", on_click=go_on)
 
     def _show_last(self) -> None:
         """Offer the notes of the pair that was answered last; drawn when they are wanted."""
@@ -236,6 +237,10 @@ class RatingDesk:
 
 def _set_pause(paused: bool) -> None:
     st.session_state[PAUSED] = paused
+
+
+def _decline(breaks: int) -> None:
+    st.query_params[DECLINED] = str(breaks)
 
 
 def _go_to(stage: str) -> None:

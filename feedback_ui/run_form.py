@@ -9,7 +9,7 @@ from itertools import cycle
 import streamlit as st
 
 from feedback_ui.jobs_desk import PRESETS, JobsDesk, expected_minutes
-from feedback_ui.notice import notice
+from feedback_ui.notice import errors_noticed
 
 LOOK_EVERY = timedelta(seconds=1)
 NEWEST = "the newest reward model"
@@ -102,7 +102,7 @@ def start_form(desk: JobsDesk) -> None:
     if not sent:
         return
     settings = {**preset.settings, **{k: v for k, v in given.items() if v is not None}}
-    try:
+    with errors_noticed():
         desk.start(
             {
                 **settings,
@@ -112,9 +112,6 @@ def start_form(desk: JobsDesk) -> None:
             },
             others=[line.strip() for line in others.splitlines() if line.strip()],
         )
-    except ValueError as error:
-        notice(str(error))
-    else:
         st.session_state[ASKED] = expected_minutes(settings["updates"], settings["melodies"])
 
 

@@ -13,7 +13,7 @@ from feedback_ui.components.tune_player import tune_player
 from feedback_ui.entrance import studio_options
 from feedback_ui.jobs_desk import Job, JobsDesk, Progress
 from feedback_ui.melody_pictures import pictures_of
-from feedback_ui.notice import notice
+from feedback_ui.notice import errors_noticed, notice
 from feedback_ui.run_charts import curve_chart, curves_of
 from feedback_ui.session import StudioSession
 from music.notation import read_melody
@@ -63,29 +63,21 @@ def watch(desk: JobsDesk, job: Job) -> None:
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def live() -> None:
-        try:
+        with errors_noticed():
             now = desk.look_again(job)
             _state(desk, now)
-        except ValueError as error:  # a fragment's own looks are outside the page's try
-            notice(str(error))
-            return
-        if now.state != job.state:
-            st.rerun()  # it has ended, or begun: nothing need be looked at by itself any more
+            if now.state != job.state:
+                st.rerun()  # it has ended, or begun: nothing need be looked at by itself any more
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def samples() -> None:
-        try:
+        with errors_noticed():
             _samples(desk, job)
-        except ValueError as error:
-            notice(str(error))
 
     live()
     samples()
-    with st.expander("What its process said"):
-        try:
-            st.code(desk.log(job), language=None)
-        except ValueError as error:
-            notice(str(error))
+    with st.expander("What its process said"), errors_noticed():
+        st.code(desk.log(job), language=None)
 
 
 def compare(desk: JobsDesk) -> None:
@@ -150,18 +142,12 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
             "Stop the run", icon=":material/stop:", disabled=job.cancel_requested,
             help="It ends after the update in hand, saved, and can go on later.",
         ):  # fmt: skip
-            try:
+            with errors_noticed():
                 desk.stop(job)
-            except ValueError as error:
-                notice(str(error))
-            else:
                 st.rerun(scope="fragment")
     elif job.state != "done" and st.button("Go on", icon=":material/resume:"):
-        try:
+        with errors_noticed():
             desk.resume(job)
-        except ValueError as error:
-            notice(str(error))
-        else:
             st.rerun()
 
 

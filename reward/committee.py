@@ -19,9 +19,9 @@ from reward.bradley_terry import Gaussian
 from reward.feature_scale import FeatureScale, Items, features_of
 from reward.features import FEATURE_NAMES
 from reward.preferences import Preferences
-from reward.taste import TasteProfile
+from reward.taste import FREEDOM, TasteProfile
 
-FREEDOMS = (0.5, 1.0, 2.0)
+FREEDOMS = (0.5, 1.0, FREEDOM)
 """degrees of freedom of the members' priors; the last is the profile's own"""
 
 

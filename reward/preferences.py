@@ -134,6 +134,12 @@ class Preferences:
         )
 
     @classmethod
+    def none(cls) -> Preferences:
+        """No comparisons at all: what is learnt from them is the prior."""
+        nothing = np.zeros(0, np.int64)
+        return cls.of(nothing, nothing, nothing)
+
+    @classmethod
     def from_votes(
         cls,
         votes: pd.DataFrame,

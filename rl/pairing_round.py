@@ -188,7 +188,5 @@ def _taste_of(
     votes: pd.DataFrame, ids: list[int], features_MF: np.ndarray, scale: FeatureScale
 ) -> Gaussian:
     """The group's taste by the votes so far; by none the prior."""
-    if votes.empty:
-        none = np.zeros(0, np.int64)
-        return committee(Preferences.of(none, none, none), features_MF, scale)
-    return committee(Preferences.from_votes(votes, ids), features_MF, scale)
+    known = Preferences.none() if votes.empty else Preferences.from_votes(votes, ids)
+    return committee(known, features_MF, scale)

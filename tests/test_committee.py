@@ -59,8 +59,8 @@ def test_what_one_profile_has_set_aside_is_doubted_more():
 
 def test_before_any_vote_nothing_is_preferred_and_pairs_can_be_chosen():
     pool = items()
-    scale, none = FeatureScale.of(pool), np.zeros(0, np.int64)
-    got = committee(Preferences.of(none, none, none), pool, scale, feature_names=NAMES)
+    scale = FeatureScale.of(pool)
+    got = committee(Preferences.none(), pool, scale, feature_names=NAMES)
     np.testing.assert_allclose(got.weights_F, 0, atol=1e-9)
     rng = np.random.default_rng(0)
     pairs = informative_pairs(got, scale.standardise(pool), 10, rng)

@@ -101,7 +101,7 @@ def all_heard(desk: RatingDesk) -> None:
         "enough votes are in, or whoever runs the studio ends the test.",
         icon=":material/check_circle:",
     )
-    st.button("Undo last answer", icon=":material/undo:", on_click=desk.undo_at_the_end)
+    desk.undo_button()
 
 
 def manage(test: Standing) -> None:

@@ -17,7 +17,7 @@ from feedback_ui.library_query import MINE, SORTS, LibraryQuery
 from feedback_ui.melody_close_up import close_up
 from feedback_ui.melody_files import melody_files, name_of
 from feedback_ui.melody_pictures import NOTES, PIANO_ROLL, pictures_of
-from feedback_ui.notice import notice
+from feedback_ui.notice import errors_noticed, notice
 from feedback_ui.page_heading import page_heading
 from feedback_ui.session import StudioSession
 from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
@@ -130,10 +130,8 @@ def keep_button(item: LibraryMelody) -> None:
 
 def keep(item: LibraryMelody, rater_id: int) -> None:
     """Keep was pressed, or pressed again."""
-    try:
+    with errors_noticed():
         library.keep(item.code, rater_id, kept=not item.favourite)
-    except ValueError as error:  # a callback is outside the page's try
-        notice(str(error))
 
 
 def card(item: LibraryMelody) -> None:

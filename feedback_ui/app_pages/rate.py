@@ -29,7 +29,7 @@ def the_end() -> None:
         "What comes next: `tastemaker reward` learns from them, and new pairs will wait here "
         "after the next round."
     )
-    st.button("Undo last answer", icon=":material/undo:", on_click=desk.undo_at_the_end)
+    desk.undo_button()
 
 
 studio = open_studio()

@@ -20,7 +20,7 @@ from feedback_ui.entrance import (
 )
 from feedback_ui.learnt_tastes import LEAST_VOTES, SIMULATED
 from feedback_ui.melody_pictures import pictures_of
-from feedback_ui.notice import notice
+from feedback_ui.notice import errors_noticed
 from feedback_ui.own_command import CommandError
 from feedback_ui.page_heading import page_heading
 from feedback_ui.run_view import open_desk
@@ -152,19 +152,16 @@ def player(scope: str, label: str, extreme: Extreme) -> None:
 
 def worth(scope: str) -> None:
     """How well it foretells answers that it did not see, once that is computed."""
-    try:
+    with errors_noticed():
         found = desk.worth(scope, rater_id)
-    except ValueError as error:  # a fragment's own looks are outside the page's try
-        notice(str(error))
-        return
-    if found is None:
-        with st.spinner("Trying it on answers that it has not seen. That takes some seconds."):
-            st.empty()
-        st.session_state["taste-waits"] = True
-        return
-    if st.session_state.pop("taste-waits", False):
-        st.rerun()  # no further looks
-    figures(scope, found)
+        if found is None:
+            with st.spinner("Trying it on answers that it has not seen. That takes some seconds."):
+                st.empty()
+            st.session_state["taste-waits"] = True
+            return
+        if st.session_state.pop("taste-waits", False):
+            st.rerun()  # no further looks
+        figures(scope, found)
 
 
 def figures(scope: str, found: TrainedReward) -> None:
