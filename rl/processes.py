@@ -7,7 +7,7 @@ melodies, gradients and sums are shared. With one process nothing is shared and 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 import torch
 from accelerate import Accelerator
@@ -18,7 +18,12 @@ from rl.runs import RunError
 
 
 class Processes:
-    """This process among its peers."""
+    """This process among its peers; leave them with `with` before the process ends.
+
+    Gloo's threads may still hold tensors when the work is done. A process that ends before they let
+    go is aborted now and then by their asking a dying interpreter for its lock, and `torchrun` then
+    calls a finished run failed (pytorch issue 190489).
+    """
 
     def __init__(self, asked: int = 1) -> None:
         """Join the peers that torchrun started.
@@ -42,6 +47,15 @@ class Processes:
                 "found one another; start with: tastemaker ppo --processes N, or torchrun "
                 "--nproc-per-node N and the same --processes N"
             )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the peers; with nobody to leave, nothing happens."""
+        if self._accelerator is not None:
+            self._accelerator.free_memory()  # its models hold the group, and the group its threads
+            self._accelerator.end_training()
 
     @property
     def is_main(self) -> bool:

@@ -62,9 +62,13 @@ def fine_tune(
         RunError: when no policy held the guards, or processes are missing.
     """
     torch.set_num_threads(config.threads)
-    watcher = watcher or Watcher()
-    processes = Processes(config.processes)
-    ppo = PPO(config, base, reward, processes)
+    with Processes(config.processes) as processes:
+        # Not named here, so that nothing holds on to the group when the peers are left.
+        return _run(run, PPO(config, base, reward, processes), index, watcher or Watcher())
+
+
+def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Watcher) -> dict[str, Any] | None:
+    config, processes = ppo.config, ppo.processes
     saved = newest_step(run.path / "steps")
     if saved is not None:
         ppo.restore(saved.step, saved.tensors, saved.state)

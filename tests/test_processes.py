@@ -57,6 +57,8 @@ run = open_run("ppo-0001", root=root)
 config = PPOConfig.from_record(run.record["config"])
 rl.training.fine_tune(run, config, load_policy(policy), high_notes, index, watcher=Watcher())
 Path(root, f"seen-{os.environ['RANK']}-{stop_after}.json").write_text(json.dumps(seen))
+threads = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+Path(root, f"threads-{os.environ['RANK']}.json").write_text(json.dumps(threads))
 """
 
 
@@ -98,6 +100,9 @@ def test_ranks_stay_equal_under_live_gradients_and_a_resumed_run_is_the_same(tmp
     a, b = (open_run("ppo-0001", root=root) for root in (whole, resumed))
     file = Path("policy", "model.safetensors")
     assert (a.path / file).read_bytes() == (b.path / file).read_bytes()
+    for place, rank in ((whole, 0), (whole, 1), (resumed, 0), (resumed, 1)):
+        threads = json.loads((place / f"threads-{rank}.json").read_text())
+        assert not [name for name in threads if "gloo" in name], "one left alive aborts the exit"
     plain = [[{**row, "seconds": 0} for row in run.rows()] for run in (a, b)]
     assert plain[0] == plain[1]
     assert len(plain[0]) == CONFIG.updates + 1
