@@ -33,7 +33,7 @@ from transformers.utils.generic import ModelOutput
 from music.grammar import MASK_TABLE, GrammarState, advance_checked, initial_state, mask_rows
 from music.tokens import BOS, PAD
 from policy.logprobs import masked_log_softmax
-from policy.model import MelodyConfig, MelodyForCausalLM
+from policy.model import MelodyConfig, MelodyForCausalLM, cached_length
 
 ILLEGAL_LOGIT = -1e9
 """logit of a token that may not come next: probability exactly 0 in float32 and bfloat16, and
@@ -131,7 +131,6 @@ class MaskedMelodyForCausalLM(MelodyForCausalLM):
         attention_mask: Tensor | None = None,
         *,
         labels: Tensor | None = None,
-        past_key_values: Any = None,  # noqa: ANN401 (a cache of transformers)
         logits_to_keep: int | Tensor = 0,
         fused_lm_head: bool = False,
         **kwargs: Any,  # noqa: ANN401 (Llama's own arguments, passed on)
@@ -154,12 +153,11 @@ class MaskedMelodyForCausalLM(MelodyForCausalLM):
             super().forward(
                 cast(Any, input_ids),
                 attention_mask=attention_mask,
-                past_key_values=past_key_values,
                 logits_to_keep=logits_to_keep,
                 **kwargs,
             ),
         )
-        if past_key_values is not None and input_ids.shape[1] < past_key_values.get_seq_length():
+        if input_ids.shape[1] < cached_length(kwargs):
             return outputs
         rows = rows_after(input_ids.cpu().numpy())
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep

@@ -13,6 +13,7 @@ Letters: B melodies, T tokens (right-padded), D width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -75,6 +76,15 @@ class _DropoutLinear(nn.Linear):
         return nn.functional.dropout(super().forward(input), self.probability, self.training)
 
 
+def cached_length(arguments: Mapping[str, Any]) -> int:
+    """Tokens in the cache among the arguments of a `forward`, 0 without one.
+
+    It is called `cache` since transformers 5.24 and was `past_key_values` before.
+    """
+    caches = (arguments.get(name) for name in ("cache", "past_key_values"))
+    return max((cache.get_seq_length() for cache in caches if cache is not None), default=0)
+
+
 class MelodyModel(LlamaModel):
     """The trunk: ids -> hidden states (B, T, D)."""
 
@@ -109,8 +119,7 @@ class MelodyModel(LlamaModel):
                     "the melody model needs input_ids or inputs_embeds; it got neither"
                 )
             if bar_position is None:
-                cache = kwargs.get("past_key_values")
-                if cache is not None and cache.get_seq_length() > 0:
+                if cached_length(kwargs) > 0:
                     raise ValueError(
                         "with a cache the position in the bar cannot be read off the new ids "
                         "alone; pass bar_position=bar_positions(all_ids)[:, -1:]"

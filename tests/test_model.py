@@ -1,8 +1,10 @@
 """The model: positions in the bar, Hugging Face's Auto classes and generation, the tokenizer."""
 
+import inspect
+
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 from transformers.cache_utils import DynamicCache
 
 from music.corpus import load_token_rows
@@ -16,6 +18,11 @@ from policy.model import (
     melody_tokenizer,
     right_pad,
 )
+
+CACHE = (
+    {"cache", "past_key_values"} & set(inspect.signature(LlamaForCausalLM.forward).parameters)
+).pop()
+"""what the installed transformers calls it"""
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +127,12 @@ def test_prompts_padded_on_the_left_generate_as_alone(tiny_policy, rows):
 @torch.no_grad()
 def test_a_cache_without_positions_is_refused(tiny_policy, rows):
     ids = right_pad(rows[:1])
-    cache = DynamicCache()
-    tiny_policy(input_ids=ids[:, :9], past_key_values=cache, use_cache=True)
+    cache = {CACHE: DynamicCache()}
+    tiny_policy(input_ids=ids[:, :9], **cache, use_cache=True)
     with pytest.raises(
         ValueError, match="cannot be read off the new ids alone; pass bar_position="
     ):
-        tiny_policy(input_ids=ids[:, 9:10], past_key_values=cache, use_cache=True)
+        tiny_policy(input_ids=ids[:, 9:10], **cache, use_cache=True)
     with pytest.raises(ValueError, match="needs input_ids or inputs_embeds; it got neither"):
         tiny_policy.model()
 
