@@ -65,6 +65,8 @@ class Row:
     published_rate: float
     published_gap: float | None
     reading: Reading
+    wanted: float
+    """at least or at most so much, see `wanted`"""
     holds: bool
 
 
@@ -106,22 +108,33 @@ def compare(
     return rows
 
 
-def judged(
-    metric: Metric, before: float, after: float, ceiling: float, published_ceiling: float
-) -> tuple[Reading, bool]:
-    """By which reading a metric is judged (see the module), and whether it holds."""
+def wanted(
+    metric: Metric, before: float, ceiling: float, published_ceiling: float
+) -> tuple[Reading, float]:
+    """By which reading a metric is judged (see the module), and the figure that it asks for.
+
+    At least so much for what should rise, at most so much for what should fall, of the size for
+    autocorrelations.
+    """
     if not metric.was_improved:
-        return "not worse", after >= before if metric.better == "more" else after <= before
+        return "not worse", before
     published = float(change(metric, *metric.published))
-    if metric.better == "more" and before * (1 + published) > ceiling:
-        wanted = gap_closed(*metric.published, published_ceiling)
-        return "gap", bool(gap_closed(before, after, ceiling) >= wanted)
+    if metric.better == "more":
+        if before * (1 + published) <= ceiling:
+            return "rate", before * (1 + published)
+        share = float(gap_closed(*metric.published, published_ceiling))
+        return "gap", before + share * (ceiling - before)
     if metric.better == "less" and before < SHOWN:
-        return "floor", after <= before
+        return "floor", before
     if metric.better == "less" and metric.published[1] == 0:
         # Their 0.0 says no more than "below what is shown", and neither does ours.
         published = float(change(metric, metric.published[0], SHOWN))
-    return "rate", bool(change(metric, before, after) >= published)
+    return "rate", abs(before) * (1 - published)
+
+
+def judged(metric: Metric, after: float, asked: float) -> bool:
+    """Whether a figure is what `wanted` asks for."""
+    return after >= asked if metric.better == "more" else abs(after) <= asked
 
 
 def change(metric: Metric, before: Number, after: Number) -> np.ndarray:
@@ -141,10 +154,10 @@ def gap_closed(before: Number, after: Number, ceiling: float) -> np.ndarray:
 
 
 def markdown(rows: Sequence[Row], *, verdicts: bool = True) -> str:
-    """The table as it stands in the documents, with or without its last two columns."""
+    """The table as it stands in the documents, with or without its last three columns."""
     heads = (
         "metric", "published", "ours", "real tunes", "rate, theirs", "rate, ours", "gap, theirs",
-        "gap, ours", *(("judged by", "holds") if verdicts else ()),
+        "gap, ours", *(("judged by", "asked for", "holds") if verdicts else ()),
     )  # fmt: skip
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
@@ -159,7 +172,11 @@ def markdown(rows: Sequence[Row], *, verdicts: bool = True) -> str:
             _signed_interval(row.rate),
             "" if row.published_gap is None else _signed(row.published_gap),
             "" if row.gap is None else _signed_interval(row.gap),
-            *((row.reading, "yes" if row.holds else "**no**") if verdicts else ()),
+            *(
+                (row.reading, _bound(row.metric, write(row.wanted)), _yes_or_no(row.holds))
+                if verdicts
+                else ()
+            ),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -179,6 +196,7 @@ def as_json(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
             "published_gap": row.published_gap,
             "gap": row.gap.value if row.gap else None,
             "reading": row.reading,
+            "wanted": row.wanted,
             "holds": row.holds,
         }
         for row in rows
@@ -196,7 +214,7 @@ def _row(
         closed_K = gap_closed(before_K, after_K, ceiling)
         gap = Estimate.of(float(gap_closed(before, after, ceiling)), closed_K)
         published_gap = float(gap_closed(*metric.published, theirs))
-    reading, holds = judged(metric, before, after, ceiling, theirs)
+    reading, asked = wanted(metric, before, ceiling, theirs)
     return Row(
         metric=metric,
         base=Estimate.of(before, before_K),
@@ -207,12 +225,21 @@ def _row(
         published_rate=float(change(metric, *metric.published)),
         published_gap=published_gap,
         reading=reading,
-        holds=holds,
+        wanted=asked,
+        holds=judged(metric, after, asked),
     )
 
 
 def _ratio(top: float, bottom: float) -> float:
     return float(top / bottom) if bottom else np.nan
+
+
+def _bound(metric: Metric, figure: str) -> str:
+    return f"{'≥' if metric.better == 'more' else '≤'} {figure}"
+
+
+def _yes_or_no(holds: bool) -> str:
+    return "yes" if holds else "**no**"
 
 
 def _percent(share: float) -> str:
