@@ -53,7 +53,7 @@ def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
             words="In nats (KL) a melody: how far it writes from what the base would have.",
             format=".1f",
             lines={
-                "aim": float(config["kl_target_nats"]),
+                **({"aim": float(aim)} if (aim := config["kl_target_nats"]) else {}),
                 "limit": float(config["kl_limit_nats"]),
             },
         ),

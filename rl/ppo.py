@@ -16,7 +16,8 @@ the textbook, each measured in docs/log.md:
     best ones not worth driving further;
   - the controller's error is clipped to -.2 to +.5 and its gain is .2 (theirs: both .2, and .1), so
     that the price falls slowly while there is no KL yet and rises fast once there is too much; the
-    only one here that was not measured by itself;
+    only one here that was not measured by itself. Without a target the price stays, and what is
+    sought is the base tilted by the exponential of the reward over the price;
   - no dropout, in sampling or in learning, so that ratios start at 1.
 
 Chance follows from the seed, the update's number and the process's rank, so a run that is killed at
@@ -48,7 +49,7 @@ from rl.objective import objective
 from rl.ppo_config import PPOConfig
 from rl.processes import Processes
 from rl.rollout import Reward, Rollout, collect
-from rl.running_measures import MEASURES, running_measures
+from rl.running_measures import MEASURES, MEASURES_WITH_RULES, running_measures
 
 
 class PPO:
@@ -66,7 +67,8 @@ class PPO:
         self.reference = copy.deepcopy(base).eval()  # the caller's stays where and as it is
         nn.Module.to(self.reference, self.processes.device)  # transformers' own has no usable type
         self.actor = Actor(copy.deepcopy(self.reference), config.layers_trained).eval()
-        self.critic = RidgeCritic(base.config.hidden_size + MEASURES)
+        told = MEASURES_WITH_RULES if config.critic_knows_rules else MEASURES
+        self.critic = RidgeCritic(base.config.hidden_size + told)
         self.forward = self.processes.shared(self.actor)
         self.optimizer = torch.optim.SGD(
             self.actor.trained.values(), lr=config.learning_rate, momentum=config.momentum
@@ -99,6 +101,8 @@ class PPO:
             acted, torch.arange(len(gain_N), device=acted.device)
         )
         # 2. a few passes over them, in minibatches whose order follows from seed and update
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * config.learning_rate_decay**self.update
         order = np.random.default_rng([config.seed, self.update, 2, self.processes.rank])
         lengths = (sampled.ids != PAD).sum(1)
         log: list[Tensor] = []
@@ -138,9 +142,10 @@ class PPO:
                     entropy = -(logps_NV.exp() * logps_NV.clamp(min=-1e4)).sum(-1).mean()
                     log.append(torch.stack([was_clipped, step_kl, entropy, norm]))
         # 3. steer the price of a nat towards the target (Ziegler et al. 2019, eq. 3-4)
-        kl_of_melody = self.processes.mean(rollout.kl_nats).item()
-        error = float(np.clip(kl_of_melody / config.kl_target_nats - 1, -0.2, 0.5))
-        self.kl_coefficient *= 1 + 0.2 * error
+        if config.kl_target_nats is not None:
+            kl_of_melody = self.processes.mean(rollout.kl_nats).item()
+            error = float(np.clip(kl_of_melody / config.kl_target_nats - 1, -0.2, 0.5))
+            self.kl_coefficient *= 1 + 0.2 * error
         self.update += 1
         names = ("clip_fraction", "step_kl_nats", "entropy_nats", "gradient_norm")
         means = self.processes.mean(torch.stack(log)).tolist()
@@ -155,7 +160,8 @@ class PPO:
         return_N = returns(reward_BT)[acted]
         half_BT = torch.arange(len(acted), device=acted.device)[:, None].expand_as(acted) % 2 == 1
         # A choice is made from what stands before it.
-        measures_ND = running_measures(rollout.sampled.ids)[:, :-1][acted[:, 1:].cpu()]
+        measures_BTD = running_measures(rollout.sampled.ids, rules=self.config.critic_knows_rules)
+        measures_ND = measures_BTD[:, :-1][acted[:, 1:].cpu()]
         known_ND = torch.cat([rollout.hidden.cpu(), measures_ND], 1)
         value_N = self.critic.values(known_ND, return_N, half_BT[acted], total)
         value_BT = torch.zeros_like(reward_BT).masked_scatter(acted, value_N)

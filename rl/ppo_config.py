@@ -19,6 +19,8 @@ _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("learning_rate", *_POSITIVE),
     ("max_grad_norm", *_POSITIVE),
     ("kl_coefficient", *_POSITIVE),
+    ("kl_limit_nats", *_POSITIVE),
+    ("learning_rate_decay", "above 0 and not above 1", lambda v: 0 < v <= 1),
     ("momentum", "from 0 to below 1", lambda v: 0 <= v < 1),
     ("clip", "between 0 and 1", lambda v: 0 < v < 1),
     ("gae_lambda", "from 0 to 1", lambda v: 0 <= v <= 1),
@@ -47,6 +49,8 @@ class PPOConfig:
     """layers from the top that are trained, on stored states of those below; None trains all"""
     learning_rate: float = 0.45
     """step of stochastic gradient descent"""
+    learning_rate_decay: float = 1.0
+    """share of that step which each update leaves to the next"""
     momentum: float = 0.9
     """share of the last step that goes on in the next"""
     clip: float = 0.2
@@ -55,8 +59,11 @@ class PPOConfig:
     """gradient clipping"""
     gae_lambda: float = 0.95
     """how far advantages look ahead; 1 is the whole melody"""
-    kl_target_nats: float = 7.0
-    """KL from the base policy, per melody, that the controller steers to"""
+    critic_knows_rules: bool = False
+    """tell the critic what the rules of music theory have seen so far, too (`rl.running_rules`)"""
+    kl_target_nats: float | None = 7.0
+    """KL from the base policy, per melody, that the controller steers to; None leaves the price of
+    a nat as it is"""
     kl_limit_nats: float = 8.0
     """no policy beyond this is kept as the result"""
     diversity_floor: float = 0.5
@@ -68,7 +75,7 @@ class PPOConfig:
     patience: int = 6
     """updates in a row with a guard broken after which the run ends"""
     kl_coefficient: float = 0.18
-    """price of a nat at the start, in the reward's unit"""
+    """price of a nat at the start, in the reward's unit; for good where there is no KL target"""
     std_penalty: float = 0.5
     """lambda: how much of the reward model's uncertainty is taken off"""
     good_enough: float = 1.5
@@ -124,10 +131,11 @@ class PPOConfig:
             raise ValueError(
                 f"layers_trained={self.layers_trained} trains nothing; give 1 or more, or None"
             )
-        if not 0 < self.kl_target_nats <= self.kl_limit_nats:
+        target = self.kl_target_nats
+        if target is not None and not 0 < target <= self.kl_limit_nats:
             raise ValueError(
-                f"kl_target_nats={self.kl_target_nats}, kl_limit_nats={self.kl_limit_nats}: the "
-                "target is positive and not above the limit"
+                f"kl_target_nats={target}, kl_limit_nats={self.kl_limit_nats}: the target is "
+                "positive and not above the limit, or none"
             )
         self.asked  # noqa: B018 (checks the header)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from music.melody import DURATIONS_TICKS, TICKS_PER_QUARTER
 from music.tokens import DURATION_OF_ID, FIRST_HOLD, FIRST_NOTE, FIRST_REST, PITCHES, VOCABULARY
+from rl.running_rules import FIGURES, running_rules
 
 OCTAVE, LEAP = 12, 5
 """semitones; a leap is wider than a third"""
@@ -25,13 +26,15 @@ LOWEST = -3.0
 
 MEASURES = 46
 """how many there are"""
+MEASURES_WITH_RULES = MEASURES + 2 * (2 + FIGURES)
+"""how many with those of the rules"""
 
 _PITCH = torch.zeros(len(VOCABULARY), dtype=torch.float64)
 _PITCH[FIRST_NOTE:] = torch.tensor(PITCHES).repeat_interleave(len(DURATIONS_TICKS)) / OCTAVE
 _TICKS = torch.from_numpy(DURATION_OF_ID.astype(np.float64))
 
 
-def running_measures(ids_BT: Tensor) -> Tensor:
+def running_measures(ids_BT: Tensor, *, rules: bool = False) -> Tensor:
     """Measures of each melody up to and with each token; float64 (B, T, M) on the CPU.
 
     All are of some tenths to some units in size, pitches in octaves from the tonic. Each but the
@@ -41,6 +44,7 @@ def running_measures(ids_BT: Tensor) -> Tensor:
     Args:
         ids_BT: whole melodies from BOS to EOS, right-padded. Of what comes after a token only the
             length in time is used, which the header tells.
+        rules: with the lowest note's touches and what `rl.running_rules` says, last.
     """
     ids = ids_BT.detach().cpu()
     ticks, pitch = _TICKS[ids], _PITCH[ids]
@@ -61,6 +65,7 @@ def running_measures(ids_BT: Tensor) -> Tensor:
     rises = is_note & (pitch > _before(peak, LOWEST))
     touches = (is_note & (pitch == peak)).cumsum(1)
     touches = touches - _latest(touches - 1, rises)
+    low = torch.where(is_note, pitch, -LOWEST).cummin(1).values
     # durations
     same = follows & (ticks == _before(_latest(ticks, is_note)))
     quarters = ticks / TICKS_PER_QUARTER
@@ -75,7 +80,7 @@ def running_measures(ids_BT: Tensor) -> Tensor:
             _latest(onset, rises),
             touches.clamp(max=4) / 4,
             touches == 1,
-            torch.where(is_note, pitch, -LOWEST).cummin(1).values,
+            low,
             step.abs().cumsum(1) / 10,
             step.abs().cummax(1).values,
             (step.abs() * OCTAVE > LEAP - 0.5).cumsum(1) / 10,
@@ -92,7 +97,29 @@ def running_measures(ids_BT: Tensor) -> Tensor:
         dim=-1,
     )
     time = over[..., None]
-    return torch.cat([time, time**2, measures, measures * time], dim=-1)
+    told = [time, time**2, measures, measures * time]
+    if rules:
+        falls = is_note & (pitch < _before(low, -LOWEST))
+        touches = (is_note & (pitch == low)).cumsum(1)
+        touches = touches - _latest(touches - 1, falls)
+        lowest = torch.stack([touches.clamp(max=4) / 4, touches == 1], dim=-1)
+        seen = _rules(pitch * OCTAVE, onset * whole, is_note, whole[:, 0])
+        told += [lowest, seen, lowest * time, seen * time]
+    return torch.cat(told, dim=-1)
+
+
+def _rules(pitch_BT: Tensor, onset_BT: Tensor, is_note_BT: Tensor, whole_B: Tensor) -> Tensor:
+    """What `rl.running_rules` says at each token, 0 before the first note; (B, T, F)."""
+    number_BT = is_note_BT.cumsum(1)
+    notes = max(1, int(number_BT.max()))
+    slot_BT = torch.where(is_note_BT, number_BT - 1, notes)  # the last slot takes all that are none
+    of_note = torch.zeros(2, len(slot_BT), notes + 1, dtype=torch.float64)
+    for row, value_BT in zip(of_note, (pitch_BT, onset_BT), strict=True):
+        row.scatter_(1, slot_BT, value_BT)
+    pitch_BN, onset_BN = of_note[..., :-1].round().long().numpy()
+    figures = torch.from_numpy(running_rules(pitch_BN, onset_BN, whole_B.numpy()))
+    latest = (number_BT - 1).clamp(min=0)[..., None].expand(-1, -1, FIGURES)
+    return torch.where(number_BT[..., None] > 0, figures.gather(1, latest), 0.0)
 
 
 def _before(value_BT: Tensor, first: float = 0.0) -> Tensor:

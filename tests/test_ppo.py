@@ -110,6 +110,31 @@ def test_the_price_of_a_nat_rises_above_the_target_and_falls_below(tiny_policy):
     assert ppo.kl_coefficient == pytest.approx(before * 1.1)
 
 
+def test_without_a_target_the_price_of_a_nat_stays(tiny_policy):
+    ppo = PPO(PPOConfig(**SMALL, kl_target_nats=None), tiny_policy, high_notes)
+    before = ppo.kl_coefficient
+    for _ in range(2):
+        ppo.learn(ppo.roll_out())
+    assert ppo.kl_coefficient == before
+
+
+def test_steps_shrink_by_the_decay(tiny_policy):
+    """The first update is as without decay; the third steps by a quarter of the rate."""
+    kept, decaying = (
+        PPO(PPOConfig(**SMALL, learning_rate_decay=decay), tiny_policy, high_notes)
+        for decay in (1.0, 0.5)
+    )
+    for ppo in (kept, decaying):
+        ppo.learn(ppo.roll_out())
+    for one, other in zip(
+        kept.actor.trained.values(), decaying.actor.trained.values(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    for _ in range(2):
+        decaying.learn(decaying.roll_out())
+    assert decaying.optimizer.param_groups[0]["lr"] == pytest.approx(SMALL["learning_rate"] / 4)
+
+
 def test_only_the_top_layers_are_trained():
     shape = {"num_layers": 3, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32}
     policy = MelodyForCausalLM(melody_config(hidden_size=32, **shape)).eval()
@@ -206,6 +231,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path, ind
         ({"minibatch": 7}, r"minibatch=7 does not divide melodies_per_update=16; .*\[8, 4\]"),
         ({"updates": 0}, "updates=0 is below 1"),
         ({"kl_target_nats": 60.0}, "not above the limit"),
+        ({"kl_target_nats": None, "kl_limit_nats": -1.0}, "kl_limit_nats=-1.0 is not a positive"),
+        ({"learning_rate_decay": 1.1}, "learning_rate_decay=1.1 is not above 0 and not above 1"),
+        ({"learning_rate_decay": 0.0}, "learning_rate_decay=0.0 is not above 0 and not above 1"),
         ({"meter": "5/4"}, "meter='5/4' is not known"),
         ({"kl_target_nats": float("nan")}, "not above the limit"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0 is not a positive number; its default is"),
@@ -258,7 +286,7 @@ def work(root: Path, policy: Path) -> None:
 def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy):
     policy = tmp_path / "base"
     save_policy(tiny_policy, policy)
-    config = PPOConfig(**(SMALL | {"updates": 12}))
+    config = PPOConfig(**(SMALL | {"updates": 12, "learning_rate_decay": 0.9}))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for root in (whole, killed):
         new_run("ppo", config_record(config), root=root)

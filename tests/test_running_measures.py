@@ -5,7 +5,7 @@ import torch
 
 from music.tokens import FIRST_BAR, FIRST_NOTE, encode
 from rl.critic import RidgeCritic, explained_variance
-from rl.running_measures import MEASURES, running_measures
+from rl.running_measures import MEASURES, MEASURES_WITH_RULES, running_measures
 
 
 def measured(melody):
@@ -32,6 +32,22 @@ def test_by_hand(tune):
     np.testing.assert_allclose(figures[at_rest, 24:], np.array(wanted) / 4, atol=1e-12)
 
 
+def test_what_rules_have_seen_by_hand(tune):
+    """The same melody: c once, the leap of a fifth still open, three notes of two pitches."""
+    melody = tune((0, 48), (7, 24), (7, 12), (None, 12), *[(12, 96)] * 3, meter="4/4")
+    ids = torch.from_numpy(encode(melody).astype(np.int64))[None]
+    figures = running_measures(ids, rules=True)[0]
+    at_rest = int((ids[0] >= FIRST_NOTE).nonzero()[2]) + 1
+    torch.testing.assert_close(figures[:, :MEASURES], running_measures(ids)[0])
+    wanted = [
+        1 / 4, 1,  # the lowest note
+        1, -1 / 6, -1 / 3, 0, 1, 7 / 12, 0, 0, 0, 2,  # on the tonic, variety, leaps, motifs
+    ]  # fmt: skip
+    seen, by_time = figures[at_rest, MEASURES:].split(12)
+    np.testing.assert_allclose(seen, wanted, atol=1e-12)
+    np.testing.assert_allclose(by_time, np.array(wanted) / 4, atol=1e-12)
+
+
 def test_what_comes_later_is_not_known(random_melodies):
     for melody in random_melodies(20, seed=3):
         ids = torch.from_numpy(encode(melody).astype(np.int64))[None]
@@ -40,17 +56,19 @@ def test_what_comes_later_is_not_known(random_melodies):
         later = other[0, at + 1 :]
         # every later note is another pitch of the same duration
         later[later >= FIRST_NOTE] = FIRST_NOTE + (later[later >= FIRST_NOTE] - FIRST_NOTE) % 17
-        one, two = running_measures(ids)[0], running_measures(other)[0]
+        one, two = (running_measures(x, rules=True)[0] for x in (ids, other))
         assert torch.equal(one[: at + 1], two[: at + 1])
 
 
 def test_padding_and_company_change_nothing(random_melodies):
     rows = [torch.from_numpy(encode(m).astype(np.int64)) for m in random_melodies(8, seed=4)]
-    together = running_measures(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True))
-    assert together.shape[-1] == MEASURES
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    assert running_measures(padded).shape[-1] == MEASURES
+    together = running_measures(padded, rules=True)
+    assert together.shape[-1] == MEASURES_WITH_RULES
     assert together.isfinite().all()
     for row, figures in zip(rows, together, strict=True):
-        torch.testing.assert_close(figures[: len(row)], running_measures(row[None])[0])
+        torch.testing.assert_close(figures[: len(row)], running_measures(row[None], rules=True)[0])
 
 
 def test_a_critic_with_them_sees_a_melodys_rise_coming(real_melodies):
