@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from rl_tuner import BASE, config_of, write_side
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 
 from music.melody import Melody
 from music.note_table import note_table
@@ -34,8 +34,8 @@ from policy.checkpoint import load_policy
 from reward.rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
 from reward.rl_tuner_table import wanted
 
-PRICES_AT_MOST = 1e3
-"""nats for a deviation of the base; a row with this price cannot be held on these melodies"""
+OUT_OF_REACH = 1e-9
+"""deviations of the base by which a row is missed, beyond what is rounding"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +105,16 @@ def nearest(bounds: Sequence[Bound], counts: Counts) -> tuple[np.ndarray, float]
     slack_BN = np.stack([bound.slack(counts) for bound in bounds])
     deviation_B = slack_BN.std(1)  # one scale for all, or the search is slow
     deviation_B[deviation_B == 0] = 1
+    scaled_BN = slack_BN / deviation_B[:, None]
+    missed_B = least_missed(scaled_BN) > OUT_OF_REACH
+    if missed_B.any():
+        names = {b.metric.name for b, is_missed in zip(bounds, missed_B, strict=True) if is_missed}
+        raise ValueError(
+            f"no mixture of these {slack_BN.shape[1]} melodies holds {', '.join(sorted(names))}; "
+            "ask for more --melodies"
+        )
 
     def dual(price_B: np.ndarray) -> tuple[float, np.ndarray]:
-        scaled_BN = slack_BN / deviation_B[:, None]
         chances, log_mean = tilted(price_B @ scaled_BN)
         return log_mean, scaled_BN @ chances
 
@@ -116,17 +123,28 @@ def nearest(bounds: Sequence[Bound], counts: Counts) -> tuple[np.ndarray, float]
         np.zeros(len(bounds)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0, PRICES_AT_MOST)] * len(bounds),
+        bounds=[(0, None)] * len(bounds),
         options={"maxiter": 5000},
     )
-    dear = found.x >= PRICES_AT_MOST
-    if dear.any():
-        names = [bound.metric.name for bound, is_dear in zip(bounds, dear, strict=True) if is_dear]
-        raise ValueError(
-            f"no mixture of these {slack_BN.shape[1]} melodies holds {', '.join(names)}; ask for "
-            "more --melodies"
-        )
     return found.x / deviation_B, max(0.0, -float(found.fun))
+
+
+def least_missed(slack_BN: np.ndarray) -> np.ndarray:
+    """By how much each bound is missed by the mixture that misses them least in all; (bounds,).
+
+    Without it the search for prices would have no end, and only rounding to stop it.
+    """
+    bounds, melodies = slack_BN.shape
+    # Unknown are the chances, then what each bound is missed by.
+    found = linprog(
+        np.r_[np.zeros(melodies), np.ones(bounds)],
+        A_ub=-np.c_[slack_BN, np.eye(bounds)],
+        b_ub=np.zeros(bounds),
+        A_eq=np.r_[np.ones(melodies), np.zeros(bounds)][None],
+        b_eq=[1.0],
+        method="highs",
+    )
+    return found.x[melodies:]
 
 
 def tilted(log_weight_N: np.ndarray) -> tuple[np.ndarray, float]:
