@@ -10,25 +10,29 @@ import numpy as np
 from matplotlib.figure import Figure
 
 NAMES = {
-    "ours": "ours", "best_of_n": "best of n", "dpo": "DPO", "rloo": "RLOO", "trl_ppo": "TRL's PPO"
+    "ours": "ours", "ours_near": "ours, kept near", "best_of_n": "best of n", "dpo": "DPO",
+    "rloo": "RLOO", "trl_ppo": "TRL's PPO",
 }  # fmt: skip
-STYLES = {"ours": "-", "best_of_n": ":", "dpo": "--", "rloo": "-.", "trl_ppo": "--"}
+STYLES = {
+    "ours": "-", "ours_near": "-", "best_of_n": ":", "dpo": "--", "rloo": "-.", "trl_ppo": "--"
+}  # fmt: skip
 COLOURS = {
-    "ours": "#0072b2", "best_of_n": "#555555", "dpo": "#cc79a7", "rloo": "#009e73",
-    "trl_ppo": "#d55e00",
+    "ours": "#0072b2", "ours_near": "#56b4e9", "best_of_n": "#555555", "dpo": "#cc79a7",
+    "rloo": "#009e73", "trl_ppo": "#d55e00",
 }  # fmt: skip
 
 
 def plot(results: list[dict[str, Any]], path: Path) -> None:
     """Write the SVG: a thin line a seed, a thick one for their mean."""
     tastes = sorted({result["taste"] for result in results})
+    names = [name for name in NAMES if all(name in result["methods"] for result in results)]
     with mpl.rc_context({"svg.hashsalt": "learning", "font.size": 8}):
         figure = Figure(figsize=(7.5, 2.1 * len(tastes)), layout="constrained")
         grid = figure.subplots(len(tastes), 2, squeeze=False, sharey="row")
         for (left, right), taste in zip(grid, tastes, strict=True):
             mine = [result for result in results if result["taste"] == taste]
             for axes, key in ((left, "kl_nats"), (right, "seconds")):
-                for name in NAMES:
+                for name in names:
                     curves = [result["methods"][name]["points"] for result in mine]
                     style = {"color": COLOURS[name], "ls": STYLES[name]}
                     for curve in curves:

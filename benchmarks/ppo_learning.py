@@ -3,12 +3,16 @@
     python benchmarks/ppo_learning.py --out checkpoints/runs/learning
 
 Four simulated tastes, five seeds each, a taste profile from 200 noisy votes; the judge is the true
-utility (`learning_task`). Runs that are in --out already are not done again. Takes about an hour on
-two cores, one process a core; `--tastes calm --seeds 1` takes some minutes. The last line is one
-JSON object.
+utility (`learning_task`). What is in --out already is not done again. Takes an hour and a quarter
+on two cores, one process a core; `--tastes calm --seeds 1` takes some minutes, and `--methods
+ours_near dpo rloo`, for what is near the base alone, half an hour. The last line is one JSON
+object, of the methods that all runs have.
 
 How methods are compared:
-  - at equal KL: a method's result against our curve at that method's KL, run by run;
+  - at equal KL: a method's result against our PPO at that method's KL, run by run. Ours has been
+    run at two distances: `ours_near`, where a nat has a price at which it comes to rest after one
+    or two of them, and `ours`, as shipped. Between the base and the first the line is straight,
+    which is less than what PPO would reach there; beyond it, it is the second one's curve;
   - in seconds: when our curve, the mean over a taste's seeds, first reaches the mean utility that
     TRL's PPO ends at, against the seconds that TRL spent.
 """
@@ -19,20 +23,19 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from learning_plot import plot
-from learning_task import Budgets, run_task
+from learning_task import METHODS, START, Budgets, run_task
 
 TASTES = ("calm", "arches", "dance", "form")
-METHODS = ("ours", "best_of_n", "dpo", "rloo", "trl_ppo")
 
 
 def main() -> None:
@@ -40,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tastes", nargs="+", default=list(TASTES), choices=[*TASTES, "contrast"])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--environment", type=Path, help="folder of the second environment")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1)))
@@ -51,29 +55,34 @@ def main() -> None:
     budgets = replace(Budgets(), trl_updates=given.trl_updates)
     if given.only:
         taste, seed = given.only
-        run_task(taste, int(seed), given.out / f"{taste}-{seed}", environment, budgets)
+        folder = given.out / f"{taste}-{seed}"
+        run_task(taste, int(seed), folder, environment, budgets, given.methods)
         return
     # The hardest part of the second environment first, once, before workers ask for it.
     from second_environment import described, second_environment
 
-    made_with = described(second_environment(environment))
+    made_with = ""
+    if "trl_ppo" in given.methods:
+        made_with = f", TRL {described(second_environment(environment))['trl']} for PPO"
     jobs = [(taste, seed) for seed in range(given.seeds) for taste in given.tastes]
 
     def work(job: tuple[str, int]) -> None:
         folder = given.out / f"{job[0]}-{job[1]}"
-        if (folder / "result.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        done = _read(folder)["methods"] if (folder / "result.json").is_file() else {}
+        missing = [name for name in given.methods if name not in done]
+        if not missing:
             return
-        shutil.rmtree(folder, ignore_errors=True)
         command = [
             sys.executable, __file__, "--out", str(given.out), "--environment", str(environment),
-            "--trl-updates", str(given.trl_updates), "--only", job[0], str(job[1]),
+            "--trl-updates", str(given.trl_updates), "--methods", *missing,
+            "--only", job[0], str(job[1]),
         ]  # fmt: skip
-        folder.mkdir(parents=True)
         with (folder / "log.txt").open("w") as log:
-            done = subprocess.run(
+            ended = subprocess.run(
                 command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log
             )
-        if done.returncode:
+        if ended.returncode:
             raise SystemExit(f"{job[0]}, seed {job[1]} failed; see {folder / 'log.txt'}")
         print(f"{job[0]}, seed {job[1]}: {_brief(_read(folder))}", flush=True)
 
@@ -82,7 +91,7 @@ def main() -> None:
     results = [_read(given.out / f"{taste}-{seed}") for taste, seed in jobs]
     print(
         f"\n{platform.machine()}, {os.cpu_count()} cores, one thread a process; "
-        f"torch {made_with['torch']}, TRL {made_with['trl']} for PPO\n"
+        f"torch {version('torch')}, TRL {version('trl')}{made_with}\n"
     )
     summary = summarise(results)
     print_tables(summary)
@@ -103,8 +112,12 @@ def _brief(result: dict[str, Any]) -> str:
 
 
 def our_utility_at(result: dict[str, Any], kl_nats: float) -> float:
-    """Our curve's true utility at a KL, straight between its points; its end beyond it."""
-    points = sorted(result["methods"]["ours"]["points"], key=lambda point: point["kl_nats"])
+    """True utility of our PPO at a KL, straight between what was measured; its end beyond it."""
+    near, far = (result["methods"].get(name) for name in ("ours_near", "ours"))
+    points = [START, near] if near else []
+    nearest = near["kl_nats"] if near else 0.0
+    points += [point for point in far["points"] if point["kl_nats"] > nearest] if far else []
+    points.sort(key=lambda point: point["kl_nats"])
     return float(
         np.interp(kl_nats, [p["kl_nats"] for p in points], [p["true_utility"] for p in points])
     )
@@ -129,40 +142,47 @@ def our_seconds_to(results: list[dict[str, Any]], utility: float) -> float:
 def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
     """All figures: means over tastes and seeds, differences at equal KL, ratios of seconds."""
     summary: dict[str, Any] = {"methods": {}, "tastes": {}}
-    for name in METHODS:
+    names = [name for name in METHODS if all(name in result["methods"] for result in results)]
+    ours = [name for name in names if name.startswith("ours")]
+    for name in names:
         runs = [result["methods"][name] for result in results]
         figures = {
             key: float(np.mean([run[key] for run in runs]))
             for key in ("true_utility", "kl_nats", "vendi", "seconds")
         }
-        lead = np.array(
-            [
-                our_utility_at(result, result["methods"][name]["kl_nats"])
-                - result["methods"][name]["true_utility"]
-                for result in results
-            ]
-        )
-        if name != "ours":
+        if ours and name not in ours:
+            lead = np.array(
+                [
+                    our_utility_at(result, result["methods"][name]["kl_nats"])
+                    - result["methods"][name]["true_utility"]
+                    for result in results
+                ]
+            )
             figures["ours_minus_it_at_equal_kl"] = float(lead.mean())
             figures["standard_error"] = float(lead.std(ddof=1) / np.sqrt(len(lead)))
         summary["methods"][name] = figures
     ratios: list[float] = []
     for taste in sorted({result["taste"] for result in results}):
         mine = [result for result in results if result["taste"] == taste]
-        end = float(np.mean([result["methods"]["trl_ppo"]["true_utility"] for result in mine]))
-        spent = float(np.mean([result["methods"]["trl_ppo"]["seconds"] for result in mine]))
-        ratios.append(spent / our_seconds_to(mine, end))
-        summary["tastes"][taste] = {
-            "seconds_ratio_vs_trl": ratios[-1],
-            **{
-                name: float(np.mean([result["methods"][name]["true_utility"] for result in mine]))
-                for name in METHODS
-            },
+        means = {
+            key: {
+                name: float(np.mean([result["methods"][name][key] for result in mine]))
+                for name in names
+            }
+            for key in ("true_utility", "seconds")
         }
-    summary["seconds_ratio_vs_trl"] = float(np.exp(np.mean(np.log(ratios))))
-    summary["ours_over_best_of_n"] = (
-        summary["methods"]["ours"]["true_utility"] / summary["methods"]["best_of_n"]["true_utility"]
-    )
+        summary["tastes"][taste] = means["true_utility"]
+        if {"ours", "trl_ppo"} <= set(names):
+            ended = means["true_utility"]["trl_ppo"]
+            ratios.append(means["seconds"]["trl_ppo"] / our_seconds_to(mine, ended))
+            summary["tastes"][taste]["seconds_ratio_vs_trl"] = ratios[-1]
+    if ratios:
+        summary["seconds_ratio_vs_trl"] = float(np.exp(np.mean(np.log(ratios))))
+    if {"ours", "best_of_n"} <= set(names):
+        ends = summary["methods"]
+        summary["ours_over_best_of_n"] = (
+            ends["ours"]["true_utility"] / ends["best_of_n"]["true_utility"]
+        )
     summary["runs"] = len(results)
     return summary
 
@@ -173,17 +193,19 @@ def print_tables(summary: dict[str, Any]) -> None:
     print("|---|---|---|---|---|---|")
     for name, m in summary["methods"].items():
         lead = ""
-        if name != "ours":
+        if "ours_minus_it_at_equal_kl" in m:
             lead = f"{m['ours_minus_it_at_equal_kl']:+.2f} ± {m['standard_error']:.2f}"
         print(
             f"| {name} | {m['true_utility']:+.2f} | {m['kl_nats']:.2f} | {m['vendi']:.1f} | "
             f"{m['seconds']:.0f} | {lead} |"
         )
-    print("\n| taste | " + " | ".join(METHODS) + " | TRL's seconds over ours |")
-    print("|---" * (len(METHODS) + 2) + "|")
+    names = list(summary["methods"])
+    print("\n| taste | " + " | ".join(names) + " | TRL's seconds over ours |")
+    print("|---" * (len(names) + 2) + "|")
     for taste, figures in summary["tastes"].items():
-        cells = " | ".join(f"{figures[name]:+.2f}" for name in METHODS)
-        print(f"| {taste} | {cells} | {figures['seconds_ratio_vs_trl']:.1f} |")
+        cells = " | ".join(f"{figures[name]:+.2f}" for name in names)
+        ratio = figures.get("seconds_ratio_vs_trl")
+        print(f"| {taste} | {cells} | {'' if ratio is None else f'{ratio:.1f}'} |")
     print()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from music.contour import LEAP_BACK_TICKS, LEAP_SEMITONES
 from music.motifs import STEP_TICKS, WINDOW_STEPS
 
-FIGURES = 10
+FIGURES = 11
 """how many there are: see `running_rules`"""
 LAGS = (1, 2, 3)
 """notes from one to the other that autocorrelation compares"""
@@ -26,7 +26,8 @@ def running_rules(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarra
 
     In order: whether it began on the tonic; autocorrelation at each of `LAGS`; whether a leap is
     open, how far it is from home in octaves, leaps resolved and doubled (thirds); the share of the
-    whole that ended motifs; how long ago the third latest pitch began, in windows, at most two.
+    whole that ended motifs; the root of the share that ended windows without one; how long ago the
+    third latest pitch began, in windows, at most two.
 
     Args:
         pitch_BN: semitones above the tonic, right-padded with anything.
@@ -91,22 +92,26 @@ def _leaps(pitch_BN: np.ndarray, onset_BN: np.ndarray) -> list[np.ndarray]:
 
 
 def _motifs(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarray) -> list[np.ndarray]:
-    """Share of the whole that ended motifs, and the age of the third latest pitch; (B, N) each."""
+    """Share that ended motifs, root of what ended none, the third pitch's age; (B, N) each."""
     shape = pitch_BN.shape
     latest_B, second_B = (np.full(shape[0], _NO_PITCH) for _ in range(2))
     latest_onset_B, second_onset_B, third_onset_B = (np.full(shape[0], _NEVER) for _ in range(3))
-    earned_B = np.zeros(shape[0])
-    share, age = np.zeros(shape), np.zeros(shape)
+    earned_B, missed_B = np.zeros(shape[0]), np.zeros(shape[0])
+    share, root, age = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for note in range(shape[1]):
         now_B, pitch_B = onset_BN[:, note], pitch_BN[:, note]
         if note:
-            lasts_B = np.minimum(third_onset_B + _WINDOW_TICKS, now_B)
-            earned_B = earned_B + (lasts_B - onset_BN[:, note - 1]).clip(min=0)
+            before_B, end_B = onset_BN[:, note - 1], third_onset_B + _WINDOW_TICKS
+            earned_B = earned_B + (np.minimum(end_B, now_B) - before_B).clip(min=0)
+            # No window has ended before the first has.
+            begin_B = np.maximum(np.maximum(before_B, end_B), _WINDOW_TICKS)
+            missed_B = missed_B + (now_B - begin_B).clip(min=0)
         again_B = pitch_B == latest_B
         third_onset_B = np.where(again_B | (pitch_B == second_B), third_onset_B, second_onset_B)
         second_onset_B = np.where(again_B, second_onset_B, latest_onset_B)
         second_B = np.where(again_B, second_B, latest_B)
         latest_B, latest_onset_B = pitch_B, now_B
         share[:, note] = earned_B / whole_B
+        root[:, note] = np.sqrt(missed_B / whole_B)
         age[:, note] = ((now_B - third_onset_B) / _WINDOW_TICKS).clip(max=2)
-    return [share, age]
+    return [share, root, age]
