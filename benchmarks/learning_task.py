@@ -124,7 +124,7 @@ def ours(given: Listened, config: PPOConfig) -> dict[str, Any]:
         row = log_row(ppo, rollout, index)
         row["guards_broken"] = broken_guards(row, rows[0] if rows else row, config)
         rows.append(row)
-        if kept_row(rows) is row:
+        if kept_row(rows, config) is row:
             kept = copy.deepcopy(ppo.actor.policy)
         seconds += time.process_time() - begun
         assert task.judge is not None

@@ -222,7 +222,7 @@ def evaluate_run(
     out = out or run.path
     out.mkdir(parents=True, exist_ok=True)
     rows = run.rows()
-    kept = kept_row(rows)
+    kept = kept_row(rows, config)
     assert kept is not None  # or there would be no policy
     given = ReportInput(
         title=f"{name} beside its base",

@@ -31,13 +31,15 @@ def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOC
     return [name for name, holds in held.items() if not holds]
 
 
-def kept_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def kept_row(rows: Sequence[dict[str, Any]], config: PPOConfig) -> dict[str, Any] | None:
     """The log row of the update whose policy is the run's result; None when none held all guards.
 
-    The highest conservative reward among those within the guards; the earliest of equal ones.
+    The highest conservative reward among those within the guards, the earliest of equal ones. Where
+    a nat has a price that stays, the price of its KL is taken off, for then this is what is sought.
     """
+    price = config.kl_coefficient if config.kl_target_nats is None else 0.0
     within = [row for row in rows if not row["guards_broken"]]
-    return max(within, key=lambda row: row["reward"], default=None)
+    return max(within, key=lambda row: row["reward"] - price * row["kl_nats"], default=None)
 
 
 def out_of_patience(rows: Sequence[Mapping[str, Any]], config: PPOConfig) -> bool:

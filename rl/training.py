@@ -84,7 +84,7 @@ def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Watcher) -> dict[str
         row = measure(ppo, rollout, index)
         row["guards_broken"] = broken_guards(row, rows[0] if rows else row, config)
         rows.append(row)
-        if processes.is_main and kept_row(rows) is row:
+        if processes.is_main and kept_row(rows, config) is row:
             _keep_best(run, ppo)
         over = ppo.update == config.updates or out_of_patience(rows, config)
         if not over:
@@ -95,7 +95,7 @@ def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Watcher) -> dict[str
             watcher.logged(row, rollout)
             if not over:
                 write_step(run.path / "steps", ppo.update, ppo.tensors(), ppo.state())
-                _drop_old_bests(run, kept_row(rows))
+                _drop_old_bests(run, kept_row(rows, config))
             else:
                 _finish(run, rows, config)
             watcher.updated(row, rollout)
@@ -104,7 +104,7 @@ def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Watcher) -> dict[str
     processes.wait()
     if processes.is_main:
         shutil.rmtree(run.path / "best", ignore_errors=True)
-    return kept_row(rows)
+    return kept_row(rows, config)
 
 
 def measure(ppo: PPO, rollout: Rollout, index: TrainingIndex) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _drop_old_bests(run: Run, best: dict[str, Any] | None) -> None:
 
 
 def _finish(run: Run, rows: list[dict[str, Any]], config: PPOConfig) -> None:
-    best = kept_row(rows)
+    best = kept_row(rows, config)
     if best is None:
         broken = ", ".join(sorted({name for row in rows for name in row["guards_broken"]}))
         raise RunError(

@@ -1,5 +1,7 @@
 """Guards: which log rows may be a run's result, and when a run ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from rl.guards import broken_guards, kept_row, out_of_patience
@@ -30,13 +32,26 @@ def test_each_guard_holds_up_to_its_limit(changes, broken):
 
 
 def rows(*given: tuple[float, list[str]]):
-    return [{"reward": reward, "guards_broken": broken} for reward, broken in given]
+    return [
+        {"reward": reward, "kl_nats": 1.0, "guards_broken": broken} for reward, broken in given
+    ]
 
 
 def test_the_best_within_the_guards_is_kept_not_the_last_nor_the_highest():
     log = rows((0.0, []), (0.4, []), (0.9, ["kl"]), (0.3, []))
-    assert kept_row(log) is log[1]
-    assert kept_row(rows((1.0, ["diversity"]))) is None
+    assert kept_row(log, CONFIG) is log[1]
+    assert kept_row(rows((1.0, ["diversity"])), CONFIG) is None
+
+
+def test_at_a_price_that_stays_it_is_the_best_for_its_nats():
+    """.9 for 4 nats at .2 each leaves .1, .5 for 1 leaves .3."""
+    log = [
+        {"reward": reward, "kl_nats": nats, "guards_broken": []}
+        for reward, nats in ((0.0, 0.0), (0.5, 1.0), (0.9, 4.0))
+    ]
+    priced = replace(CONFIG, kl_target_nats=None, kl_coefficient=0.2)
+    assert kept_row(log, priced) is log[1]
+    assert kept_row(log, CONFIG) is log[2]
 
 
 def test_the_run_ends_when_the_guards_stay_broken():
