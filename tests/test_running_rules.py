@@ -8,7 +8,7 @@ from music.motifs import motif_steps
 from music.note_table import note_table
 from rl.running_rules import FIGURES, LAGS, running_rules
 
-TONIC, OPEN, FAR, RESOLVED, DOUBLED, MOTIF, AGE = 0, 4, 5, 6, 7, 8, 9
+TONIC, OPEN, FAR, RESOLVED, DOUBLED, MOTIF, NO_MOTIF, AGE = 0, 4, 5, 6, 7, 8, 9, 10
 
 
 def arrays(melodies):
@@ -45,6 +45,22 @@ def test_motifs_are_counted_until_the_last_note(tune):
     share = running_rules(*given)[0, :, MOTIF]
     np.testing.assert_allclose(share[:4] * 192, [0, 0, 0, 12])
     assert share[-1] * 192 == pytest.approx(13 * 12)
+
+
+def test_windows_without_a_motif_are_counted_once_one_has_ended(tune):
+    """Eighths c d c d ... are in none; a window is 48 ticks, and none ends in the first 48."""
+    *given, _ = arrays([tune(*[(pitch, 12) for pitch in (0, 2) * 8])])
+    root = running_rules(*given)[0, :, NO_MOTIF]
+    np.testing.assert_allclose(root[:6] ** 2 * 192, [0, 0, 0, 0, 0, 12], atol=1e-9)
+    *given, _ = arrays([tune(*[(pitch, 12) for pitch in (0, 2, 4, 2) * 3], (0, 48))])
+    assert not running_rules(*given)[0, :, NO_MOTIF].any()
+
+
+def test_a_motif_lasts_as_long_as_its_third_latest_pitch(tune):
+    """Quarters c d e e e e e e: the third latest pitch, c at 0, leaves the window at 48."""
+    *given, _ = arrays([tune(*[(pitch, 24) for pitch in (0, 2, 4, 4, 4, 4, 4, 4)])])
+    root = running_rules(*given)[0, :, NO_MOTIF]
+    np.testing.assert_allclose(root**2 * 192, [0, 0, 0, 24, 48, 72, 96, 120], atol=1e-9)
 
 
 def test_motifs_by_time_are_nearly_those_by_sixteenths(real_melodies):
