@@ -27,7 +27,7 @@ def objective(
     std_B: np.ndarray | Tensor,
     *,
     std_penalty: float,
-    good_enough: float,
+    good_enough: float | None,
 ) -> Tensor:
     """Score mean - lambda * std (Coste et al. 2023, arXiv:2310.02743), saturated; (B,), its dtype.
 
@@ -35,10 +35,10 @@ def objective(
         mean_B: the reward model's mean, in base deviations.
         std_B: its uncertainty.
         std_penalty: lambda.
-        good_enough: the score beyond which more is worth little.
+        good_enough: the score beyond which more is worth little; None saturates nothing.
     """
     conservative = torch.as_tensor(mean_B) - std_penalty * torch.as_tensor(std_B)
-    return saturated(conservative, good_enough)
+    return conservative if good_enough is None else saturated(conservative, good_enough)
 
 
 def saturated(score_B: Tensor, good_enough: float) -> Tensor:

@@ -13,9 +13,9 @@ from rl.runs import RunError
 _COUNTS = (
     "updates", "melodies_per_update", "minibatch", "epochs", "threads", "processes", "patience"
 )  # fmt: skip
-_POSITIVE: tuple[str, Callable[[float], bool]] = ("a positive number", lambda v: 0 < v < inf)
-_NOT_NEGATIVE: tuple[str, Callable[[float], bool]] = ("0 or more", lambda v: 0 <= v < inf)
-_RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+_POSITIVE: tuple[str, Callable[[Any], bool]] = ("a positive number", lambda v: 0 < v < inf)
+_NOT_NEGATIVE: tuple[str, Callable[[Any], bool]] = ("0 or more", lambda v: 0 <= v < inf)
+_RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("learning_rate", *_POSITIVE),
     ("max_grad_norm", *_POSITIVE),
     ("kl_coefficient", *_POSITIVE),
@@ -28,7 +28,7 @@ _RANGES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("originality_floor", "from 0 to 1", lambda v: 0 <= v <= 1),
     ("disagreement_limit", *_POSITIVE),
     ("std_penalty", *_NOT_NEGATIVE),
-    ("good_enough", "a finite number", lambda v: -inf < v < inf),
+    ("good_enough", "a finite number, or none", lambda v: v is None or -inf < v < inf),
     ("seed", *_NOT_NEGATIVE),
 )
 
@@ -78,8 +78,8 @@ class PPOConfig:
     """price of a nat at the start, in the reward's unit; for good where there is no KL target"""
     std_penalty: float = 0.5
     """lambda: how much of the reward model's uncertainty is taken off"""
-    good_enough: float = 1.5
-    """score beyond which more is worth little, in base standard deviations"""
+    good_enough: float | None = 1.5
+    """score beyond which more is worth little, in base standard deviations; None for no such"""
     meter: str | None = "4/4"
     """metre of the melodies; None leaves it to the base policy"""
     mode: str | None = None

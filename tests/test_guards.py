@@ -32,9 +32,7 @@ def test_each_guard_holds_up_to_its_limit(changes, broken):
 
 
 def rows(*given: tuple[float, list[str]]):
-    return [
-        {"reward": reward, "kl_nats": 1.0, "guards_broken": broken} for reward, broken in given
-    ]
+    return [{"reward": reward, "kl_nats": 1.0, "guards_broken": broken} for reward, broken in given]
 
 
 def test_the_best_within_the_guards_is_kept_not_the_last_nor_the_highest():

@@ -86,6 +86,13 @@ def test_the_reward_is_conservative_and_saturates(tiny_policy):
     np.testing.assert_allclose(ppo.objective(rollout).numpy(), -np.log1p(np.exp(-above)) / 2)
 
 
+def test_without_an_enough_the_score_is_left_as_it_is(tiny_policy):
+    ppo = PPO(PPOConfig(**SMALL, std_penalty=2.0, good_enough=None), tiny_policy, high_notes)
+    rollout = ppo.roll_out()
+    mean, std = high_notes(rollout.melodies)
+    np.testing.assert_allclose(ppo.objective(rollout).numpy(), mean - 2 * std, rtol=1e-6)
+
+
 def test_a_saturated_score_by_hand():
     scores = torch.tensor([-8.5, 1.5, 9.5], dtype=torch.float64)
     got = saturated(scores, 1.5)
@@ -244,7 +251,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path, ind
         ({"gae_lambda": 1.5}, "gae_lambda=1.5 is not from 0 to 1"),
         ({"diversity_floor": -0.1}, "diversity_floor=-0.1 is not from 0 to 1"),
         ({"std_penalty": -0.5}, "std_penalty=-0.5 is not 0 or more"),
-        ({"good_enough": float("inf")}, "good_enough=inf is not a finite number"),
+        ({"good_enough": float("inf")}, "good_enough=inf is not a finite number, or none"),
         ({"seed": -1}, "seed=-1 is not 0 or more"),
     ],
 )
