@@ -65,39 +65,56 @@ class Progress(Watcher):
             )
 
 
-def config_of(updates: int, threads: int, seed: int) -> PPOConfig:
-    """PPO for a reward that is known exactly: no doubt to take off, and worth going far for."""
+def config_of(updates: int, threads: int, seed: int, nats_a_deviation: float) -> PPOConfig:
+    """PPO for a reward that is known exactly and says itself how many nats it is worth.
+
+    Args:
+        updates: of PPO.
+        threads: of torch.
+        seed: of PPO.
+        nats_a_deviation: one base deviation of the score, in nats: the rules' weights are in nats.
+    """
     return PPOConfig(
         updates=updates,
         threads=threads,
         seed=seed,
         layers_trained=2,
-        learning_rate=0.2,
-        gae_lambda=1.0,
+        learning_rate=0.15,
+        learning_rate_decay=0.985,
+        gae_lambda=0.9,
+        critic_knows_rules=True,
         std_penalty=0.0,
-        good_enough=1.0,
-        kl_coefficient=0.05,
-        kl_target_nats=14.0,
+        good_enough=None,
+        kl_coefficient=1 / nats_a_deviation,
+        kl_target_nats=None,
         kl_limit_nats=30.0,
-        diversity_floor=0.3,
+        diversity_floor=0.2,
     )
 
 
-def prepared(out: Path, config: PPOConfig, base: MelodyForCausalLM) -> tuple[Run, ChosenReward]:
-    """The run in `out`, new or as it was left, and its reward.
+def prepared(
+    out: Path, base: MelodyForCausalLM, updates: int, threads: int, seed: int
+) -> tuple[Run, PPOConfig, ChosenReward]:
+    """The run in `out`, new or as it was left, its configuration and its reward.
 
     Raises:
         RewardError: when the run in `out` was made with another reward or configuration.
     """
-    if not (out / RUN / "run.json").is_file():
-        chosen = reward_of(MUSIC_THEORY, root=out).standardised(base, config.asked)
+    run = open_run(RUN, root=out) if (out / RUN / "run.json").is_file() else None
+    chosen = reward_of(MUSIC_THEORY, root=out)
+    if run is None:
+        chosen = chosen.standardised(base, config_of(updates, threads, seed, 1.0).asked)
+    else:
+        chosen = chosen.standardised_as(run.record["reward"])
+    assert chosen.standard is not None  # rules have no unit of their own
+    config = config_of(updates, threads, seed, chosen.standard.parts[MUSIC_THEORY].std)
+    if run is None:
         parents = {"base": policy_hash(BASE), "reward": chosen.name}
-        record = config_record(config)
         more = {"reward": chosen.record}
-        return new_run("ppo", record, root=out, name=RUN, parents=parents, more=more), chosen
-    run = open_run(RUN, root=out)
+        record = config_record(config)
+        run = new_run("ppo", record, root=out, name=RUN, parents=parents, more=more)
+        return run, config, chosen
     record = run.record
-    chosen = reward_of(MUSIC_THEORY, root=out).standardised_as(record["reward"])
     changes = same_reward(record["reward"], chosen)
     if PPOConfig.from_record(record["config"]) != config:
         changes.append("its configuration is another")
@@ -107,7 +124,7 @@ def prepared(out: Path, config: PPOConfig, base: MelodyForCausalLM) -> tuple[Run
         raise RewardError(
             f"{run.path} cannot be gone on with: {'; '.join(changes)}; give another --out"
         )
-    return run, chosen
+    return run, config, chosen
 
 
 def write_side(
@@ -137,10 +154,9 @@ def main() -> None:
     hardware = f"{platform.machine()}, {os.cpu_count()} cores, {given.threads} threads"
     print(f"{hardware}; {given.updates} updates, {given.melodies} melodies a side")
     torch.set_num_threads(given.threads)
-    config = config_of(given.updates, given.threads, given.seed)
     base = load_policy(BASE)
     begun = time.monotonic()
-    run, chosen = prepared(given.out, config, base)
+    run, config, chosen = prepared(given.out, base, given.updates, given.threads, given.seed)
     kept = fine_tune(run, config, base, chosen.score, training_index(), watcher=Progress())
     assert kept is not None  # this watcher never asks to stop
     seconds = {"ppo": float(np.sum([row["seconds"] for row in run.rows()]))}

@@ -19,10 +19,10 @@ def study(script, monkeypatch, tmp_path, tiny_policy):
     save_policy(tiny_policy, tmp_path / "base")
     monkeypatch.setattr(module, "BASE", tmp_path / "base")
 
-    def small(updates, threads, seed):
+    def small(updates, threads, seed, nats_a_deviation):
         return PPOConfig(
             updates=updates, threads=threads, seed=seed, melodies_per_update=8, minibatch=8,
-            kl_limit_nats=50.0,
+            kl_coefficient=1 / nats_a_deviation, kl_target_nats=None, kl_limit_nats=50.0,
         )  # fmt: skip
 
     monkeypatch.setattr(module, "config_of", small)

@@ -8,11 +8,13 @@ from reward.music_theory import (
     RULES,
     interval_worth,
     music_theory_score,
+    root_without_motif,
     rules_sha256,
     shrunk_resolved_share,
 )
 
 RULE = {rule.name: rule for rule in RULES}
+SCALE = (0, 2, 4, 5, 7, 5, 4, 2)
 
 
 def line(tune, *pitches, mode="major"):
@@ -63,11 +65,36 @@ def test_a_melodys_intervals_are_averaged_by_hand(tune):
     assert got == pytest.approx([(0.15 + 0.08 + 0.09 - 1) / 4, 0])
 
 
-@pytest.mark.parametrize(("lag", "size"), [(1, 15 / 16), (2, 14 / 16), (3, 13 / 16)])
-def test_autocorrelation_counts_by_its_size(tune, lag, size):
+@pytest.mark.parametrize(("lag", "cost"), [(1, 0), (2, 14 / 16), (3, 0)])
+def test_autocorrelation_costs_above_0(tune, lag, cost):
     """Up and down by turns is at -15/16, 14/16, -13/16."""
     rule = RULE[f"variety at lag {lag}"]
-    assert rule.measure(music_theory.note_table(line(tune, *(0, 2) * 8)))[0] == -size
+    assert rule.measure(music_theory.note_table(line(tune, *(0, 2) * 8)))[0] == -cost
+
+
+@pytest.mark.parametrize(
+    ("pitches", "without"),
+    [
+        ((0, 2) * 8, 25),  # of 32 sixteenths 25 end a window
+        ((*SCALE[:3], *SCALE[1:3] * 6, 2), 24),  # c d e d e d e ...: the first alone has the c
+        (SCALE * 2, 0),
+    ],
+)
+def test_windows_without_a_motif_count_by_their_root(tune, pitches, without):
+    table = music_theory.note_table(line(tune, *pitches))
+    assert root_without_motif(table)[0] == pytest.approx((without / 25) ** 0.5)
+
+
+def test_the_last_window_without_a_motif_weighs_most(tune):
+    first, last = (
+        root_without_motif(music_theory.note_table(line(tune, *one)))[0]
+        - root_without_motif(music_theory.note_table(line(tune, *other)))[0]
+        for one, other in (
+            ((0, 2) * 8, (*SCALE[:3], *SCALE[1:3] * 6, 2)),
+            ((*SCALE, 0, 2, 4, 5, 7, 5, 7, 5), SCALE * 2),
+        )
+    )
+    assert last > first > 0
 
 
 @pytest.mark.parametrize(
@@ -94,14 +121,13 @@ def test_a_leap_earns_less_than_half_of_what_a_doubled_one_costs(tune):
     assert 0 < 2 * (resolved - none) < none - doubled
 
 
-SCALE = (0, 2, 4, 5, 7, 5, 4, 2)
 BETTER = {
     "key": ((0, 4, 7, 4), (0, 3, 7, 4)),
     "first note": ((0, 4), (2, 4)),
     "last note": ((4, 2, 0), (4, 2, 2)),
     "repetition": (SCALE * 2, (0,) * 7),
     **{
-        f"variety at lag {lag}": ((0, 7, 2, 9, 4, 0, 5, 2, 7, 4, 9, 0, 12, 5, 0, 7), (0, 2) * 8)
+        f"variety at lag {lag}": ((0, 7, 2, 9, 4, 0, 5, 2, 7, 4, 9, 0, 12, 5, 0, 7), range(16))
         for lag in (1, 2, 3)
     },
     "motif": (SCALE, (0, 2) * 8),
