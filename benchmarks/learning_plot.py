@@ -10,15 +10,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 NAMES = {
-    "ours": "ours", "ours_near": "ours, kept near", "best_of_n": "best of n", "dpo": "DPO",
-    "rloo": "RLOO", "trl_ppo": "TRL's PPO",
+    "ours": "ours", "ours_near": "ours, near", "ours_nearer": "ours, nearer",
+    "best_of_n": "best of n", "dpo": "DPO", "rloo": "RLOO", "trl_ppo": "TRL's PPO",
 }  # fmt: skip
 STYLES = {
-    "ours": "-", "ours_near": "-", "best_of_n": ":", "dpo": "--", "rloo": "-.", "trl_ppo": "--"
+    "ours": "-", "ours_near": "-", "ours_nearer": "-", "best_of_n": ":", "dpo": "--",
+    "rloo": "-.", "trl_ppo": "--",
 }  # fmt: skip
 COLOURS = {
-    "ours": "#0072b2", "ours_near": "#56b4e9", "best_of_n": "#555555", "dpo": "#cc79a7",
-    "rloo": "#009e73", "trl_ppo": "#d55e00",
+    "ours": "#0072b2", "ours_near": "#56b4e9", "ours_nearer": "#9ad0f0", "best_of_n": "#555555",
+    "dpo": "#cc79a7", "rloo": "#009e73", "trl_ppo": "#d55e00",
 }  # fmt: skip
 
 

@@ -57,10 +57,10 @@ MEASURED = 512
 
 START = {"seconds": 0.0, "kl_nats": 0.0, "true_utility": 0.0}
 """the base, by which utilities are standardised"""
-NEAR = {"kl_target_nats": None, "kl_coefficient": 0.35, "learning_rate_decay": 0.88}
-"""what `ours_near` changes: a nat keeps a price at which PPO comes to rest at one or two of them,
-as near the base as RLOO and TRL's PPO stop. Our curve only passes there on its way to 7 nats"""
-METHODS = ("ours", "ours_near", "best_of_n", "dpo", "rloo", "trl_ppo")
+NEAR = {"ours_near": 0.35, "ours_nearer": 0.7}
+"""price of a nat at which PPO comes to rest at about one, and at a third of one, as near the base
+as RLOO and TRL's PPO stop. Our own curve only passes there on its way to 7 nats"""
+METHODS = ("ours", *NEAR, "best_of_n", "dpo", "rloo", "trl_ppo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Budgets:
     updates: int = PPOConfig().updates
     """of ours"""
     near_updates: int = PPOConfig().updates // 2
-    """of ours that stays near"""
+    """of ours that stays near the base"""
     trl_updates: int = 6
     """of TRL's PPO, of as many melodies as ours"""
     rloo_seconds: float = 40.0
@@ -141,6 +141,18 @@ def ours(given: Listened, config: PPOConfig) -> dict[str, Any]:
         ppo.learn(rollout)
         seconds += time.process_time() - begun
     return _result(given, kept, seconds, points)
+
+
+def ours_near(given: Listened, price: float, budgets: Budgets) -> dict[str, Any]:
+    """Our PPO with a price of a nat that stays, and steps that shrink until it rests."""
+    config = replace(
+        given.task.config,
+        updates=budgets.near_updates,
+        kl_target_nats=None,
+        kl_coefficient=price,
+        learning_rate_decay=0.88,
+    )
+    return ours(given, config)
 
 
 def trl_ppo(given: Listened, budgets: Budgets, python: Path, folder: Path) -> dict[str, Any]:
@@ -270,7 +282,7 @@ def run_task(
     config = given.task.config
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "ours": lambda: ours(given, replace(config, updates=budgets.updates)),
-        "ours_near": lambda: ours(given, replace(config, updates=budgets.near_updates, **NEAR)),
+        **{name: lambda at=price: ours_near(given, at, budgets) for name, price in NEAR.items()},
         "best_of_n": lambda: best_of(given),
         "dpo": lambda: baseline(given, "dpo", budgets),
         "rloo": lambda: baseline(given, "rloo", budgets),

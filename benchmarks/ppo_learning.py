@@ -3,16 +3,16 @@
     python benchmarks/ppo_learning.py --out checkpoints/runs/learning
 
 Four simulated tastes, five seeds each, a taste profile from 200 noisy votes; the judge is the true
-utility (`learning_task`). What is in --out already is not done again. Takes an hour and a quarter
-on two cores, one process a core; `--tastes calm --seeds 1` takes some minutes, and `--methods
-ours_near dpo rloo`, for what is near the base alone, half an hour. The last line is one JSON
-object, of the methods that all runs have.
+utility (`learning_task`). What is in --out already is not done again. Takes an hour and a half on
+two cores, one process a core; `--tastes calm --seeds 1` takes some minutes, and what is near the
+base by itself, `--methods ours_near ours_nearer dpo rloo`, 40. The last line is one JSON object, of
+the methods that all runs have.
 
 How methods are compared:
-  - at equal KL: a method's result against our PPO at that method's KL, run by run. Ours has been
-    run at two distances: `ours_near`, where a nat has a price at which it comes to rest after one
-    or two of them, and `ours`, as shipped. Between the base and the first the line is straight,
-    which is less than what PPO would reach there; beyond it, it is the second one's curve;
+  - at equal KL: a method's result against our PPO at that method's KL, run by run. Ours is run at
+    three distances: `ours_nearer` and `ours_near`, where a nat has a price at which PPO comes to
+    rest at some third of a nat and at one, and `ours`, as shipped. Between the base and these two
+    the line is straight; beyond them it is the shipped one's curve;
   - in seconds: when our curve, the mean over a taste's seeds, first reaches the mean utility that
     TRL's PPO ends at, against the seconds that TRL spent.
 """
@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 from learning_plot import plot
-from learning_task import METHODS, START, Budgets, run_task
+from learning_task import METHODS, NEAR, START, Budgets, run_task
 
 TASTES = ("calm", "arches", "dance", "form")
 
@@ -113,10 +113,11 @@ def _brief(result: dict[str, Any]) -> str:
 
 def our_utility_at(result: dict[str, Any], kl_nats: float) -> float:
     """True utility of our PPO at a KL, straight between what was measured; its end beyond it."""
-    near, far = (result["methods"].get(name) for name in ("ours_near", "ours"))
-    points = [START, near] if near else []
-    nearest = near["kl_nats"] if near else 0.0
-    points += [point for point in far["points"] if point["kl_nats"] > nearest] if far else []
+    methods = result["methods"]
+    points = [START, *(methods[name] for name in NEAR if name in methods)]
+    furthest = max(point["kl_nats"] for point in points)
+    curve = methods["ours"]["points"] if "ours" in methods else []
+    points += [point for point in curve if point["kl_nats"] > furthest]
     points.sort(key=lambda point: point["kl_nats"])
     return float(
         np.interp(kl_nats, [p["kl_nats"] for p in points], [p["true_utility"] for p in points])
@@ -143,7 +144,7 @@ def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
     """All figures: means over tastes and seeds, differences at equal KL, ratios of seconds."""
     summary: dict[str, Any] = {"methods": {}, "tastes": {}}
     names = [name for name in METHODS if all(name in result["methods"] for result in results)]
-    ours = [name for name in names if name.startswith("ours")]
+    ours = {"ours", *NEAR} & set(names)
     for name in names:
         runs = [result["methods"][name] for result in results]
         figures = {
