@@ -80,7 +80,7 @@ def config_of(updates: int, threads: int, seed: int, nats_a_deviation: float) ->
         seed=seed,
         layers_trained=2,
         learning_rate=0.2,
-        learning_rate_decay=0.985,
+        learning_rate_decay=0.987,
         gae_lambda=0.9,
         critic_knows_rules=True,
         std_penalty=0.0,
@@ -142,7 +142,7 @@ def write_side(
 def main() -> None:
     """Tune, write, measure, print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--updates", type=int, default=80)
+    parser.add_argument("--updates", type=int, default=100)
     parser.add_argument("--melodies", type=int, default=10_000, help="a side")
     parser.add_argument("--threads", type=int, default=PPOConfig().threads)
     parser.add_argument("--seed", type=int, default=0)

@@ -105,7 +105,7 @@ def repeated_motif_share(t: NoteTable) -> np.ndarray:
 
 RULES = (
     Rule("key", 15.0, key.in_key_share, "share of notes in key"),
-    Rule("first note", 2.4, form.starts_on_tonic, "1 if it is the tonic"),
+    Rule("first note", 1.9, form.starts_on_tonic, "1 if it is the tonic"),
     Rule("last note", 0.3, form.ends_on_tonic, "1 if it is the tonic"),
     Rule(
         "repetition",
@@ -120,19 +120,19 @@ RULES = (
             lambda t, lag=lag: -np.maximum(contour.autocorrelation(t, lag), 0.0),
             "minus the autocorrelation, where it is above 0",
         )
-        for lag, weight in ((1, 1.2), (2, 6.5), (3, 0.3))
+        for lag, weight in ((1, 1.0), (2, 7.5), (3, 0.3))
     ),
     Rule(
         "motif",
-        62.0,
+        62.5,
         lambda t: -root_without_motif(t),
         "minus the root of the share of windows without a motif",
     ),
     Rule("repeated motif", 0.5, repeated_motif_share, "share that end one which stands earlier"),
     Rule("intervals", 8.0, interval_worth, "mean worth of the intervals"),
-    Rule("leaps", 40.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
-    Rule("highest note", 6.3, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 4.8, contour.unique_minimum, "1 if it stands once"),
+    Rule("leaps", 46.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
+    Rule("highest note", 6.1, contour.unique_maximum, "1 if it stands once"),
+    Rule("lowest note", 5.8, contour.unique_minimum, "1 if it stands once"),
 )
 
 
