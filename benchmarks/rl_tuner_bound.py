@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rl_tuner import BASE, config_of, write_side
+from rl_tuner_task import ASKED, BASE, write_side
 from scipy.optimize import linprog, minimize
 
 from music.melody import Melody
+from music.motifs import STEP_TICKS
 from music.note_table import note_table
 from music.tokens import decode
 from policy.checkpoint import load_policy
@@ -94,6 +95,11 @@ def bounds_of(base: Counts, steps: int) -> list[Bound]:
         else:
             bounds.append(Bound(metric, row, 1 if metric.better == "more" else -1, asked))
     return bounds
+
+
+def sixteenths(melodies: Sequence[Melody]) -> int:
+    """How many each of some melodies of one length has."""
+    return int(note_table(melodies[:1]).total_ticks[0]) // STEP_TICKS
 
 
 def nearest(bounds: Sequence[Bound], counts: Counts) -> tuple[np.ndarray, float]:
@@ -219,12 +225,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     base = load_policy(BASE)
-    config = config_of(1, given.threads, given.seed, nats_a_deviation=1.0)
     seed = given.seed + 3_000_017  # melodies that neither the study tunes on nor counts
-    melodies = [decode(row) for row in write_side(base, base, config.asked, given.melodies, seed)]
+    melodies = [decode(row) for row in write_side(base, base, ASKED, given.melodies, seed)]
     counts = Counts.of(melodies)
-    steps = int(note_table(melodies[:1]).total_ticks[0]) // 6
-    found = report(bounds_of(counts, steps), counts)
+    found = report(bounds_of(counts, sixteenths(melodies)), counts)
     print(as_table(found))
     print(
         f"{found['kl_nats']:.2f} nats from the base, resting on {found['rests_on_melodies']:.0f} "

@@ -24,8 +24,8 @@ Differs from the paper and its public code:
     the note that it *leaves* (from C down to F, or to A flat, counts), knows major intervals only
     (a minor second, a minor third and a minor sixth are worth nothing), and its count of them in
     the evaluation compares with the outcome of an `or`, so that thirds are never counted.
-  - The weights are ours, in nats: at a price of 1 for a nat from the base policy the study's table
-    holds (benchmarks/rl_tuner_weights.py steered them there; see docs/rl-tuner.md).
+  - The weights are ours, in nats, for a price of 1 for a nat from the base policy. The study starts
+    from them and steers them until its table holds (docs/rl-tuner.md).
 
 Letters: N melodies, I intervals. Rules give float64 (N,), more is better.
 """
@@ -105,7 +105,7 @@ def repeated_motif_share(t: NoteTable) -> np.ndarray:
 
 RULES = (
     Rule("key", 15.0, key.in_key_share, "share of notes in key"),
-    Rule("first note", 1.9, form.starts_on_tonic, "1 if it is the tonic"),
+    Rule("first note", 2.1, form.starts_on_tonic, "1 if it is the tonic"),
     Rule("last note", 0.3, form.ends_on_tonic, "1 if it is the tonic"),
     Rule(
         "repetition",
@@ -120,19 +120,19 @@ RULES = (
             lambda t, lag=lag: -np.maximum(contour.autocorrelation(t, lag), 0.0),
             "minus the autocorrelation, where it is above 0",
         )
-        for lag, weight in ((1, 1.0), (2, 7.5), (3, 0.3))
+        for lag, weight in ((1, 1.5), (2, 7.5), (3, 0.5))
     ),
     Rule(
         "motif",
-        62.5,
+        61.0,
         lambda t: -root_without_motif(t),
         "minus the root of the share of windows without a motif",
     ),
     Rule("repeated motif", 0.5, repeated_motif_share, "share that end one which stands earlier"),
     Rule("intervals", 8.0, interval_worth, "mean worth of the intervals"),
     Rule("leaps", 46.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
-    Rule("highest note", 6.1, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 5.8, contour.unique_minimum, "1 if it stands once"),
+    Rule("highest note", 6.6, contour.unique_maximum, "1 if it stands once"),
+    Rule("lowest note", 5.2, contour.unique_minimum, "1 if it stands once"),
 )
 
 

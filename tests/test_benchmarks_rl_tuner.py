@@ -19,10 +19,10 @@ def study(script, monkeypatch, tmp_path, tiny_policy):
     save_policy(tiny_policy, tmp_path / "base")
     monkeypatch.setattr(module, "BASE", tmp_path / "base")
 
-    def small(updates, threads, seed, nats_a_deviation):
+    def small(updates, threads, seed):
         return PPOConfig(
             updates=updates, threads=threads, seed=seed, melodies_per_update=8, minibatch=8,
-            kl_coefficient=1 / nats_a_deviation, kl_target_nats=None, kl_limit_nats=50.0,
+            kl_coefficient=1.0, kl_target_nats=None, kl_limit_nats=50.0,
         )  # fmt: skip
 
     monkeypatch.setattr(module, "config_of", small)
@@ -48,6 +48,7 @@ def test_the_whole_study_again_and_with_another_reward(study, monkeypatch, capsy
     assert first["holds"].keys() == first["metrics"].keys()
     assert first["all_hold"] == all(first["holds"].values())
     assert first["melodies"] == 256
+    assert first["weights"].keys() == {rule.name for rule in music_theory.RULES}
     assert -0.5 < first["kl_nats"] < 50  # estimated from log-ratios: a little below 0 is noise
     text = page.read_text()
     assert text.startswith(f"# Study\n\n{BEGIN}\n\n256 melodies a side, 4/4, 8 bars")
@@ -61,7 +62,7 @@ def test_the_whole_study_again_and_with_another_reward(study, monkeypatch, capsy
     with pytest.raises(RewardError, match="its configuration is another; give another --out"):
         run(study, monkeypatch, capsys, "--updates", 2, "--out", tmp_path / "out")
     monkeypatch.setattr(music_theory, "RULES", music_theory.RULES[1:])
-    with pytest.raises(RewardError, match="the rules and their weights of music-theory has"):
+    with pytest.raises(RewardError, match="the rules or their first weights have changed"):
         run(study, monkeypatch, capsys, *arguments)
 
 
