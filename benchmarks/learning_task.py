@@ -292,6 +292,6 @@ def run_task(
     }
     file = folder / "result.json"
     done = json.loads(file.read_text())["methods"] if file.is_file() else {}
-    done |= {name: runs[name]() for name in methods}
-    record = {"taste": taste, "seed": seed, "budgets": asdict(budgets), "methods": done}
+    done |= {name: runs[name]() | {"budgets": asdict(budgets)} for name in methods}
+    record = {"taste": taste, "seed": seed, "methods": done}
     write_whole(file, json.dumps(record, indent=1))

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from rl_tuner_bound import Bound, Counts, bounds_of, sixteenths
 from rl_tuner_document import document, moved, write_between_markers
-from rl_tuner_steering import Steered, Steering
+from rl_tuner_steering import Steered, Steering, steering_sha256
 from rl_tuner_task import ASKED, BASE, write_side
 
 from music.corpus import load_corpus
@@ -36,14 +36,14 @@ from music.tokens import HEADER_LENGTH, decode
 from policy.checkpoint import load_policy, newest_step, policy_hash
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
-from reward.music_theory import music_theory_score, rules_sha256
+from reward.music_theory import music_theory_score
 from reward.rl_tuner_metrics import AS_CODED
 from reward.rl_tuner_table import as_json, compare
 from rl.evaluate import training_index
 from rl.ppo import PPO
 from rl.ppo_config import PPOConfig, config_record
 from rl.reward_spec import MUSIC_THEORY, RewardError
-from rl.runs import Run, new_run, open_run
+from rl.runs import Run, RunError, new_run, open_run
 from rl.training import fine_tune
 
 RUN = "rl-tuner"
@@ -73,19 +73,20 @@ def config_of(updates: int, threads: int, seed: int) -> PPOConfig:
     )
 
 
-def prepared(out: Path, config: PPOConfig) -> Run:
-    """The run in `out`, new or as it was left.
+def prepared(out: Path, config: PPOConfig, melodies: int) -> Run:
+    """The run in `out`, new or as it was left; `melodies` a side say what its table asks.
 
     Raises:
         RewardError: when the run in `out` was made with another reward or configuration.
     """
-    parents = {"base": policy_hash(BASE), "reward": f"{MUSIC_THEORY}, steered {rules_sha256()}"}
+    reward = f"{MUSIC_THEORY}, steered {steering_sha256(melodies)}"
+    parents = {"base": policy_hash(BASE), "reward": reward}
     if not (out / RUN / "run.json").is_file():
         return new_run("ppo", config_record(config), root=out, name=RUN, parents=parents)
     run = open_run(RUN, root=out)
     changes: list[str] = []
     if run.record["parents"]["reward"] != parents["reward"]:
-        changes.append("the rules or their first weights have changed")
+        changes.append("the rules, their first weights, the steering or --melodies have changed")
     if PPOConfig.from_record(run.record["config"]) != config:
         changes.append("its configuration is another")
     if run.record["parents"]["base"] != parents["base"]:
@@ -104,11 +105,20 @@ def tuned_by(
 
     Not the policy that the run keeps, the best by its score: the weights move, so that scores of
     two updates are not of one kind.
+
+    Raises:
+        RunError: when the run ended with a guard broken.
     """
     steered = Steered(asked)
     step = newest_step(run.path / "steps")
     watcher = Steering(steered, run.path / "weights", step.step if step else 0)
     fine_tune(run, config, base, steered.score, training_index(), watcher=watcher)
+    last = run.rows()[-1]
+    if last["guards_broken"]:
+        raise RunError(
+            f"{run.path} broke its guards at update {last['update']} "
+            f"({', '.join(last['guards_broken'])}); give another --seed, or lower the learning rate"
+        )
     step = newest_step(run.path / "steps")
     assert step is not None  # it is written after every update
     watcher.back_to(step.step)
@@ -145,7 +155,7 @@ def main() -> None:
     config = config_of(given.updates, given.threads, given.seed)
     base = load_policy(BASE)
     begun = time.monotonic()
-    run = prepared(given.out, config)
+    run = prepared(given.out, config, given.melodies)
     seed = given.seed + 2_000_003  # no stage before drew from it
     base_rows = write_side(base, base, ASKED, given.melodies, seed)
     before = [decode(row) for row in base_rows]

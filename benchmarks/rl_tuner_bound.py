@@ -35,7 +35,7 @@ from policy.checkpoint import load_policy
 from reward.rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
 from reward.rl_tuner_table import wanted
 
-OUT_OF_REACH = 1e-9
+OUT_OF_REACH = 1e-6
 """deviations of the base by which a row is missed, beyond what is rounding"""
 
 
@@ -139,6 +139,9 @@ def least_missed(slack_BN: np.ndarray) -> np.ndarray:
     """By how much each bound is missed by the mixture that misses them least in all; (bounds,).
 
     Without it the search for prices would have no end, and only rounding to stop it.
+
+    Raises:
+        ValueError: when the linear programme cannot be solved.
     """
     bounds, melodies = slack_BN.shape
     # Unknown are the chances, then what each bound is missed by.
@@ -150,6 +153,8 @@ def least_missed(slack_BN: np.ndarray) -> np.ndarray:
         b_eq=[1.0],
         method="highs",
     )
+    if not found.success:
+        raise ValueError(f"whether the rows can be held was not found out: {found.message}")
     return found.x[melodies:]
 
 

@@ -8,14 +8,15 @@ arXiv:2007.03964) keeps weights from swinging, because a policy takes some thirt
 them. Were the policy the base tilted by its reward, a row's mean would grow with a weight by the
 covariance of row and rule: by that each step is divided.
 
-Weights start from `reward.music_theory` and are in nats. Fixed ones, even those that were arrived
-at here, hold the table with one seed and not with another: a policy has several ways to be good.
+Weights start from `reward.music_theory` and are in nats. With fixed ones near those that they come
+to a policy settles with some row short (docs/log.md): it has several ways to be good.
 
 Letters: B melodies.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from rl_tuner_bound import Bound, Counts
 from music.files import write_whole
 from music.melody import Melody
 from music.note_table import note_table
-from reward.music_theory import RULES
+from reward.music_theory import RULES, rules_sha256
 from rl.rollout import Rollout
 from rl.training import Watcher
 
@@ -68,13 +69,22 @@ class Batch:
     counts: Counts
 
 
+def steering_sha256(melodies: int) -> str:
+    """By which a run remembers how it is steered; `melodies` of the base say what is asked."""
+    how = (
+        rules_sha256(), ROW_OF_RULE, BEYOND, GAIN, SHORTFALL_GAIN, KEPT, SHORTFALL_KEPT,
+        FIRST_STEPS, LEAST_CORRELATION, melodies,
+    )  # fmt: skip
+    return hashlib.sha256(repr(how).encode()).hexdigest()
+
+
 class Steered:
     """The rules, with weights that follow the table: a reward for PPO, in nats."""
 
     def __init__(self, asked: Sequence[Bound]) -> None:
         self.asked = list(asked)
         self.row = {
-            rule: further(next(b for b in asked if b.metric.name == row and _base_is_short(b)))
+            rule: further(next(b for b in asked if b.metric.name == row and _near_side(b)))
             for rule, row in ROW_OF_RULE.items()
         }
         self.weight = {rule.name: rule.weight for rule in RULES}
@@ -176,8 +186,8 @@ def further(bound: Bound) -> Bound:
     return replace(bound, at=bound.at + bound.sign * BEYOND.get(bound.metric.name, 0.0))
 
 
-def _base_is_short(bound: Bound) -> bool:
-    """Whether the base has to move to keep it: not so for the far side of an autocorrelation."""
+def _near_side(bound: Bound) -> bool:
+    """Whether the base comes to it first: of an autocorrelation's two that from above."""
     return bound.metric.is_share or bound.sign < 0
 
 

@@ -26,8 +26,9 @@ def running_rules(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarra
 
     In order: whether it began on the tonic; autocorrelation at each of `LAGS`; whether a leap is
     open, how far it is from home in octaves, leaps resolved and doubled (thirds); the share of the
-    whole that ended motifs; the root of the share that ended windows without one; how long ago the
-    third latest pitch began, in windows, at most two.
+    whole in which three pitches began within a window's length, be a window over or not; the root
+    of the share that ended windows without a motif; how long ago the third latest pitch began, in
+    windows, at most two.
 
     Args:
         pitch_BN: semitones above the tonic, right-padded with anything.

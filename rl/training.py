@@ -153,6 +153,7 @@ def _finish(run: Run, rows: list[dict[str, Any]], config: PPOConfig) -> None:
         broken = ", ".join(sorted({name for row in rows for name in row["guards_broken"]}))
         raise RunError(
             f"no update of {run.name} held the guards (broken: {broken}; KL limit "
-            f"{config.kl_limit_nats} nats); lower the learning rate or the KL target"
+            f"{config.kl_limit_nats} nats); lower the learning rate or the KL target, or raise the "
+            "price of a nat"
         )
     (run.path / "best" / str(best["update"])).replace(run.path / "policy")

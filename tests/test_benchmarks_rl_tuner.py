@@ -22,7 +22,8 @@ def study(script, monkeypatch, tmp_path, tiny_policy):
     def small(updates, threads, seed):
         return PPOConfig(
             updates=updates, threads=threads, seed=seed, melodies_per_update=8, minibatch=8,
-            kl_coefficient=1.0, kl_target_nats=None, kl_limit_nats=50.0,
+            kl_coefficient=1.0, kl_target_nats=None, kl_limit_nats=50.0, diversity_floor=0.0,
+            originality_floor=0.0,
         )  # fmt: skip
 
     monkeypatch.setattr(module, "config_of", small)
@@ -62,7 +63,9 @@ def test_the_whole_study_again_and_with_another_reward(study, monkeypatch, capsy
     with pytest.raises(RewardError, match="its configuration is another; give another --out"):
         run(study, monkeypatch, capsys, "--updates", 2, "--out", tmp_path / "out")
     monkeypatch.setattr(music_theory, "RULES", music_theory.RULES[1:])
-    with pytest.raises(RewardError, match="the rules or their first weights have changed"):
+    with pytest.raises(
+        RewardError, match="the rules, their first weights, the steering or --melodies have"
+    ):
         run(study, monkeypatch, capsys, *arguments)
 
 
