@@ -142,6 +142,12 @@ def test_charts_mark_what_must_not_be_passed():
         assert [row["value"] for row in shown] == [row[curve.key] for row in rows]
 
 
+def test_without_a_kl_target_there_is_a_limit_and_no_aim():
+    row = {"score_mean": 0.0, "kl_nats": 0.0, "vendi": 60.0, "originality": 0.9}
+    curves = {curve.key: curve for curve in curves_of({**SETTINGS, "kl_target_nats": None}, [row])}
+    assert curves["kl_nats"].lines == {"limit": SETTINGS["kl_limit_nats"]}
+
+
 def test_an_update_that_breaks_a_guard_is_no_plain_point():
     rows = [{**ROW, "update": 0}, {**ROW, "update": 1, "guards_broken": ["kl"]}]
     chart = curve_chart(curves_of(SETTINGS, rows)[0], rows, 8, COLOURS).to_dict()
