@@ -5,7 +5,7 @@
 Four simulated tastes, five seeds each, a taste profile from 200 noisy votes; the judge is the true
 utility (`learning_task`). What is in --out already is not done again. Takes an hour and a half on
 two cores, one process a core; `--tastes calm --seeds 1` takes some minutes, and what is near the
-base by itself, `--methods ours_near ours_nearer dpo rloo`, 40. The last line is one JSON object, of
+base by itself, `--methods ours_near ours_nearer dpo rloo`, 45. The last line is one JSON object, of
 the methods that all runs have.
 
 How methods are compared:

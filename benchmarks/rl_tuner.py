@@ -157,14 +157,14 @@ def main() -> None:
     begun = time.monotonic()
     run = prepared(given.out, config, given.melodies)
     seed = given.seed + 2_000_003  # no stage before drew from it
-    base_rows = write_side(base, base, ASKED, given.melodies, seed)
+    base_rows = write_side(base, base, given.melodies, seed)
     before = [decode(row) for row in base_rows]
     asked = bounds_of(Counts.of(before), sixteenths(before))
     tuned, steered = tuned_by(run, config, base, asked)
     seconds = {"ppo": float(np.sum([row["seconds"] for row in run.rows()]))}
 
     measuring = time.monotonic()
-    tuned_rows = write_side(tuned, base, ASKED, given.melodies, seed)
+    tuned_rows = write_side(tuned, base, given.melodies, seed)
     after = [decode(row) for row in tuned_rows]
     real = [
         strain.melody

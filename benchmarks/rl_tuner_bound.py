@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from rl_tuner_task import ASKED, BASE, write_side
+from rl_tuner_task import BASE, write_side
 from scipy.optimize import linprog, minimize
 
 from music.melody import Melody
 from music.motifs import STEP_TICKS
-from music.note_table import note_table
+from music.note_table import Melodies, note_table
 from music.tokens import decode
 from policy.checkpoint import load_policy
 from reward.rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
@@ -47,7 +47,7 @@ class Counts:
     bottoms: np.ndarray
 
     @classmethod
-    def of(cls, melodies: Sequence[Melody]) -> Counts:
+    def of(cls, melodies: Melodies) -> Counts:
         """Those of some melodies."""
         table = note_table(melodies)
         both = [metric.measure(table) for metric in METRICS]
@@ -231,7 +231,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     base = load_policy(BASE)
     seed = given.seed + 3_000_017  # melodies that neither the study tunes on nor counts
-    melodies = [decode(row) for row in write_side(base, base, ASKED, given.melodies, seed)]
+    melodies = [decode(row) for row in write_side(base, base, given.melodies, seed)]
     counts = Counts.of(melodies)
     found = report(bounds_of(counts, sixteenths(melodies)), counts)
     print(as_table(found))

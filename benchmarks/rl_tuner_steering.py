@@ -100,7 +100,8 @@ class Steered:
 
     def score(self, melodies: Sequence[Melody]) -> tuple[np.ndarray, np.ndarray]:
         """The weighted sum (B,), without doubt; remembers what it saw."""
-        table, counts = note_table(melodies), Counts.of(melodies)
+        table = note_table(melodies)
+        counts = Counts.of(table)
         measure = {rule.name: rule.measure(table) for rule in RULES}
         slack = {rule: bound.slack(counts) for rule, bound in self.row.items()}
         self.batch = Batch(slack, measure, counts)
@@ -133,8 +134,8 @@ class Steered:
 
     def short(self) -> list[str]:
         """Rows that the last batches together do not hold."""
-        tops, bottoms = (np.array(values) for values in self.sums)
-        figures = tops / bottoms
+        tops, bottoms = (np.array(values)[:, None] for values in self.sums)
+        figures = Counts(tops=tops, bottoms=bottoms).figures()
         missed = {b.metric.name for b in self.asked if not b.sign * (figures[b.row] - b.at) >= 0}
         return sorted(missed)
 

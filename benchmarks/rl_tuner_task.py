@@ -18,12 +18,12 @@ BATCH = 256
 
 
 def write_side(
-    policy: MelodyForCausalLM, base: MelodyForCausalLM, asked: Asked, count: int, seed: int
+    policy: MelodyForCausalLM, base: MelodyForCausalLM, count: int, seed: int
 ) -> list[np.ndarray]:
     """Token rows of `count` melodies; with one seed every policy gets the same headers."""
     rows: list[np.ndarray] = []
     for number, begin in enumerate(range(0, count, BATCH)):
         chance = torch.Generator().manual_seed(seed + number)
-        headers = with_reference_header(base, asked.given(min(BATCH, count - begin)), chance)
+        headers = with_reference_header(base, ASKED.given(min(BATCH, count - begin)), chance)
         rows += sample(policy, headers, generator=chance).rows()
     return rows
