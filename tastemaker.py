@@ -20,9 +20,9 @@ import click
 
 if TYPE_CHECKING:
     from policy.compose import Asked
-    from rl.job import JobSettings
-    from rl.rollout import Rollout
-    from rl.training import Watcher
+    from rl.jobs.record import JobSettings
+    from rl.ppo.rollout import Rollout
+    from rl.ppo.trainer import Watcher
 
 HERE = Path(__file__).resolve().parent
 ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker.py")
@@ -115,7 +115,7 @@ def demo(
 ) -> None:
     """The whole loop with a simulated listener; writes OUT/report.html and OUT/report.json."""
     from rl.loop import LoopConfig, run_loop
-    from rl.ppo_config import PPOConfig
+    from rl.ppo.config import PPOConfig
 
     ppo = PPOConfig(seed=seed) if updates is None else PPOConfig(seed=seed, updates=updates)
     config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
@@ -153,9 +153,9 @@ def studio(
     import secrets
     import subprocess
 
-    from feedback_ui.launch import ORGANISER_VARIABLE, is_for_this_machine, studio_command
-    from reward.process_environment import DATABASE_VARIABLE
-    from reward.ratings import RatingsStore
+    from feedback_ui.server.launch import ORGANISER_VARIABLE, is_for_this_machine, studio_command
+    from reward.store.environment import DATABASE_VARIABLE
+    from reward.store.store import RatingsStore
 
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
     with RatingsStore(database) as store:
@@ -225,7 +225,7 @@ def compose(
 @click.option("--books", type=click.Path(path_type=Path, exists=True), help="Folder of ABC books.")
 def corpus(books: Path | None) -> None:
     """Build the shipped corpus anew from music21's package (needs the extra 'corpus')."""
-    from music.corpus import DATA, build_corpus, find_books
+    from music.corpora.corpus import DATA, build_corpus, find_books
 
     for what, number in build_corpus(books or find_books()).most_common():
         click.echo(f"{number:6d}  {what}")
@@ -258,7 +258,7 @@ def pretrain(
     """Train a base policy on the corpus (about an hour of one core for the shipped one)."""
     from dataclasses import asdict
 
-    from rl.runs import new_run, open_run
+    from policy.runs import new_run, open_run
 
     start = None if start_from is None else str(policy_folder(start_from))
     from policy.model_card import write_model_card
@@ -337,9 +337,8 @@ def rate(
         raise click.UsageError(
             "people rate in the studio (tastemaker studio); here, say --simulate"
         )
-    from reward.listeners import SimulatedListener
-    from reward.ratings import RatingsStore
-    from rl.rounds import simulate_votes
+    from reward.listeners.simulated import SimulatedListener, simulate_votes
+    from reward.store.store import RatingsStore
 
     listener = SimulatedListener(taste, reliability=reliability, seed=seed)
     with RatingsStore(database) as store:
@@ -375,10 +374,10 @@ def reward(
 ) -> None:
     """Learn a reward model from the votes; say what it is worth, and more votes would be."""
     from policy.checkpoint import load_policy, policy_hash
-    from reward.profile_training import forecast_in_words
-    from reward.ratings import RatingsStore
-    from rl.reward_card import CARD_FILE
-    from rl.rounds import fit_reward
+    from reward.profile.cross_validation import forecast_in_words
+    from reward.store.store import RatingsStore
+    from reward.training.fit import fit_reward
+    from reward.training.model_card import CARD_FILE
 
     base = base_folder()
     with RatingsStore(database) as store:
@@ -419,9 +418,9 @@ def taste(run: str | None, rater: str | None, top: int, as_json: bool) -> None:
     """Say in words what a reward model has learnt: the newest one, or RUN."""
     from dataclasses import asdict
 
-    from reward.taste import TasteProfile
-    from rl.reward_models import newest_reward
-    from rl.runs import RunError, open_run
+    from policy.runs import RunError, open_run
+    from reward.profile.profile import TasteProfile
+    from reward.training.models import newest_reward
 
     found = open_run(run, kind="reward") if run else newest_reward()
     if found is None:
@@ -494,10 +493,10 @@ def ppo(
     taken = sorted(said & {"spec", "base_name", "settings", "name", *named})
     if resume is not None and taken:
         raise click.UsageError(f"a resumed run keeps its settings; leave out {', '.join(taken)}")
-    from music.sound import find_soundfont
-    from reward.database import Database, parse_url
-    from rl.job import JobSettings
-    from rl.runs import open_run
+    from music.rendering.sound import find_soundfont
+    from policy.runs import open_run
+    from reward.store.database import Database, parse_url
+    from rl.jobs.record import JobSettings
 
     # A font or a database that cannot be opened is told before a run is made for it.
     font = None if soundfont is None else str(find_soundfont(soundfont).resolve())
@@ -508,8 +507,8 @@ def ppo(
         run = open_run(resume, kind="ppo")
     else:
         start = policy_folder(base_name)  # first: an unknown name is told before torch is imported
-        from rl.fine_tuning import start_run
-        from rl.ppo_settings import read_settings
+        from rl.ppo.settings import read_settings
+        from rl.runs.fine_tuning import start_run
 
         changes = read_settings(settings)
         twice = sorted(changes.keys() & said)
@@ -542,8 +541,9 @@ def export_votes(
     database: str, out: Path, formats: tuple[str, ...], kind: str | None, superseded: bool
 ) -> None:
     """Write votes, comparisons, melodies and raters as CSV, JSONL and Parquet, or TRL's pairs."""
-    from reward.export import export_preferences, export_ratings, only_kind
-    from reward.ratings import open_ratings
+    from reward.comparisons.learnable import only_kind
+    from reward.exchange.export import export_preferences, export_ratings
+    from reward.store.store import open_ratings
 
     with open_ratings(database) as store:
         tables = [name for name in formats if name != "trl"]
@@ -565,8 +565,8 @@ def export_votes(
 @database_option
 def import_votes(path: Path, database: str) -> None:
     """Take up an export: PATH is its folder, or its file of votes with the tables beside it."""
-    from reward.import_votes import import_ratings
-    from reward.ratings import RatingsStore
+    from reward.exchange.import_votes import import_ratings
+    from reward.store.store import RatingsStore
 
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
     with RatingsStore(database) as store:
@@ -588,15 +588,19 @@ def import_votes(path: Path, database: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def ratings_stats(database: str, as_json: bool) -> None:
     """Show who votes how: ties, sides, agreement with themselves and others, flags."""
-    from reward.rater_stats import ratings_statistics, statistics_json, statistics_table
-    from reward.ratings import open_ratings
+    from reward.comparisons.rater_statistics import (
+        ratings_statistics,
+        statistics_json,
+        statistics_table,
+    )
+    from reward.store.store import open_ratings
 
     with open_ratings(database) as store:
         found = ratings_statistics(store)
     if as_json:
         click.echo(statistics_json(found))
         return
-    from rl.live import make_console
+    from rl.jobs.terminal import make_console
 
     make_console().print(*statistics_table(found), sep="\n")
 
@@ -613,8 +617,8 @@ def jobs(context: click.Context, database: str, every: bool) -> None:
     from contextlib import closing
     from datetime import UTC, datetime
 
-    from rl.jobs import list_jobs, open_jobs
-    from rl.live import jobs_table, make_console
+    from rl.jobs.queue import list_jobs, open_jobs
+    from rl.jobs.terminal import jobs_table, make_console
 
     with closing(open_jobs(database)) as store:
         make_console().print(jobs_table(list_jobs(store, every=every), datetime.now(UTC)))
@@ -629,8 +633,8 @@ def watch_job(job: str, database: str, once: bool) -> None:
     from contextlib import closing
     from datetime import UTC, datetime
 
-    from rl.jobs import find_job, open_jobs
-    from rl.live import job_view, make_console, watch
+    from rl.jobs.queue import find_job, open_jobs
+    from rl.jobs.terminal import job_view, make_console, watch
 
     with closing(open_jobs(database)) as store:
         found = find_job(store, job)
@@ -649,7 +653,7 @@ def stop_job(job: str, database: str, wait: bool) -> None:
     """End a job after the update in hand, with its checkpoint saved."""
     from contextlib import closing
 
-    from rl.jobs import ask_to_stop, find_job, open_jobs, wait_for_end
+    from rl.jobs.queue import ask_to_stop, find_job, open_jobs, wait_for_end
 
     with closing(open_jobs(database)) as store:
         found = find_job(store, job)
@@ -670,7 +674,7 @@ def resume_job(job: str, database: str, detach: bool, slots: int) -> None:
     from contextlib import closing
     from dataclasses import replace
 
-    from rl.jobs import check_resumable, find_job, open_jobs
+    from rl.jobs.queue import check_resumable, find_job, open_jobs
 
     with closing(open_jobs(database)) as store:
         found = find_job(store, job)
@@ -686,7 +690,7 @@ def job_logs(job: str, database: str, lines: int) -> None:
     """Print the end of what a job's process has said."""
     from contextlib import closing
 
-    from rl.jobs import find_job, log_tail, open_jobs
+    from rl.jobs.queue import find_job, log_tail, open_jobs
 
     with closing(open_jobs(database)) as store:
         for line in log_tail(find_job(store, job), lines):
@@ -700,10 +704,10 @@ def compare_jobs(jobs: tuple[str, ...], database: str) -> None:
     """Show in what jobs differ and what came of them."""
     from contextlib import closing
 
-    from rl.jobs import find_job, open_jobs
-    from rl.live import comparison_table, make_console
-    from rl.run_comparison import compare_runs
-    from rl.runs import Run
+    from policy.runs import Run
+    from rl.jobs.queue import find_job, open_jobs
+    from rl.jobs.terminal import comparison_table, make_console
+    from rl.runs.run_comparison import compare_runs
 
     with closing(open_jobs(database)) as store:
         runs = [Run(find_job(store, job).folder) for job in jobs]
@@ -735,9 +739,9 @@ def baselines(
 ) -> None:
     """Run best-of-n, DPO, RLOO and GRPO on the same reward and votes as PPO."""
     start = policy_folder(base_name)  # first: an unknown name is told before torch is imported
-    from rl.baseline_comparison import compare_baselines
-    from rl.baseline_results import table
-    from rl.baseline_settings import Budget
+    from rl.baselines.comparison import compare_baselines
+    from rl.baselines.results import table
+    from rl.baselines.settings import Budget
 
     results = compare_baselines(
         [name.strip() for name in methods.split(",")],
@@ -780,7 +784,7 @@ def evaluate(
     """Measure TUNED beside BASE ('base' or names of runs) and write a report."""
     folder = policy_folder(base)
     policy_folder(tuned)
-    from rl.fine_tuning import evaluate_run
+    from rl.runs.fine_tuning import evaluate_run
 
     path, summary = evaluate_run(
         folder,
@@ -831,8 +835,8 @@ def blind_test(
     folders = [(policy, policy_folder(policy)) for policy in (base, tuned)]
     asked = make_asked(meter, mode, tune_type, bars)
     from policy.checkpoint import load_policy, policy_hash
-    from reward.ratings import RatingsStore
-    from rl.blind_test_pool import BlindTestConfig, Contestant, make_blind_test
+    from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test
+    from reward.store.store import RatingsStore
 
     config = BlindTestConfig(
         name=name or f"{base} and {tuned}", votes=votes, melodies=melodies, seed=seed
@@ -857,7 +861,7 @@ def policy_folder(name: str) -> Path:
     """
     if name == "base":
         return base_folder()
-    from rl.runs import RunError, open_run
+    from policy.runs import RunError, open_run
 
     folder = open_run(name).path / "policy"
     if not folder.is_dir():
@@ -898,8 +902,8 @@ def _pair_up(
 ) -> int:
     folder = policy_folder(policy)
     from policy.checkpoint import load_policy, policy_hash
-    from reward.ratings import RatingsStore
-    from rl.pairing_round import PoolConfig, pair_up
+    from reward.pairs.round import PoolConfig, pair_up
+    from reward.store.store import RatingsStore
 
     model = load_policy(folder)
     config = PoolConfig(
@@ -919,10 +923,10 @@ def _run_job(database: str, folder: Path, settings: JobSettings, *, detach: bool
     """Start a job for the run in `folder`; show it till its end unless it is to be detached."""
     from contextlib import closing
 
-    from reward.database import Database
-    from rl.jobs import ask_to_stop, start_job
-    from rl.live import make_console, watch
-    from rl.runs import Run
+    from policy.runs import Run
+    from reward.store.database import Database
+    from rl.jobs.queue import ask_to_stop, start_job
+    from rl.jobs.terminal import make_console, watch
 
     with closing(Database(database)) as store:
         rows = Run(folder).rows()
@@ -949,8 +953,8 @@ def _run_job(database: str, folder: Path, settings: JobSettings, *, detach: bool
 
 def _console() -> Watcher:
     """A watcher that tells each update in a line."""
-    from rl.live import update_line
-    from rl.training import Watcher
+    from rl.jobs.terminal import update_line
+    from rl.ppo.trainer import Watcher
 
     class Console(Watcher):
         def updated(self, row: dict[str, Any], rollout: Rollout) -> None:

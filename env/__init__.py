@@ -1,4 +1,11 @@
-"""The game: write a melody token by token, then hear what it is worth (Gymnasium).
+"""The Gymnasium environment: a melody is written token by token, then scored.
+
+core: the rules, for N melodies at once; the single and the vector environment share them
+melody_env: the environment for one melody; its docstring is the rule book
+vector_env: the environment for N melodies at once
+prompt: what is already written when an episode starts
+reference: the frozen pretrained policy that a learner is compared with
+nearest: the legal token that replaces an illegal action
 
 Importing this package registers the environment: `gymnasium.make("env:tastemaker/Melody-v0")`.
 """

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from env.game import (
+from env.core import (
     RENDER_MODES,
     MelodyGame,
     Reward,

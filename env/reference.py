@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from env.opening import state_after
+from env.prompt import state_after
 from music.grammar import mask_rows
 from music.tokens import HEADER_LENGTH
 from policy.checkpoint import load_policy

@@ -16,7 +16,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from env.game import (
+from env.core import (
     RENDER_MODES,
     MelodyGame,
     Reward,

@@ -1,1 +1,12 @@
-"""What a melody is: notes, tokens and grammar, notation, sound, yardsticks, corpus. No torch."""
+"""What a melody is: its notes, its tokens, and everything that is known without a model. No torch.
+
+melody: a melody of one voice, with its header; it cannot be built wrong
+tokens: a melody as token ids, one token a note, and back
+grammar: which tokens may come next, for a whole batch at once
+note_table: the notes of many melodies in arrays
+files: files that are written whole or not at all
+formats: reading and writing ABC, MIDI, MusicXML and printed scores
+descriptors: what is measured on a melody
+corpora: the tunes that policies are trained on, and comparisons with them
+rendering: a melody as sound and as a picture
+"""

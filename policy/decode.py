@@ -2,7 +2,7 @@
 
 It reads the weights of a `MelodyForCausalLM` and runs its forward one token at a time, with a
 key-value cache that is allocated ahead and rows that are dropped once their melody has ended. Equal
-to the Hugging Face forward to 1e-5 (tests/test_decode.py), dropout aside: decoding has none.
+to the Hugging Face forward to 1e-5 (tests/policy/test_decode.py), dropout aside: decoding has none.
 Attention at query length 1 is two batched matrix products; scaled_dot_product_attention takes
 longer than all other products together here.
 

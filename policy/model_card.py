@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from music.corpus import load_corpus, load_token_rows
-from music.diversity import vendi_at
-from music.originality import TrainingIndex, compare_originality
-from music.yardsticks import YARDSTICKS, yardstick_means, yardstick_standard_errors
+from music.corpora.corpus import load_corpus, load_token_rows
+from music.corpora.diversity import vendi_at
+from music.corpora.originality import TrainingIndex, compare_originality
+from music.descriptors.yardsticks import YARDSTICKS, yardstick_means, yardstick_standard_errors
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import Asked, compose
 from policy.pretrain import bits_per_note
@@ -49,7 +49,8 @@ model promises nothing.
 ## Data
 {train} strains for training, {validation} for validation, {test} for the test, of O'Neill's
 *Music of Ireland* (1903) and Ryan's *Mammoth Collection* (1883), split so that no tune, and no tune
-with a near-duplicate strain, is on two sides. Only numbers are shipped (`music/data/strains.npz`).
+with a near-duplicate strain, is on two sides. Only numbers are shipped
+(`music/corpora/data/strains.npz`).
 
 - Known: both books are in the public domain by age; the ABC transcriptions stand in music21's
   package, carry the transcribers' names and no licence text. They are credited in `NOTICE`.

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
 
-from music.corpus import load_token_rows
+from music.corpora.corpus import load_token_rows
 from music.tokens import FIRST_NOTE, HEADER_LENGTH, PAD
 from policy.checkpoint import (
     CheckpointError,

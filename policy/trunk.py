@@ -4,7 +4,7 @@ Linear layers see real tokens only, in one flat batch; attention alone is padded
 layer gives is computed only where it is wanted. Layers can be run from any one on, so a policy
 whose lower layers are frozen is learnt from stored states (`policy.decode.sample` keeps them). It
 reads the weights of a `MelodyForCausalLM` and equals the Hugging Face forward to 1e-5
-(tests/test_trunk.py), dropout aside: scoring and PPO have none.
+(tests/policy/test_trunk.py), dropout aside: scoring and PPO have none.
 
 Letters: B melodies, T tokens (right-padded), N real tokens, M wanted ones, D width, K key-value
 heads, G queries per key-value head, H width of a head.

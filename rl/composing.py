@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from music.abc import AbcError, read_tune
+from music.corpora.originality import originality
+from music.corpora.strains import notes_of_bars, without_first_endings
+from music.formats.abc import AbcError, read_tune
+from music.formats.midi import to_midi
+from music.formats.notation import header_of_tune, to_abc
 from music.melody import BAR_COUNTS, Melody, MelodyError
-from music.midi import to_midi
-from music.notation import header_of_tune, to_abc
-from music.originality import originality
-from music.sound import find_soundfont, render_wav
-from music.strains import notes_of_bars, without_first_endings
+from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Asked
-from rl.evaluate import training_index
+from rl.evaluation.evaluate import training_index
 
 
 def asked_with_motif(asked: Asked, file: Path) -> Asked:

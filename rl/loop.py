@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from music.files import write_whole
-from music.sound import find_soundfont
+from music.rendering.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
 from policy.model import MelodyForCausalLM
-from reward.listeners import SimulatedListener
-from reward.ratings import RatingsStore
-from rl.baselines import best_of_n
-from rl.evaluate import Evaluation, evaluate, training_index
-from rl.pairing_round import INFORMATION, ROUND_PAIRS, PoolConfig, pair_up
-from rl.ppo_config import PPOConfig, config_record
-from rl.report import ReportInput, guard_facts, write_report
-from rl.rounds import FittedReward, fit_reward, simulate_votes
-from rl.runs import Run, RunError, new_run
-from rl.training import Watcher, fine_tune
+from policy.runs import Run, RunError, new_run
+from reward.listeners.simulated import SimulatedListener, simulate_votes
+from reward.pairs.round import INFORMATION, ROUND_PAIRS, PoolConfig, pair_up
+from reward.store.store import RatingsStore
+from reward.training.fit import FittedReward, fit_reward
+from rl.evaluation.best_of_n import best_of_n
+from rl.evaluation.evaluate import Evaluation, evaluate, training_index
+from rl.evaluation.report import ReportInput, guard_facts, write_report
+from rl.ppo.config import PPOConfig, config_record
+from rl.ppo.trainer import Watcher, fine_tune
 
 REPEAT_SHARE = 0.1
 CALIBRATION_SEED = 900_001

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from sqlalchemy import create_engine
 
-from music.corpus import load_corpus
+from music.corpora.corpus import load_corpus
 from music.grammar import advance, initial_state, legal
 from music.melody import (
     BAR_COUNTS,
@@ -35,8 +35,9 @@ from music.melody import (
     Note,
 )
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
-from reward.database import parse_url
-from reward.ratings import RatingsStore
+from reward.store.database import parse_url
+from reward.store.store import RatingsStore
+from tests.support.project import PROJECT
 
 MAIN = sys.modules["__main__"]
 
@@ -150,13 +151,14 @@ def tiny_policy() -> Any:
 @pytest.fixture(scope="session")
 def benchmarks() -> Path:
     """The folder of the benchmarks, which is no package."""
-    return Path(__file__).resolve().parents[1] / "benchmarks"
+    return PROJECT / "benchmarks"
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, benchmarks: Path) -> Callable[[str], ModuleType]:
-    """Imports a script of that folder."""
-    monkeypatch.syspath_prepend(benchmarks)
+    """Imports a script of one of its folders, by its name."""
+    for group in sorted(path.parent for path in benchmarks.glob("*/*.py")):
+        monkeypatch.syspath_prepend(group)
     return importlib.import_module
 
 
@@ -178,7 +180,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def browser() -> Iterator[Any]:
     """A headless browser, for pages that do not share what it keeps."""
     from playwright.sync_api import sync_playwright  # here, because most tests need none
-    from studio_server import launch
+
+    from tests.support.studio_server import launch
 
     with sync_playwright() as playwright:
         browser = launch(playwright)

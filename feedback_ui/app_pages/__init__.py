@@ -1,1 +1,9 @@
-"""Pages of the studio; Streamlit runs each as a script, nothing imports them."""
+"""The pages of the studio.
+
+rate: listen to two melodies and vote
+library: find, hear and keep melodies
+taste: what was learnt of a taste
+blind_test: make, follow and read blind tests
+finetune: start and watch PPO jobs
+people: a rater's own data, and all raters for an organiser
+"""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.blind_test_form import offer_blind_test
-from feedback_ui.blind_test_result import show_result
-from feedback_ui.blind_tests import (
+from feedback_ui.services.blind_tests import (
     PURPOSES,
     Standing,
     advice,
@@ -23,11 +21,13 @@ from feedback_ui.blind_tests import (
     policies_of,
     settle,
 )
-from feedback_ui.entrance import is_organiser, open_studio, signed_in, trouble
-from feedback_ui.notice import notice
-from feedback_ui.page_heading import page_heading
-from feedback_ui.rating_desk import RatingDesk
-from feedback_ui.session import Reply
+from feedback_ui.services.session import Reply
+from feedback_ui.views.access import is_organiser, open_studio, signed_in, trouble
+from feedback_ui.views.blind_test_form import offer_blind_test
+from feedback_ui.views.blind_test_result import show_result
+from feedback_ui.views.notice import notice
+from feedback_ui.views.page_heading import page_heading
+from feedback_ui.views.rating import RatingDesk
 
 # The list
 

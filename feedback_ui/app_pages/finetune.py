@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.entrance import for_organisers, open_studio, trouble
-from feedback_ui.page_heading import page_heading
-from feedback_ui.run_form import follow_start, start_form
-from feedback_ui.run_view import choose_run, compare, open_desk, watch
+from feedback_ui.views.access import for_organisers, open_studio, trouble
+from feedback_ui.views.fine_tune import choose_run, compare, open_desk, watch
+from feedback_ui.views.fine_tune_form import follow_start, start_form
+from feedback_ui.views.page_heading import page_heading
 
 RUN = "run"  # in the address; no docstring here, Streamlit would write it on the page
 

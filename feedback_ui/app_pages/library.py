@@ -11,15 +11,15 @@ from functools import partial
 import streamlit as st
 
 from feedback_ui.components.tune_player import tune_player
-from feedback_ui.entrance import is_organiser, known_rater, open_studio, signed_in, trouble
-from feedback_ui.library import Found, LibraryMelody, MelodyLibrary, Visitor
-from feedback_ui.library_query import MINE, SORTS, LibraryQuery
-from feedback_ui.melody_close_up import close_up
-from feedback_ui.melody_files import melody_files, name_of
-from feedback_ui.melody_pictures import NOTES, PIANO_ROLL, pictures_of
-from feedback_ui.notice import errors_noticed, notice
-from feedback_ui.page_heading import page_heading
-from feedback_ui.session import StudioSession
+from feedback_ui.services.downloads import melody_files, name_of
+from feedback_ui.services.library import Found, LibraryMelody, MelodyLibrary, Visitor
+from feedback_ui.services.library_query import MINE, SORTS, LibraryQuery
+from feedback_ui.services.notation import NOTES, PIANO_ROLL, pictures_of
+from feedback_ui.services.session import StudioSession
+from feedback_ui.views.access import is_organiser, known_rater, open_studio, signed_in, trouble
+from feedback_ui.views.melody_details import close_up
+from feedback_ui.views.notice import errors_noticed, notice
+from feedback_ui.views.page_heading import page_heading
 from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
 
 COLUMNS = 2

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.blind_tests import list_tests, policies_of
 from feedback_ui.components.text_table import text_table
-from feedback_ui.consent import must_consent_again
-from feedback_ui.entrance import (
-    TOKEN,
-    consent_form,
-    for_organisers,
-    is_organiser,
-    open_studio,
-    sign_out,
-    signed_in,
-    trouble,
-)
-from feedback_ui.page_heading import page_heading
-from feedback_ui.people import (
+from feedback_ui.services.accounts import (
     RATER_TITLES,
     ROUND_TITLES,
     farewell,
@@ -29,9 +16,22 @@ from feedback_ui.people import (
     round_rows,
     withdraw,
 )
-from feedback_ui.session import CONSENT, CONSENT_VERSION
-from reward.ratings import Rater
-from reward.shares import Share
+from feedback_ui.services.blind_tests import list_tests, policies_of
+from feedback_ui.services.consent import must_consent_again
+from feedback_ui.services.session import CONSENT, CONSENT_VERSION
+from feedback_ui.views.access import (
+    TOKEN,
+    consent_form,
+    for_organisers,
+    is_organiser,
+    open_studio,
+    sign_out,
+    signed_in,
+    trouble,
+)
+from feedback_ui.views.page_heading import page_heading
+from reward.comparisons.intervals import Share
+from reward.store.store import Rater
 
 ME, EVERYONE = "me", "everyone"
 VIEW_NAMES = {ME: "What is mine", EVERYONE: "Everyone"}

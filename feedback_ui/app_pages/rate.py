@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.entrance import open_studio, sign_out, signed_in
-from feedback_ui.page_heading import page_heading
-from feedback_ui.rating_desk import RatingDesk
-from feedback_ui.session import PURPOSES
+from feedback_ui.services.session import PURPOSES
+from feedback_ui.views.access import open_studio, sign_out, signed_in
+from feedback_ui.views.page_heading import page_heading
+from feedback_ui.views.rating import RatingDesk
 
 
 def the_end() -> None:

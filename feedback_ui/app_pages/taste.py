@@ -7,26 +7,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.chart_colours import chart_colours
-from feedback_ui.command_process import CommandProcess
 from feedback_ui.components.tune_player import tune_player
-from feedback_ui.entrance import (
-    is_organiser,
-    known_rater,
-    open_studio,
-    signed_in,
-    studio_options,
-    trouble,
-)
-from feedback_ui.learnt_tastes import LEAST_VOTES, SIMULATED
-from feedback_ui.melody_pictures import pictures_of
-from feedback_ui.notice import errors_noticed
-from feedback_ui.own_command import CommandError
-from feedback_ui.page_heading import page_heading
-from feedback_ui.run_view import open_desk
-from feedback_ui.session import StudioSession
-from feedback_ui.taste_charts import forest_chart, learning_chart, reliability_chart
-from feedback_ui.taste_view import (
+from feedback_ui.services.background_command import CommandProcess
+from feedback_ui.services.notation import pictures_of
+from feedback_ui.services.profiles import LEAST_VOTES, SIMULATED
+from feedback_ui.services.session import StudioSession
+from feedback_ui.services.subcommand import CommandError
+from feedback_ui.services.tastes import (
     GROUP,
     MINE,
     Extreme,
@@ -34,8 +21,21 @@ from feedback_ui.taste_view import (
     TasteLook,
     in_words,
 )
-from reward.profile_training import FORECAST_VOTES, TrainedReward, forecast_in_words
-from reward.taste import Reason
+from feedback_ui.views.access import (
+    is_organiser,
+    known_rater,
+    open_studio,
+    signed_in,
+    studio_options,
+    trouble,
+)
+from feedback_ui.views.chart_colours import chart_colours
+from feedback_ui.views.fine_tune import open_desk
+from feedback_ui.views.notice import errors_noticed
+from feedback_ui.views.page_heading import page_heading
+from feedback_ui.views.taste_charts import forest_chart, learning_chart, reliability_chart
+from reward.profile.cross_validation import FORECAST_VOTES, TrainedReward, forecast_in_words
+from reward.profile.profile import Reason
 
 POLL_S = 1.5
 PLOTS = {

@@ -9,7 +9,7 @@ To the page: the assignment, two audio addresses made of hashes, durations, wher
 much of each must be heard, a note, reasons to choose from, and pictures where they were asked for.
 Back: `vote` {assignment_id, nonce, outcome, strength, report, reasons, comment, heard_ms_left,
 heard_ms_right, plays_left, plays_right, latency_ms} or `undo` {assignment_id, nonce}; they are read
-by `feedback_ui.answers`.
+by `feedback_ui.services.answers`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
-from feedback_ui.answers import REASONS
 from feedback_ui.components.media import clip_data
 from feedback_ui.components.parts import component_of
-from feedback_ui.session import Pair
+from feedback_ui.services.answers import REASONS
+from feedback_ui.services.session import Pair
 
 KEY = "listening_pair"
 """one key for all pairs, so that the component stays mounted and the focus where it is"""

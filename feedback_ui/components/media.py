@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime import get_instance
 
-from feedback_ui.clips import Clip
+from feedback_ui.services.clips import Clip
 
 
 def clip_data(clip: Clip, coordinates: str) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from feedback_ui.clips import Clip
 from feedback_ui.components.media import clip_data
 from feedback_ui.components.parts import component_of
-from feedback_ui.melody_pictures import NOTES
+from feedback_ui.services.clips import Clip
+from feedback_ui.services.notation import NOTES
 
 LEAST_PX = {NOTES: 520}
 """width below which a picture cannot be read; on a narrow screen it then scrolls in its own box"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from reward.schema import Base
+from reward.store.schema import Base
 
 
 def run_migrations() -> None:
@@ -16,7 +16,7 @@ def run_migrations() -> None:
     connection = context.config.attributes.get("connection")
     if connection is None:
         raise RuntimeError(
-            "no connection; open the database with reward.ratings.RatingsStore instead"
+            "no connection; open the database with reward.store.store.RatingsStore instead"
         )
     context.configure(
         connection=connection,

@@ -1,0 +1,273 @@
+"""Blind tests as the studio shows them: what may be known of each before it ends, and after.
+
+Before the end there is a number of votes and nothing else: not which policy leads, nor to whom. A
+test ends by itself when the stopping rule (`reward.blind_test.stopping_rule`) has its answer or as
+many votes as were wanted are in, or when an organiser ends it; then it is closed and revealed at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from reward.blind_test.stopping_rule import (
+    ALPHA,
+    Claim,
+    Tally,
+    first_claim,
+    in_words,
+    more_votes,
+    tally,
+)
+from reward.store import campaigns
+from reward.store.campaign_votes import Said, campaign_votes
+from reward.store.campaigns import Campaign
+from reward.store.store import RatingsError, RatingsStore
+
+PURPOSES = ("blind_test",)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What anyone may know of a test at any time."""
+
+    id: int
+    name: str
+    votes: int
+    """that count"""
+    votes_wanted: int
+    raters: int
+    """who have said something, also what does not count"""
+    has_ended: bool
+
+    @property
+    def most_more(self) -> int:
+        """How many more votes it takes at most."""
+        return max(0, self.votes_wanted - self.votes)
+
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        return min(1.0, self.votes / self.votes_wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class RaterTally:
+    """One rater's votes in a test that has ended."""
+
+    nickname: str
+    tally: Tally
+    """of all that they said, counted for the test or not"""
+    undecided: int
+    """both are bad, or skipped"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a test that has ended."""
+
+    a: str
+    b: str
+    """names of the policies"""
+    tally: Tally
+    claim: Claim | None
+    """what the stopping rule says; None when it was not reached"""
+    undecided: int
+    """votes that say nothing of which is better"""
+    again: int
+    """votes on a pair that had counted already"""
+    raters: tuple[RaterTally, ...]
+    """who said most first"""
+
+    @property
+    def words(self) -> str:
+        """A sentence for people."""
+        return in_words(self.tally, self.a, self.b, self.claim)
+
+
+def list_tests(store: RatingsStore) -> list[Standing]:
+    """All blind tests: open ones first, and the newest first among them."""
+    with store.reading() as session:
+        found = [
+            _standing(campaign, campaign_votes(session, campaign.id))
+            for campaign in campaigns.list_campaigns(session, purpose="blind_test")
+        ]
+    return sorted(found, key=lambda standing: standing.has_ended)
+
+
+def find_test(store: RatingsStore, test_id: str) -> Standing | None:
+    """The test of this id, as it stands in an address; None when it is of none."""
+    if not (test_id.isascii() and test_id.isdigit() and len(test_id) < 10):
+        return None
+    return next((test for test in list_tests(store) if test.id == int(test_id)), None)
+
+
+def invited_to(store: RatingsStore, token: str) -> Standing | None:
+    """The test that an invitation leads to, if any."""
+    with store.reading() as session:
+        campaign = campaigns.campaign_by_invite(session, token) if token else None
+        if campaign is None or campaign.purpose != "blind_test":
+            return None
+        return _standing(campaign, campaign_votes(session, campaign.id))
+
+
+def settle(store: RatingsStore, test_id: int) -> Standing:
+    """End the test if its time has come; how it stands.
+
+    Raises:
+        RatingsError: for an unknown test, or a database that cannot be used.
+    """
+    with store.reading() as session:
+        campaign = campaigns.get_campaign(session, test_id)
+        said = campaign_votes(session, test_id)
+    standing = _standing(campaign, said)
+    if standing.has_ended or not (standing.votes >= standing.votes_wanted or _claim(said)):
+        return standing
+    return end(store, test_id)
+
+
+def end(store: RatingsStore, test_id: int) -> Standing:
+    """Close a test and reveal its result; ended again, nothing changes.
+
+    Raises:
+        RatingsError: for an unknown test, or a database that cannot be used.
+    """
+    with store.writing() as session:
+        campaign = campaigns.reveal_campaign(session, test_id, now=datetime.now(UTC))
+        return _standing(campaign, campaign_votes(session, test_id))
+
+
+def advice(store: RatingsStore, test_id: int) -> str:
+    """For an organiser, while a test goes on: how many more votes it takes, if they go on so.
+
+    It tells how far apart the policies seem to be, but not which of them is better.
+
+    Raises:
+        RatingsError: for an unknown test, or a database that cannot be used.
+    """
+    with store.reading() as session:
+        campaign = campaigns.get_campaign(session, test_id)
+        said = campaign_votes(session, test_id)
+    so_far, left = _tally_of(said), _standing(campaign, said).most_more
+    more = more_votes(so_far)
+    if so_far.votes < 10:
+        return "After ten votes there is a forecast here of how many more it takes."
+    if more is None or more > left:
+        return (
+            f"Going on like this, {left} more votes, which is all that were wanted, will hardly "
+            "tell the two apart."
+        )
+    return f"Going on like this, about {max(1, more)} more votes are needed for a clear answer."
+
+
+def outcome(store: RatingsStore, test_id: int) -> Outcome:
+    """The result of a test that has ended.
+
+    Raises:
+        RatingsError: while it has not, or for an unknown test.
+    """
+    with store.reading() as session:
+        campaign = campaigns.get_campaign(session, test_id)
+        said = campaign_votes(session, test_id)
+    if campaign.revealed_at is None or campaign.policies is None:
+        raise RatingsError(
+            f"the blind test {campaign.name!r} has not ended; its result is told when it has"
+        )
+    decides = [vote for vote in said if vote.outcome in ("a", "b", "tie")]
+    return Outcome(
+        a=campaign.policies.a,
+        b=campaign.policies.b,
+        tally=_tally_of(said),
+        claim=_claim(said),
+        undecided=len(said) - len(decides),
+        again=sum(not vote.counts for vote in decides),
+        raters=_by_rater(said),
+    )
+
+
+def policies_of(store: RatingsStore, test_id: int) -> tuple[str, str]:
+    """The names of the two policies, for an organiser.
+
+    Raises:
+        RatingsError: for an unknown test.
+    """
+    with store.reading() as session:
+        policies = campaigns.get_campaign(session, test_id).policies
+    return (policies.a, policies.b) if policies is not None else ("", "")
+
+
+def new_invitation(store: RatingsStore, test_id: int) -> str:
+    """A token for the address that leads to the test; the one before leads nowhere any more.
+
+    Raises:
+        RatingsError: for an unknown test, or a database that cannot be used.
+    """
+    with store.writing() as session:
+        return campaigns.invite(session, test_id)
+
+
+def rule_in_words() -> str:
+    """What ends a test, for people who ask."""
+    return (
+        f"A test ends as soon as the answer is clear, or when the votes wanted are in. Of two "
+        f"policies that are liked equally, one is called better in at most {ALPHA:.0%} of tests, "
+        "although the votes are counted after each. Ties count beside, not as half a win; "
+        "“both are bad” and skipped pairs do not count, and each pair counts once."
+    )
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Such as "1 vote", "2 votes"."""
+    return f"{number} {one if number == 1 else many}"
+
+
+def _standing(campaign: Campaign, said: Sequence[Said]) -> Standing:
+    return Standing(
+        id=campaign.id,
+        name=campaign.name,
+        votes=_tally_of(said).votes,
+        votes_wanted=campaign.votes_wanted,
+        raters=len({vote.rater for vote in said}),
+        has_ended=campaign.revealed_at is not None,
+    )
+
+
+def _tally_of(said: Sequence[Said]) -> Tally:
+    return tally(vote.outcome for vote in said if vote.counts)
+
+
+def _claim(said: Sequence[Said]) -> Claim | None:
+    return first_claim(vote.outcome for vote in said if vote.counts)
+
+
+def _by_rater(said: Sequence[Said]) -> tuple[RaterTally, ...]:
+    found: list[RaterTally] = []
+    for nickname in dict.fromkeys(vote.rater for vote in said):
+        theirs = [vote.outcome for vote in said if vote.rater == nickname]
+        decides = [word for word in theirs if word in ("a", "b", "tie")]
+        found.append(RaterTally(nickname, tally(decides), len(theirs) - len(decides)))
+    return tuple(sorted(found, key=lambda rater: -rater.tally.votes))
+
+
+def blind_test_arguments(
+    a: str, b: str, *, name: str, votes: int, meter: str, bars: str, seed: int
+) -> list[str]:
+    """Arguments of the command that writes a test's melodies.
+
+    Args:
+        a: name of a policy.
+        b: name of the other.
+        name: of the test; a default one if empty.
+        votes: after which the test ends.
+        meter: of all melodies, or 'any'.
+        bars: of all melodies, or 'any'.
+        seed: of writing.
+    """
+    return [
+        "blind-test",
+        *([f"--name={name}"] if name.strip() else []),
+        *(f"--votes={votes}", f"--meter={meter}", f"--bars={bars}", f"--seed={seed}"),
+        *("--", a, b),  # a name that begins with a dash is no option
+    ]

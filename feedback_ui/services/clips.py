@@ -1,0 +1,141 @@
+"""Clips: melodies as audio, made when they are asked for or a little before.
+
+Rendering takes longer than a person wants to wait between two pairs, so what will probably come
+next is rendered in the background, a moment later: at once, it would take the processor from the
+pair that a page is just opening. Only the pair that is issued goes to the browser.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import wave
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from music.formats.midi import quarter_microseconds
+from music.melody import TICKS_PER_QUARTER, Header, Melody
+from music.rendering.sound import SoundfontError, cached_wav, renderer_id
+
+MIN_HEARD_MS = 3000
+"""enough to have met the motif (two bars at a walking tempo), too long to vote by reflex"""
+WHOLE_CLIP = 0.9
+"""share of a short clip that counts as all of it: the last tenth is the sound dying away"""
+QUIET_S = 1.0
+"""until what comes next is rendered: a page has its pair by then, and nobody has heard it yet"""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One melody as audio; it says nothing of where it came from."""
+
+    path: Path
+    duration_ms: int
+    pickup_ms: float = 0.0
+    """from the start to the first barline"""
+    bar_ms: float = 2000.0
+    """length of a bar"""
+    least_heard_ms: int = MIN_HEARD_MS
+
+    @property
+    def needed_ms(self) -> int:
+        """How much must be heard before voting."""
+        return min(self.least_heard_ms, int(WHOLE_CLIP * self.duration_ms))
+
+
+class ClipFolder:
+    """Rendered melodies in a folder; safe to share between threads.
+
+    Args:
+        folder: made when it is not there.
+        soundfont: a .sf2 file, or None for the usual one.
+        least_heard_ms: how much of each side must be heard before a vote.
+
+    Raises:
+        SoundfontError: when the soundfont cannot be used.
+    """
+
+    def __init__(
+        self, folder: Path, *, soundfont: Path | None = None, least_heard_ms: int | None = None
+    ) -> None:
+        self.renderer = renderer_id(soundfont)
+        self._folder, self._soundfont = folder, soundfont
+        self._least_heard_ms = MIN_HEARD_MS if least_heard_ms is None else least_heard_ms
+        self._coming: dict[Melody, float] = {}  # and when to begin with it, in time.monotonic()
+        self._now: Melody | None = None  # rendered ahead at this moment
+        self._changed = threading.Condition()
+        self._ahead: threading.Thread | None = None
+
+    def clip(self, melody: Melody) -> Clip:
+        """A melody as audio.
+
+        Raises:
+            SoundfontError: when it cannot be rendered.
+        """
+        with self._changed:
+            self._coming.pop(melody, None)
+            self._changed.wait_for(lambda: self._now != melody)
+        path = self._render(melody)
+        header = melody.header
+        return Clip(
+            path,
+            duration_ms(path),
+            _ms(header, -header.start_ticks),
+            _ms(header, header.bar_ticks),
+            self._least_heard_ms,
+        )
+
+    def prepare(self, melodies: Sequence[Melody]) -> None:
+        """Render these in the background, in order, after `QUIET_S`."""
+        with self._changed:
+            for melody in melodies:
+                self._coming.setdefault(melody, time.monotonic() + QUIET_S)
+            if self._ahead is None:
+                # One for all, so that there is a processor left for whoever asks for a pair now; a
+                # daemon, so that a server that ends does not wait for it.
+                self._ahead = threading.Thread(target=self._render_ahead, daemon=True)
+                self._ahead.start()
+            self._changed.notify_all()
+
+    def _render_ahead(self) -> None:
+        while True:
+            melody = self._next()
+            with suppress(Exception):  # whoever asks for this one is told; the thread goes on
+                self._render(melody)
+
+    def _next(self) -> Melody:
+        """Wait for what is due to be rendered ahead; nobody has asked for it meanwhile."""
+        with self._changed:
+            self._now = None
+            self._changed.notify_all()
+            while True:
+                melody, due = next(iter(self._coming.items()), (None, None))
+                if melody is None or due is None:
+                    self._changed.wait()
+                elif due > time.monotonic():
+                    self._changed.wait(due - time.monotonic())
+                else:
+                    del self._coming[melody]
+                    self._now = melody
+                    return melody
+
+    def _render(self, melody: Melody) -> Path:
+        try:
+            return cached_wav(melody, self._folder, soundfont=self._soundfont)
+        except OSError as error:
+            raise SoundfontError(
+                f"the sound of a melody cannot be kept ({error.strerror or error}); whoever runs "
+                "this studio can make room for it, or start it with another database folder"
+            ) from error
+
+
+def duration_ms(path: Path) -> int:
+    """How long a WAV file plays."""
+    with wave.open(str(path), "rb") as clip:
+        return round(1000 * clip.getnframes() / clip.getframerate())
+
+
+def _ms(header: Header, ticks: int) -> float:
+    return ticks / TICKS_PER_QUARTER * quarter_microseconds(header) / 1000

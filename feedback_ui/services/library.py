@@ -1,0 +1,324 @@
+"""The library: every melody of the pool, found, ordered, kept, and told of as far as one may be.
+
+Blinding. Who wrote a melody would sway a vote, so a `LibraryMelody` has its `origin` only where it
+may be told: to an organiser, or to a rater who has answered a comparison of it; and never while a
+pair with it still waits for who is looking, or it is in a blind test that is not revealed. What
+would give the origin away goes with it: rounds, dates, likeness to the training tunes, the group's
+score, the filters on these, and the order in which melodies came. The others stand in the order of
+their codes, which are hashes. An organiser who rates is a rater; one who does not sign in sees all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from feedback_ui.services.library_query import LibraryQuery
+from feedback_ui.services.pool_cache import CODE_DIGITS, MelodyShelf, Pool
+from feedback_ui.services.profiles import LEAST_VOTES, PERSON, LearntTastes
+from feedback_ui.services.reference_corpus import RealTunes
+from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
+from music.melody import Melody
+from reward.store.catalogue import CatalogueEntry, Listening, Verdicts, listening, rounds, sealed
+from reward.store.favourites import favourites, set_favourite
+from reward.store.store import RatingsError, RatingsStore
+
+PAGE_SIZE = 12
+SHOWN_DIGITS = 6
+_CODE = re.compile(r"#\s*([0-9a-f]{3,64})", re.IGNORECASE)
+_ID = re.compile(r"id\s*[:=]?\s*(\d{1,9})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is looking: a rater, an organiser, or both."""
+
+    rater_id: int | None
+    organiser: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a melody comes from."""
+
+    melody_id: int
+    policy_id: str
+    step: int
+    sampler: str
+    seed: int
+    created_at: datetime
+    rounds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryMelody:
+    """A melody as the page may show it."""
+
+    code: str
+    """what it is called in addresses; a hash, so that it tells nothing"""
+    melody: Melody
+    favourite: bool
+    verdicts: Verdicts | None
+    """what who is looking has said of it; None when they have not judged it"""
+    origin: Origin | None
+    """None where it may not be told"""
+
+    @property
+    def short_code(self) -> str:
+        """What it is called on the page."""
+        return self.code[:SHOWN_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of what was asked for."""
+
+    melodies: tuple[LibraryMelody, ...]
+    total: int
+    page: int
+    pages: int
+    pool: int
+    """melodies of the whole pool"""
+    withheld: int
+    """melodies of the pool of which the origin may not be told"""
+    looked_for: str
+    """the search in words; empty without one"""
+    trouble: str
+    """why the search, or the order, could not be followed; empty if it was"""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the filters on the origin offer: only what may be told."""
+
+    policies: tuple[str, ...]
+    rounds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What one visitor may see now."""
+
+    pool: Pool
+    heard: Listening
+    kept: frozenset[int]
+    rounds: Mapping[int, frozenset[int]]
+    told: np.ndarray
+    """whether the origin may be told; bool (N,)"""
+
+
+class MelodyLibrary:
+    """The library over one ratings store; safe to share between the threads of a server.
+
+    Args:
+        store: an open ratings store.
+        tastes: what was learnt from its votes.
+        real_tunes: makes what melodies are compared with, when it is first needed.
+    """
+
+    def __init__(
+        self,
+        store: RatingsStore,
+        tastes: LearntTastes,
+        real_tunes: Callable[[], RealTunes] = RealTunes.load,
+    ) -> None:
+        self._store, self._tastes = store, tastes
+        self._shelf = MelodyShelf(store, real_tunes)
+        self.real_tunes = real_tunes
+
+    # What is asked for
+
+    def find(self, query: LibraryQuery, visitor: Visitor) -> Found:
+        """One page of the melodies that the query asks for.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        sight = self._sight(visitor)
+        wanted, looked_for, trouble = self._search(query, sight)
+        wanted &= self._filtered(query, sight)
+        by, order_trouble = self._order(query.sort, sight)
+        # Best first; the unknown last; then those that may be told by age, the others by code.
+        age = np.arange(len(wanted))
+        places = sorted(
+            np.flatnonzero(wanted),
+            key=lambda n: (
+                -by[n],
+                (0, -int(age[n]), "") if sight.told[n] else (1, 0, sight.pool.entries[n].sha256),
+            ),
+        )
+        pages = max(1, -(-len(places) // PAGE_SIZE))
+        page = min(query.page, pages)
+        shown = places[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+        return Found(
+            tuple(self._shown(int(place), sight) for place in shown),
+            total=len(places),
+            page=page,
+            pages=pages,
+            pool=len(sight.pool.entries),
+            withheld=int((~sight.told).sum()),
+            looked_for=looked_for,
+            trouble=trouble or order_trouble,
+        )
+
+    def melody(self, code: str, visitor: Visitor) -> LibraryMelody | None:
+        """The melody of that code; None when there is none.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        sight = self._sight(visitor)
+        place = sight.pool.by_code.get(code.lower()[:CODE_DIGITS])
+        return None if place is None else self._shown(place, sight)
+
+    def choices(self, visitor: Visitor) -> Choices:
+        """What the filters on the origin offer this visitor.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        sight = self._sight(visitor)
+        told = [sight.pool.entries[place] for place in np.flatnonzero(sight.told)]
+        return Choices(
+            tuple(sorted({entry.policy_id for entry in told})),
+            tuple(sorted({n for entry in told for n in sight.rounds.get(entry.id, ())})),
+        )
+
+    def keep(self, code: str, rater_id: int, *, kept: bool) -> None:
+        """Keep a melody as a favourite of a rater, or let it go.
+
+        Raises:
+            RatingsError: for an unknown rater or melody, or a database that cannot be written.
+        """
+        pool = self._shelf.pool()
+        place = pool.by_code.get(code)
+        if place is None:
+            raise RatingsError(f"there is no melody #{code} here; reload the page")
+        melody_id = pool.entries[place].id
+        with self._store.writing() as session:
+            set_favourite(session, rater_id, melody_id, kept=kept, now=datetime.now(UTC))
+
+    def group_score(self, melody: LibraryMelody) -> tuple[float, float] | None:
+        """The group's score of a melody, and the share of the pool that it beats.
+
+        None where the origin may not be told, and below `LEAST_VOTES`. A score is in standard
+        deviations of the pool, from its mean.
+        """
+        learnt = self._tastes.of(PERSON) if melody.origin is not None else None
+        if melody.origin is None or learnt is None:
+            return None
+        scores = learnt.score_M
+        score = scores[self._shelf.pool().place[melody.origin.melody_id]]
+        return float(score), float((scores < score).mean())
+
+    # How
+
+    def _sight(self, visitor: Visitor) -> _Sight:
+        pool = self._shelf.pool()
+        with self._store.reading() as session:
+            paired, hidden = rounds(session), sealed(session)
+            heard, kept = Listening(), frozenset[int]()
+            if visitor.rater_id is not None:
+                heard = listening(session, visitor.rater_id)
+                kept = favourites(session, visitor.rater_id)
+        told = np.full(len(pool.entries), visitor.organiser)
+        if visitor.rater_id is not None or not visitor.organiser:
+            if not visitor.organiser:
+                told[_places(pool, heard.answered)] = True
+            told[_places(pool, heard.waiting | hidden)] = False
+        return _Sight(pool, heard, kept, paired, told)
+
+    def _shown(self, place: int, sight: _Sight) -> LibraryMelody:
+        entry = sight.pool.entries[place]
+        origin = None
+        if sight.told[place]:
+            origin = Origin(
+                *(entry.id, entry.policy_id, entry.step, entry.sampler, entry.seed),
+                entry.created_at,
+                tuple(sorted(sight.rounds.get(entry.id, ()))),
+            )
+        return LibraryMelody(
+            entry.sha256[:CODE_DIGITS],
+            entry.melody,
+            entry.id in sight.kept,
+            sight.heard.verdicts.get(entry.id),
+            origin,
+        )
+
+    def _search(self, query: LibraryQuery, sight: _Sight) -> tuple[np.ndarray, str, str]:
+        """Which melodies the search finds; what it looks for, in words; what is wrong with it."""
+        entries = sight.pool.entries
+        everything = np.ones(len(entries), bool)
+        if not query.q:
+            return everything, "", ""
+        if code := _CODE.fullmatch(query.q):
+            start = code[1].lower()
+            found = np.array([entry.sha256.startswith(start) for entry in entries], bool)
+            return found, f"has the number #{start}", ""
+        if number := _ID.fullmatch(query.q):
+            # The store's own number tells when it came.
+            ids = np.array([entry.id for entry in entries], int)
+            return (ids == int(number[1])) & sight.told, f"has the id {int(number[1])}", ""
+        try:
+            pattern = read_pattern(query.q)
+        except TuneSearchError as error:
+            return everything, "", str(error)
+        melodies = [entry.melody for entry in entries]
+        return find_tunes(pattern, melodies, self._shelf.table(sight.pool)), pattern.in_words(), ""
+
+    def _filtered(self, query: LibraryQuery, sight: _Sight) -> np.ndarray:
+        heard = sight.heard
+        mine: dict[str, Callable[[int], bool]] = {
+            "rated": lambda n: n in heard.answered,
+            "unrated": lambda n: n not in heard.answered,
+            "favourites": lambda n: n in sight.kept,
+            "liked": lambda n: n in heard.verdicts and heard.verdicts[n].balance > 0,
+        }
+        is_mine = mine.get(query.mine, lambda _: True)
+
+        def wanted(entry: CatalogueEntry, told: bool) -> bool:
+            header = entry.header
+            return (
+                query.meter in ("", header.meter)
+                and query.mode in ("", header.mode)
+                and query.type in ("", header.tune_type)
+                and query.bars in ("", str(header.bars))
+                and is_mine(entry.id)
+                and (not query.policy or (told and query.policy == entry.policy_id))
+                and (
+                    not query.round or (told and int(query.round) in sight.rounds.get(entry.id, ()))
+                )
+            )
+
+        pairs = zip(sight.pool.entries, sight.told, strict=True)
+        return np.array([wanted(entry, bool(told)) for entry, told in pairs], bool)
+
+    def _order(self, sort: str, sight: _Sight) -> tuple[np.ndarray, str]:
+        """What melodies are ordered by, the higher the earlier, (N,); and why not, if not."""
+        count = len(sight.pool.entries)
+        last = np.full(count, -np.inf)
+        if sort == "votes":
+            for melody_id, said in sight.heard.verdicts.items():
+                last[sight.pool.place[melody_id]] = said.balance
+            return last, ""
+        if sort == "score":
+            learnt = self._tastes.of(PERSON)
+            if learnt is None:
+                return last, (
+                    f"The group's taste is not known yet: it needs {LEAST_VOTES} answers and more. "
+                    "Newest first instead."
+                )
+            return np.where(sight.told, learnt.score_M[:count], -np.inf), ""
+        if sort == "original":
+            original = self._shelf.originalities()[:count]
+            return np.where(sight.told & ~np.isnan(original), original, -np.inf), ""
+        return np.zeros(count), ""
+
+
+def _places(pool: Pool, ids: frozenset[int]) -> list[int]:
+    # One that came this moment may not be in the catalogue yet.
+    return [pool.place[melody_id] for melody_id in ids if melody_id in pool.place]

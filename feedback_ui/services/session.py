@@ -1,0 +1,240 @@
+"""What the studio does, without Streamlit: people come in, hear pairs, answer, take back.
+
+Nothing here is kept between calls but the open store, a folder of rendered audio and what may be
+learnt anew from the votes: the current pair lives in the database, so that a reload, a second tab
+or a restarted server shows the same pair on the same sides. An answer names the assignment that the
+server issued, and is stored for that one or not at all; sent again it is acknowledged.
+
+A page is given `Pair` only. It has no word of who wrote what: no melody, no policy, no purpose.
+It says which pairs it is for: by default training, with its repeats and traps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from uuid import UUID
+
+from feedback_ui.services.answers import REPORTS, check_heard, read_answer, read_undo
+from feedback_ui.services.clips import Clip, ClipFolder
+from feedback_ui.services.notation import pictures_of
+from feedback_ui.services.profiles import LearntTastes
+from music.melody import Melody
+from reward.store.store import Rater, RatingsError, RatingsStore
+
+CONSENT_VERSION = "studio-3"
+CONSENT = (
+    "The studio stores your nickname, the melodies that you keep as favourites, your answers, and "
+    "when and how long you listened before each. Nothing else about you: no name, no e-mail, no "
+    "address. Your answers teach a model of taste, and may "
+    "be shared as data under your nickname. You may stop whenever you like. On the page People you "
+    "can take your answers along, and remove yourself with all that is yours."
+)
+PURPOSES = ("train", "repeat", "trap")
+BREAK_AFTER = timedelta(minutes=20)
+"""of one sitting, after which a break is offered (ITU-T P.808: sessions of 20 to 30 minutes)"""
+PAIRS_AHEAD = 2
+"""pairs whose sound is made ready while one is heard"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a rater hears now."""
+
+    assignment_id: UUID
+    left: Clip
+    right: Clip
+    votes_cast: int
+    """pairs that this rater has answered"""
+    total: int
+    """pairs that there are for this rater, answered ones included"""
+    reopened: bool
+    """shown again by an undo"""
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an earlier answer to take back; a reopened pair's own has been."""
+        return self.votes_cast > int(self.reopened)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One side of a pair, once its notes may be seen."""
+
+    clip: Clip
+    pictures: Mapping[str, str]
+    """name -> SVG"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of a vote or an undo, for the page to say in a line."""
+
+    done: bool
+    """False when nothing was stored or taken back"""
+    message: str
+
+
+class StudioSession:
+    """The studio over one ratings store; safe to share between the threads of a server.
+
+    Args:
+        store: an open ratings store.
+        clips_folder: where rendered audio is kept; made when it is not there.
+        soundfont: a .sf2 file, or None for the usual one.
+        least_heard_ms: how much of each side must be heard before a vote.
+
+    Raises:
+        SoundfontError: when the soundfont cannot be used.
+    """
+
+    def __init__(
+        self,
+        store: RatingsStore,
+        clips_folder: Path,
+        *,
+        soundfont: Path | None = None,
+        least_heard_ms: int | None = None,
+    ) -> None:
+        self.store = store
+        self._clips = ClipFolder(clips_folder, soundfont=soundfont, least_heard_ms=least_heard_ms)
+        self.tastes = LearntTastes(store)
+        self._app_version = app_version()
+
+    def sign_up(self, nickname: str, *, consents: bool) -> Rater:
+        """A new rater, with the token that lets them come back.
+
+        Raises:
+            RatingsError: without consent, or for a nickname that is taken, empty or too long.
+        """
+        if not consents:
+            raise RatingsError("there is no rating without consent; tick the box to agree")
+        return self.store.add_rater(nickname, consent_version=CONSENT_VERSION)
+
+    def sign_in(self, token: str) -> Rater | None:
+        """The person whom a token belongs to; None for no one, or a simulated listener.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+        """
+        rater = self.store.rater_by_token(token) if token else None
+        return rater if rater is not None and rater.kind == "person" else None
+
+    def current_pair(
+        self,
+        rater_id: int,
+        *,
+        purposes: Collection[str] = PURPOSES,
+        campaign_id: int | None = None,
+    ) -> Pair | None:
+        """The rater's live pair, or the next; None when all are answered or there are none.
+
+        Raises:
+            RatingsError: when the database cannot be used, or for an unknown rater.
+            SoundfontError: when the audio cannot be rendered.
+        """
+        issued = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
+        if issued is None:
+            return None
+        pair = Pair(
+            assignment_id=issued.assignment_id,
+            left=self.clip(issued.left.melody),
+            right=self.clip(issued.right.melody),
+            votes_cast=issued.votes_cast,
+            total=issued.votes_cast + issued.remaining,
+            reopened=issued.reopened,
+        )
+        coming = self.store.coming(
+            rater_id, purposes=purposes, campaign_id=campaign_id, count=1 + PAIRS_AHEAD
+        )
+        self._clips.prepare([stored.melody for stored in coming])
+        return pair
+
+    def answer(self, rater_id: int, payload: object) -> Reply:
+        """Store what the page sent back, once; it comes from outside, so each field is checked."""
+        try:
+            assignment_id, fields = read_answer(payload)
+            left, right = self.store.shown(rater_id, assignment_id)
+            check_heard(fields, self.clip(left.melody), self.clip(right.melody))
+            receipt = self.store.vote(
+                assignment_id,
+                renderer=self._clips.renderer,
+                app_version=self._app_version,
+                **fields,
+            )
+        except ValueError as error:  # the store's, or the synthesizer's of a sound that is gone
+            return Reply(False, str(error))
+        if receipt.duplicate:
+            # No error: the first may have been stored while the word of it got lost.
+            return Reply(True, "That pair has your answer already. Here is the next.")
+        if set(fields["reasons"]) & set(REPORTS):
+            return Reply(True, "Reported and skipped, thank you. Here is the next pair.")
+        return Reply(True, "Saved. Here is the next pair.")
+
+    def undo(
+        self,
+        rater_id: int,
+        payload: object,
+        *,
+        purposes: Collection[str] = PURPOSES,
+        campaign_id: int | None = None,
+    ) -> Reply:
+        """Show the last answered pair again, if the page still shows what the database has live.
+
+        The page says which assignment it shows (None when it shows none). A click that is repeated,
+        by a held key or a second tab, then names one that is gone, and does nothing.
+        """
+        try:
+            shown = read_undo(payload)
+            live = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
+            if (None if live is None else live.assignment_id) != shown:
+                return Reply(True, "")
+            undone = self.store.undo(rater_id, purposes=purposes, campaign_id=campaign_id)
+            if undone is None:
+                return Reply(False, "There is no earlier answer to take back.")
+        except RatingsError as error:
+            return Reply(False, str(error))
+        return Reply(True, "Your last pair again. Answer anew.")
+
+    def clip(self, melody: Melody) -> Clip:
+        """A melody as audio, rendered if it has not been.
+
+        Raises:
+            SoundfontError: when it cannot be rendered.
+        """
+        return self._clips.clip(melody)
+
+    def heard(self, rater_id: int, assignment_id: UUID) -> tuple[Heard, Heard]:
+        """What this rater hears or heard, left and right, to see it and to hear it again.
+
+        Raises:
+            RatingsError: when it is not theirs.
+            SoundfontError: when the audio cannot be rendered.
+        """
+        left, right = (
+            Heard(
+                self.clip(stored.melody),
+                pictures_of(stored.melody),
+            )
+            for stored in self.store.shown(rater_id, assignment_id)
+        )
+        return left, right
+
+    def is_new(self, rater_id: int) -> bool:
+        """Whether this rater has not answered any pair yet."""
+        return not self.store.has_voted(rater_id)
+
+    def sitting(self, rater_id: int) -> timedelta:
+        """How long this rater has been at it; breaks are due every `BREAK_AFTER`."""
+        return self.store.sitting(rater_id).lasted
+
+
+def app_version() -> str:
+    """What is stored with each vote, so that a fault of one release can be found later."""
+    try:
+        return f"tastemaker {version('tastemaker')}"
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "tastemaker, not installed"

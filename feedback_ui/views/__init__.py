@@ -1,0 +1,15 @@
+"""What pages are made of.
+
+access: who is rating in this tab, and who may enter
+rating: the listening pair with everything around it
+melody_details: one melody in detail
+blind_test_form: asking for a blind test
+blind_test_result: the result of a blind test
+fine_tune_form: asking for a run
+fine_tune: a run that is watched, and several compared
+fine_tune_charts: charts of a run
+taste_charts: charts of a taste
+chart_colours: colours of charts in the light and the dark theme
+notice: a line of text in a box
+page_heading: the title of a page
+"""

@@ -1,0 +1,208 @@
+"""The way in: opens the studio once a server, and knows who is rating in this tab.
+
+A rater is a token, in the page's address, so that a reload, a bookmark or a restarted server goes
+on as the same rater. The store has only the token's hash.
+
+An *organiser* starts trainings and blind tests and sees everyone's figures. At a studio that only
+this machine reaches, everyone is one; at any other, who shows the key that its command printed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import sys
+from typing import NoReturn
+
+import streamlit as st
+
+from feedback_ui.server.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
+from feedback_ui.services.consent import consent, must_consent_again
+from feedback_ui.services.session import CONSENT, CONSENT_VERSION, StudioSession
+from music.rendering.sound import SoundfontError
+from reward.store.store import Rater, RatingsError, RatingsStore
+
+TOKEN = "rater"
+"""name of the token in the address and in the session"""
+ORGANISER = "organiser"
+"""the same for the organiser's key"""
+JUST_SAID = "trouble_just_said"
+TRY_AGAIN_S = 5.0
+"""after trouble"""
+
+
+@st.cache_resource(show_spinner=False)
+def _open(options: StudioOptions) -> StudioSession:
+    # A failure is not cached: the next look tries again.
+    return StudioSession(
+        RatingsStore(options.database),
+        options.clips_folder,
+        soundfont=options.soundfont,
+        least_heard_ms=options.least_heard_ms,
+    )
+
+
+def studio_options() -> StudioOptions:
+    """What this server was told when it was started.
+
+    Raises:
+        LaunchError: for an argument that is not known.
+    """
+    return parse_options(sys.argv[1:])
+
+
+def open_studio() -> StudioSession:
+    """The studio of this server; says in one line what is wrong, and ends the run, if it cannot."""
+    try:
+        studio = _open(studio_options())
+    except (RatingsError, SoundfontError, LaunchError) as error:
+        trouble(error)
+    _keep_organiser_key()
+    return studio
+
+
+def trouble(error: Exception) -> NoReturn:
+    """Say in a line why the studio cannot go on, end the run, and try again in a while."""
+    # Plain text inside: a message may quote what a person typed.
+    with st.container(border=True):
+        st.markdown(":material/error: **The studio cannot go on**")
+        st.text(str(error))
+    st.session_state[JUST_SAID] = True
+    _try_again()
+    st.stop()
+
+
+@st.fragment(run_every=TRY_AGAIN_S)
+def _try_again() -> None:
+    """A button, which presses itself after a while: most troubles pass, such as a busy database."""
+    st.button("Try again", icon=":material/refresh:")
+    if not st.session_state.pop(JUST_SAID, False):
+        st.rerun()
+
+
+def signed_in(studio: StudioSession, *, consented: bool = True) -> Rater:
+    """Who is rating in this tab; shows the form to come in, and ends the run, if no one yet.
+
+    The same where they have agreed to an older version of the consent, unless `consented` is false:
+    who does not agree any more may still see and remove what is theirs.
+    """
+    rater = known_rater(studio)
+    if rater is None:
+        _form(studio, stale=bool(_token()))
+        st.stop()
+    if consented and must_consent_again(rater):
+        consent_form(studio, rater)
+        st.stop()
+    return rater
+
+
+def known_rater(studio: StudioSession) -> Rater | None:
+    """Who is rating in this tab, if somebody is; asks nobody."""
+    token = _token()
+    try:
+        rater = studio.sign_in(token)
+    except RatingsError as error:
+        trouble(error)
+    if rater is not None:
+        st.session_state[TOKEN] = token
+        if st.query_params.get(TOKEN) != token:
+            st.query_params[TOKEN] = token
+    return rater
+
+
+def _token() -> str:
+    # Going to another page drops what the address had; the session still knows.
+    return st.query_params.get(TOKEN) or st.session_state.get(TOKEN, "")
+
+
+def is_organiser() -> bool:
+    """Whether who sits at this tab may start trainings and see everyone's figures."""
+    key = studio_options().organiser_key
+    if key is None:
+        return is_for_this_machine(
+            str(st.get_option("server.address") or ""), st.get_option("server.allowedHosts") or ()
+        )
+    return hmac.compare_digest(_organiser_key_shown().encode(), key.encode())
+
+
+def _organiser_key_shown() -> str:
+    return st.query_params.get(ORGANISER) or st.session_state.get(ORGANISER, "")
+
+
+def _keep_organiser_key() -> None:
+    """The right key stays with the tab: going to another page drops what the address had."""
+    if studio_options().organiser_key is not None and is_organiser():
+        shown = st.session_state[ORGANISER] = _organiser_key_shown()
+        if st.query_params.get(ORGANISER) != shown:
+            st.query_params[ORGANISER] = shown
+
+
+def for_organisers() -> None:
+    """End the run, with a word why, unless an organiser sits at this tab."""
+    if is_organiser():
+        return
+    st.info(
+        "This page is for whoever runs the studio. Open the organiser's address, which "
+        "`tastemaker studio` printed when it was started.",
+        icon=":material/key:",
+    )
+    st.stop()
+
+
+def sign_out() -> None:
+    """Forget who is rating in this tab, and how they left it: somebody else may come in."""
+    for kept in (st.query_params, st.session_state):
+        for name in [name for name in kept if name != ORGANISER]:
+            del kept[name]
+
+
+def consent_form(studio: StudioSession, rater: Rater) -> None:
+    """Ask a rater to agree to the newest version of the consent."""
+    st.text(f"Welcome back, {rater.nickname}.")
+    st.markdown(
+        "What the studio stores, or what becomes of it, has changed since you agreed to it:"
+    )
+    with st.form("consent_again"):
+        st.markdown(CONSENT)
+        agrees = st.checkbox("I agree, and I am taking part of my own free will")
+        sent = st.form_submit_button("Go on", type="primary", width="stretch")
+    st.markdown(
+        "If you do not agree, nothing more is stored. The page People is open to you still, and "
+        "there you can remove what is."
+    )
+    if sent and not agrees:
+        st.text("Not yet: tick the box to agree.")
+    elif sent:
+        try:
+            consent(studio.store, rater)
+        except RatingsError as error:
+            trouble(error)
+        st.rerun()
+
+
+def _form(studio: StudioSession, *, stale: bool) -> None:
+    if stale:
+        st.warning("This link belongs to no rater here (any more). Come in under a new nickname.")
+    st.markdown(
+        "You will hear two short melodies at a time and say which you like better. "
+        "There is no right answer. Headphones help; a session of 20 minutes is plenty."
+    )
+    with st.form("come_in"):
+        nickname = st.text_input(
+            "Nickname",
+            max_chars=40,
+            placeholder="not your real name",
+            autocomplete="off",
+        )
+        st.markdown(CONSENT)
+        st.caption(f"Version {CONSENT_VERSION}")
+        consents = st.checkbox("I agree, and I am taking part of my own free will")
+        sent = st.form_submit_button("Start listening", type="primary", width="stretch")
+    st.caption("Been here before? Open the address that you had then: it knows who you are.")
+    if sent:
+        try:
+            rater = studio.sign_up(nickname, consents=consents)
+        except RatingsError as error:
+            st.text(f"Not yet: {error}" if nickname.strip() else "Not yet: write a nickname.")
+        else:
+            st.query_params[TOKEN] = str(rater.token)
+            st.rerun()

@@ -1,0 +1,89 @@
+"""The form in which an organiser asks for a blind test, and how its making gets on."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from feedback_ui.services.background_command import CommandProcess
+from feedback_ui.services.blind_tests import blind_test_arguments, list_tests
+from feedback_ui.services.session import StudioSession
+from feedback_ui.views.access import studio_options
+from feedback_ui.views.fine_tune import open_desk
+
+
+@st.cache_resource(show_spinner=False)
+def maker() -> CommandProcess:
+    """What makes blind tests for this server; melodies are written where torch is."""
+    return CommandProcess("a blind test")
+
+
+def offer_blind_test(studio: StudioSession) -> None:
+    """The form, or how the test gets on that is being made; for organisers."""
+    st.subheader("Make a blind test", anchor=False)
+    if maker().is_busy:
+        follow()
+        return
+    if maker().failure is not None:
+        with st.container(border=True):
+            st.markdown(":material/error: **The last blind test was not made**")
+            st.text(str(maker().failure))
+            st.button("Dismiss", on_click=maker().forget)
+    names = open_desk(studio).policies()
+    if len(names) < 2:
+        st.info(
+            "There is nothing to compare with the base yet. Fine-tune a policy first: the page "
+            "Fine-tune, or `tastemaker ppo`.",
+            icon=":material/tune:",
+        )
+        return
+    with st.form("make"):
+        left, right = st.columns(2)
+        a = left.selectbox("One policy", names, index=0)
+        b = right.selectbox("The other policy", names, index=1)
+        name = st.text_input(
+            "Name, as raters see it", max_chars=80, placeholder="such as: Sunday test"
+        )
+        votes = st.number_input(
+            "Votes wanted",
+            10,
+            2000,
+            200,
+            step=10,
+            help="200 votes find a policy that is liked in 65 of 100 pairs nearly always (94 %), "
+            "one that is liked in 60 of 100 about half the time; for that, ask for 400. "
+            "A clear answer ends the test sooner.",
+        )
+        left, right = st.columns(2)
+        meter = left.selectbox("Metre", ["4/4", "2/4", "3/4", "6/8", "9/8", "any"])
+        bars = right.selectbox("Bars", ["8", "4", "16", "any"])
+        sent = st.form_submit_button("Write the melodies", type="primary", width="stretch")
+    if sent and a == b:
+        st.text(f"Not yet: {a} cannot be compared with itself; choose two policies.")
+    elif sent:
+        taken = len(list_tests(studio.store))
+        arguments = blind_test_arguments(
+            a,
+            b,
+            # A name with both policies in it would tell raters what to expect.
+            name=name.strip() or f"Blind test {taken + 1}",
+            votes=int(votes),
+            meter=meter,
+            bars=bars,
+            seed=taken + 1,
+        )
+        try:
+            maker().start(arguments, database=studio_options().database)
+        except ValueError as error:
+            st.text(f"Not yet: {error}")
+        else:
+            st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def follow() -> None:
+    """What the command says, until it has ended."""
+    if not maker().is_busy:
+        st.rerun()
+    with st.status("Writing the melodies. This takes a minute or two.", state="running"):
+        st.text((maker().lines or ["starting"])[-1])
+    st.markdown("You may leave this page; the test will be in the list above.")

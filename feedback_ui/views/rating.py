@@ -1,0 +1,266 @@
+"""The rating desk: what a rater meets, from the volume to the last pair, as Streamlit shows it.
+
+A vote is handled in the callback and, where that did not run (a server that has restarted knows of
+no callback), in the script body. Both do the same thing, and the store takes an answer once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import streamlit as st
+
+from feedback_ui.components.listening_pair import KEY, listening_pair
+from feedback_ui.components.tune_player import tune_player
+from feedback_ui.services.practice import WALKING, is_practice, practice_pair
+from feedback_ui.services.session import BREAK_AFTER, PURPOSES, Pair, Reply, StudioSession
+from feedback_ui.views.access import trouble
+from feedback_ui.views.notice import notice
+from reward.store.store import Rater
+
+STAGE = "first-steps"
+"""how far a newcomer is, in the address, so that a restarted server knows: 'practice' or 'done'"""
+DECLINED = "breaks"
+"""in the address: how many breaks of this sitting were declined; a restarted server that asked anew
+would do so in the place of the pair, and lose the vote that was on its way"""
+LAST = "last_heard"
+"""assignment of the pair that was answered last, whose notes may be seen now"""
+PAUSED = "paused"
+"""a break was asked for"""
+MINUTE = timedelta(minutes=1)
+NOTES = "notes"
+"""in the address: notes are shown before voting"""
+
+
+def own_progress(pair: Pair) -> tuple[float, str]:
+    """How many of the pairs that there are for this rater are answered."""
+    return pair.votes_cast / pair.total, f"{pair.votes_cast} of {pair.total} pairs"
+
+
+@dataclass(frozen=True, slots=True)
+class RatingDesk:
+    """What one rater rates on one page.
+
+    Args:
+        studio: the studio.
+        rater: who sits here.
+        at_the_end: shows what there is to say when all pairs are answered.
+        progress: share that is done, and a line, for a pair; by default the rater's own count.
+        purposes: of the pairs.
+        campaign_id: that they belong to; None is any.
+    """
+
+    studio: StudioSession
+    rater: Rater
+    at_the_end: Callable[[], None]
+    progress: Callable[[Pair], tuple[float, str]] = own_progress
+    purposes: Collection[str] = PURPOSES
+    campaign_id: int | None = None
+
+    def show(self) -> None:
+        """Show what comes next: the first steps, a pair, a break, or the end."""
+        reply: Reply | None = st.session_state.pop("reply", None)
+        try:
+            pair = self.studio.current_pair(
+                self.rater.id, purposes=self.purposes, campaign_id=self.campaign_id
+            )
+            sat = self.studio.sitting(self.rater.id)
+            breaks_due = sat // BREAK_AFTER
+            declined = _declined(breaks_due)
+            is_new = self._is_new(pair)
+        except ValueError as error:  # what the store and the synthesizer raise for people to read
+            trouble(error)
+        if reply is not None and not reply.done:
+            notice(reply.message)
+        if pair is None:
+            self.at_the_end()
+        elif is_new:
+            self._first_steps()
+        elif st.session_state.get(PAUSED, False):
+            self._pause(pair)
+        elif breaks_due > declined:
+            self._offer_a_break(pair, breaks_due)
+        else:
+            self._rate_pair(pair, reply)
+            self._offer_a_pause(sat)
+        self._show_last()
+
+    def _is_new(self, pair: Pair | None) -> bool:
+        """Whether the first steps are still to be taken; the store is asked only in doubt."""
+        # None of these answered may be somebody who has answered pairs for another purpose.
+        return (
+            pair is not None
+            and pair.votes_cast == 0
+            and st.query_params.get(STAGE) != "done"
+            and self.studio.is_new(self.rater.id)
+        )
+
+    def undo_button(self) -> None:
+        """A button that takes the last answer back, for when no pair is shown."""
+        st.button(
+            "Undo last answer",
+            icon=":material/undo:",
+            on_click=self._undo,
+            args=({"assignment_id": None},),
+        )
+
+    def _undo(self, payload: object) -> None:
+        st.session_state["reply"] = self.studio.undo(
+            self.rater.id, payload, purposes=self.purposes, campaign_id=self.campaign_id
+        )
+        st.session_state.pop(LAST, None)  # its notes are not for those who vote on it again
+
+    def _handle(self, trigger: str, payload: object) -> bool:
+        """Store what a trigger brought, unless this session has; whether there was anything."""
+        if payload is None:
+            return False
+        nonce = payload.get("nonce") if isinstance(payload, dict) else None
+        if st.session_state.get("handled") == (trigger, nonce):
+            return False
+        st.session_state["handled"] = (trigger, nonce)
+        if is_practice(payload):
+            st.query_params[STAGE] = "done"
+            said = "That is all there is to it. From now on it counts."
+            st.session_state["reply"] = Reply(True, said)
+        elif trigger == "vote":
+            reply = self.studio.answer(self.rater.id, payload)
+            if reply.done and isinstance(payload, dict):
+                st.session_state[LAST] = str(payload.get("assignment_id"))
+            st.session_state["reply"] = reply
+        else:
+            self._undo(payload)
+        return True
+
+    def _mount(self, pair: Pair, note: str, *, practice: bool = False) -> None:
+        def on(trigger: str) -> None:  # Streamlit calls it before the script body
+            self._handle(trigger, st.session_state[KEY].get(trigger))
+
+        pictures = None
+        if not practice and _wants_notes():
+            left, right = self.studio.heard(self.rater.id, pair.assignment_id)
+            pictures = {
+                "left": list(left.pictures.values()),
+                "right": list(right.pictures.values()),
+            }
+        sent = listening_pair(
+            pair,
+            note=note,
+            on_vote=lambda: on("vote"),
+            on_undo=lambda: on("undo"),
+            pictures=pictures,
+            practice=practice,
+        )
+        if any(self._handle(trigger, payload) for trigger, payload in sent.items()):
+            st.rerun()
+
+    def _first_steps(self) -> None:
+        if st.query_params.get(STAGE) != "practice":
+            st.markdown(
+                "**First, the volume.** Play this and set your volume so that it is comfortable; "
+                "every melody here is equally loud. Headphones help."
+            )
+            tune_player(self.studio.clip(WALKING), key="volume", label="For the volume")
+            with st.container(horizontal=True):
+                st.button(
+                    "The volume is right", type="primary", on_click=_go_to, args=("practice",)
+                )
+                st.button("Skip to rating", on_click=_go_to, args=("done",))
+            return
+        st.markdown(
+            "**A pair to practise on.** Play both, switch between them at the same place, then say "
+            "which you like better, and by how much. This answer is not kept."
+        )
+        self._mount(practice_pair(self.studio), "", practice=True)
+        st.button("Skip to rating", on_click=_go_to, args=("done",))
+
+    def _rate_pair(self, pair: Pair, reply: Reply | None) -> None:
+        share, text = self.progress(pair)
+        st.progress(share, text=text)
+        self._mount(pair, reply.message if reply is not None and reply.done else "")
+        st.toggle(
+            "Show the notes before voting",
+            value=_wants_notes(),
+            key="wants_notes",
+            on_change=_keep_wish,
+            help="What the eye sees sways what the ear hears; leave it off unless you need it.",
+        )
+
+    def _offer_a_pause(self, sat: timedelta) -> None:
+        minutes, whole = sat // MINUTE, BREAK_AFTER // MINUTE
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "Take a break", icon=":material/local_cafe:", type="tertiary", on_click=_set_pause,
+                args=(True,), key="take_a_break",
+            )  # fmt: skip
+            st.text(f"{minutes % whole} of {whole} minutes to the next one")
+
+    def _pause(self, pair: Pair) -> None:
+        self._break(
+            pair, "A break. Everything is saved; go on whenever you like, or come back another day."
+        )
+        st.button("Go on", type="primary", on_click=_set_pause, args=(False,))
+
+    def _offer_a_break(self, pair: Pair, due: int) -> None:
+        self._break(
+            pair,
+            "You have been listening for a good while. Ears tire before we notice: take ten "
+            "minutes, or come back another day. Everything is saved.",
+        )
+        # All that are due: a tab that was opened late in a sitting asks once, not for each.
+        st.button("Go on all the same", on_click=_decline, args=(due,))
+
+    def _break(self, pair: Pair, line: str) -> None:
+        st.info(line, icon=":material/local_cafe:")
+        share, text = self.progress(pair)
+        st.progress(share, text=text)
+
+    def _show_last(self) -> None:
+        """Offer the notes of the pair that was answered last; drawn when they are wanted."""
+        last = st.session_state.get(LAST)
+        if last is None or not st.toggle("See and hear the last pair again", key="see_last"):
+            return
+        try:
+            left, right = self.studio.heard(self.rater.id, UUID(last))
+        except ValueError as error:
+            trouble(error)
+        for letter, heard in (("A", left), ("B", right)):
+            tune_player(
+                heard.clip,
+                key=f"last-{letter}",
+                label=f"Last pair, {letter}",
+                pictures=heard.pictures,
+            )
+
+
+def _set_pause(paused: bool) -> None:
+    st.session_state[PAUSED] = paused
+
+
+def _decline(breaks: int) -> None:
+    st.query_params[DECLINED] = str(breaks)
+
+
+def _go_to(stage: str) -> None:
+    st.query_params[STAGE] = stage
+
+
+def _declined(due: int) -> int:
+    """How many of the breaks that are due were declined, as the address says."""
+    if not due:  # a break was taken
+        st.query_params.pop(DECLINED, None)
+    said = st.query_params.get(DECLINED, "")
+    return int(said) if said in map(str, range(due + 1)) else 0
+
+
+def _wants_notes() -> bool:
+    return st.query_params.get(NOTES) == "1"
+
+
+def _keep_wish() -> None:
+    if st.session_state["wants_notes"]:
+        st.query_params[NOTES] = "1"
+    else:
+        st.query_params.pop(NOTES, None)

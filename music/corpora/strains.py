@@ -1,0 +1,53 @@
+"""Strains: cutting the tunes of a corpus into melodies.
+
+`strains_of` cuts a tune at its repeats and double bars and mends what old books leave loose. First
+endings are dropped (the second stays).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from music.formats.abc import AbcBar, AbcTune
+from music.formats.abc_bars import MODE_OF_ABC, melody_of_bars, type_of_tune
+from music.melody import BAR_TICKS, Header, Melody, MelodyError
+
+
+def strains_of(tune: AbcTune, counts: Counter[str] | None = None) -> Iterator[Melody]:
+    """The strains of a tune that the representation holds; the others are counted by reason."""
+    counts = Counter() if counts is None else counts
+    mode = MODE_OF_ABC.get(tune.mode)
+    if tune.changes_meter_or_key or mode is None or tune.meter not in BAR_TICKS:
+        counts["tunes in other metres or modes, or changing"] += 1
+        return
+    meter = tune.meter
+    written = [note.duration_ticks for bar in tune.bars for note in bar.notes]
+    if meter == "2/4" and sum(ticks <= 6 for ticks in written) > 0.3 * len(written):
+        meter = "4/4"
+        for bar in tune.bars:
+            for note in bar.notes:
+                note.duration_ticks *= 2
+    tune_type = type_of_tune(tune, meter)
+    for bars in _split_bars(tune.bars):
+        header = Header(meter, mode, tune_type)
+        try:
+            yield melody_of_bars(bars, header, 60 + tune.tonic_class, mend_last_bar=True)
+        except MelodyError as error:
+            counts["strain: " + str(error).split("=")[0][:38]] += 1
+
+
+def _split_bars(bars: Sequence[AbcBar]) -> Iterator[list[AbcBar]]:
+    strain: list[AbcBar] = []
+    for bar, after in zip(bars, [*bars[1:], None], strict=True):
+        if bar.ending != "1":
+            strain.append(bar)
+        second_follows = after is not None and after.ending == "2" and bar.ending == "1"
+        ends = any(mark in bar.right for mark in (":", "||", "]", "[|")) or (
+            after is not None and any(mark in after.left for mark in (":", "||", "["))
+        )
+        if strain and not second_follows and (ends or after is None) and bar.ending != "1":
+            yield strain
+            strain = []
+    if strain:
+        yield strain

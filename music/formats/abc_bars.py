@@ -1,0 +1,107 @@
+"""From the bars of an ABC tune to a melody: the step that the corpus and a person's file share.
+
+A pickup is a first bar that is short; the last bar is then its complement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from music.formats.abc import AbcBar, AbcTune
+from music.melody import Header, Melody, MelodyError, Note
+
+MODE_OF_ABC = {
+    "": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor",
+    "dor": "dorian", "mix": "mixolydian",
+}  # fmt: skip
+TYPE_WORDS = (
+    ("slip jig", "slipjig"), ("slipjig", "slipjig"), ("hop jig", "slipjig"), ("jig", "jig"),
+    ("reel", "reel"), ("hornpipe", "hornpipe"), ("clog", "hornpipe"), ("strathspey", "strathspey"),
+    ("fling", "strathspey"), ("march", "march"), ("waltz", "waltz"),
+)  # fmt: skip
+
+
+def type_of_tune(tune: AbcTune, meter: str) -> str:
+    """Tune type by the words of the `R:` and `T:` fields."""
+    words = " ".join(tune.fields.get("R", []) + tune.fields.get("T", [])).lower()
+    for word, name in TYPE_WORDS:
+        if word in words:
+            return "slipjig" if name == "jig" and meter == "9/8" else name
+    return "slipjig" if meter == "9/8" else "other"
+
+
+def without_first_endings(bars: Sequence[AbcBar]) -> list[AbcBar]:
+    """The bars as they are played the last time round."""
+    return [bar for bar in bars if bar.ending != "1"]
+
+
+def melody_of_bars(
+    bars: Sequence[AbcBar], header: Header, tonic_midi: int, *, mend_last_bar: bool = False
+) -> Melody:
+    """Bars as written -> Melody.
+
+    Args:
+        bars: one strain in order, a short first one being the pickup.
+        header: metre, mode and tune type; bars and pickup are counted from `bars`.
+        tonic_midi: MIDI number of pitch 0.
+        mend_last_bar: where the last bar is not the pickup's complement, cut it or lengthen its
+            last note so that it is (if it has at least half a bar).
+
+    Raises:
+        MelodyError: with the rule that the strain breaks.
+    """
+    if not bars:
+        raise MelodyError("bars=0: there is no note to read; write at least four bars")
+    bar_ticks = header.bar_ticks
+    lengths = [bar.duration_ticks for bar in bars]
+    pickup = int(lengths[0]) if lengths[0] < bar_ticks and len(bars) > 1 else 0
+    full = lengths[1:] if pickup else lengths
+    for number, ticks in enumerate(full[:-1], start=1):
+        if ticks != bar_ticks:
+            raise MelodyError(
+                f"ticks={ticks} in bar {number} (not counting a pickup); a bar of {header.meter} "
+                f"has {bar_ticks}, 24 a quarter: check its lengths, and give one part of a tune"
+            )
+    last = bar_ticks - pickup
+    mendable = mend_last_bar and bar_ticks / 2 <= full[-1] + pickup <= bar_ticks + pickup
+    if full[-1] != last and not mendable:
+        raise MelodyError(
+            f"last bar ticks={full[-1]}; with a pickup of {pickup} ticks it has {last}, "
+            f"so that both make one bar of {header.meter}: change its last note"
+        )
+    header = replace(header, bars=len(full), pickup_ticks=pickup)
+    notes = notes_of_bars(bars, header.start_ticks, header.end_ticks, tonic_midi)
+    end = header.start_ticks + int(sum(lengths))
+    if end < header.end_ticks and notes and bars[-1].notes[-1].midi is not None:
+        notes[-1] = replace(notes[-1], duration_ticks=header.end_ticks - notes[-1].onset_ticks)
+    return Melody(header, tuple(notes), tonic_midi)
+
+
+def notes_of_bars(
+    bars: Sequence[AbcBar], start_ticks: int, end_ticks: int, tonic_midi: int
+) -> list[Note]:
+    """The sounding notes of the bars, ties joined, from `start_ticks` on and cut at `end_ticks`.
+
+    Raises:
+        MelodyError: for a length off the grid of 24 ticks a quarter.
+    """
+    notes: list[Note] = []
+    at, tied = start_ticks, False
+    for written in (note for bar in bars for note in bar.notes):
+        ticks = int(written.duration_ticks)
+        if ticks != written.duration_ticks:
+            raise MelodyError(
+                f"length ticks={written.duration_ticks} of a note at tick {at} is off the grid of "
+                "24 a quarter; use lengths down to a 32nd or a triplet sixteenth"
+            )
+        if written.midi is not None and at < end_ticks:
+            pitch = written.midi - tonic_midi
+            length = min(ticks, end_ticks - at)
+            if tied and notes[-1].pitch == pitch:
+                notes[-1] = replace(notes[-1], duration_ticks=notes[-1].duration_ticks + length)
+            else:
+                notes.append(Note(at, length, pitch))
+        at += ticks
+        tied = written.tied
+    return notes

@@ -1,0 +1,145 @@
+"""MIDI files of a melody: exact ticks, one track, nothing performed.
+
+The file's resolution is the melody's own, 24 ticks a quarter, so each onset is where the melody has
+it. Tick 0 of the file is the start of the pickup. A pickup stands in a measure of its own length
+(with its own time signature), so that a sequencer's barlines fall where the melody's do.
+
+Tempo is in *beats* a minute, the beat being the metre's: a quarter in 4/4, 2/4 and 3/4, a dotted
+quarter in 6/8 and 9/8. All notes have one velocity, so that melodies differ by their notes alone.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from fractions import Fraction
+
+import mido
+
+from music.formats.spelling import key_of
+from music.melody import TICKS_PER_QUARTER, Header, Melody
+
+DEFAULT_PROGRAM = 0
+"""General MIDI 1, acoustic grand piano, counted from 0"""
+VELOCITY = 90
+TEMPO_MIN_BPM, TEMPO_MAX_BPM = 20.0, 400.0
+METER_TEMPO_BPM = {"4/4": 160.0, "2/4": 112.0, "3/4": 126.0, "6/8": 108.0, "9/8": 108.0}
+"""beats a minute where the tune type says nothing"""
+TYPE_TEMPO_BPM = {
+    ("reel", "4/4"): 200.0,  # a little under two half notes a second, as danced
+    ("reel", "2/4"): 120.0,
+    ("hornpipe", "4/4"): 152.0,  # slower than a reel: its dotted figures need the room
+    ("hornpipe", "2/4"): 92.0,
+    ("strathspey", "4/4"): 126.0,
+    ("march", "4/4"): 116.0,  # walking pace
+    ("march", "2/4"): 104.0,
+    ("march", "6/8"): 100.0,
+    ("jig", "6/8"): 114.0,
+    ("jig", "9/8"): 112.0,
+    ("slipjig", "9/8"): 112.0,
+    ("waltz", "3/4"): 138.0,
+}
+"""beats a minute by tune type and metre, at a listener's tempo rather than a session's"""
+_US_PER_MINUTE = 60_000_000
+
+
+def default_tempo_bpm(header: Header) -> float:
+    """Beats (of `header.beat_ticks`) a minute that suit the tune type in its metre."""
+    fallback = METER_TEMPO_BPM[header.meter]
+    return TYPE_TEMPO_BPM.get((header.tune_type, header.meter), fallback)
+
+
+def quarter_microseconds(header: Header, tempo_bpm: float | None = None) -> int:
+    """Length of a quarter note in µs, the unit of MIDI's tempo, for a tempo in beats a minute.
+
+    Raises:
+        ValueError: for a tempo outside `TEMPO_MIN_BPM`..`TEMPO_MAX_BPM`.
+    """
+    tempo = default_tempo_bpm(header) if tempo_bpm is None else tempo_bpm
+    if not (math.isfinite(tempo) and TEMPO_MIN_BPM <= tempo <= TEMPO_MAX_BPM):
+        raise ValueError(
+            f"tempo_bpm={tempo!r} is not within {TEMPO_MIN_BPM:g}..{TEMPO_MAX_BPM:g} beats a "
+            f"minute; {default_tempo_bpm(header):g} is usual for this tune"
+        )
+    return round(_US_PER_MINUTE / tempo * TICKS_PER_QUARTER / header.beat_ticks)
+
+
+def duration_seconds(header: Header, tempo_bpm: float | None = None) -> float:
+    """Time from the start of the pickup to the end of the last bar, as `to_midi` plays it."""
+    ticks = header.end_ticks - header.start_ticks
+    return ticks / TICKS_PER_QUARTER * quarter_microseconds(header, tempo_bpm) / 1e6
+
+
+def pitches_midi(melody: Melody) -> tuple[int, ...]:
+    """MIDI number of each note, in order."""
+    return tuple(melody.tonic_midi + note.pitch for note in melody.notes)
+
+
+def to_midi(
+    melody: Melody,
+    *,
+    tempo_bpm: float | None = None,
+    program: int = DEFAULT_PROGRAM,
+    tail_ticks: int = 0,
+) -> bytes:
+    """Melody -> Standard MIDI File of format 0.
+
+    Args:
+        melody: what to write, in its own key.
+        tempo_bpm: beats (see the module's docstring) a minute; `default_tempo_bpm` if None.
+        program: General MIDI program, 0..127.
+        tail_ticks: silence after the last bar, for a synthesizer to let the last note ring in.
+
+    Raises:
+        ValueError: for a tempo, program or tail out of range.
+    """
+    if not 0 <= program <= 127:
+        raise ValueError(f"program={program!r} is not a General MIDI program; choose one of 0..127")
+    if tail_ticks < 0:
+        raise ValueError(f"tail_ticks={tail_ticks} is negative; 0 ends the file with the last bar")
+    header = melody.header
+    timed: list[tuple[int, mido.Message | mido.MetaMessage]] = [
+        (0, mido.MetaMessage("set_tempo", tempo=quarter_microseconds(header, tempo_bpm))),
+        (0, mido.MetaMessage("key_signature", key=_key_name(melody))),
+        (0, mido.Message("program_change", program=program)),
+    ]
+    if header.pickup_ticks:
+        part = Fraction(header.pickup_ticks, 4 * TICKS_PER_QUARTER)
+        timed.append((0, _time_signature(part.numerator, part.denominator, header)))
+    count, unit = map(int, header.meter.split("/"))
+    timed.append((header.pickup_ticks, _time_signature(count, unit, header)))
+    for note, pitch in zip(melody.notes, pitches_midi(melody), strict=True):
+        onset, end = note.onset_ticks + header.pickup_ticks, note.end_ticks + header.pickup_ticks
+        timed.append((onset, mido.Message("note_on", note=pitch, velocity=VELOCITY)))
+        timed.append((end, mido.Message("note_off", note=pitch, velocity=0)))
+    # Stable: at one tick a note ends before the next begins, for that is the order of appending.
+    timed.sort(key=lambda item: item[0])
+    end_ticks = header.end_ticks - header.start_ticks + tail_ticks
+    timed.append((end_ticks, mido.MetaMessage("end_of_track")))
+    track = mido.MidiTrack()
+    at = 0
+    for ticks, message in timed:
+        track.append(message.copy(time=ticks - at))
+        at = ticks
+    buffer = io.BytesIO()
+    mido.MidiFile(type=0, ticks_per_beat=TICKS_PER_QUARTER, tracks=[track]).save(file=buffer)
+    return buffer.getvalue()
+
+
+def _time_signature(count: int, unit: int, header: Header) -> mido.MetaMessage:
+    """A time signature that clicks on the metre's beats (24 MIDI clocks are a quarter)."""
+    return mido.MetaMessage(
+        "time_signature",
+        numerator=count,
+        denominator=unit,
+        clocks_per_click=header.beat_ticks * 24 // TICKS_PER_QUARTER,
+        notated_32nd_notes_per_beat=8,
+    )
+
+
+def _key_name(melody: Melody) -> str:
+    """MIDI knows major and minor only; other modes get the major key of the same signature."""
+    key = key_of(melody.tonic_midi, melody.header.mode)
+    if key.mode == "minor":
+        return key.tonic_name + "m"
+    return type(key)(key.signature_fifths, "major").tonic_name

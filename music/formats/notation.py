@@ -1,0 +1,252 @@
+"""Notation: a melody as ABC text, as an engraved SVG, and ABC text as a melody.
+
+`read_melody(to_abc(m)) == m` for every melody, its key included. The SVG is engraved by verovio
+from MEI, which says each beam, tie and bracket (verovio's ABC reader gets uneven triplets wrong).
+What is printed, and why, is decided in `music.formats.score`; a pickup is a short first measure in
+both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+from music.formats.abc import AbcError, AbcTune, read_tune
+from music.formats.abc_bars import MODE_OF_ABC, melody_of_bars, type_of_tune, without_first_endings
+from music.formats.score import Cell, ScoreBar, Sign, score_bars
+from music.formats.spelling import key_of
+from music.melody import BAR_TICKS, METERS, MODES, TUNE_TYPES, Header, Melody
+
+if TYPE_CHECKING:
+    import verovio
+
+ABC_UNIT_TICKS = 12
+"""`L:1/8`"""
+BARS_PER_LINE = 4
+MAX_ABC_CHARACTERS = 20_000
+ABC_OF_MODE = {"major": "", "minor": "m", "dorian": "dor", "mixolydian": "mix"}
+ABC_ACCIDENTAL = {None: "", 0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
+MEI_ACCIDENTAL = {0: "n", 1: "s", 2: "x", -1: "f", -2: "ff"}
+MEI_VALUE = {
+    3: ("32", 0), 6: ("16", 0), 9: ("16", 1), 12: ("8", 0), 18: ("8", 1), 24: ("4", 0),
+    36: ("4", 1), 42: ("4", 2), 48: ("2", 0), 72: ("2", 1), 96: ("1", 0),
+}  # fmt: skip
+"""printed ticks -> MEI's dur and dots"""
+ABC_VALUE = {ticks: str(Fraction(ticks, ABC_UNIT_TICKS)) for ticks in MEI_VALUE}
+ABC_VALUE |= {12: "", 6: "/", 3: "/4"}
+"""printed ticks -> ABC's multiple of an eighth"""
+SVG_OPTIONS = {
+    "inputFrom": "mei",
+    "header": "none",
+    "footer": "none",
+    "breaks": "encoded",  # at the <sb/> of every fourth bar
+    "minLastJustification": 0.0,  # the last line has four bars too
+    "pageWidth": 2000,
+    "adjustPageHeight": True,
+    "pageMarginTop": 30,
+    "pageMarginBottom": 30,
+    "pageMarginLeft": 20,
+    "pageMarginRight": 20,
+    "scale": 40,
+    "svgViewBox": True,  # the card, not the picture, decides its size
+    "svgRemoveXlink": True,
+    "svgFormatRaw": True,
+    # Ids by content: the same picture for the same melody, and no clash of two on one page.
+    "xmlIdChecksum": True,
+}
+_LOCK = Lock()
+
+
+def to_abc(melody: Melody, *, title: str | None = None) -> str:
+    """Melody -> one ABC tune (standard 2.1) in its own key, four bars a line."""
+    header = melody.header
+    lines = ["X:1"]
+    if title is not None:
+        lines.append("T:" + " ".join(title.split()).replace("%", "\\%"))
+    key = key_of(melody.tonic_midi, header.mode)
+    kind = "slip jig" if header.tune_type == "slipjig" else header.tune_type
+    lines += [f"R:{kind}", f"M:{header.meter}", "L:1/8"]
+    lines.append(f"K:{key.tonic_name}{ABC_OF_MODE[header.mode]}")
+    bars = score_bars(melody)
+    for row in _rows(bars, pickup=header.pickup_ticks > 0):
+        text = " | ".join(" ".join(map(_abc_group, bar.groups)) for bar in row)
+        lines.append(text + (" |]" if row[-1] is bars[-1] else " |"))
+    return "\n".join(lines) + "\n"
+
+
+def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
+    """ABC text of one melody, as exported here or as a person writes it -> Melody.
+
+    Its length in bars, its pickup and its octave are taken as written; a first ending is left out.
+
+    Args:
+        text: one tune in ABC; `X:` and `T:` may be missing, `K:` may not.
+        tune_type: one of `music.melody.TUNE_TYPES`; by the tune's `R:` and `T:` fields if None.
+
+    Raises:
+        AbcError: when the text is not one tune in one voice, metre and key that are known here.
+        MelodyError: when its bars or notes break a rule of `music.melody`.
+    """
+    if len(text) > MAX_ABC_CHARACTERS:
+        raise AbcError(
+            f"the text has {len(text)} characters; one melody needs no more than "
+            f"{MAX_ABC_CHARACTERS}: give a single tune"
+        )
+    tunes = len(re.findall(r"^X:", text, re.MULTILINE))
+    if tunes > 1:
+        raise AbcError(f"the text has {tunes} tunes (X: lines); give one of them")
+    return melody_from_tune(read_tune(text), tune_type=tune_type)
+
+
+def melody_from_tune(tune: AbcTune, *, tune_type: str | None = None) -> Melody:
+    """A tune that is one strain -> Melody; see `read_melody`.
+
+    Raises:
+        AbcError: for a metre or mode that is not known here, or one that changes.
+        MelodyError: when its bars or notes break a rule of `music.melody`.
+    """
+    bars = without_first_endings(tune.bars)
+    return melody_of_bars(bars, header_of_tune(tune, tune_type=tune_type), 60 + tune.tonic_class)
+
+
+def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:
+    """Metre, mode and tune type of a tune; bars and pickup are left at their defaults.
+
+    Raises:
+        AbcError: for a metre or mode that is not known here, or one that changes.
+    """
+    if tune.changes_meter_or_key:
+        raise AbcError("the metre or key changes inside the tune; a melody has one of each")
+    if tune.meter not in BAR_TICKS:
+        raise AbcError(f"M:{tune.meter} is not known; choose one of {list(METERS)}, C or C|")
+    if tune.mode not in MODE_OF_ABC:
+        raise AbcError(
+            f"mode {tune.mode!r} of the K: field is not known; choose one of {list(MODES)}"
+        )
+    if tune_type is None:
+        named = "".join(tune.fields.get("R", [""])[0].lower().split())
+        tune_type = named if named in TUNE_TYPES else type_of_tune(tune, tune.meter)
+    return Header(tune.meter, MODE_OF_ABC[tune.mode], tune_type)
+
+
+def to_svg(melody: Melody) -> str:
+    """Melody -> an SVG picture with a viewBox, in the text colour of the page it stands in."""
+    header = melody.header
+    key = key_of(melody.tonic_midi, header.mode)
+    about = f"{header.bars} bars of {header.meter} in {key.tonic_name} {header.mode}"
+    with _LOCK:  # a toolkit holds one document and is not safe to share between threads
+        toolkit = _toolkit()
+        if not toolkit.loadData(to_mei(melody)):
+            raise RuntimeError(f"verovio could not load {about}; please report the melody")
+        svg = toolkit.renderToSVG(1)
+    svg = re.sub(r"<desc>.*?</desc>", f"<desc>{escape(about)}</desc>", svg, count=1)
+    # Heads and clefs have no fill of their own, and a browser's is black, also at night.
+    about = f'role="img" aria-label="{escape(about)}" fill="currentColor"'
+    svg = svg.replace("<svg ", f"<svg {about} ", 1)
+    return svg.replace('color="black"', 'color="currentColor"')
+
+
+@lru_cache(maxsize=1)
+def _toolkit() -> verovio.toolkit:
+    """Verovio's engraver with our options; its log, which it writes to stderr, is off."""
+    import verovio
+
+    verovio.enableLog(verovio.LOG_OFF)
+    toolkit = verovio.toolkit()
+    toolkit.setOptions(SVG_OPTIONS)
+    return toolkit
+
+
+def to_mei(melody: Melody) -> str:
+    """Melody -> MEI, one staff; what verovio engraves."""
+    header = melody.header
+    fifths = key_of(melody.tonic_midi, header.mode).signature_fifths
+    sharps = f"{abs(fifths)}{'s' if fifths > 0 else 'f'}" if fifths else "0"
+    count, unit = header.meter.split("/")
+    bars = score_bars(melody)
+    measures = []
+    for row in _rows(bars, pickup=header.pickup_ticks > 0):
+        if measures:
+            measures.append("<sb/>")
+        for bar in row:
+            right = "end" if bar is bars[-1] else "single"
+            metcon = "" if bar.whole else ' metcon="false"'
+            layer = "".join(xml for group in bar.groups for xml in _mei_group(group))
+            measures.append(
+                f'<measure right="{right}"{metcon}><staff n="1"><layer n="1">{layer}</layer>'
+                "</staff></measure>"
+            )
+    return (
+        '<mei xmlns="http://www.music-encoding.org/ns/mei" meiversion="5.1"><music><body><mdiv>'
+        f'<score><scoreDef keysig="{sharps}" meter.count="{count}" meter.unit="{unit}"><staffGrp>'
+        '<staffDef n="1" lines="5" clef.shape="G" clef.line="2"/></staffGrp></scoreDef><section>'
+        f"{''.join(measures)}</section></score></mdiv></body></music></mei>"
+    )
+
+
+def _rows(bars: list[ScoreBar], *, pickup: bool) -> Iterator[list[ScoreBar]]:
+    """Lines of four bars; a pickup stands before the first."""
+    end = BARS_PER_LINE + pickup
+    yield bars[:end]
+    for start in range(end, len(bars), BARS_PER_LINE):
+        yield bars[start : start + BARS_PER_LINE]
+
+
+def _abc_group(cells: tuple[Cell, ...]) -> str:
+    return "".join(_abc_cell(cell) for cell in cells)
+
+
+def _abc_cell(cell: Cell) -> str:
+    signs = "".join(map(_abc_sign, cell.signs))
+    if not cell.triplet:
+        return signs
+    return ("(3" if len(cell.signs) == 3 else f"(3:2:{len(cell.signs)}") + signs
+
+
+def _abc_sign(sign: Sign) -> str:
+    printed = ABC_VALUE[sign.value_ticks]
+    if sign.pitch is None:
+        return f"z{printed}"
+    octave = sign.pitch.octave - 4
+    letter = sign.pitch.letter if octave < 1 else sign.pitch.letter.lower()
+    mark = "," * -octave if octave < 1 else "'" * (octave - 1)
+    tie = "-" if sign.tie_out else ""
+    return f"{ABC_ACCIDENTAL[sign.accidental]}{letter}{mark}{printed}{tie}"
+
+
+def _mei_group(cells: tuple[Cell, ...]) -> Iterator[str]:
+    """The cells of a group, in a beam where neighbouring notes have flags."""
+    run: list[Cell] = []
+    for cell in (*cells, None):
+        if cell is not None and all(s.pitch and s.value_ticks < 24 for s in cell.signs):
+            run.append(cell)
+            continue
+        inside = "".join(map(_mei_cell, run))
+        yield f"<beam>{inside}</beam>" if sum(len(c.signs) for c in run) > 1 else inside
+        run = []
+        if cell is not None:
+            yield _mei_cell(cell)
+
+
+def _mei_cell(cell: Cell) -> str:
+    signs = "".join(map(_mei_sign, cell.signs))
+    return f'<tuplet num="3" numbase="2">{signs}</tuplet>' if cell.triplet else signs
+
+
+def _mei_sign(sign: Sign) -> str:
+    dur, dots = MEI_VALUE[sign.value_ticks]
+    length = f'dur="{dur}"' + (f' dots="{dots}"' if dots else "")
+    if sign.pitch is None:
+        return f"<rest {length}/>"
+    pitch = f'pname="{sign.pitch.letter.lower()}" oct="{sign.pitch.octave}"'
+    kind = "accid" if sign.accidental is not None else "accid.ges"
+    if sign.accidental is not None or sign.pitch.alter:
+        pitch += f' {kind}="{MEI_ACCIDENTAL[sign.pitch.alter]}"'
+    tie = {(False, False): "", (False, True): "i", (True, True): "m", (True, False): "t"}
+    tied = tie[sign.tie_in, sign.tie_out]
+    return f"<note {pitch} {length}" + (f' tie="{tied}"' if tied else "") + "/>"

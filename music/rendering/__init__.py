@@ -1,0 +1,5 @@
+"""A melody as something to hear or look at.
+
+sound: audio of a chosen instrument at one loudness
+piano_roll: an SVG picture of pitch over time
+"""

@@ -1,0 +1,219 @@
+"""The pairs of a blind test: melodies of two policies under the same headers, in no telling order.
+
+Metre, mode, type, bars and pickup are the same on both sides of a pair, so that what is compared is
+the melody. What was not asked for is chosen by the one policy in half of the pairs and by the other
+in the rest, so that neither is always on ground of its own choice.
+
+Which of a pair comes first, as melody a of the comparison and in the order of ids, is chance: whose
+a melody is, only its `policy_id` says. So only melodies that are new to the store are taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+
+import numpy as np
+import torch
+
+from music.melody import Melody
+from music.tokens import HEADER_LENGTH, decode
+from policy.compose import DEFAULT_TONIC_MIDI, Asked
+from policy.decode import sample
+from policy.model import MelodyForCausalLM
+from policy.runs import RunError
+from reward.store.campaigns import Campaign, Policies, create_campaign, free_name
+from reward.store.pool import PlannedPair, add_melodies, add_plan, tokens_to_bytes
+from reward.store.store import RatingsStore
+
+PURPOSE = "blind_test"
+SPARE = 0.2
+"""pairs beyond the votes wanted, because "both are bad" and skips do not count"""
+LEAST_BATCH, BATCH = 16, 128
+"""pairs written at a time; a few when a few are missing, for a policy may repeat itself"""
+VAIN_BATCHES = 3
+"""batches in a row without a new melody after which to give up"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A policy in a blind test."""
+
+    name: str
+    policy_id: str
+    """hash of its weights"""
+    model: MelodyForCausalLM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindTestConfig:
+    """How a blind test is made."""
+
+    name: str
+    """told to the raters too"""
+    votes: int = 200
+    """votes that count after which it ends, if the stopping rule has not ended it"""
+    melodies: int | None = None
+    """pairs, that is melodies of each policy; a fifth more than votes when None"""
+    seed: int = 0
+    """of writing and ordering"""
+
+    def __post_init__(self) -> None:
+        """Refuse no votes, and fewer pairs than votes.
+
+        Raises:
+            RunError: with the numbers that can be.
+        """
+        if self.votes < 1:
+            raise RunError(f"votes={self.votes} is below 1; 200 is usual")
+        if self.melodies is not None and self.melodies < self.votes:
+            raise RunError(
+                f"melodies={self.melodies} is below votes={self.votes}; each pair counts once, so "
+                "ask for as many melodies as votes, or more"
+            )
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs are written."""
+        return ceil(self.votes * (1 + SPARE)) if self.melodies is None else self.melodies
+
+
+def make_blind_test(
+    store: RatingsStore,
+    a: Contestant,
+    b: Contestant,
+    asked: Asked,
+    config: BlindTestConfig,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+) -> Campaign:
+    """Write the melodies, and store them with their pairs and the campaign, all or nothing.
+
+    Raises:
+        RunError: when the policies write nothing that is new.
+        RatingsError: for a name that is taken, or a policy against itself.
+    """
+    policies = Policies(a=a.name, b=b.name, a_id=a.policy_id, b_id=b.policy_id)
+    with store.reading() as session:  # before the work
+        free_name(session, config.name)
+    known = set(store.melodies_frame()["sha256"])
+    pairs = write_pairs(a.model, b.model, asked, config.pairs, config.seed, known, say=say)
+    rng = np.random.default_rng([config.seed, 1])
+    now = datetime.now(UTC)
+    with store.writing() as session:
+        campaign = create_campaign(
+            session,
+            config.name,
+            purpose=PURPOSE,
+            votes_wanted=config.votes,
+            policies=policies,
+            now=now,
+        )
+        plan: list[PlannedPair] = []
+        for place in rng.permutation(len(pairs)):
+            both = [(pairs[place][0], a.policy_id), (pairs[place][1], b.policy_id)]
+            if rng.random() < 0.5:
+                both.reverse()
+            first, second = (
+                add_melodies(
+                    session,
+                    [melody],
+                    policy_id=policy_id,
+                    step=0,
+                    sampler="temperature 1",
+                    seed=config.seed,
+                    features=None,
+                    now=now,
+                )[0]
+                for melody, policy_id in both
+            )
+            plan.append(PlannedPair(first, second, PURPOSE))
+        add_plan(
+            session,
+            plan,
+            round=campaign.round,
+            strategy="same header",
+            probability=None,
+            campaign_id=campaign.id,
+            now=now,
+        )
+    say(f"stored {len(plan)} pairs")
+    return campaign
+
+
+def write_pairs(
+    a: MelodyForCausalLM,
+    b: MelodyForCausalLM,
+    asked: Asked,
+    count: int,
+    seed: int,
+    known: set[str],
+    *,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[tuple[Melody, Melody]]:
+    """Pairs of a melody of `a` and one of `b` of equal headers, none of them known or twice.
+
+    Args:
+        a: one policy.
+        b: the other.
+        asked: what is asked of every melody.
+        count: how many pairs.
+        seed: the same seed and policies give the same pairs.
+        known: sha256 of tokens that are not to come again.
+        say: is told how far it is.
+
+    Raises:
+        RunError: when nothing new comes any more.
+        ValueError: when what is asked cannot be written.
+    """
+    generator = torch.Generator(a.lm_head.weight.device).manual_seed(seed)
+    taken, pairs, vain, a_leads = set(known), list[tuple[Melody, Melody]](), 0, True
+    while len(pairs) < count:
+        before = len(pairs)
+        size = min(BATCH, max(LEAST_BATCH, count - len(pairs)))
+        for leading in ((size + 1) // 2, size // 2):
+            if leading:
+                lead, follow = (a, b) if a_leads else (b, a)
+                written = _under_one_header(lead, follow, asked.given(leading), generator)
+                pairs += _fresh(written if a_leads else [(y, x) for x, y in written], taken)
+            a_leads = not a_leads
+        del pairs[count:]
+        say(f"wrote {len(pairs)} of {count} pairs")
+        vain = vain + 1 if len(pairs) == before else 0
+        if vain == VAIN_BATCHES:
+            raise RunError(
+                f"the policies wrote {len(pairs)} of {count} pairs and then nothing that is not in "
+                "the store; ask for fewer, or for another metre or length"
+            )
+    return pairs
+
+
+def _under_one_header(
+    lead: MelodyForCausalLM,
+    follow: MelodyForCausalLM,
+    given: np.ndarray,
+    generator: torch.Generator,
+) -> list[tuple[Melody, Melody]]:
+    """Melodies of `lead` as asked, each with one of `follow` under its header."""
+    first = sample(lead, given, generator=generator)
+    following = given.copy()
+    following[:, :HEADER_LENGTH] = first.ids[:, :HEADER_LENGTH].cpu().numpy()
+    second = sample(follow, following, generator=generator)
+    return [
+        (decode(one, DEFAULT_TONIC_MIDI), decode(other, DEFAULT_TONIC_MIDI))
+        for one, other in zip(first.rows(), second.rows(), strict=True)
+    ]
+
+
+def _fresh(pairs: list[tuple[Melody, Melody]], taken: set[str]) -> list[tuple[Melody, Melody]]:
+    """Those of which both melodies are new; they are taken from now on."""
+    found: list[tuple[Melody, Melody]] = []
+    for pair in pairs:
+        hashes = {hashlib.sha256(tokens_to_bytes(melody)).hexdigest() for melody in pair}
+        if len(hashes) == 2 and not hashes & taken:
+            taken |= hashes
+            found.append(pair)
+    return found

@@ -1,0 +1,213 @@
+"""Ratings as files: CSV, JSONL and Parquet tables, and the preference pairs that TRL reads.
+
+`reward.exchange.import_votes` reads the tables back, so they hold all that a store needs to take
+them up. Each file is written whole beside its name and then put in its place, so nobody reads half
+of one. All tables of one export show the same moment. Parquet needs pyarrow (which streamlit
+installs).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from music.files import whole_file
+from reward.comparisons.learnable import TRAINED_PURPOSES
+from reward.store import frames
+from reward.store.schema import PURPOSES
+from reward.store.store import RatingsError, RatingsStore
+
+FORMATS = ("csv", "jsonl", "parquet")
+TABLES = ("melodies", "comparisons", "raters", "votes")
+LISTS = ("tokens", "reasons")
+NESTED = (*LISTS, "features")
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+"""text that a spreadsheet may run, in ASCII or full width; or that an escape has begun already"""
+
+
+def export_ratings(
+    store: RatingsStore,
+    folder: str | Path,
+    *,
+    formats: Collection[str] | None = None,
+    kind: str | None = None,
+    current_only: bool = True,
+) -> list[Path]:
+    """Write votes, comparisons, melodies and raters into a folder; the paths written.
+
+    Args:
+        store: what to export.
+        folder: made when it is not there; files of an earlier export are replaced.
+        formats: of `FORMATS`; None for all that can be written here.
+        kind: 'person' or 'simulated' for the votes and raters of that kind only.
+        current_only: leave out votes that an undo has superseded.
+
+    Raises:
+        RatingsError: for an unknown format or kind, Parquet without pyarrow, or a folder that
+            cannot be written.
+    """
+    has_parquet = find_spec("pyarrow") is not None
+    if formats is None:
+        formats = [name for name in FORMATS if name != "parquet" or has_parquet]
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown:
+        raise RatingsError(f"format={unknown[0]!r} is not known; choose of {FORMATS}")
+    if "parquet" in formats and not has_parquet:
+        raise RatingsError("format='parquet' needs pyarrow; install it, or choose csv or jsonl")
+    with store.reading() as session:
+        raters = frames.raters_frame(session)
+        tables = {
+            "votes": frames.votes_frame(session, kind=kind, current_only=current_only),
+            "comparisons": frames.comparisons_frame(session),
+            "melodies": frames.melodies_frame(session),
+            "raters": raters if kind is None else raters.loc[raters["rater_kind"] == kind],
+        }
+    written: list[Path] = []
+    for name, table in tables.items():
+        for suffix in FORMATS:
+            if suffix not in formats:
+                continue
+            path = Path(folder) / f"{name}.{suffix}"
+            with exported_file(path) as temporary:
+                if suffix == "csv":
+                    write_csv(temporary, table)
+                elif suffix == "jsonl":
+                    _write_jsonl(temporary, (plain_row(row) for row in table.to_dict("records")))
+                else:
+                    flat = table.assign(
+                        **{
+                            name: [_json_text(value) for value in table[name]]
+                            for name in table.columns.intersection(["features"])
+                        }
+                    )  # or each melody would get the features of all others, as missing
+                    flat.to_parquet(temporary, engine="pyarrow", index=False)
+            written.append(path)
+    return written
+
+
+def export_preferences(
+    store: RatingsStore,
+    path: str | Path,
+    *,
+    kind: str | None = "person",
+    purposes: Collection[str] = TRAINED_PURPOSES,
+) -> int:
+    """Write TRL's preference pairs as JSONL; how many.
+
+    Raises:
+        RatingsError: for an unknown kind or purpose, or a file that cannot be written.
+    """
+    unknown = sorted(set(purposes) - set(PURPOSES))
+    if unknown:
+        raise RatingsError(f"purpose={unknown[0]!r} is not known; choose of {PURPOSES}")
+    with store.reading() as session:
+        votes = frames.votes_frame(session, kind=kind, current_only=True)
+        melodies = frames.melodies_frame(session)
+    wanted = votes.loc[votes["purpose"].isin(list(purposes))]
+    pairs = list(preference_pairs(wanted, melodies))
+    with exported_file(Path(path)) as temporary:
+        _write_jsonl(temporary, iter(pairs))
+    return len(pairs)
+
+
+def preference_pairs(votes: pd.DataFrame, melodies: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """One record a decided vote, with TRL's `chosen_ids` and `rejected_ids` (BOS to EOS).
+
+    Ties, `both_bad` and `skip` have no winner and are left out. `group` is the same for a
+    comparison and its repeats, which belong on one side of any split; `strength` is 1 or 2.
+    """
+    tokens = dict(zip(melodies["melody_id"], melodies["tokens"], strict=True))
+    for vote in votes.to_dict("records"):
+        if vote["outcome_a"] not in ("a", "b"):
+            continue
+        a, b = tokens[vote["melody_a"]], tokens[vote["melody_b"]]
+        chosen, rejected = (a, b) if vote["outcome_a"] == "a" else (b, a)
+        repeated = vote["repeat_of"]
+        yield {
+            "chosen_ids": chosen,
+            "rejected_ids": rejected,
+            "strength": int(vote["strength"]),
+            "vote_id": int(vote["vote_id"]),
+            "group": vote["comparison_id"] if pd.isna(repeated) else repeated,
+            "rater_id": int(vote["rater_id"]),
+            "rater_kind": vote["rater_kind"],
+        }
+
+
+@contextmanager
+def exported_file(path: Path) -> Iterator[Path]:
+    """As `music.files.whole_file`; the folder is made.
+
+    Raises:
+        RatingsError: when the folder cannot be written, or `path` is a folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise RatingsError(
+            f"{path} cannot be written ({error.strerror or error}); choose another place"
+        ) from error
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV (RFC 4180), to be read by `text_of_csv` and safe for spreadsheets."""
+    # Lines end in CR LF: Python 3.11 quotes a CR inside a cell only where it ends lines too.
+    _for_csv(table).to_csv(path, index=False, lineterminator="\r\n")
+
+
+def _for_csv(table: pd.DataFrame) -> pd.DataFrame:
+    """Lists and mappings as JSON; and no text that a spreadsheet would run as a formula.
+
+    Such text gets an apostrophe before it, text that has one already another: `text_of_csv` takes
+    one off again. See OWASP, "CSV Injection".
+    """
+    table = table.copy()
+    for name in table.columns:
+        values = table[name]
+        if values.dtype == object or pd.api.types.is_string_dtype(values):
+            plain = [_json_text(value) if name in NESTED else value for value in values]
+            table[name] = [
+                f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+                for value in plain
+            ]
+    return table
+
+
+def text_of_csv(cell: str) -> str:
+    """The text that `write_csv` has written as this cell."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def _json_text(value: object) -> str | None:
+    """JSON of a list or mapping; text stays as it is, and what is missing stays missing."""
+    return (
+        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
+
+
+def plain_row(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row as JSON has it: missing values as null, moments as ISO 8601."""
+    plain: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, list | dict):
+            plain[name] = value
+        elif pd.isna(value):
+            plain[name] = None
+        else:
+            plain[name] = value.isoformat() if isinstance(value, pd.Timestamp) else value
+    return plain
+
+
+def _write_jsonl(path: Path, records: Iterator[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for record in records:
+            file.write(json.dumps(record, allow_nan=False) + "\n")

@@ -1,0 +1,275 @@
+"""The neural reward: the policy's trunk, read by small networks that have learnt from comparisons.
+
+The trunk is the policy's own layers but the last, with the policy's weights, and stays as it is:
+some hundred votes of people who are right 72 % of the time do not teach a million parameters. Each
+member reads all hidden states of a melody: a layer of a few units at every token, their mean over
+the tokens, a weight for each unit. Members have learnt from different comparisons
+(`reward.neural.training`); where they differ nobody knows.
+
+A utility is in log-odds and means something as a difference only. A score is a utility less the
+base policy's mean, in standard deviations over the base policy's melodies, as a taste profile's.
+
+A file holds the trunk's layers, the members and the numbers, as safetensors: nothing is pickled.
+
+Letters: B melodies, T tokens (right-padded), N real tokens, D width, H units, M members.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from music.files import write_whole
+from music.melody import Melody
+from music.tokens import PAD, VOCABULARY, encode
+from policy.model import BAR_POSITIONS, MelodyConfig, MelodyForCausalLM, MelodyModel, right_pad
+from policy.trunk import Packed, embed, run_layers
+
+FORMAT = "tastemaker neural reward"
+FORMAT_VERSION = 1
+CHUNK = 64
+"""melodies of like length in one forward"""
+
+
+class NeuralRewardError(ValueError):
+    """A neural reward that cannot be made or read; the message says value, rule and remedy."""
+
+
+class Readout(nn.Module):
+    """One member: hidden states -> utility.
+
+    Args:
+        width: of the hidden states.
+        units: of the one layer at each token.
+    """
+
+    def __init__(self, width: int, units: int) -> None:
+        super().__init__()
+        self.inward = nn.Linear(width, units)
+        self.outward = nn.Linear(units, 1, bias=False)
+        # Nothing is preferred before there is a reason.
+        nn.init.normal_(self.outward.weight, std=0.01)
+
+    def forward(self, states_BTD: Tensor, real_BT: Tensor) -> Tensor:
+        """Utilities (B,) in log-odds; `real_BT` is 1 at tokens and 0 at padding."""
+        units_BTH = nn.functional.silu(self.inward(states_BTD)) * real_BT[..., None]
+        return self.outward(units_BTH.sum(1) / real_BT.sum(1, keepdim=True))[:, 0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadTrunk:
+    """A trunk cut before the last layer, and what is usual for its hidden states."""
+
+    trunk: MelodyModel
+    mean_D: Tensor
+    std_D: Tensor
+
+    @classmethod
+    def of(cls, policy: MelodyForCausalLM, melodies: Sequence[Melody]) -> ReadTrunk:
+        """The policy's layers but the last (one of one); the usual is that of `melodies`.
+
+        Raises:
+            NeuralRewardError: for fewer than two melodies.
+        """
+        if len(melodies) < 2:
+            raise NeuralRewardError(
+                f"{len(melodies)} base melodies have no spread; sample some hundreds"
+            )
+        shape = policy.config.to_dict()
+        shape["num_hidden_layers"] = max(1, policy.config.num_hidden_layers - 1)
+        trunk = _empty_trunk(shape)
+        own = policy.model.state_dict()
+        trunk.load_state_dict({name: own[name].clone() for name in trunk.state_dict()})
+        width = policy.config.hidden_size
+        plain = cls(trunk, torch.zeros(width), torch.ones(width))
+        every_ND = torch.cat(plain.states(melodies))
+        return cls(trunk, every_ND.mean(0), every_ND.std(0).clamp(min=1e-6))
+
+    @torch.no_grad()
+    def states(self, melodies: Sequence[Melody]) -> list[Tensor]:
+        """Hidden states of each melody's tokens, standardised; a (T, D) tensor a melody."""
+        rows = [encode(melody).astype(np.int64) for melody in melodies]
+        found: list[Tensor] = [torch.zeros(0)] * len(rows)
+        order = np.argsort([len(row) for row in rows], kind="stable")
+        for start in range(0, len(rows), CHUNK):
+            some = order[start : start + CHUNK]
+            packed = Packed.of(right_pad([rows[i] for i in some]))
+            every = torch.arange(len(packed.place))
+            hidden_ND = run_layers(self.trunk, embed(self.trunk, packed), packed, every)
+            lengths = (packed.ids != PAD).sum(1).tolist()
+            parts = ((hidden_ND - self.mean_D) / self.std_D).split(lengths)
+            for place, states_TD in zip(some, parts, strict=True):
+                found[place] = states_TD
+        return found
+
+
+def padded(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """States (B, T, D) of melodies, and which are real (B, T)."""
+    real = [torch.ones(len(one)) for one in states]
+    pad = nn.utils.rnn.pad_sequence
+    return pad(list(states), batch_first=True), pad(real, batch_first=True)
+
+
+@torch.no_grad()
+def utilities(members: Sequence[Readout], states: Sequence[Tensor]) -> np.ndarray:
+    """Utility of each melody by each member in log-odds; float64 (M, B)."""
+    found = np.zeros((len(members), len(states)))
+    order = np.argsort([len(one) for one in states], kind="stable")
+    for start in range(0, len(states), CHUNK):
+        some = order[start : start + CHUNK]
+        states_BTD, real_BT = padded([states[i] for i in some])
+        for row, member in enumerate(members):
+            found[row, some] = member(states_BTD, real_BT).double().numpy()
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NeuralReward:
+    """A trunk and what read it, ready to score melodies. Make one with `fit_neural`."""
+
+    reader: ReadTrunk
+    members: tuple[Readout, ...]
+    mean_M: np.ndarray
+    """each member's mean utility over the base's melodies, in log-odds"""
+    utility_std: float
+    """standard deviation of the mean member's utility over the base's melodies, in log-odds: the
+    unit of a score"""
+    votes: int
+    """comparisons it was fitted to, ties included"""
+
+    @classmethod
+    def of(
+        cls,
+        reader: ReadTrunk,
+        members: Sequence[Readout],
+        base_states: Sequence[Tensor],
+        *,
+        votes: int,
+    ) -> NeuralReward:
+        """Fix mean and unit by hidden states of the base policy's melodies."""
+        raw_MB = utilities(members, base_states)
+        unit = float(raw_MB.mean(0).std())
+        return cls(
+            reader=reader,
+            members=tuple(members),
+            mean_M=raw_MB.mean(1),
+            utility_std=unit if unit > 1e-9 else 1.0,
+            votes=votes,
+        )
+
+    def score(self, melodies: Sequence[Melody]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and std of each melody's score, (B,) each, in base standard deviations.
+
+        `std` is the jackknife's (Tukey 1958): each of the M members has been trained without one
+        M-th of the comparisons, so their deviations about their mean, squared, summed and times
+        (M - 1) / M, estimate the variance. What all of them have wrong is not in it.
+        """
+        return self.score_states(self.reader.states(melodies))
+
+    def score_states(self, states: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        """As `score`, of melodies whose hidden states are known from `reader`."""
+        raw_MB = utilities(self.members, states)
+        score_MB = (raw_MB - self.mean_M[:, None]) / self.utility_std
+        return score_MB.mean(0), score_MB.std(0) * np.sqrt(len(self.members) - 1)
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, whole or not at all."""
+        tensors = {f"trunk.{name}": t for name, t in self.reader.trunk.state_dict().items()}
+        tensors |= {"mean_D": self.reader.mean_D, "std_D": self.reader.std_D}
+        tensors["mean_M"] = torch.from_numpy(self.mean_M)
+        for number, member in enumerate(self.members):
+            tensors |= {f"member.{number}.{n}": t for n, t in member.state_dict().items()}
+        metadata = {
+            "format": FORMAT,
+            "version": str(FORMAT_VERSION),
+            "trunk": json.dumps(self.reader.trunk.config.to_dict()),
+            "members": str(len(self.members)),
+            "utility_std": repr(self.utility_std),
+            "votes": str(self.votes),
+        }
+        kept = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        write_whole(path, save(kept, metadata=metadata))
+
+    @classmethod
+    def load(cls, path: Path) -> NeuralReward:
+        """Read what `save` wrote.
+
+        Raises:
+            NeuralRewardError: for a file that is none, of another version, or broken.
+        """
+        remedy = "train it again from the ratings store"
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise NeuralRewardError(
+                f"{path} is not a readable neural reward ({error}); {remedy}"
+            ) from error
+        if metadata.get("format") != FORMAT:
+            raise NeuralRewardError(f"{path} is safetensors but no neural reward; {remedy}")
+        if metadata.get("version") != str(FORMAT_VERSION):
+            raise NeuralRewardError(
+                f"{path} has version {metadata.get('version')!r}, this is {FORMAT_VERSION}; "
+                f"{remedy}"
+            )
+        bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+        if bad:
+            raise NeuralRewardError(f"{path} has numbers in {bad[0]} that are not finite; {remedy}")
+        try:
+            trunk = _empty_trunk(json.loads(metadata["trunk"]))
+            trunk.load_state_dict(_under("trunk.", tensors))
+            members = []
+            for number in range(int(metadata["members"])):
+                units, width = tensors[f"member.{number}.inward.weight"].shape
+                member = Readout(width, units)
+                member.load_state_dict(_under(f"member.{number}.", tensors))
+                members.append(member.eval())
+            unit = float(metadata["utility_std"])
+            mean_M = tensors["mean_M"].numpy()
+            if not (0 < unit < np.inf and len(members) > 1 and mean_M.shape == (len(members),)):
+                raise ValueError(f"utility_std={unit}, {len(members)} members, {mean_M.shape}")
+            width = trunk.config.hidden_size
+            shapes = {tuple(tensors[name].shape) for name in ("mean_D", "std_D")}
+            read = {member.inward.in_features for member in members}
+            if shapes != {(width,)} or read != {width} or not (tensors["std_D"] > 0).all():
+                raise ValueError(f"sizes {shapes} and {read} beside a trunk of {width}")
+            return cls(
+                reader=ReadTrunk(trunk, tensors["mean_D"], tensors["std_D"]),
+                members=tuple(members),
+                mean_M=mean_M,
+                utility_std=unit,
+                votes=int(metadata["votes"]),
+            )
+        except NeuralRewardError:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            raise NeuralRewardError(f"{path} is broken ({reason}); {remedy}") from error
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors below a prefix, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _empty_trunk(shape: dict[str, object]) -> MelodyModel:
+    """A trunk of that configuration, whose weights are yet to come."""
+    config = cast(MelodyConfig, MelodyConfig.from_dict(shape))
+    sizes = (config.vocab_size, config.bar_positions)
+    if sizes != (len(VOCABULARY), BAR_POSITIONS):
+        raise NeuralRewardError(
+            f"the trunk has another vocabulary: vocab_size, bar_positions={sizes}, here "
+            f"{(len(VOCABULARY), BAR_POSITIONS)}; use the release that it was made with"
+        )
+    with torch.random.fork_rng():  # the first weights are drawn, and overwritten
+        return MelodyModel(config).eval().requires_grad_(False)

@@ -1,0 +1,209 @@
+"""Informative pairs: what a taste profile would learn most from, or decide the best by.
+
+Information: the mutual information between the answer to a pair and the weights (Houlsby, Huszár,
+Ghahramani and Lengyel 2011, arXiv:1112.5745, equation 3), under the Gaussian posterior and with the
+logistic taken for a probit. It is high where the profile is unsure and the answer would not be a
+toss-up. Several pairs are chosen as if each one before had been answered, which lowers the doubt
+along it, so that a batch is not one pair many times. Before any vote the posterior is the prior:
+the first pairs then lie along what varies most in the pool, which is the warm start.
+
+Duels: both melodies are the best of the pool, each by its own draw of the weights from the
+posterior (double Thompson sampling, Wu and Liu 2016, arXiv:1604.07101), for the late phase, when it
+matters which of the best is better.
+
+Letters: B melodies of the pool, F features, C candidate pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from scipy.special import expit, ndtr
+
+from reward.pairs.random_pairs import PairingError
+from reward.profile.bradley_terry import Gaussian
+
+CANDIDATES = 10_000
+"""pairs among which the best is chosen; more find hardly better ones"""
+PROBIT_OF_LOGIT = 1.702
+"""a logistic is a probit of this scale, to .01 in probability"""
+DUEL_DRAWS = 50
+Pair = tuple[int, int]
+
+
+def information_bits(gap: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Expected information of a comparison about the weights, in bits, 0 to 1.
+
+    Args:
+        gap: posterior mean of the log-odds, any shape.
+        variance: posterior variance of the log-odds.
+    """
+    mean, variance = gap / PROBIT_OF_LOGIT, variance / PROBIT_OF_LOGIT**2
+    p = np.clip(ndtr(mean / np.sqrt(variance + 1)), 1e-12, 1 - 1e-12)
+    whole = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    width = np.pi * np.log(2) / 2  # of the Gaussian that stands for a probit's entropy
+    noise = np.sqrt(width / (variance + width)) * np.exp(-(mean**2) / (2 * (variance + width)))
+    return np.maximum(whole - noise, 0.0)
+
+
+def informative_pairs(
+    taste: Gaussian,
+    standard_BF: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    taken: Collection[Pair] = (),
+    kind_B: Sequence[int] | np.ndarray | None = None,
+    candidates: int = CANDIDATES,
+) -> list[Pair]:
+    """The most informative pairs of a pool, best first, as rows of it; no pair twice.
+
+    Args:
+        taste: the posterior, before or after votes.
+        standard_BF: standardised features of the pool.
+        count: how many pairs; as many as are worth asking before the profile is fitted again.
+        rng: draws the candidates.
+        taken: pairs of rows that were asked already, either way round.
+        kind_B: only melodies of equal kind meet, say of one metre and length.
+        candidates: pairs drawn, among which is chosen.
+
+    Raises:
+        PairingError: when there are fewer pairs left than are asked for.
+    """
+    one, other = _candidates(len(standard_BF), count, rng, taken, kind_B, candidates)
+    doubt_BF = (standard_BF @ np.linalg.cholesky(_positive(taste.covariance_FF))).astype(np.float32)
+    # Float32 halves the time; the order of candidates does not need more.
+    difference_CF = doubt_BF[one] - doubt_BF[other]
+    utility_B = standard_BF @ taste.weights_F
+    gap_C = utility_B[one] - utility_B[other]
+    chosen: list[Pair] = []
+    open_C = np.ones(len(one), bool)
+    for _ in range(count):
+        variance_C = np.einsum("cf,cf->c", difference_CF, difference_CF, dtype=np.float64)
+        best = int(np.where(open_C, information_bits(gap_C, variance_C), -1.0).argmax())
+        open_C[best] = False
+        pair = (int(one[best]), int(other[best]))
+        chosen.append(pair if rng.random() < 0.5 else (pair[1], pair[0]))
+        # As if it had been answered: the covariance loses what one such answer takes off it.
+        x_F, variance = difference_CF[best].copy(), float(variance_C[best])
+        if variance > 0:
+            p = expit(gap_C[best] / np.sqrt(1 + np.pi / 8 * variance))
+            left = 1 / (1 + p * (1 - p) * variance)
+            along_C = difference_CF @ x_F * np.float32((1 - np.sqrt(left)) / variance)
+            difference_CF -= along_C[:, None] * x_F
+    return chosen
+
+
+def duels(
+    taste: Gaussian,
+    standard_BF: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    taken: Collection[Pair] = (),
+    kind_B: Sequence[int] | np.ndarray | None = None,
+) -> list[Pair]:
+    """Pairs of the likely best of the pool, as rows of it; no pair twice.
+
+    Each melody is the best by one draw of the weights; a draw that gives nothing new takes the best
+    that does. Arguments and errors as for `informative_pairs`.
+    """
+    left_over = _Left(len(standard_BF), taken, kind_B)
+    left_over.check(count)
+    factor_FF = np.linalg.cholesky(_positive(taste.covariance_FF))
+    chosen: list[Pair] = []
+    while len(chosen) < count:
+        for draw in range(DUEL_DRAWS):
+            noise = rng.normal(size=(len(taste.weights_F), 2))
+            utility_B2 = standard_BF @ (taste.weights_F[:, None] + factor_FF @ noise)
+            first = int(utility_B2[:, 0].argmax()) if draw < DUEL_DRAWS - 1 else left_over.any()
+            rivals = left_over.rivals(first)
+            if len(rivals):
+                second = int(rivals[utility_B2[rivals, 1].argmax()])
+                left_over.take(first, second)
+                chosen.append((first, second) if rng.random() < 0.5 else (second, first))
+                break
+    return chosen
+
+
+class _Left:
+    """Which pairs of a pool can still be asked."""
+
+    def __init__(
+        self,
+        size: int,
+        taken: Collection[Pair],
+        kind_B: Sequence[int] | np.ndarray | None,
+    ) -> None:
+        self.kind_B = np.zeros(size, np.int64) if kind_B is None else np.asarray(kind_B)
+        self.taken = {_unordered(*pair) for pair in taken}
+
+    def check(self, count: int) -> None:
+        """Refuse more than there are."""
+        sizes = np.unique(self.kind_B, return_counts=True)[1]
+        left = int((sizes * (sizes - 1) // 2).sum()) - len(self.taken)
+        if not 0 <= count <= left:
+            raise PairingError(
+                f"count={count} is not within 0..{left}, the pairs that are left of "
+                f"{len(self.kind_B)} melodies; add melodies or ask for fewer"
+            )
+
+    def take(self, one: int, other: int) -> None:
+        """A pair is asked."""
+        self.taken.add(_unordered(one, other))
+
+    def rivals(self, one: int) -> np.ndarray:
+        """Rows that may still meet `one`."""
+        alike = np.flatnonzero(self.kind_B == self.kind_B[one])
+        free = [r for r in alike.tolist() if r != one and not self.is_taken(one, r)]
+        return np.array(free, np.int64)
+
+    def any(self) -> int:
+        """A row that still has rivals."""
+        return next(row for row in range(len(self.kind_B)) if len(self.rivals(row)))
+
+    def is_taken(self, one: int, other: int) -> bool:
+        """Whether the pair was asked, either way round."""
+        return _unordered(one, other) in self.taken
+
+
+def _unordered(one: int, other: int) -> Pair:
+    return (one, other) if one < other else (other, one)
+
+
+def _candidates(
+    size: int,
+    count: int,
+    rng: np.random.Generator,
+    taken: Collection[Pair],
+    kind_B: Sequence[int] | np.ndarray | None,
+    candidates: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct pairs at random that may be asked, at least `count`; two (C,)."""
+    left = _Left(size, taken, kind_B)
+    left.check(count)
+    one, other = rng.integers(size, size=(2, 2 * max(candidates, 2 * count)))
+    found = _allowed(one, other, left)[: max(candidates, count)]
+    if len(found) < count:  # a small pool, or one that is nearly used up
+        one, other = np.triu_indices(size, 1)
+        found = rng.permutation(_allowed(one, other, left))
+    return found[:, 0], found[:, 1]
+
+
+def _allowed(one: np.ndarray, other: np.ndarray, left: _Left) -> np.ndarray:
+    """Those of the pairs that may be asked, once each, in the order of the draw; (C, 2)."""
+    pairs = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
+    pairs = pairs[(pairs[:, 0] != pairs[:, 1]) & (left.kind_B[one] == left.kind_B[other])]
+    code = pairs[:, 0] * len(left.kind_B) + pairs[:, 1]
+    asked = np.array([a * len(left.kind_B) + b for a, b in left.taken], np.int64)
+    _, first = np.unique(code, return_index=True)
+    first = np.sort(first)
+    return pairs[first[~np.isin(code[first], asked)]]
+
+
+def _positive(covariance_FF: np.ndarray) -> np.ndarray:
+    """The covariance with a little on its diagonal, so that rounding leaves it positive."""
+    return covariance_FF + 1e-9 * np.trace(covariance_FF) / len(covariance_FF) * np.eye(
+        len(covariance_FF)
+    )

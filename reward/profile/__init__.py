@@ -1,0 +1,12 @@
+"""The taste profile: Bayesian Bradley-Terry-Davidson regression on named features.
+
+features: the features of a melody
+feature_scale: standardises features by the base policy's melodies
+davidson: the likelihood of one comparison, with ties and sides
+laplace: the mode and curvature of a posterior over a group and its raters
+rater_scales: how strongly each rater follows the group
+bradley_terry: fits the regression
+profile: the fitted profile: scores, explanations, saving and loading
+cross_validation: how well a profile predicts votes held out
+learning_curve: agreement by number of votes, and what more votes would add
+"""

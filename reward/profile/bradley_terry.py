@@ -1,0 +1,276 @@
+"""Bayesian Bradley-Terry-Davidson regression: weights of features from comparisons, with doubt.
+
+    gap_n = (scale_r w + δ_r)·d_n + side + side_r
+
+where d_n is the left item's features minus the right one's and r the rater;
+`reward.profile.davidson` turns gaps into probabilities, `reward.profile.laplace` finds the
+posterior. With several raters each has its own deviations δ_r, side_r and log ν_r from the group's,
+and a scale: a reliable rater follows the group's taste strongly, a careless one weakly, one of the
+other camp the other way round (partial pooling). With one rater there are only the group's. How
+large weights and deviations are is chosen by the Laplace approximation of the evidence (MacKay
+1992, Neural Computation 4:415), under weak log-normal priors that decide while there is nothing to
+go by.
+
+With `freedom` the weights' prior is Student's t: most tastes turn on a few features, and of a
+hundred the rest should stay near 0. It is a Gaussian of a variance that each feature has for itself
+(Tipping 2001, JMLR 1:211), found by EM on all votes pooled, each with its rater's scale; the
+posterior is that of the Gaussians.
+
+The scales come from `reward.profile.rater_scales`, before anything else, and are plugged in: as
+free parameters they make a ridge (smaller weights, larger scales) on which the mode runs away.
+Their doubt is added to the raters' covariances afterwards.
+
+Letters: N comparisons, F features, R raters, G = F + 2 parameters (weights, side, log ν); each
+rater's deviations are G too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from reward.profile.davidson import RaterVotes
+from reward.profile.laplace import Curvature, Point, Prior, find_mode
+from reward.profile.rater_scales import RaterScales, rater_scales
+
+UTILITY_STD_GUESS, UTILITY_STD_SPREAD = 1.0, 1.0
+"""log-normal prior of the utility's std in log-odds; a 72 %-reliable listener has about 0.95"""
+DEVIATION_STD_GUESS, DEVIATION_STD_SPREAD = 0.5, 1.0
+"""log-normal prior of the raters' deviations, the same way"""
+LOG_STD_REACH = 4.0
+"""how far from its guess a prior's std is searched: a factor of 55 either way"""
+STD_TOLERANCE = 0.1
+"""10 % of a prior's std: finer changes no prediction"""
+EM_STEPS, EM_TOLERANCE = 40, 0.05
+"""steps at most for Student's t, and the relative change of a variance that ends them"""
+
+
+class FitError(ValueError):
+    """A fit that cannot be done; the message gives the value, the rule and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gaussian:
+    """Posterior of one taste: weights, and the habits at their mode."""
+
+    weights_F: np.ndarray
+    """mean, in log-odds per unit of a feature"""
+    covariance_FF: np.ndarray
+    side: float
+    """log-odds that being on the left adds"""
+    side_std: float
+    log_tie: float
+    """log ν"""
+    scale: float = 1.0
+    """how the rater follows the group's taste: 1 is typical, 0 not at all, below 0 contrary; of the
+    group itself 1 where all are of one mind, 0 in camps that balance"""
+    scale_std: float = 0.0
+    listens: float = 1.0
+    """probability that the rater does not answer by chance; their votes count for so much"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What the comparisons say."""
+
+    group: Gaussian
+    raters: tuple[Gaussian, ...]
+    """one for each rater; the group's own when there is one rater"""
+    log_evidence: float
+    """Laplace approximation of log P(outcomes), in nats, at the chosen prior"""
+    weight_std: float
+    """prior standard deviation of the weights, in the mean of squares"""
+    deviation_std: float
+    """prior standard deviation of every rater's deviations from it; 0 with one rater"""
+    shape_F: np.ndarray
+    """each weight's prior standard deviation over that of all"""
+
+
+def fit_bradley_terry(
+    difference_NF: np.ndarray,
+    outcome_N: np.ndarray,
+    *,
+    weight_N: np.ndarray | None = None,
+    rater_N: np.ndarray | None = None,
+    raters: int = 1,
+    weight_std: float | None = None,
+    deviation_std: float | None = None,
+    shape_F: np.ndarray | None = None,
+    freedom: float | None = None,
+    chance_log_odds_R: np.ndarray | None = None,
+    scales: RaterScales | None = None,
+) -> Fit:
+    """Fit the model; prior scales that are not given are chosen by evidence.
+
+    Args:
+        difference_NF: features of the left item minus those of the right, standardised.
+        outcome_N: +1 left, 0 tie, -1 right.
+        weight_N: how many votes each counts for; 1 by default.
+        rater_N: index of the rater of each, 0..raters-1; all 0 by default.
+        raters: how many there are; one without votes has the group's taste, with more doubt.
+        weight_std: prior standard deviation of a weight, in log-odds per unit of a feature.
+        deviation_std: the same for a rater's deviation from the group; unused with one rater.
+        shape_F: how large each weight is expected beside the others; all alike by default.
+        freedom: degrees of freedom of Student's t as the prior of the weights, on top of
+            `shape_F`; 1 for tastes of few features, None for the Gaussian.
+        chance_log_odds_R: what is known beside these votes' tastes, as log-odds that a rater
+            answers by chance; unused with one rater.
+        scales: how the raters follow the group; found from the votes if there are several raters.
+
+    Raises:
+        FitError: for features that are not finite, or prior scales that are not positive.
+    """
+    count, features = difference_NF.shape
+    shape_F = _normal(np.ones(features) if shape_F is None else shape_F)
+    given = {"weight_std": weight_std, "deviation_std": deviation_std, "freedom": freedom}
+    for name, std in (*given.items(), ("the least of shape_F", float(shape_F.min(initial=1.0)))):
+        if std is not None and not 0 < std < np.inf:
+            raise FitError(f"{name}={std} is not positive and finite; leave it out to choose it")
+    if not np.isfinite(difference_NF).all():
+        row, column = np.argwhere(~np.isfinite(difference_NF))[0]
+        raise FitError(
+            f"feature {column} of comparison {row} is {difference_NF[row, column]}; features are "
+            "finite numbers, so mend or drop that feature"
+        )
+    weight_N = np.ones(count) if weight_N is None else weight_N
+    rater_N = np.zeros(count, np.int64) if rater_N is None else rater_N
+    by_rater = [
+        RaterVotes(difference_NF[own], outcome_N[own], weight_N[own])
+        for own in (rater_N == rater for rater in range(raters))
+    ]
+    # A utility that sums F features of variance 1 has, if they were independent, F times a weight's
+    # variance. Features that never differ do not count.
+    unit = 1.0 / np.sqrt(np.count_nonzero(difference_NF.any(axis=0)) or features)
+    std_guess = weight_std or UTILITY_STD_GUESS * unit
+    if raters == 1:
+        scales = None
+    else:
+        scales = scales or rater_scales(
+            by_rater,
+            std_guess * shape_F,
+            deviation_std or DEVIATION_STD_GUESS * unit,
+            chance_log_odds_R,
+        )
+        by_rater = scales.applied(by_rater)
+    if freedom is not None:
+        shape_F = _student_shape(by_rater, shape_F, freedom, std_guess)
+    point = Point.start(features, raters if raters > 1 else 0)
+
+    def log_evidence(weight_std: float, deviation_std: float) -> float:
+        nonlocal point  # each search starts where the last one ended
+        point, value, _ = find_mode(by_rater, Prior.of(shape_F, weight_std, deviation_std), point)
+        return value
+
+    weight = weight_std or UTILITY_STD_GUESS * unit
+    deviation = 0.0 if raters == 1 else deviation_std or DEVIATION_STD_GUESS * unit
+    free = (weight_std is None) + (deviation_std is None and raters > 1)
+    for _ in range(free):  # by turns, twice if both are free: they are nearly independent
+        if weight_std is None:
+            weight = _best_std(
+                partial(log_evidence, deviation_std=deviation),
+                UTILITY_STD_GUESS * unit,
+                UTILITY_STD_SPREAD,
+            )
+        if deviation_std is None and raters > 1:
+            deviation = _best_std(
+                partial(log_evidence, weight), DEVIATION_STD_GUESS * unit, DEVIATION_STD_SPREAD
+            )
+    point, value, curvature = find_mode(by_rater, Prior.of(shape_F, weight, deviation), point)
+    group, each = _gaussians(point, curvature, by_rater, scales)
+    return Fit(
+        group=group,
+        raters=each or (group,) * raters,
+        log_evidence=value,
+        weight_std=float(weight),
+        deviation_std=float(deviation),
+        shape_F=shape_F,
+    )
+
+
+def _normal(shape_F: np.ndarray) -> np.ndarray:
+    """Of mean square 1."""
+    return shape_F / np.sqrt(np.mean(np.square(shape_F))) if len(shape_F) else shape_F
+
+
+def _student_shape(
+    by_rater: Sequence[RaterVotes], prior_F: np.ndarray, freedom: float, weight_std: float
+) -> np.ndarray:
+    """Standard deviations of the Gaussians that stand for Student's t; (F,), of mean square 1.
+
+    EM: a weight of posterior second moment m² has the expected precision (ν + 1) / (ν s² + m²),
+    and s² is what makes these precisions fit the moments.
+    """
+    point = Point.start(len(prior_F))
+    variance_F, common = np.square(weight_std * prior_F), weight_std**2
+    for _ in range(EM_STEPS):
+        prior = Prior.of(np.sqrt(variance_F), 1.0, 0.0)
+        point, _, curvature = find_mode(by_rater, prior, point)
+        moment_F = point.group_G[:-2] ** 2 + np.diag(np.linalg.inv(curvature.schur_GG))[:-2]
+        relative_F = moment_F / prior_F**2
+        change_F = (freedom * common + relative_F) / (freedom + 1) * prior_F**2 / variance_F
+        variance_F = variance_F * change_F
+        # The square root halves the step: moments and s² chase one another.
+        common *= float(
+            np.sqrt(np.mean((freedom + 1) * relative_F / (freedom * common + relative_F)))
+        )
+        if abs(np.log(change_F)).max() < EM_TOLERANCE:
+            break
+    return _normal(np.sqrt(variance_F))
+
+
+def _best_std(log_evidence: Callable[[float], float], guess: float, spread: float) -> float:
+    """The standard deviation of most evidence × log-normal prior."""
+
+    def loss(log_ratio: float) -> float:
+        return 0.5 * (log_ratio / spread) ** 2 - log_evidence(guess * float(np.exp(log_ratio)))
+
+    bounds = (-LOG_STD_REACH, LOG_STD_REACH)
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": STD_TOLERANCE})
+    return guess * float(np.exp(found.x))
+
+
+def _gaussians(
+    point: Point,
+    curvature: Curvature,
+    by_rater: Sequence[RaterVotes],
+    scales: RaterScales | None,
+) -> tuple[Gaussian, tuple[Gaussian, ...]]:
+    """The group's posterior and each rater's (scaled group and deviation together)."""
+    common_cov = np.linalg.inv(curvature.schur_GG)
+    common_F = point.group_G[:-2]
+    # A scale of std s adds s² E[w wᵀ] to the covariance of scale · w.
+    moment_FF = np.outer(common_F, common_F) + common_cov[:-2, :-2]
+
+    def gaussian(
+        params: np.ndarray, cov: np.ndarray, scale: float, scale_std: float, listens: float = 1.0
+    ) -> Gaussian:
+        return Gaussian(
+            weights_F=params[:-2],
+            covariance_FF=(cov[:-2, :-2] + cov[:-2, :-2].T) / 2 + scale_std**2 * moment_FF,
+            side=float(params[-2]),
+            side_std=float(np.sqrt(cov[-2, -2])),
+            log_tie=float(params[-1]),
+            scale=scale,
+            scale_std=scale_std,
+            listens=listens,
+        )
+
+    if scales is None:
+        return gaussian(point.group_G, common_cov, 1.0, 0.0), ()
+    each = []
+    for rater, (cross, own) in enumerate(zip(curvature.cross, curvature.own, strict=True)):
+        votes, inverse = by_rater[rater], np.linalg.inv(own)
+        # Where the group moves, the deviation moves by -inverse @ cross.T times as much.
+        lever = np.diag(votes.scaling_G) - inverse @ cross.T
+        cov = lever @ common_cov @ lever.T + inverse
+        params = point.params(rater, votes)
+        doubt, listens = float(scales.std_R[rater]), float(scales.listens_R[rater])
+        each.append(gaussian(params, cov, votes.scale, doubt, listens))
+    mean, std = scales.of_all
+    lever_G = np.append(np.full(len(common_F), mean), [1.0, 1.0])
+    group_cov = np.outer(lever_G, lever_G) * common_cov
+    return gaussian(lever_G * point.group_G, group_cov, mean, std), tuple(each)

@@ -1,0 +1,19 @@
+"""The ratings database. Every change is one method of `store` and one transaction.
+
+store: the ratings store, the one entry for all callers
+schema: the tables
+database: opening, migrating, sessions, and errors in plain words
+raters: people under pseudonyms, and simulated listeners
+secret_tokens: secrets that let a rater or a guest in, stored as hashes
+pool: melodies that can be rated, and planned comparisons
+assignments: which pair a rater hears next, and on which side
+votes: writing a vote, and undoing it
+campaigns: comparisons that belong together, and who is invited
+campaign_votes: which votes of a campaign count
+catalogue: all melodies, with what one rater has heard of them
+favourites: melodies that a rater keeps
+listening_sessions: how long a rater has listened without a break
+withdrawal: a rater leaves and takes their data along
+frames: the store as pandas frames
+environment: the environment variables that our processes share
+"""

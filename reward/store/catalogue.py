@@ -1,0 +1,148 @@
+"""The catalogue: all melodies of the pool, and what one rater has heard and is still to hear.
+
+What a rater may be told of a melody follows from three sets of melodies:
+
+- *answered*: of comparisons that the rater has answered;
+- *waiting*: of comparisons that the rater has not answered, or has reopened. A hidden repeat
+  waits too, even one that will not be shown any more because its original came late: better a
+  melody too few is told of than one too many;
+- *sealed*: of blind tests, until they are revealed.
+
+A melody is never changed and never leaves the pool, so what was read once stays true, and only
+newer ones have to be read. To decode one takes longer than to read it, so that is left for when its
+notes are asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cached_property
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from music.melody import Header, Melody
+from music.tokens import decode, decode_header
+from reward.store.assignments import is_open
+from reward.store.pool import tokens_from_bytes
+from reward.store.schema import AssignmentRow, CampaignRow, ComparisonRow, MelodyRow, VoteRow
+from reward.store.votes import is_current, outcome_for_a
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: the melody is kept once it was decoded
+class CatalogueEntry:
+    """A melody of the pool, by the name that tells nothing, where it came from, and since when."""
+
+    id: int
+    sha256: str
+    tokens: bytes
+    """as they are stored, BOS to EOS"""
+    tonic_midi: int
+    policy_id: str
+    step: int
+    sampler: str
+    seed: int
+    created_at: datetime
+
+    @cached_property
+    def header(self) -> Header:
+        """Metre, mode, kind of tune, bars and pickup."""
+        return decode_header(tokens_from_bytes(self.tokens))
+
+    @cached_property
+    def melody(self) -> Melody:
+        """With its notes."""
+        return decode(tokens_from_bytes(self.tokens), self.tonic_midi)
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """How often one rater's current votes were for and against a melody."""
+
+    preferred: int = 0
+    passed_over: int = 0
+    tied: int = 0
+    """ties, both bad; skips are not counted"""
+
+    @property
+    def balance(self) -> int:
+        """Preferred minus passed over."""
+        return self.preferred - self.passed_over
+
+    @property
+    def heard(self) -> int:
+        """Comparisons that the rater has judged it in."""
+        return self.preferred + self.passed_over + self.tied
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What one rater has heard and is still to hear, as ids of melodies."""
+
+    answered: frozenset[int] = frozenset()
+    waiting: frozenset[int] = frozenset()
+    verdicts: dict[int, Verdicts] = field(default_factory=dict)
+
+
+def entries_after(session: Session, melody_id: int) -> list[CatalogueEntry]:
+    """Melodies with a higher id, in the order in which they came; 0 for all."""
+    columns = [getattr(MelodyRow, column.name) for column in fields(CatalogueEntry)]
+    rows = session.execute(
+        select(*columns).where(MelodyRow.id > int(melody_id)).order_by(MelodyRow.id)
+    )
+    return [CatalogueEntry(**row._mapping) for row in rows]
+
+
+def rounds(session: Session) -> dict[int, frozenset[int]]:
+    """The rounds for which each melody was paired, by its id; unpaired ones are left out."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for side in (ComparisonRow.melody_a, ComparisonRow.melody_b):
+        for melody_id, number in session.execute(select(side, ComparisonRow.round).distinct()):
+            found[melody_id].add(number)
+    return {melody_id: frozenset(numbers) for melody_id, numbers in found.items()}
+
+
+def sealed(session: Session) -> frozenset[int]:
+    """Ids of the melodies that are in a blind test whose result has not been told."""
+    revealed = select(CampaignRow.id).where(CampaignRow.revealed_at.is_not(None))
+    rows = select(ComparisonRow.melody_a, ComparisonRow.melody_b).where(
+        ComparisonRow.purpose == "blind_test",
+        or_(ComparisonRow.campaign_id.is_(None), ComparisonRow.campaign_id.not_in(revealed)),
+    )
+    return frozenset(melody_id for pair in session.execute(rows) for melody_id in pair)
+
+
+def listening(session: Session, rater_id: int) -> Listening:
+    """What this rater has heard, is still to hear, and has said."""
+    theirs = AssignmentRow.rater_id == int(rater_id)
+    pair = (ComparisonRow.melody_a, ComparisonRow.melody_b)
+    voted = (
+        select(*pair, VoteRow.outcome, AssignmentRow.left_is_a)
+        .join(AssignmentRow, AssignmentRow.comparison_id == ComparisonRow.id)
+        .join(VoteRow, VoteRow.assignment_id == AssignmentRow.id)
+        .where(theirs, is_current())
+    )
+    answered: set[int] = set()
+    verdicts: dict[int, Verdicts] = defaultdict(Verdicts)
+    for a, b, outcome, left_is_a in session.execute(voted):
+        answered |= {a, b}
+        said = outcome_for_a(outcome, left_is_a=left_is_a)
+        if said in ("a", "b"):
+            better, other = (a, b) if said == "a" else (b, a)
+            verdicts[better].preferred += 1
+            verdicts[other].passed_over += 1
+        elif said != "skip":
+            verdicts[a].tied += 1
+            verdicts[b].tied += 1
+    done = (
+        select(AssignmentRow.comparison_id)
+        .join(VoteRow, VoteRow.assignment_id == AssignmentRow.id)
+        .where(theirs)
+    )
+    live = select(AssignmentRow.comparison_id).where(theirs, AssignmentRow.closed_at.is_(None))
+    to_come = ComparisonRow.id.not_in(done) & is_open()
+    open_pairs = select(*pair).where(or_(to_come, ComparisonRow.id.in_(live)))
+    waiting = {melody_id for both in session.execute(open_pairs) for melody_id in both}
+    return Listening(frozenset(answered), frozenset(waiting), dict(verdicts))

@@ -1,0 +1,204 @@
+"""Votes: what a rater answered, and how they take it back.
+
+Every function runs inside one writing session, so nobody else issues or votes meanwhile.
+
+An answer is stored once, however often it is sent. One that comes after its lease has run out is
+still an answer to a pair that was heard: it is kept, unless the rater has answered the same
+comparison since. Of a rater's votes on a comparison the last counts, the others are superseded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from reward.store.assignments import Issued, Wanted, assign, check_lease, live_assignment
+from reward.store.database import RatingsError, check_text
+from reward.store.raters import get_rater
+from reward.store.schema import OUTCOMES, AssignmentRow, ComparisonRow, VoteRow
+
+MAX_COUNTER = 2**31 - 1
+MAX_COMMENT = 2000
+MAX_REASONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class VoteReceipt:
+    """A vote is stored: now, or before (`duplicate`)."""
+
+    vote_id: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a page sends back.
+
+    Raises:
+        RatingsError: for a value outside its range.
+    """
+
+    outcome: str
+    nonce: str
+    strength: int = 1
+    reasons: Sequence[str] = ()
+    comment: str = ""
+    heard_ms_left: int = 0
+    heard_ms_right: int = 0
+    plays_left: int = 0
+    plays_right: int = 0
+    latency_ms: int = 0
+    renderer: str = ""
+    app_version: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if self.outcome not in OUTCOMES:
+            raise RatingsError(f"outcome={self.outcome!r} is not known; choose one of {OUTCOMES}")
+        if self.strength not in (1, 2):
+            raise RatingsError(f"strength={self.strength!r} is not 1 (better) or 2 (much better)")
+        if isinstance(self.reasons, str) or len(self.reasons) > MAX_REASONS:
+            raise RatingsError(f"reasons={self.reasons!r} is not a list of at most {MAX_REASONS}")
+        for name, value, least, most in (
+            ("nonce", self.nonce, 1, 64),
+            ("comment", self.comment, 0, MAX_COMMENT),
+            ("renderer", self.renderer, 0, 200),
+            ("app_version", self.app_version, 0, 80),
+            *(("reason", reason, 1, 80) for reason in self.reasons),
+        ):
+            check_text(name, value, least, most)
+        for name in (
+            "heard_ms_left",
+            "heard_ms_right",
+            "plays_left",
+            "plays_right",
+            "latency_ms",
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 0 <= value <= MAX_COUNTER:
+                raise RatingsError(f"{name}={value!r} is not a whole number within 0..2**31-1")
+
+
+def outcome_for_a(outcome: str, *, left_is_a: bool) -> str:
+    """What left and right say of melodies a and b: 'a', 'b', or the outcome itself."""
+    if outcome == "left":
+        return "a" if left_is_a else "b"
+    if outcome == "right":
+        return "b" if left_is_a else "a"
+    return outcome
+
+
+def is_current(vote: type[VoteRow] = VoteRow) -> ColumnElement[bool]:
+    """SQL: no later vote supersedes this one."""
+    later = aliased(VoteRow)
+    return ~exists().where(later.supersedes == vote.id)
+
+
+def vote(session: Session, assignment_id: UUID, answer: Answer, *, now: datetime) -> VoteReceipt:
+    """Store an answer, once: sent again, it is acknowledged and nothing is stored.
+
+    Raises:
+        RatingsError: for an unknown assignment, or a nonce that came with another one.
+    """
+    assignment = session.get(AssignmentRow, assignment_id)
+    if assignment is None:
+        raise RatingsError(f"assignment {assignment_id} is unknown; reload the page for a new pair")
+    same = select(VoteRow).where(
+        or_(VoteRow.assignment_id == assignment_id, VoteRow.nonce == answer.nonce)
+    )
+    for before in session.scalars(same):
+        if before.assignment_id == assignment_id:
+            return VoteReceipt(before.id, duplicate=True)
+        # To say "stored" here would lose this vote.
+        raise RatingsError(
+            f"nonce={answer.nonce!r} came with another assignment; draw a new one for each answer"
+        )
+    earlier = _last_vote(session, assignment.rater_id, comparison_id=assignment.comparison_id)
+    if earlier is not None and not assignment.reopens:
+        return VoteReceipt(earlier.id, duplicate=True)
+    row = VoteRow(
+        assignment_id=assignment_id,
+        outcome=answer.outcome,
+        strength=answer.strength,
+        reasons=list(answer.reasons),
+        comment=answer.comment,
+        heard_ms_left=answer.heard_ms_left,
+        heard_ms_right=answer.heard_ms_right,
+        plays_left=answer.plays_left,
+        plays_right=answer.plays_right,
+        latency_ms=answer.latency_ms,
+        nonce=answer.nonce,
+        renderer=answer.renderer,
+        app_version=answer.app_version,
+        supersedes=None if earlier is None else earlier.id,
+        created_at=now,
+    )
+    session.add(row)
+    live = live_assignment(session, assignment.rater_id)
+    # A late answer may be to a comparison that has been issued anew: that one is answered with it.
+    for answered in (assignment, live):
+        if answered is not None and answered.comparison_id == assignment.comparison_id:
+            answered.closed_at = answered.closed_at or now
+    session.flush()
+    return VoteReceipt(row.id, duplicate=False)
+
+
+def undo(
+    session: Session, rater_id: int, *, now: datetime, lease: timedelta, wanted: Wanted
+) -> Issued | None:
+    """Show the rater's last answered wanted comparison again, same sides; None when there is none.
+
+    The old vote counts until the new one supersedes it. Undone again before that, it goes one
+    further back.
+
+    Raises:
+        RatingsError: for an unknown rater, or a lease that has no length.
+    """
+    rater = get_rater(session, rater_id)
+    check_lease(now, lease)
+    live = live_assignment(session, rater.id)
+    before = None
+    if live is not None and live.reopens:
+        before = _last_vote(session, rater.id, comparison_id=live.comparison_id)
+    last = _last_vote(session, rater.id, before=before, wanted=wanted)
+    if last is None:
+        return None
+    if live is not None:
+        live.closed_at = now
+    voted = session.get_one(AssignmentRow, last.assignment_id)
+    comparison = session.get_one(ComparisonRow, voted.comparison_id)
+    return assign(session, rater.id, comparison, voted.left_is_a, now, lease, wanted, reopens=True)
+
+
+def _last_vote(
+    session: Session,
+    rater_id: int,
+    *,
+    comparison_id: UUID | None = None,
+    before: VoteRow | None = None,
+    wanted: Wanted | None = None,
+) -> VoteRow | None:
+    """The rater's newest vote that counts, on one comparison, on any that is wanted, or on any."""
+    query = (
+        select(VoteRow)
+        .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
+        .where(AssignmentRow.rater_id == rater_id, is_current())
+        .order_by(VoteRow.id.desc())
+        .limit(1)
+    )
+    if comparison_id is not None:
+        query = query.where(AssignmentRow.comparison_id == comparison_id)
+    if before is not None:
+        query = query.where(VoteRow.id < before.id)
+    if wanted is not None:
+        query = query.join(ComparisonRow, ComparisonRow.id == AssignmentRow.comparison_id).where(
+            ComparisonRow.purpose.in_(wanted.purposes)
+        )
+        if wanted.campaign_id is not None:
+            query = query.where(ComparisonRow.campaign_id == wanted.campaign_id)
+    return session.scalar(query)

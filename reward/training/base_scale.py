@@ -1,0 +1,70 @@
+"""The base scale: the spread of features over the base policy's melodies, sampled once and kept.
+
+To sample a thousand melodies takes longer than all else of `tastemaker reward`, and a person who
+votes and learns by turns would wait for the same ones each time. What was found is kept beside the
+runs, under a name that says all that it depends on: weights, header, seed, count, features, torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from music.files import whole_file
+from policy.compose import Asked, compose
+from policy.model import MelodyForCausalLM
+from reward.profile.feature_scale import FeatureScale
+from reward.profile.features import FEATURE_NAMES, REVISION
+
+SCALES = ".base-scales"
+"""folder beside the runs; whoever deletes it only makes the next training wait"""
+SCALE_MELODIES = 1000
+"""base melodies that fix the unit of a score"""
+
+
+def base_scale(
+    base: MelodyForCausalLM, asked: Asked, *, seed: int, root: Path, count: int = SCALE_MELODIES
+) -> FeatureScale:
+    """The scale of `count` melodies of the base policy, sampled or as it was kept.
+
+    Args:
+        base: the policy.
+        asked: the header of its melodies.
+        seed: of sampling.
+        root: folder of all runs.
+        count: how many melodies.
+    """
+    file = root / SCALES / f"{_digest(base, asked, seed, count)}.npz"
+    try:
+        # Opened here: numpy leaves a damaged file open.
+        with file.open("rb") as opened, np.load(opened) as kept:
+            return FeatureScale(**{field.name: kept[field.name] for field in fields(FeatureScale)})
+    except FileNotFoundError:
+        pass
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        file.unlink(missing_ok=True)  # damaged: it is only kept to save time
+    scale = FeatureScale.of(compose(base, count, asked=asked, seed=seed))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Opened here: numpy would add its own ending to the name.
+    with whole_file(file) as temporary, temporary.open("wb") as opened:
+        np.savez(opened, **asdict(scale))
+    return scale
+
+
+def _digest(base: MelodyForCausalLM, asked: Asked, seed: int, count: int) -> str:
+    """Hash of all that the scale depends on; 32 hex digits."""
+    asked_fields = {**asked.fields(), "motif": [(n.onset_ticks, n.duration_ticks, n.pitch)
+                                               for n in asked.motif]}  # fmt: skip
+    said = [asked_fields, seed, count, REVISION, FEATURE_NAMES, torch.__version__]
+    digest = hashlib.sha256(json.dumps(said).encode())
+    digest.update(base.config.to_json_string().encode())
+    for name, tensor in sorted(base.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,171 @@
+"""A round of ratings: have pairs rated, learn what is liked.
+
+`fit_reward` is the same for people and for simulated listeners; `simulate_votes` rates what waits
+in the store as a listener of known taste would, under a rater that is marked as simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from policy.compose import Asked, compose
+from policy.model import MelodyForCausalLM
+from policy.runs import Run, RunError, new_run
+from reward.comparisons.agreement import Agreement, Ceiling
+from reward.comparisons.learnable import learnable
+from reward.comparisons.preferences import Preferences
+from reward.profile.cross_validation import FORECAST_VOTES, TrainedReward, train_reward
+from reward.profile.features import feature_matrix
+from reward.profile.learning_curve import Forecast
+from reward.profile.profile import TasteProfile
+from reward.store.store import RatingsStore
+from reward.training.base_scale import base_scale
+from reward.training.model_card import RewardCard, write_reward_card
+from reward.training.models import (
+    NEURAL_SCALE_MELODIES,
+    PROFILE,
+    ComparedModels,
+    compare_models,
+    save_models,
+)
+
+BOTH = "both"
+"""votes of people and of simulated listeners, mixed on request only"""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedReward:
+    """A reward that was trained on a store's votes, and the run it was written to."""
+
+    run: Run
+    trained: TrainedReward
+    compared: ComparedModels | None
+    """None where only a profile was asked for"""
+    votes: int
+    pairs: int
+    raters: int
+
+    @property
+    def profile(self) -> TasteProfile:
+        """What was learnt."""
+        return self.trained.profile
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """Of what the run scores by, held out; None with too few votes."""
+        if self.compared:
+            return self.compared.agreements[self.run.record["model"]]
+        return self.trained.agreement
+
+    @property
+    def ceiling(self) -> Ceiling | None:
+        """From hidden repeats; None without them."""
+        return self.trained.ceiling
+
+    def forecast(self, more_votes: int = FORECAST_VOTES) -> Forecast | None:
+        """What so many further votes are worth; None where that cannot be said."""
+        return self.trained.forecast(more_votes)
+
+
+def fit_reward(
+    store: RatingsStore,
+    base: MelodyForCausalLM,
+    asked: Asked,
+    *,
+    root: Path,
+    kind: str | None = None,
+    parents: dict[str, str] | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    model: str = PROFILE,
+    tell: Callable[[str], None] = lambda _: None,
+) -> FittedReward:
+    """Learn a reward from the store's decided votes; write it, with its card, into a run.
+
+    Args:
+        store: the ratings.
+        base: the policy whose melodies fix the unit of a score.
+        asked: the header of those melodies.
+        root: folder of all runs.
+        kind: 'person' or 'simulated' votes, or `BOTH`; None takes whichever kind there is.
+        parents: hashes of what it stands on.
+        seed: of the melodies that fix the unit, and of the folds.
+        name: the run's name.
+        model: one of `reward.training.models.MODELS`; other than the profile, all three are
+            compared.
+        tell: is given a line before each part of the work.
+
+    Raises:
+        AgreementError: for another model than the profile, of too few votes to compare by.
+        RunError: when there are no decided votes, or people's and simulated ones and `kind` is
+        None.
+    """
+    every = store.votes_frame(kind=None if kind == BOTH else kind)
+    votes = learnable(every)
+    kinds = sorted(set(votes["rater_kind"]))
+    if votes.empty:
+        raise RunError(
+            "there are no decided votes yet; collect some (tastemaker studio) or simulate them "
+            "(tastemaker rate --simulate)"
+        )
+    if len(kinds) > 1 and kind != BOTH:
+        raise RunError(
+            "the store holds votes of people and of simulated listeners, which are not mixed "
+            "unasked; choose with --votes-of person, simulated or both"
+        )
+    ids = sorted({*votes["melody_a"], *votes["melody_b"]})
+    melodies = [stored.melody for stored in store.melodies(ids)]
+    preferences = Preferences.from_votes(votes, ids)
+    tell(f"{len(votes)} votes; measuring what is usual for the base policy")
+    scale = base_scale(base, asked, seed=seed + 1_000_003, root=root)
+    features_MF = feature_matrix(melodies)
+    tell("learning, and trying it on votes held out")
+    trained = train_reward(preferences, features_MF, scale, seed=seed)
+    compared = None
+    if model != PROFILE:
+        tell("training the neural reward, which takes minutes")
+        usual = compose(base, NEURAL_SCALE_MELODIES, asked=asked, seed=seed + 1_000_003)
+        compared = compare_models(
+            preferences, melodies, features_MF, base, usual, trained, seed=seed
+        )
+    vote_ids = votes["vote_id"].tolist()
+    tell("writing the run and its card")
+    run = new_run(
+        "reward",
+        {"asked": asked.fields(), "seed": seed, "votes_of": " and ".join(kinds)},
+        root=root,
+        name=name,
+        parents=parents,
+        more={
+            "model": model,
+            "last_vote": max(vote_ids),
+            "votes": len(vote_ids),
+            **trained.figures(),
+            **(compared.figures(model) if compared else {}),
+        },
+    )
+    store.record_training(run.name, vote_ids)  # first of all: who withdraws must be told of it
+    save_models(run, model, trained, compared)
+    write_reward_card(
+        run,
+        RewardCard(
+            model=model,
+            trained=trained,
+            compared=compared,
+            preferences=preferences,
+            votes=votes,
+            traps=every.loc[(every["purpose"] == "trap") & every["rater_kind"].isin(kinds)],
+            asked=asked,
+        ),
+    )
+    pairs = int(preferences.pair.max()) + 1
+    raters = len(set(votes["rater_id"]))
+    return FittedReward(run, trained, compared, len(vote_ids), pairs, raters)
+
+
+def asked_of(record: dict[str, Any]) -> Asked:
+    """The header that a reward run was asked for."""
+    return Asked(**record["config"]["asked"])

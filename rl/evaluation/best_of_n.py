@@ -1,0 +1,58 @@
+"""Baselines that need no training: best-of-n under the same reward.
+
+The KL of picking the best of n is log n - (n - 1) / n nats (Gao et al. 2022, arXiv:2210.10760): the
+frontier that a fine-tuned policy is held against. It pays n melodies for each one that it shows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from music.melody import Melody
+from policy.compose import Asked, compose
+from policy.model import MelodyForCausalLM
+from reward.scorer import Reward
+
+
+@dataclass(frozen=True, slots=True)
+class BestOfN:
+    """The winners of groups of n melodies."""
+
+    n: int
+    melodies: list[Melody]
+
+    @property
+    def kl_nats(self) -> float:
+        """KL from the base policy, per melody."""
+        return best_of_n_kl_nats(self.n)
+
+
+def best_of_n_kl_nats(n: int) -> float:
+    """KL in nats between best-of-n and the policy it draws from, for rewards without ties."""
+    return math.log(n) - (n - 1) / n
+
+
+def best_of_n(
+    base: MelodyForCausalLM,
+    reward: Reward,
+    *,
+    n: int,
+    count: int,
+    asked: Asked,
+    std_penalty: float = 0.0,
+    seed: int = 0,
+) -> BestOfN:
+    """Write n * count melodies and keep the best of each n by mean - std_penalty * std.
+
+    Raises:
+        ValueError: for n or count below 1.
+    """
+    if n < 1 or count < 1:
+        raise ValueError(f"n={n} and count={count} must both be at least 1")
+    melodies = compose(base, n * count, asked=asked, seed=seed)
+    mean, std = reward(melodies)
+    best = (mean - std_penalty * std).reshape(count, n).argmax(1) + n * np.arange(count)
+    return BestOfN(n, [melodies[place] for place in best])

@@ -1,0 +1,200 @@
+"""Honest evaluation of a tuned policy beside its base: what rose, what it cost, what got worse.
+
+Everything is measured on fresh melodies, the same number and the same headers on both sides: the
+reward model's score, the KL from the base, the win rate by a judge that training never saw (where
+there is one), musical yardsticks beside real tunes, diversity, and originality beside held-out
+humans.
+
+Letters: M melodies a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from music.corpora.corpus import load_corpus
+from music.corpora.diversity import SAMPLE_SIZE, vendi_at
+from music.corpora.originality import Originality, TrainingIndex, compare_originality, originality
+from music.descriptors.yardsticks import yardstick_means, yardstick_standard_errors
+from music.melody import Melody
+from music.tokens import HEADER_LENGTH, decode
+from policy.compose import DEFAULT_TONIC_MIDI, Asked
+from policy.decode import sample
+from policy.logprobs import melody_nats
+from policy.model import MelodyForCausalLM
+from reward.scorer import Reward
+from rl.evaluation.best_of_n import BestOfN
+from rl.ppo.rollout import with_reference_header
+
+LEAST_REAL = 20
+"""held-out tunes of the asked kind that make a comparison; with fewer, those of every kind do"""
+Judge = Callable[[Sequence[Melody]], np.ndarray]
+"""melodies -> utility (M,), known to the evaluation only"""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One policy's melodies and what was measured on them."""
+
+    melodies: list[Melody]
+    score: np.ndarray
+    """(M,) the reward model's mean"""
+    score_std: np.ndarray
+    """(M,) and its uncertainty"""
+    utility: np.ndarray | None
+    """(M,) by the judge, if there is one"""
+    yardsticks: dict[str, float]
+    vendi: float
+    """at `SAMPLE_SIZE` melodies"""
+    originality: dict[str, float]
+    copies: Originality
+    """where each melody's longest run stands in the training tunes"""
+
+    @property
+    def notes(self) -> float:
+        """Mean number of notes a melody."""
+        return float(np.mean([len(melody.notes) for melody in self.melodies]))
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Base and tuned, beside real tunes."""
+
+    base: Side
+    tuned: Side
+    kl_nats: float
+    kl_standard_error: float
+    model_win_rate: float
+    """share of tuned-base pairs that the reward model gives to the tuned one"""
+    true_win_rate: float | None
+    """the same by the judge, free of noise"""
+    best_of_n: dict[str, float] | None
+    """n, KL and win rates of best-of-n, if it was asked for"""
+    real_yardsticks: dict[str, float]
+    yardstick_errors: dict[str, float]
+    """standard errors of the tuned side's yardsticks"""
+    real_melodies: int
+    real_of_this_kind: bool
+    """False where there are too few held-out tunes of the asked kind, and all are taken"""
+    held_out_originality: dict[str, float]
+
+    def summary(self) -> dict[str, Any]:
+        """The figures, for JSON."""
+        return {
+            "melodies": len(self.tuned.melodies),
+            "kl_nats": self.kl_nats,
+            "kl_standard_error": self.kl_standard_error,
+            "model_win_rate": self.model_win_rate,
+            "true_win_rate": self.true_win_rate,
+            "score_base": float(self.base.score.mean()),
+            "score_tuned": float(self.tuned.score.mean()),
+            "notes_base": self.base.notes,
+            "notes_tuned": self.tuned.notes,
+            "vendi_base": self.base.vendi,
+            "vendi_tuned": self.tuned.vendi,
+            "originality_base": self.base.originality["originality"],
+            "originality_tuned": self.tuned.originality["originality"],
+            "originality_held_out_humans": self.held_out_originality["originality"],
+            "best_of_n": self.best_of_n,
+        }
+
+
+def win_rate(challenger: np.ndarray, other: np.ndarray) -> float:
+    """Share of all pairs that the challenger wins; equal ones count half."""
+    gap = np.sign(challenger[:, None] - other[None, :])
+    return float(0.5 + 0.5 * gap.mean())
+
+
+def evaluate(
+    base: MelodyForCausalLM,
+    tuned: MelodyForCausalLM,
+    reward: Reward,
+    *,
+    asked: Asked,
+    count: int = 512,
+    seed: int = 0,
+    judge: Judge | None = None,
+    best: BestOfN | None = None,
+    index: TrainingIndex | None = None,
+) -> Evaluation:
+    """Measure both policies on `count` fresh melodies each; headers are the base's on both sides.
+
+    Raises:
+        ValueError: when `count` is too small for a diversity score.
+    """
+    if count < SAMPLE_SIZE:
+        raise ValueError(f"count={count} is below {SAMPLE_SIZE}, which the diversity score needs")
+    index = index or training_index()
+    generator = torch.Generator().manual_seed(seed)
+    headers = with_reference_header(base, asked.given(count), generator)
+    sides: list[Side] = []
+    rows: list[np.ndarray] = []
+    for policy in (base, tuned):
+        rows = sample(policy, headers, generator=generator).rows()
+        melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
+        sides.append(_side(melodies, reward, judge, index))
+    ratio = melody_nats(tuned, rows, HEADER_LENGTH) - melody_nats(base, rows, HEADER_LENGTH)
+    base_side, tuned_side = sides
+    held_out = [strain.melody for strain in load_corpus("test")]
+    alike = [melody for melody in held_out if _fits(melody, asked)]
+    real = alike if len(alike) >= LEAST_REAL else held_out
+    true = None
+    if base_side.utility is not None and tuned_side.utility is not None:
+        true = win_rate(tuned_side.utility, base_side.utility)
+    compared = None
+    if best is not None:
+        compared = {
+            "n": float(best.n),
+            "kl_nats": best.kl_nats,
+            "model_win_rate": win_rate(reward(best.melodies)[0], base_side.score),
+            "vendi_melodies": float(len(best.melodies)),
+        }
+        if judge is not None and base_side.utility is not None:
+            compared["true_win_rate"] = win_rate(judge(best.melodies), base_side.utility)
+    return Evaluation(
+        base=base_side,
+        tuned=tuned_side,
+        kl_nats=float(ratio.mean()),
+        kl_standard_error=float(ratio.std(ddof=1) / np.sqrt(len(ratio))),
+        model_win_rate=win_rate(tuned_side.score, base_side.score),
+        true_win_rate=true,
+        best_of_n=compared,
+        real_yardsticks=yardstick_means(real),
+        yardstick_errors=yardstick_standard_errors(tuned_side.melodies),
+        real_melodies=len(real),
+        real_of_this_kind=real is alike,
+        held_out_originality=compare_originality(real, real, index)["held_out"],
+    )
+
+
+def training_index() -> TrainingIndex:
+    """The index of all training strains, in the order of `load_corpus("train")`."""
+    return TrainingIndex.from_melodies([strain.melody for strain in load_corpus("train")])
+
+
+def _side(
+    melodies: list[Melody], reward: Reward, judge: Judge | None, index: TrainingIndex
+) -> Side:
+    mean, std = reward(melodies)
+    return Side(
+        melodies=melodies,
+        score=mean,
+        score_std=std,
+        utility=None if judge is None else judge(melodies),
+        yardsticks=yardstick_means(melodies),
+        vendi=vendi_at(melodies, SAMPLE_SIZE)[0],
+        originality=compare_originality(melodies, melodies, index)["samples"],
+        copies=originality(melodies, index),
+    )
+
+
+def _fits(melody: Melody, asked: Asked) -> bool:
+    header = melody.header
+    return all(
+        value is None or getattr(header, name) == value for name, value in asked.fields().items()
+    )

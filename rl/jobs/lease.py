@@ -1,0 +1,234 @@
+"""A process's hold on its job: claims it, waits for its turn, beats, says how it ended.
+
+A claim is a conditional UPDATE in a transaction that has the only writer: of two claimants one
+changes the row. A machine runs as many jobs at a time as their `slots` say, first come first
+served; whoever waits looks by itself, so nothing else has to be running for the next to start.
+
+While it lasts, a thread renews the lease. Should the job be taken from it all the same, because
+this machine slept longer than the lease and another took it for dead, the process ends at once:
+someone else may be writing the run by now.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any, Self
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+
+from reward.store.database import RatingsError
+from reward.store.schema import JobRow
+from rl.jobs.queue import bury_the_dead
+from rl.jobs.record import LEASE, LIVE, Attendant, Job, JobError, JobLostError, Sessions
+from rl.jobs.record import change_job as change
+from rl.jobs.record import select_jobs as select
+
+BEAT_S = 5.0
+"""seconds between beats: many to a lease, so that one that fails does no harm"""
+TURN_S = 0.5
+"""seconds between looks at whether it is our turn"""
+END_TRIES = 12
+"""times that a database out of reach is asked before a job's end stays unsaid"""
+EXIT_NOT_OURS = 2
+"""exit code of a process whose job is another's"""
+log = logging.getLogger("tastemaker.job")
+
+
+class Attendance:
+    """The hold of process `me` on a job that it has claimed; beats while its context lasts.
+
+    `stop_asked` says that the job is to end after the update in hand: somebody set its cancel flag,
+    or the process got SIGTERM.
+    """
+
+    def __init__(self, store: Sessions, job: Job, me: Attendant) -> None:
+        self.store, self.job, self.me = store, job, me
+        self.last_checkpoint = job.last_checkpoint
+        self.stop_asked = job.cancel_requested
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
+
+    @classmethod
+    def claim(cls, store: Sessions, job_id: UUID, me: Attendant | None = None) -> Self:
+        """Make this process the one that waits for the job's turn and runs it; the first gets it.
+
+        Raises:
+            JobError: when another process has it, it has ended, or there is no such job.
+        """
+        me = me or Attendant.this()
+        with store.writing() as session:
+            now = datetime.now(UTC)  # in the transaction: we may have stood in line for it
+            free = (JobRow.id == job_id, JobRow.state == "queued", JobRow.pid.is_(None))
+            values = {
+                "host": me.host,
+                "pid": me.pid,
+                "process_created_s": me.created_s,
+                "message": "waits for its turn",
+            }
+            claimed = change(session, free, values | _lease(now))
+            found = select(session, JobRow.id == job_id)
+        if not found:
+            raise JobError(f"there is no job {job_id}; list them with: tastemaker jobs --all")
+        job = found[0]
+        if not claimed:
+            by = f"by pid {job.pid} on {job.host}" if job.pid else "and never had a process"
+            raise JobError(
+                f"job {job.short_id} ({job.run_id}) is {job.state} already, {by}; a job has one "
+                "process, once: see tastemaker jobs"
+            )
+        return cls(store, job, me)
+
+    def __enter__(self) -> Self:
+        """Begin to beat; SIGTERM asks to stop from now on."""
+        self._before = signal.signal(signal.SIGTERM, self._terminate)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Beat no more."""
+        self._stop_beating()
+        signal.signal(signal.SIGTERM, self._before)
+
+    def wait_for_turn(self) -> bool:
+        """Wait in the queue; False when asked to stop there.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+        """
+        while not self.stop_asked:
+            try:
+                if self.take_turn():
+                    return True
+            except RatingsError as error:  # another writer is slow; our place is kept
+                log.warning("%s", error)
+            time.sleep(TURN_S)
+        return False
+
+    def take_turn(self) -> bool:
+        """Run if a slot of this machine is free and nobody was queued before; whether it now runs.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+        """
+        bury_the_dead(self.store)
+        with self.store.writing() as session:
+            now = datetime.now(UTC)
+            here = select(session, JobRow.host == self.me.host, JobRow.state.in_(LIVE))
+            place = next((i for i, other in enumerate(here) if other.id == self.job.id), None)
+            running = [other for other in here if other.state == "running"]
+            ahead = [other for other in here[:place] if other.state == "queued"]
+            slots = self.job.settings.slots
+            values: dict[str, Any] = {"message": _why_waiting(running, ahead, slots)}
+            runs = not ahead and len(running) < slots and not self.stop_asked
+            if runs:
+                values = {"state": "running", "started_at": now, "message": "starting"}
+            if not change(session, self._mine("queued"), values | _lease(now)):
+                raise self._lost()
+            (job,) = select(session, JobRow.id == self.job.id)
+        self.stop_asked |= job.cancel_requested
+        return runs
+
+    def beat(self, *, message: str | None = None, last_checkpoint: str | None = None) -> None:
+        """Renew the lease and say how far the run is; refreshes `stop_asked`.
+
+        Raises:
+            JobLostError: when the job is no longer this process's, which must write nothing more.
+        """
+        self.last_checkpoint = last_checkpoint or self.last_checkpoint
+        said = {"message": message, "last_checkpoint": last_checkpoint}
+        values = {key: value for key, value in said.items() if value is not None}
+        try:
+            with self.store.writing() as session:
+                if not change(session, self._mine(), values | _lease(datetime.now(UTC))):
+                    raise self._lost()
+                (job,) = select(session, JobRow.id == self.job.id)
+            self.stop_asked |= job.cancel_requested
+        except RatingsError as error:  # the run itself needs no database; the next beat tells it
+            log.warning("%s", error)
+
+    def end(self, state: str, message: str, *, exit_code: int = 0) -> None:
+        """Say how it ended, 'done', 'failed' or 'stopped', and beat no more.
+
+        With patience, for what is not said is taken for a death.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+            RatingsError: when the database stays out of reach.
+        """
+        self._stop_beating()  # a beat after the end would find the job gone
+        line = " ".join(message.split())
+        log.info("%s: %s", state, line)
+        values = {"state": state, "exit_code": exit_code, "message": line}
+        for tries_left in reversed(range(END_TRIES)):
+            try:
+                with self.store.writing() as session:
+                    if not change(
+                        session, self._mine(), values | {"finished_at": datetime.now(UTC)}
+                    ):
+                        raise self._lost()
+            except RatingsError as error:
+                log.warning("%s", error)
+                if not tries_left:
+                    raise
+                time.sleep(TURN_S)
+            else:
+                return
+
+    def _mine(self, *states: str) -> tuple[ColumnElement[bool], ...]:
+        return (
+            JobRow.id == self.job.id,
+            JobRow.state.in_(states or LIVE),
+            JobRow.host == self.me.host,
+            JobRow.pid == self.me.pid,
+            JobRow.process_created_s == self.me.created_s,
+        )
+
+    def _lost(self) -> JobLostError:
+        return JobLostError(
+            f"job {self.job.short_id} ({self.job.run_id}) is no longer that of pid {self.me.pid}: "
+            "it was taken for dead; look with: tastemaker jobs"
+        )
+
+    def _terminate(self, _signal: int, _frame: FrameType | None) -> None:
+        self.stop_asked = True
+
+    def _stop_beating(self) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep_beating(self) -> None:
+        while not self._over.wait(BEAT_S):
+            try:
+                self.beat()
+            except JobLostError as error:
+                log.error("%s", error)
+                logging.shutdown()
+                # Not an exception in the main thread, which may be hours inside a long update. A
+                # step is whole or absent whenever we end.
+                os._exit(EXIT_NOT_OURS)
+
+
+def _lease(now: datetime) -> dict[str, datetime]:
+    return {"heartbeat_at": now, "lease_expires_at": now + LEASE}
+
+
+def _why_waiting(running: Sequence[Job], ahead: Sequence[Job], slots: int) -> str:
+    reasons: list[str] = []
+    if len(running) >= slots:
+        reasons.append(f"{len(running)} running, slots {slots}: {_names(running)}")
+    if ahead:
+        reasons.append(f"{len(ahead)} ahead: {_names(ahead)}")
+    return f"waits for its turn; {'; '.join(reasons)}"
+
+
+def _names(jobs: Sequence[Job]) -> str:
+    return ", ".join(job.run_id for job in jobs)

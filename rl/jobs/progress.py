@@ -1,0 +1,128 @@
+"""What a job writes while its run goes: log lines, TensorBoard events, samples, its progress.
+
+Events and samples of an update are written before its step is on disk. After a kill the update is
+done again, and they are written again: events with `purge_step`, by which TensorBoard drops what an
+earlier process wrote from that step on; samples in place of the same ones. So neither is ever
+missing or double.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from music.formats.midi import to_midi
+from music.formats.notation import to_abc
+from music.rendering.sound import find_soundfont, render_wav
+from policy.runs import Run
+from rl.jobs.record import JobSettings
+from rl.jobs.terminal import update_line
+from rl.ppo.rollout import Rollout
+from rl.ppo.trainer import Watcher
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from rl.jobs.lease import Attendance
+
+SAMPLES = 4
+"""melodies of a sample: the first of the rollout, not its best"""
+log = logging.getLogger("tastemaker.job")
+
+
+class JobWatcher(Watcher):
+    """Looks on for a job; a context manager, which closes the events file.
+
+    Raises:
+        SoundfontError: when samples are to be written and there is no font to render them with.
+    """
+
+    def __init__(self, run: Run, settings: JobSettings, hold: Attendance) -> None:
+        self.run, self.settings, self.hold = run, settings, hold
+        self.updates: int = run.record["config"]["updates"]
+        self._events: SummaryWriter | None = None
+        if settings.samples_every:
+            find_soundfont(settings.soundfont)  # before hours of work, not after
+
+    def __enter__(self) -> Self:
+        """The watcher."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the events file."""
+        if self._events is not None:
+            self._events.close()
+
+    def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
+        """Events of each update, samples of some and of the last."""
+        self._write_events(row)
+        update, every = row["update"], self.settings.samples_every
+        if every and (update % every == 0 or update == self.updates):
+            write_samples(self._samples(update), rollout, self.settings.soundfont)
+
+    def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
+        """Log the update and tell the database how far it is.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+        """
+        samples, finished = self._samples(row["update"]), (self.run.path / "policy").is_dir()
+        if self.settings.samples_every and finished and not samples.exists():
+            # The guards have ended the run early: nobody knew before that this was the last update.
+            write_samples(samples, rollout, self.settings.soundfont)
+        line = update_line(row, self.updates)
+        log.info("%s", line)
+        self.hold.beat(message=line, last_checkpoint=newest_checkpoint(self.run))
+
+    def stop_asked(self) -> bool:
+        """Whether the database or a signal asks to stop."""
+        return self.hold.stop_asked
+
+    def _samples(self, update: int) -> Path:
+        return self.run.path / "samples" / f"{update:04d}"
+
+    def _write_events(self, row: dict[str, Any]) -> None:
+        if self._events is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._events = SummaryWriter(
+                str(self.run.path / "tensorboard"), purge_step=row["update"], max_queue=1
+            )
+        for name, value in row.items():
+            if name != "update" and isinstance(value, int | float):
+                self._events.add_scalar(name, value, row["update"])
+        self._events.flush()
+
+
+def write_samples(folder: Path, rollout: Rollout, soundfont: str | None) -> None:
+    """The first melodies of a rollout as ABC, MIDI, WAV and a line each; whole or not at all."""
+    for left_by_a_kill in folder.parent.glob("tmp-*"):
+        shutil.rmtree(left_by_a_kill)
+    draft = folder.with_name(f"tmp-{folder.name}")
+    draft.mkdir(parents=True)
+    lines: list[str] = []
+    for number, melody in enumerate(rollout.melodies[:SAMPLES], start=1):
+        name, header = f"melody-{number:03d}", melody.header
+        score, doubt = (x[number - 1].item() for x in (rollout.score_mean, rollout.score_std))
+        title = f"Update {folder.name}, melody {number}"
+        (draft / f"{name}.abc").write_text(to_abc(melody, title=title))
+        (draft / f"{name}.mid").write_bytes(to_midi(melody))
+        (draft / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
+        lines.append(
+            f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
+            f"{len(melody.notes)} notes, score {score:+.2f} ± {doubt:.2f}\n"
+        )
+    (draft / "melodies.txt").write_text("".join(lines))
+    if folder.exists():
+        shutil.rmtree(folder)
+    draft.replace(folder)
+
+
+def newest_checkpoint(run: Run) -> str:
+    """Where the run stands: its policy when it is finished, else its newest step."""
+    if (run.path / "policy").is_dir():
+        return "policy"
+    steps = [int(path.name) for path in (run.path / "steps").glob("*") if path.name.isdigit()]
+    return f"steps/{max(steps)}" if steps else "the start"

@@ -1,0 +1,334 @@
+"""Jobs, as the command line and the studio deal with them: start, list, find, stop.
+
+    job = start_job(store, url, folder=run.path, settings=JobSettings())
+    list_jobs(store), find_job(store, "ppo-0001"), ask_to_stop(store, job)
+
+Whoever looks first marks jobs whose process is gone as failed, which frees their slots. A run has
+one live job at a time; resuming is a new job of the same run, which says what it `resumes`. `store`
+is a `Database` or a `RatingsStore`. Nothing is printed, and no torch is imported.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from policy.runs import Run, RunError
+from reward.store.database import Database, RatingsError, parse_url
+from reward.store.environment import process_environment
+from reward.store.schema import JobRow
+from rl.jobs.record import (
+    LIVE,
+    Job,
+    JobError,
+    JobSettings,
+    Sessions,
+    change_job,
+    job_of,
+    select_jobs,
+)
+
+CLAIM_POLL_S, END_POLL_S = 0.1, 0.5
+"""seconds between looks at whether a job's process has come up, or has ended"""
+STARTING = timedelta(seconds=120)
+"""how long a queued job may be without a process: its starter may still be on the way"""
+
+
+def open_jobs(database: str) -> Database:
+    """The database, to look at jobs in it.
+
+    Raises:
+        JobError: when it is a file that is not there, which is then not made either.
+        RatingsError: when it cannot be used.
+    """
+    url = parse_url(database)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise JobError(
+            f"there are no jobs yet, nor the database {database}; start one with: tastemaker ppo"
+        )
+    return Database(database)
+
+
+def start_job(store: Sessions, database: str, *, folder: Path, settings: JobSettings) -> Job:
+    """Queue a job for the run in `folder` and start its process, which outlives this one.
+
+    Gives the job once its process has claimed it; it may still be waiting for a slot.
+
+    Args:
+        store: the database,
+        database: and its address, for the process.
+        folder: the run's.
+        settings: how to go about it.
+
+    Raises:
+        JobError: when a job of that run is queued or running, or the process does not start.
+    """
+    job, process = _queue_and_launch(store, database, folder, settings)
+    return _await_claim(store, job, process)
+
+
+def begin_job(store: Sessions, database: str, *, folder: Path, settings: JobSettings) -> Job:
+    """The same without waiting for the process: the job as it is queued.
+
+    Its row tells what comes of it; if the process does not come up, that it failed, and why. The
+    store must stay open meanwhile.
+
+    Raises:
+        JobError: when a job of that run is queued or running, or no process can be made.
+    """
+    job, process = _queue_and_launch(store, database, folder, settings)
+
+    def look_after() -> None:
+        with suppress(JobError, RatingsError):  # the row says so, or cannot be reached
+            _await_claim(store, job, process)
+
+    threading.Thread(target=look_after, daemon=True).start()
+    return job
+
+
+def _queue_and_launch(
+    store: Sessions, database: str, folder: Path, settings: JobSettings
+) -> tuple[Job, subprocess.Popen[bytes]]:
+    job = queue_job(store, folder=folder, settings=settings)
+    try:
+        return job, launch(database, job)
+    except (JobError, RunError, OSError) as error:
+        bury(store, job, f"was not started: {error}")
+        raise
+
+
+def _await_claim(store: Sessions, job: Job, process: subprocess.Popen[bytes]) -> Job:
+    """The job once its process has claimed it; buried when that has ended before."""
+    while job.pid is None and job.state == "queued":
+        time.sleep(CLAIM_POLL_S)
+        code, job = process.poll(), read_job(store, job.id)
+        if (code is not None or job.is_dead(datetime.now(UTC))) and job.pid is None:
+            reason = f"its process did not come up (exit code {code})"
+            bury(store, job, reason)
+            raise JobError(
+                f"{job.run_id} was not started: {reason}; see why with: tastemaker jobs logs "
+                f"{job.run_id}"
+            )
+    return job
+
+
+def queue_job(
+    store: Sessions, *, folder: Path, settings: JobSettings, now: datetime | None = None
+) -> Job:
+    """Enter a job for the run in `folder`, to be launched on this machine.
+
+    It works in the folder that the run's earlier jobs worked in, or else in this process's.
+
+    Raises:
+        JobError: when a job of that run is queued or running.
+    """
+    folder = folder.resolve()
+    bury_the_dead(store, now=now)
+    with store.writing() as session:
+        now = now or datetime.now(UTC)  # in the transaction, where queuers stand in line
+        of_name = select_jobs(session, JobRow.run_id == folder.name)
+        earlier = [job for job in of_name if job.folder == folder]
+        for job in earlier:
+            if job.is_live:
+                raise JobError(
+                    f"{job.run_id} is {job.state} already: job {job.short_id} (pid {job.pid} on "
+                    f"{job.host}); watch it with: tastemaker jobs watch {job.run_id}"
+                )
+        working_folder = earlier[-1].config["working_folder"] if earlier else Path.cwd()
+        row = JobRow(
+            id=uuid4(),
+            kind="ppo",
+            run_id=folder.name,
+            config={
+                "folder": str(folder),
+                "working_folder": str(working_folder),
+                "settings": asdict(settings),
+            },
+            state="queued",
+            created_at=now,
+            host=socket.gethostname(),
+            lease_expires_at=now + STARTING,
+            cancel_requested=False,
+            resumes=earlier[-1].id if earlier else None,
+            last_checkpoint=earlier[-1].last_checkpoint if earlier else None,
+            message="starting",
+        )
+        session.add(row)
+        session.flush()
+        return job_of(row)
+
+
+def job_command(job: Job) -> list[str]:
+    """The command line of the job's process, or of torchrun when its run has several.
+
+    Raises:
+        RunError: when the run's record cannot be read.
+    """
+    processes = Run(job.folder).record["config"]["processes"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    started_by = torchrun if processes > 1 else []
+    return [sys.executable, *started_by, "-m", "rl.jobs.worker", str(job.id)]
+
+
+def launch(database: str, job: Job) -> subprocess.Popen[bytes]:
+    """Start the job's process in a session of its own; it outlives this one. Its log is the run's.
+
+    Raises:
+        JobError: when its folder, or the one to work in, is not there.
+    """
+    working_folder = Path(job.config["working_folder"])
+    for folder in (job.folder, working_folder):
+        if not folder.is_dir():
+            raise JobError(
+                f"the folder {folder} of {job.run_id} is gone; put it back, or go on in the folder "
+                f"where it now is with: tastemaker ppo --resume {job.run_id}"
+            )
+    with job.log_file.open("ab") as log:
+        process = subprocess.Popen(
+            job_command(job),
+            cwd=working_folder,
+            env=process_environment(absolute(database)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Somebody has to look when it ends, or it stays a zombie as long as this process lives.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process
+
+
+def absolute(database: str) -> str:
+    """The address of a database from any folder."""
+    return database if "://" in database else str(Path(database).expanduser().resolve())
+
+
+def list_jobs(store: Sessions, *, every: bool = False) -> list[Job]:
+    """The newest job of each run, or every job, oldest first; the dead are buried before."""
+    bury_the_dead(store)
+    with store.reading() as session:
+        jobs = select_jobs(session)
+    if every:
+        return jobs
+    newest = {(job.host, job.folder): job.id for job in jobs}
+    return [job for job in jobs if newest[job.host, job.folder] == job.id]
+
+
+def read_job(store: Sessions, job_id: UUID) -> Job:
+    """The job as it is now.
+
+    Raises:
+        JobError: when there is none.
+    """
+    with store.reading() as session:
+        found = select_jobs(session, JobRow.id == job_id)
+    if not found:
+        raise JobError(f"there is no job {job_id}; list them with: tastemaker jobs --all")
+    return found[0]
+
+
+def find_job(store: Sessions, name: str) -> Job:
+    """The newest job of the run of that name, or the one whose id begins so.
+
+    Raises:
+        JobError: when there is none, or more than one that could be meant.
+    """
+    jobs = list_jobs(store, every=True)
+    of_run = [job for job in jobs if job.run_id == name]
+    if len({(job.host, job.folder) for job in of_run}) > 1:
+        said = ", ".join(f"{job.short_id} in {job.folder}" for job in of_run)
+        raise JobError(f"{name!r} is a run in several folders; name the job: {said}")
+    if of_run:
+        return of_run[-1]
+    prefix = name.replace("-", "")
+    matches = [job for job in jobs if prefix and job.id.hex.startswith(prefix)]
+    if len(matches) > 1:
+        said = ", ".join(f"{job.short_id} ({job.run_id})" for job in matches)
+        raise JobError(f"{name!r} begins several jobs' ids: {said}; write more of it")
+    if not matches:
+        there = ", ".join(sorted({job.run_id for job in jobs})) or "none yet"
+        raise JobError(f"there is no job or run {name!r}; there are: {there}")
+    return matches[0]
+
+
+def ask_to_stop(store: Sessions, job: Job) -> None:
+    """Set the cancel flag: the job saves a checkpoint after the update in hand and ends.
+
+    Raises:
+        JobError: when it has ended.
+    """
+    with store.writing() as session:
+        live = (JobRow.id == job.id, JobRow.state.in_(LIVE))
+        asked = change_job(session, live, {"cancel_requested": True})
+    if not asked:
+        ended = read_job(store, job.id)
+        raise JobError(f"job {job.short_id} ({job.run_id}) is {ended.state} already; nothing runs")
+
+
+def check_resumable(job: Job) -> None:
+    """Refuse what cannot be gone on with.
+
+    Raises:
+        JobError: for a job that is done; a live one is refused when it is queued again.
+    """
+    if job.state == "done":
+        raise JobError(
+            f"{job.run_id} is done ({job.message}), so nothing is left to do; measure it with: "
+            f"tastemaker evaluate base {job.run_id}"
+        )
+
+
+def wait_for_end(store: Sessions, job: Job) -> Job:
+    """Wait until a job has ended; the job as it then is."""
+    while job.is_live:
+        time.sleep(END_POLL_S)
+        bury_the_dead(store)
+        job = read_job(store, job.id)
+    return job
+
+
+def log_tail(job: Job, lines: int) -> list[str]:
+    """The last lines of what the processes of the job's run have said, this one and earlier ones.
+
+    Raises:
+        JobError: when there is no log on this machine.
+    """
+    if not job.log_file.is_file():
+        raise JobError(
+            f"{job.run_id} has no log at {job.log_file}; look on {job.host}, or resume it"
+        )
+    with job.log_file.open(encoding="utf-8", errors="replace") as file:
+        return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
+
+
+def bury_the_dead(store: Sessions, *, now: datetime | None = None) -> list[Job]:
+    """Mark live jobs whose process is gone as failed; those that were."""
+    now = now or datetime.now(UTC)
+    with store.reading() as session:
+        dead = [job for job in select_jobs(session, JobRow.state.in_(LIVE)) if job.is_dead(now)]
+    return [
+        job for job in dead if bury(store, job, f"process died; go on with: {job.resume_command}")
+    ]
+
+
+def bury(store: Sessions, job: Job, reason: str) -> bool:
+    """Mark a live job as failed; False when its row has changed since it was read."""
+    with store.writing() as session:
+        # A beat in between shows that it lives after all.
+        unchanged = (
+            JobRow.id == job.id,
+            JobRow.state == job.state,
+            JobRow.pid.is_(None) if job.pid is None else JobRow.pid == job.pid,
+            JobRow.lease_expires_at == job.lease_expires_at,
+        )
+        failed = {"state": "failed", "finished_at": datetime.now(UTC), "message": reason}
+        return change_job(session, unchanged, failed)

@@ -1,0 +1,114 @@
+"""The process of a job: claims it, waits its turn, runs it, says how it ended.
+
+    python -m rl.jobs.worker JOB-ID           with the database in TASTEMAKER_DATABASE
+
+Of several processes that torchrun has started, the first does this and the others work along.
+
+SIGTERM (a machine that shuts down) and the job's cancel flag end it after the update in hand, with
+its checkpoint on disk. What it says goes to standard output, which is the run's `job.log`.
+
+Exit codes: 0 done or stopped, 1 failed (the log has the traceback), 2 not this process's to run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from uuid import UUID
+
+from reward.store.database import Database
+from reward.store.environment import DATABASE_VARIABLE
+from rl.jobs.lease import EXIT_NOT_OURS, TURN_S, Attendance
+from rl.jobs.queue import read_job
+from rl.jobs.record import JobError, JobLostError, Sessions
+
+log = logging.getLogger("tastemaker.job")
+
+
+def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | None]) -> int:
+    """Claim a job, wait for its turn, run it; the exit code.
+
+    Args:
+        store: the database.
+        job_id: whose process this is to be.
+        body: the work; gives what to say when it is done, or None when it was stopped before.
+    """
+    try:
+        hold = Attendance.claim(store, job_id)
+    except JobError as error:
+        log.error("%s", error)
+        return EXIT_NOT_OURS
+    with hold:
+        job = hold.job
+        log.info("job %s, run %s, pid %s", job.short_id, job.run_id, os.getpid())
+        try:
+            said = body(hold) if hold.wait_for_turn() else None
+            if said is None:
+                at = hold.last_checkpoint or "its start"
+                hold.end("stopped", f"stopped at {at}; go on with: {job.resume_command}")
+            else:
+                hold.end("done", said)
+        except JobLostError as error:
+            log.error("%s", error)
+            return EXIT_NOT_OURS
+        except BaseException as error:
+            hold.end(
+                "failed", str(error) if isinstance(error, ValueError) else repr(error), exit_code=1
+            )
+            raise
+    return 0
+
+
+def fine_tune(hold: Attendance) -> str | None:
+    """PPO in the run's folder, from its newest whole step on."""
+    from rl.jobs.progress import JobWatcher
+    from rl.jobs.terminal import kept_line
+    from rl.runs.fine_tuning import resume_run
+
+    job = hold.job
+    tuning = resume_run(job.run_id, root=job.folder.parent)
+    with JobWatcher(tuning.run, job.settings, hold) as watcher:
+        kept = tuning.go(watcher)
+    return None if kept is None else kept_line(kept)
+
+
+def work_along(store: Sessions, job_id: UUID) -> int:
+    """A further process of a run that has several: does its share once the first one's turn came.
+
+    Raises:
+        JobError: when there is no such job.
+    """
+    job = read_job(store, job_id)
+    while job.state == "queued":
+        time.sleep(TURN_S)
+        job = read_job(store, job_id)
+    if job.state == "running":
+        from rl.runs.fine_tuning import resume_run
+
+        resume_run(job.run_id, root=job.folder.parent).go()
+    return 0
+
+
+def main() -> None:
+    """Run the job that the command line names."""
+    logging.basicConfig(
+        stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"
+    )
+    log.setLevel(logging.INFO)
+    with closing(Database(os.environ[DATABASE_VARIABLE])) as database:
+        job_id = UUID(sys.argv[1])
+        is_first = os.environ.get("RANK", "0") == "0"
+        if not is_first:
+            # torchrun passes it on to all; the first one's word that they stop reaches the others.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        code = run_job(database, job_id, fine_tune) if is_first else work_along(database, job_id)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""How PPO spends its melodies: a frozen configuration, checked at birth, kept in a run's record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from math import inf
+from typing import Any
+
+from policy.compose import Asked
+from policy.runs import RunError
+
+_COUNTS = (
+    "updates", "melodies_per_update", "minibatch", "epochs", "threads", "processes", "patience"
+)  # fmt: skip
+_POSITIVE: tuple[str, Callable[[Any], bool]] = ("a positive number", lambda v: 0 < v < inf)
+_NOT_NEGATIVE: tuple[str, Callable[[Any], bool]] = ("0 or more", lambda v: 0 <= v < inf)
+_RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("learning_rate", *_POSITIVE),
+    ("max_grad_norm", *_POSITIVE),
+    ("kl_coefficient", *_POSITIVE),
+    ("kl_limit_nats", *_POSITIVE),
+    ("learning_rate_decay", "above 0 and not above 1", lambda v: 0 < v <= 1),
+    ("momentum", "from 0 to below 1", lambda v: 0 <= v < 1),
+    ("clip", "between 0 and 1", lambda v: 0 < v < 1),
+    ("gae_lambda", "from 0 to 1", lambda v: 0 <= v <= 1),
+    ("diversity_floor", "from 0 to 1", lambda v: 0 <= v <= 1),
+    ("originality_floor", "from 0 to 1", lambda v: 0 <= v <= 1),
+    ("disagreement_limit", *_POSITIVE),
+    ("std_penalty", *_NOT_NEGATIVE),
+    ("good_enough", "a finite number, or none", lambda v: v is None or -inf < v < inf),
+    ("seed", *_NOT_NEGATIVE),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPOConfig:
+    """How PPO spends its melodies."""
+
+    updates: int = 32
+    """rounds of sampling and learning"""
+    melodies_per_update: int = 256
+    """melodies sampled before each update"""
+    minibatch: int = 32
+    """melodies per gradient step; divides `melodies_per_update`"""
+    epochs: int = 1
+    """passes over the melodies of an update"""
+    layers_trained: int | None = 1
+    """layers from the top that are trained, on stored states of those below; None trains all"""
+    learning_rate: float = 0.45
+    """step of stochastic gradient descent"""
+    learning_rate_decay: float = 1.0
+    """share of that step which each update leaves to the next"""
+    momentum: float = 0.9
+    """share of the last step that goes on in the next"""
+    clip: float = 0.2
+    """how far a probability ratio may move before its gradient stops"""
+    max_grad_norm: float = 1.0
+    """gradient clipping"""
+    gae_lambda: float = 0.95
+    """how far advantages look ahead; 1 is the whole melody"""
+    critic_knows_rules: bool = False
+    """tell the critic what the rules of music theory have seen so far, too
+    (`rl.ppo.critic_rule_features`)"""
+    kl_target_nats: float | None = 7.0
+    """KL from the base policy, per melody, that the controller steers to; None leaves the price of
+    a nat as it is"""
+    kl_limit_nats: float = 8.0
+    """no policy beyond this is kept as the result"""
+    diversity_floor: float = 0.5
+    """nor one whose Vendi score is below this share of the base's"""
+    originality_floor: float = 0.5
+    """nor one whose originality is below this share of the base's"""
+    disagreement_limit: float = 2.0
+    """nor one whose melodies the reward model doubts more than so many times as much"""
+    patience: int = 6
+    """updates in a row with a guard broken after which the run ends"""
+    kl_coefficient: float = 0.18
+    """price of a nat at the start, in the reward's unit; for good where there is no KL target"""
+    std_penalty: float = 0.5
+    """lambda: how much of the reward model's uncertainty is taken off"""
+    good_enough: float | None = 1.5
+    """score beyond which more is worth little, in base standard deviations; None for no such"""
+    meter: str | None = "4/4"
+    """metre of the melodies; None leaves it to the base policy"""
+    mode: str | None = None
+    """mode of the melodies"""
+    tune_type: str | None = None
+    """tune type of the melodies"""
+    bars: int | None = 8
+    """bars of the melodies"""
+    bf16: bool = False
+    """learn in bfloat16 (weights stay float32) where the processor computes in it; sampling does
+    not, so ratios then start at 1 only to two digits"""
+    seed: int = 0
+    """of sampling and of the order of minibatches"""
+    threads: int = 2
+    """threads of torch in each process: bits depend on them"""
+    processes: int = 1
+    """processes that share the melodies of an update: bits depend on them"""
+
+    def __post_init__(self) -> None:
+        """Check what arithmetic needs.
+
+        Raises:
+            ValueError: with the value, the rule and the nearest that would do.
+        """
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
+        for name, rule, holds in _RANGES:
+            value = getattr(self, name)
+            if not holds(value):  # NaN holds nothing
+                raise ValueError(f"{name}={value} is not {rule}; its default is {_default(name)}")
+        if self.melodies_per_update % self.minibatch:
+            sizes = [
+                d
+                for d in range(1, self.melodies_per_update + 1)
+                if self.melodies_per_update % d == 0
+            ]
+            nearest = sorted(sizes, key=lambda d: abs(d - self.minibatch))[:2]
+            raise ValueError(
+                f"minibatch={self.minibatch} does not divide melodies_per_update="
+                f"{self.melodies_per_update}; the nearest that do are {nearest}"
+            )
+        if self.minibatch % self.processes:
+            raise ValueError(
+                f"processes={self.processes} does not divide minibatch={self.minibatch}; give each "
+                "process the same share"
+            )
+        if self.layers_trained is not None and self.layers_trained < 1:
+            raise ValueError(
+                f"layers_trained={self.layers_trained} trains nothing; give 1 or more, or None"
+            )
+        target = self.kl_target_nats
+        if target is not None and not 0 < target <= self.kl_limit_nats:
+            raise ValueError(
+                f"kl_target_nats={target}, kl_limit_nats={self.kl_limit_nats}: the target is "
+                "positive and not above the limit, or none"
+            )
+        self.asked  # noqa: B018 (checks the header)
+
+    @property
+    def asked(self) -> Asked:
+        """The header asked of every melody."""
+        return Asked(meter=self.meter, mode=self.mode, tune_type=self.tune_type, bars=self.bars)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> PPOConfig:
+        """The configuration that a run's record holds.
+
+        Raises:
+            RunError: when it was written by another version.
+        """
+        known = {field.name for field in fields(cls)}
+        if set(record) != known:
+            raise RunError(
+                f"the run's configuration differs in {sorted(set(record) ^ known)}; it was made by "
+                "another version: start a new run"
+            )
+        return cls(**record)
+
+
+def _default(name: str) -> object:
+    return next(field.default for field in fields(PPOConfig) if field.name == name)
+
+
+def config_record(config: PPOConfig) -> dict[str, Any]:
+    """The configuration as it stands in a run's record."""
+    return asdict(config)

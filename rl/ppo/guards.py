@@ -1,0 +1,48 @@
+"""Guards against gaming the reward model: what a policy must not break to be a run's result.
+
+A reward model is right about melodies like those that were rated. A policy that leaves them behind
+can score ever better and be worse (Gao et al. 2022, arXiv:2210.10760); where it begins shows in how
+far it is from the base, how alike its melodies are, how much it copies, and how much the reward
+model doubts. The first update's melodies, which are the base's, are the measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rl.ppo.config import PPOConfig
+
+
+def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOConfig) -> list[str]:
+    """Which guards a log row breaks: 'kl', 'diversity', 'originality', 'disagreement'.
+
+    Args:
+        row: what was measured of an update.
+        first: the same of update 0, the base policy.
+        config: the run's.
+    """
+    held = {
+        "kl": row["kl_nats"] <= config.kl_limit_nats,
+        "diversity": row["vendi"] >= config.diversity_floor * first["vendi"],
+        "originality": row["originality"] >= config.originality_floor * first["originality"],
+        "disagreement": row["score_std"] <= config.disagreement_limit * first["score_std"],
+    }
+    return [name for name, holds in held.items() if not holds]
+
+
+def kept_row(rows: Sequence[dict[str, Any]], config: PPOConfig) -> dict[str, Any] | None:
+    """The log row of the update whose policy is the run's result; None when none held all guards.
+
+    The highest conservative reward among those within the guards, the earliest of equal ones. Where
+    a nat has a price that stays, the price of its KL is taken off, for then this is what is sought.
+    """
+    price = config.kl_coefficient if config.kl_target_nats is None else 0.0
+    within = [row for row in rows if not row["guards_broken"]]
+    return max(within, key=lambda row: row["reward"] - price * row["kl_nats"], default=None)
+
+
+def out_of_patience(rows: Sequence[Mapping[str, Any]], config: PPOConfig) -> bool:
+    """Whether the last `patience` updates all broke a guard: the run is not coming back."""
+    last = rows[-config.patience :]
+    return len(last) == config.patience and all(row["guards_broken"] for row in last)

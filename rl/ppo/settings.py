@@ -1,0 +1,60 @@
+"""Settings of PPO as a person types them: `name=value`, checked and typed as `PPOConfig` says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from difflib import get_close_matches
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from rl.ppo.config import PPOConfig
+
+NOTHING = ("none", "any")
+"""how a person writes None: a header field that is left to the base policy, a limit that is off"""
+TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
+
+
+class SettingError(ValueError):
+    """A setting that PPO does not have, or a value that it cannot take."""
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Fields of `PPOConfig` from texts such as `clip=0.1` or `meter=6/8`.
+
+    Raises:
+        SettingError: for a text without =, an unknown or repeated name, a value of another type.
+    """
+    kinds = get_type_hints(PPOConfig)
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = (piece.strip() for piece in pair.partition("="))
+        if not equals:
+            raise SettingError(f"{pair!r} is no setting; write name=value, such as clip=0.1")
+        if name not in kinds:
+            near = get_close_matches(name, kinds, n=3, cutoff=0.4) or sorted(kinds)
+            raise SettingError(f"PPO has no setting {name!r}; the nearest are {', '.join(near)}")
+        if name in settings:
+            raise SettingError(f"{name} is set twice; set it once")
+        settings[name] = _value(name, text, get_args(kinds[name]) or (kinds[name],))
+    return settings
+
+
+def _value(name: str, text: str, kinds: tuple[Any, ...]) -> float | str | None:
+    if NoneType in kinds and text.lower() in NOTHING:
+        return None
+    try:
+        if bool in kinds:
+            return TRUTHS[text.lower()]
+        if int in kinds:
+            return int(text)
+        if float in kinds:
+            number = float(text)
+            if math.isfinite(number):
+                return number
+            raise ValueError(text)
+    except (KeyError, ValueError):
+        wanted = "yes or no" if bool in kinds else "a whole number" if int in kinds else "a number"
+        either = " or none" if NoneType in kinds else ""
+        raise SettingError(f"{name}={text!r} is not {wanted}{either}; give one") from None
+    return text

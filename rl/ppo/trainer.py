@@ -1,0 +1,160 @@
+"""A fine-tuning run: PPO in a run folder, measured, guarded, checkpointed, resumable to the bit.
+
+Each update is rolled out, measured, learnt from, logged and saved whole; a killed run goes on from
+its newest whole step. The result is the best policy within the guards (`rl.ppo.guards`), not the
+last. With several processes each runs this; the first one measures and writes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from music.corpora.diversity import vendi_score
+from music.corpora.originality import TrainingIndex, originality
+from policy.checkpoint import newest_step, save_policy, write_step
+from policy.model import MelodyForCausalLM
+from policy.runs import Run, RunError
+from reward.scorer import Reward
+from rl.ppo.algorithm import PPO
+from rl.ppo.config import PPOConfig
+from rl.ppo.distributed import Processes
+from rl.ppo.guards import broken_guards, kept_row, out_of_patience
+from rl.ppo.rollout import Rollout
+
+
+class Watcher:
+    """What looks on while a run goes: log, samples, heartbeat. This one does nothing."""
+
+    def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
+        """Called when an update is in the log but its step is not on disk yet.
+
+        After a kill the update is done again, and so is this: once more, never not at all.
+        """
+
+    def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
+        """Called after each update is logged and its step is on disk."""
+
+    def stop_asked(self) -> bool:
+        """Asked after each update; True ends the run there, to be resumed later."""
+        return False
+
+
+def fine_tune(
+    run: Run,
+    config: PPOConfig,
+    base: MelodyForCausalLM,
+    reward: Reward,
+    index: TrainingIndex,
+    *,
+    watcher: Watcher | None = None,
+) -> dict[str, Any] | None:
+    """Run PPO in a run folder, from its newest whole step on; returns the kept update's log row.
+
+    Writes `steps/N/` (for resume), `metrics.jsonl`, and at the end `policy/`, the best policy by
+    conservative reward within the guards. Ends early when the guards stay broken. None when the
+    watcher asked to stop before the end.
+
+    Raises:
+        RunError: when no policy held the guards, or processes are missing.
+    """
+    torch.set_num_threads(config.threads)
+    with Processes(config.processes) as processes:
+        # Not named here, so that nothing holds on to the group when the peers are left.
+        return _run(run, PPO(config, base, reward, processes), index, watcher or Watcher())
+
+
+def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Watcher) -> dict[str, Any] | None:
+    config, processes = ppo.config, ppo.processes
+    saved = newest_step(run.path / "steps")
+    if saved is not None:
+        ppo.restore(saved.step, saved.tensors, saved.state)
+    finished = run.path / "policy"
+    processes.wait()  # nobody writes while another still reads where the run stands
+    if not finished.exists() and processes.is_main:
+        run.forget_after(ppo.update)  # a finished run's last row has no step behind it
+    rows = [row for row in run.rows() if finished.exists() or row["update"] < ppo.update]
+    over = finished.exists()
+    while not over:
+        begun = time.monotonic()
+        rollout = ppo.roll_out()
+        row = measure(ppo, rollout, index)
+        row["guards_broken"] = broken_guards(row, rows[0] if rows else row, config)
+        rows.append(row)
+        if processes.is_main and kept_row(rows, config) is row:
+            _keep_best(run, ppo)
+        over = ppo.update == config.updates or out_of_patience(rows, config)
+        if not over:
+            row |= ppo.learn(rollout)
+        row["seconds"] = round(time.monotonic() - begun, 3)
+        if processes.is_main:
+            run.log(row)
+            watcher.logged(row, rollout)
+            if not over:
+                write_step(run.path / "steps", ppo.update, ppo.tensors(), ppo.state())
+                _drop_old_bests(run, kept_row(rows, config))
+            else:
+                _finish(run, rows, config)
+            watcher.updated(row, rollout)
+        if not over and any(processes.all([processes.is_main and watcher.stop_asked()])):
+            return None
+    processes.wait()
+    if processes.is_main:
+        shutil.rmtree(run.path / "best", ignore_errors=True)
+    return kept_row(rows, config)
+
+
+def measure(ppo: PPO, rollout: Rollout, index: TrainingIndex) -> dict[str, Any]:
+    """What a log line says of a rollout: reward, KL and what the guards watch; of all processes."""
+    processes = ppo.processes
+    reward, mean, std, kl_nats = (
+        processes.mean(values.double().cpu()).item()
+        for values in (
+            ppo.objective(rollout), rollout.score_mean, rollout.score_std, rollout.kl_nats
+        )
+    )  # fmt: skip
+    melodies = processes.all(rollout.melodies)
+    return {
+        "update": ppo.update,
+        "reward": reward,
+        "score_mean": mean,
+        "score_std": std,
+        "kl_nats": kl_nats,
+        "kl_coefficient": ppo.kl_coefficient,
+        "notes": float(np.mean([len(melody.notes) for melody in melodies])),
+        "vendi": vendi_score(melodies),
+        "originality": float(np.nanmean(originality(melodies, index).originality)),
+    }
+
+
+def _keep_best(run: Run, ppo: PPO) -> None:
+    place = run.path / "best" / str(ppo.update)
+    draft = run.path / "best" / f"tmp-{ppo.update}"
+    for leftover in (place, draft):
+        shutil.rmtree(leftover, ignore_errors=True)
+    save_policy(ppo.actor.policy, draft)
+    draft.replace(place)
+
+
+def _drop_old_bests(run: Run, best: dict[str, Any] | None) -> None:
+    # Only after the step that comes after the new one is on disk: a kill in between resumes from
+    # the old.
+    for folder in (run.path / "best").glob("*"):
+        if best is None or folder.name != str(best["update"]):
+            shutil.rmtree(folder)
+
+
+def _finish(run: Run, rows: list[dict[str, Any]], config: PPOConfig) -> None:
+    best = kept_row(rows, config)
+    if best is None:
+        broken = ", ".join(sorted({name for row in rows for name in row["guards_broken"]}))
+        raise RunError(
+            f"no update of {run.name} held the guards (broken: {broken}; KL limit "
+            f"{config.kl_limit_nats} nats); lower the learning rate or the KL target, or raise the "
+            "price of a nat"
+        )
+    (run.path / "best" / str(best["update"])).replace(run.path / "policy")

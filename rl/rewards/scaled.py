@@ -1,0 +1,298 @@
+"""Rewards by name: what PPO is told to tune towards, read, put into one unit, remembered.
+
+    chosen = reward_of("0.7*reward-0004 + 0.3*music-theory where leap_share<=0.1", root=RUNS)
+    chosen = chosen.standardised(base, asked)                       # a new run
+    chosen = reward_of(record["spec"], root=RUNS).standardised_as(record)    # a resumed one
+    mean, std = chosen.score(melodies)
+
+Unit: standard deviations of the base policy's melodies; 0 is its average melody.
+  - A reward run is in that unit already; it is taken as it is.
+  - Rules and functions are standardised on `STANDARD_MELODIES` base melodies of the asked header.
+  - A mixture is the weighted sum of standardised parts, standardised once more: only the ratio of
+    its weights matters, and `PPOConfig.good_enough` means the same for every reward.
+  - The std of a mixture is the sum of |weight| * std: the most that it can be. Two profiles learnt
+    from votes of one group err alike, so their doubts are not taken as independent.
+  - A melody that breaks a constraint pays `BREAK_PENALTY`, and `EXCESS_PENALTY` for each base
+    standard deviation of that yardstick by which it misses the limit, up to `EXCESS_CAP` of them.
+    This comes last: a melody that keeps every limit scores what it would score without them. Where
+    a yardstick is undefined for a melody (NaN), nothing is broken.
+
+Means and deviations are in `record`, and a resumed run takes them from there: its reward is the
+same to the bit, on any number of processes.
+
+Letters: B melodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from music.descriptors.yardsticks import YARDSTICKS
+from music.melody import Melody
+from music.note_table import NoteTable, note_table
+from policy.compose import Asked, compose
+from policy.model import MelodyForCausalLM
+from policy.runs import RunError
+from reward.profile.profile import TasteProfile
+from reward.training.models import newest_reward
+from rl.rewards.sources import RewardPart, find_part
+from rl.rewards.spec import Constraint, RewardError, RewardSpec, read_spec
+
+STANDARD_MELODIES = 512
+"""base melodies that fix the unit of rules, functions, mixtures and constraints"""
+STANDARD_SEED = 1_200_007
+"""of those melodies; no other stage draws from it"""
+BREAK_PENALTY = 1.0
+"""what breaking a constraint costs, in base standard deviations of the reward"""
+EXCESS_PENALTY = 1.0
+"""and for each base standard deviation of the yardstick beyond the limit"""
+EXCESS_CAP = 3.0
+"""base standard deviations beyond which missing a limit costs no more"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Mean and standard deviation of a score over the base's melodies."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standard:
+    """What was measured on base melodies, and on which."""
+
+    melodies: int
+    seed: int
+    asked: dict[str, Any]
+    parts: dict[str, Unit]
+    """of each part that has no unit of its own"""
+    mixture: Unit | None
+    """of the weighted sum; None where there is no mixture"""
+    yardsticks: dict[str, float]
+    """standard deviation of each yardstick that is constrained"""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Standard:
+        """The standard that a run's record holds.
+
+        Raises:
+            RewardError: when the record is of another version.
+        """
+        try:
+            parts = {name: Unit(**unit) for name, unit in record["parts"].items()}
+            mixture = Unit(**record["mixture"]) if record["mixture"] else None
+            return cls(**{**record, "parts": parts, "mixture": mixture})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RewardError(
+                f"the run's record of its reward cannot be read ({error!r}); it was made by "
+                "another version: start a new run"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenReward:
+    """A reward, ready to score melodies once it has its unit; make one with `reward_of`."""
+
+    spec: RewardSpec
+    parts: tuple[RewardPart, ...]
+    """in the order of the spec's terms"""
+    standard: Standard | None = None
+
+    @property
+    def name(self) -> str:
+        """The spec, as text that reads back equal."""
+        return str(self.spec)
+
+    @property
+    def asked(self) -> Asked | None:
+        """The header that the (first) reward run was asked for; None without a run."""
+        return next((part.asked for part in self.parts if part.asked), None)
+
+    @property
+    def profile(self) -> TasteProfile | None:
+        """The taste profile of the (first) reward run; None without a run."""
+        return next((part.profile for part in self.parts if part.profile), None)
+
+    @property
+    def needs_standard(self) -> bool:
+        """Whether it has a unit only after `standardised`; False for a reward run by itself."""
+        in_base_deviations = all(part.in_base_deviations for part in self.parts)
+        return self.spec.is_mixture or bool(self.spec.constraints) or not in_base_deviations
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All that says which reward it is, as JSON; see `same_reward`."""
+        return {
+            "spec": self.name,
+            "parts": [
+                {
+                    "name": part.name,
+                    "kind": part.kind,
+                    "weight": term.weight,
+                    "reads": part.reads,
+                    "sha256": part.sha256,
+                }
+                for part, term in zip(self.parts, self.spec.terms, strict=True)
+            ],
+            "constraints": [str(constraint) for constraint in self.spec.constraints],
+            "standard": asdict(self.standard) if self.standard else None,
+        }
+
+    def standardised(
+        self, base: MelodyForCausalLM, asked: Asked, *, seed: int = STANDARD_SEED
+    ) -> ChosenReward:
+        """The same reward in base standard deviations; `self` where it already is.
+
+        Raises:
+            RewardError: when it cannot tell base melodies apart, or a function of it fails.
+        """
+        if not self.needs_standard:
+            return self
+        melodies = compose(base, STANDARD_MELODIES, asked=asked, seed=seed)
+        said = [part.score(melodies) for part in self.parts]
+        parts = {
+            part.name: _unit(mean, part.name)
+            for part, (mean, _) in zip(self.parts, said, strict=True)
+            if not part.in_base_deviations
+        }
+        mixture = _unit(self._mixed(said, parts)[0], self.name) if self.spec.is_mixture else None
+        table = note_table(melodies)
+        yardsticks = {
+            c.yardstick: _spread(YARDSTICKS[c.yardstick].measure(table))
+            for c in self.spec.constraints
+        }
+        standard = Standard(
+            melodies=STANDARD_MELODIES,
+            seed=seed,
+            asked=asked.fields(),
+            parts=parts,
+            mixture=mixture,
+            yardsticks=yardsticks,
+        )
+        return replace(self, standard=standard)
+
+    def standardised_as(self, record: dict[str, Any]) -> ChosenReward:
+        """The same reward in the unit that a run's record holds.
+
+        Raises:
+            RewardError: when the record is of another version.
+        """
+        if not self.needs_standard:
+            return self
+        return replace(self, standard=Standard.from_record(record["standard"]))
+
+    def score(self, melodies: Sequence[Melody]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and std of each melody's score, float64 (B,) each, in base standard deviations.
+
+        Raises:
+            RewardError: before it has a unit, or when a function of it fails.
+        """
+        if not self.needs_standard:
+            return self.parts[0].score(melodies)
+        if self.standard is None:
+            raise RewardError(f"{self.name} has no unit yet; call standardised(base, asked) first")
+        said = [part.score(melodies) for part in self.parts]
+        mean, std = self._mixed(said, self.standard.parts)
+        if self.standard.mixture is not None:
+            mean, std = _standardised(mean, std, self.standard.mixture)
+        if self.spec.constraints:
+            mean = mean - self.penalty(note_table(melodies))
+        return mean, std
+
+    def penalty(self, table: NoteTable) -> np.ndarray:
+        """What each melody pays for the constraints that it breaks; float64 (B,), 0 or more."""
+        assert self.standard is not None
+        paid = np.zeros(len(table))
+        for constraint in self.spec.constraints:
+            excess = excess_over(constraint, table)
+            # Where no base melody differs, one unit of the yardstick counts as one deviation.
+            deviations = excess / (self.standard.yardsticks[constraint.yardstick] or 1.0)
+            paid += np.where(
+                excess > 0, BREAK_PENALTY + EXCESS_PENALTY * np.minimum(deviations, EXCESS_CAP), 0.0
+            )
+        return paid
+
+    def _mixed(
+        self, said: Sequence[tuple[np.ndarray, np.ndarray]], units: dict[str, Unit]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The weighted sum of the parts' scores, each in its unit, and the sum of their stds."""
+        total, doubt = 0.0, 0.0
+        for term, (mean, std) in zip(self.spec.terms, said, strict=True):
+            unit = units.get(term.name)
+            if unit is not None:
+                mean, std = _standardised(mean, std, unit)
+            total, doubt = total + term.weight * mean, doubt + abs(term.weight) * std
+        return np.asarray(total), np.asarray(doubt)
+
+
+def reward_of(spec: str | None, *, root: Path) -> ChosenReward:
+    """The reward of a spec (`rl.rewards.spec`), None for the newest reward run.
+
+    Raises:
+        RunError: for a run that is not there, or when there is none to be the newest.
+        TasteError, NeuralRewardError, BlendError: for a run whose model is damaged.
+        RewardError: for anything else that is wrong with the spec or a function in it.
+    """
+    if spec is None:
+        newest = newest_reward(root=root)
+        if newest is None:
+            raise RunError(
+                "there is no reward model yet; make one from votes with: tastemaker reward"
+            )
+        spec = newest.name
+    read = read_spec(spec)
+    return ChosenReward(
+        spec=read, parts=tuple(find_part(term.name, root=root) for term in read.terms)
+    )
+
+
+def same_reward(record: dict[str, Any], chosen: ChosenReward) -> list[str]:
+    """What differs between a run's recorded reward and one, in sentences; empty when they are one.
+
+    The unit is compared once `chosen` has one.
+    """
+    now = chosen.record
+    if record["spec"] != now["spec"]:
+        return [f"the run was given {record['spec']}, this is {now['spec']}"]
+    changes = [
+        f"{new['reads']} of {new['name']} has changed: it was {old['sha256'][:12]}, it is "
+        f"{new['sha256'][:12]}"
+        for old, new in zip(record["parts"], now["parts"], strict=True)
+        if old["sha256"] != new["sha256"]
+    ]
+    if chosen.standard is not None and record["standard"] != now["standard"]:
+        changes.append("its unit was measured on other base melodies; take the recorded one")
+    return changes
+
+
+def excess_over(constraint: Constraint, table: NoteTable) -> np.ndarray:
+    """How far beyond the limit each melody is, in the yardstick's unit; 0 where it keeps it."""
+    sign = 1 if constraint.operator == "<=" else -1
+    beyond = sign * (YARDSTICKS[constraint.yardstick].measure(table) - constraint.limit)
+    return np.maximum(np.nan_to_num(beyond), 0.0)
+
+
+def _unit(score: np.ndarray, name: str) -> Unit:
+    spread = float(score.std())
+    if spread <= 1e-12 * max(1.0, float(abs(score).max())):
+        raise RewardError(
+            f"{name} gives all of {len(score)} base melodies the same score ({score[0]:g}), so it "
+            "has no unit and nothing to learn from; reward something that differs among them"
+        )
+    return Unit(float(score.mean()), spread)
+
+
+def _standardised(mean: np.ndarray, std: np.ndarray, unit: Unit) -> tuple[np.ndarray, np.ndarray]:
+    return (mean - unit.mean) / unit.std, std / unit.std
+
+
+def _spread(values: np.ndarray) -> float:
+    """Standard deviation over the melodies that have the yardstick, 0 where none has."""
+    known = values[~np.isnan(values)]
+    return float(known.std()) if len(known) else 0.0

@@ -1,0 +1,157 @@
+"""Reward specs: what a person writes to say which reward to tune towards.
+
+    spec       = mixture [ "where" constraint { "," constraint } ]
+    mixture    = term { ( "+" | "-" ) term }            spaces before a "-": run names have hyphens
+    term       = [ number "*" ] name
+    name       = a reward run | "music-theory" | package.module:function
+    constraint = yardstick ( "<=" | ">=" ) number
+
+Such as `reward-0004`, `0.7*reward-0004 + 0.3*music-theory` or
+`my_rules:calm where leap_share<=0.1, range_semitones<=19`.
+
+This module only reads; `rl.rewards.sources` finds what the names stand for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+
+from music.descriptors.yardsticks import YARDSTICKS
+
+MUSIC_THEORY = "music-theory"
+_NUMBER = r"\d+(?:\.\d*)?|\.\d+"
+_TERM = re.compile(rf"(?:([+-]?(?:{_NUMBER}))\s*\*\s*)?([A-Za-z0-9_.:-]+)")
+_JOIN = re.compile(r"\s*(\+)\s*|\s+(-)\s*")
+_CONSTRAINT = re.compile(rf"([a-z0-9_]+)\s*(<=|>=)\s*(-?(?:{_NUMBER}))")
+_RUN = re.compile(r"[a-z0-9-]{1,64}")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+class RewardError(ValueError):
+    """A reward that cannot be used; the message says value, rule and remedy in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One reward of a mixture, with its weight."""
+
+    weight: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A yardstick and the limit that a melody is to keep."""
+
+    yardstick: str
+    operator: str
+    """"<=" or ">=" """
+    limit: float
+
+    def __str__(self) -> str:
+        """As it is written in a spec."""
+        return f"{self.yardstick}{self.operator}{_written(self.limit)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSpec:
+    """A spec that was read: a mixture of at least one term, and constraints on it."""
+
+    terms: tuple[Term, ...]
+    constraints: tuple[Constraint, ...] = ()
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether weights matter: several terms, or one that is not taken as it is."""
+        return [term.weight for term in self.terms] != [1.0]
+
+    def __str__(self) -> str:
+        """A text that reads back equal."""
+        text = self.terms[0].name
+        if self.is_mixture:
+            text = " + ".join(f"{_written(term.weight)}*{term.name}" for term in self.terms)
+            text = text.replace("+ -", "- ")
+        if self.constraints:
+            text += f" where {', '.join(map(str, self.constraints))}"
+        return text
+
+
+def read_spec(text: str) -> RewardSpec:
+    """Read a spec.
+
+    Raises:
+        RewardError: for a text that is none, with the piece that is wrong.
+    """
+    mixture, *limits = re.split(r"\s+where\b", f" {text.strip()}")
+    if len(limits) > 1:
+        raise RewardError(
+            f"{text!r} says 'where' {len(limits)} times; say it once, with commas between the "
+            "constraints"
+        )
+    terms = _terms(mixture.strip(), text)
+    constraints = (
+        tuple(_constraint(piece.strip()) for piece in limits[0].split(",")) if limits else ()
+    )
+    return RewardSpec(terms, constraints)
+
+
+def _written(number: float) -> str:
+    """The shortest digits that read back equal, without an exponent."""
+    return np.format_float_positional(number, trim="-")
+
+
+def _terms(mixture: str, text: str) -> tuple[Term, ...]:
+    if not mixture:
+        raise RewardError(
+            f"{text!r} names no reward; write a reward run's name, {MUSIC_THEORY} or "
+            "module:function"
+        )
+    # One split gives term, "+" or None, "-" or None, term, …
+    pieces = _JOIN.split(mixture)
+    signs = ["+", *(plus or minus for plus, minus in zip(pieces[1::3], pieces[2::3], strict=True))]
+    terms = [_term(piece, sign) for piece, sign in zip(pieces[::3], signs, strict=True)]
+    names = [term.name for term in terms]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RewardError(f"{text!r} names {twice} twice; add its weights and name it once")
+    return tuple(terms)
+
+
+def _term(piece: str, sign: str) -> Term:
+    match = _TERM.fullmatch(piece)
+    if match is None:
+        raise RewardError(
+            f"{piece!r} is no term of a reward; write a name, or a number, * and a name, "
+            "with ' + ' or ' - ' between terms"
+        )
+    number, name = match.groups()
+    if not (_RUN.fullmatch(name) or _FUNCTION.fullmatch(name)):
+        raise RewardError(
+            f"{name!r} is neither a run's name (a-z, 0-9 and -), {MUSIC_THEORY} nor "
+            "module:function; write one of them"
+        )
+    weight = float(number or 1) * (-1 if sign == "-" else 1)
+    if weight == 0 or not math.isfinite(weight):
+        raise RewardError(
+            f"{piece!r} has weight {weight:g}, which says nothing; leave the term out"
+        )
+    return Term(weight, name)
+
+
+def _constraint(piece: str) -> Constraint:
+    match = _CONSTRAINT.fullmatch(piece)
+    if match is None:
+        raise RewardError(
+            f"{piece!r} is no constraint; write a yardstick, <= or >= and a number, such as "
+            "leap_share<=0.1"
+        )
+    name, operator, limit = match.groups()
+    if name not in YARDSTICKS:
+        near = get_close_matches(name, YARDSTICKS, n=3, cutoff=0.4) or sorted(YARDSTICKS)
+        raise RewardError(f"there is no yardstick {name!r}; the nearest are {', '.join(near)}")
+    return Constraint(name, operator, float(limit))

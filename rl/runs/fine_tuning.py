@@ -1,0 +1,276 @@
+"""Fine-tuning runs as the command line knows them: start, resume, evaluate, by names.
+
+A run remembers its base policy's folder and weights, and its reward: spec, hashes and unit. A
+resume checks that all of it is still what it was. A run has one writer at a time, whichever
+database its job is in: the system holds a lock for it, and lets it go when the writer dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from music.files import write_whole
+from music.rendering.sound import find_soundfont
+from policy.checkpoint import load_policy, policy_hash
+from policy.model import MelodyForCausalLM
+from policy.runs import RUNS, Run, RunError, new_run, open_run
+from rl.evaluation.best_of_n import best_of_n
+from rl.evaluation.evaluate import Evaluation, evaluate, training_index
+from rl.evaluation.report import ReportInput, guard_facts, write_report
+from rl.ppo.config import PPOConfig, config_record
+from rl.ppo.guards import kept_row
+from rl.ppo.trainer import Watcher, fine_tune
+from rl.rewards.scaled import ChosenReward, reward_of, same_reward
+from rl.runs.run_comparison import RESULT_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuning:
+    """A run that is ready to go, from its start or from where it was stopped."""
+
+    run: Run
+    config: PPOConfig
+    base: MelodyForCausalLM
+    reward: ChosenReward
+
+    def go(self, watcher: Watcher | None = None) -> dict[str, Any] | None:
+        """Run to the end; the log row of the policy that was kept, None when stopped before.
+
+        Of several processes that torchrun has started, the first one writes.
+
+        Raises:
+            RunError: when another process is at it, or no policy held the guards.
+        """
+        writes = os.environ.get("RANK", "0") == "0"
+        with only_writer(self.run) if writes else nullcontext():
+            kept = fine_tune(
+                self.run,
+                self.config,
+                self.base,
+                self.reward.score,
+                training_index(),
+                watcher=watcher,
+            )
+            if kept is not None and writes:
+                write_whole(self.run.path / RESULT_FILE, json.dumps(kept, indent=1))
+        return kept
+
+
+@contextmanager
+def only_writer(run: Run) -> Iterator[None]:
+    """Be the run's only writer; the lock ends with the process, however that ends.
+
+    Raises:
+        RunError: when another process is.
+    """
+    with (run.path / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"run {run.name!r} is being written by another process; wait for that one or stop "
+                f"it: tastemaker jobs stop {run.name}"
+            ) from None
+        yield
+
+
+def start_run(
+    spec: str | None,
+    base_folder: Path,
+    changes: dict[str, Any],
+    *,
+    name: str | None = None,
+    root: Path = RUNS,
+) -> FineTuning:
+    """A new run towards a reward (see `rl.rewards.scaled`; None is the newest reward run).
+
+    Its header is that of the reward run, where there is one, but for what `changes` say.
+
+    Raises:
+        RunError: when there is no such reward run.
+        ValueError: for a reward or settings that are wrong.
+    """
+    reward = reward_of(spec, root=root)
+    asked = reward.asked.fields() if reward.asked is not None else {}
+    header = {key: value for key, value in asked.items() if key != "pickup_ticks"}
+    config = PPOConfig(**{**header, **changes})
+    base = load_policy(base_folder)
+    reward = reward.standardised(base, config.asked)
+    parents = {
+        "base": policy_hash(base_folder),
+        "base_folder": str(base_folder),
+        "reward": reward.name,
+    }
+    run = new_run(
+        "ppo",
+        config_record(config),
+        root=root,
+        name=name,
+        parents=parents,
+        more={"reward": reward.record},
+    )
+    return FineTuning(run, config, base, reward)
+
+
+def resume_run(name: str, *, root: Path = RUNS) -> FineTuning:
+    """A run that was stopped, to go on from its newest whole step.
+
+    Raises:
+        RunError: when it is not there, or its base policy or its reward has changed since.
+    """
+    run = open_run(name, kind="ppo", root=root)
+    record = run.record
+    if "base_folder" not in record["parents"] or "reward" not in record:
+        raise RunError(
+            f"run {name!r} does not say where its base and its reward are, as one made by "
+            "tastemaker ppo does; start a new run"
+        )
+    folder = Path(record["parents"]["base_folder"])
+    base = load_policy(folder)
+    if policy_hash(folder) != record["parents"]["base"]:
+        raise RunError(
+            f"{folder} holds other weights ({policy_hash(folder)}) than run {name} started from "
+            f"({record['parents']['base']}); put those back, or start a new run"
+        )
+    reward = own_reward(run, root=root)
+    changed = same_reward(record["reward"], reward)
+    if changed:
+        raise RunError(
+            f"the reward of run {name} is not what it was: {'; '.join(changed)}; put it back, or "
+            "start a new run"
+        )
+    return FineTuning(run, PPOConfig.from_record(record["config"]), base, reward)
+
+
+def own_reward(run: Run, *, root: Path = RUNS) -> ChosenReward:
+    """The reward that a run was tuned towards, in its unit.
+
+    Raises:
+        RunError: when what it stands on is gone.
+        ValueError: when it cannot be used any more.
+    """
+    record = run.record["reward"]
+    return reward_of(record["spec"], root=root).standardised_as(record)
+
+
+def evaluate_run(
+    base_folder: Path,
+    name: str,
+    spec: str | None,
+    *,
+    count: int,
+    best_of: int,
+    out: Path | None,
+    seed: int,
+    soundfont: Path | None = None,
+    root: Path = RUNS,
+) -> tuple[Path, dict[str, Any]]:
+    """Evaluate a PPO run beside a base; writes the report and returns its path and figures.
+
+    It is judged by the reward of `spec`, or by the one that it was tuned towards.
+
+    Raises:
+        RunError: when the run is not there or has not finished, or the reward has no taste profile.
+        ValueError: for a reward that is wrong.
+    """
+    find_soundfont(soundfont)  # before minutes of work, not after
+    run = open_run(name, kind="ppo", root=root)
+    if not (run.path / "policy").is_dir():
+        raise RunError(f"run {name!r} has not finished; go on with: tastemaker jobs resume {name}")
+    record = run.record
+    config = PPOConfig.from_record(record["config"])
+    base, tuned = load_policy(base_folder), load_policy(run.path / "policy")
+    if spec is None:
+        reward = own_reward(run, root=root)
+    else:
+        reward = reward_of(spec, root=root).standardised(base, config.asked)
+    if reward.profile is None:
+        raise RunError(
+            f"{reward.name} has no taste profile to report; judge {name} by a reward run: "
+            "--reward NAME"
+        )
+    others = None
+    if best_of:
+        others = best_of_n(
+            base,
+            reward.score,
+            n=best_of,
+            count=64,
+            asked=config.asked,
+            std_penalty=config.std_penalty,
+            seed=seed + 700_001,
+        )
+    evaluation = evaluate(
+        base,
+        tuned,
+        reward.score,
+        asked=config.asked,
+        count=count,
+        seed=seed + 800_001,
+        best=others,
+    )
+    out = out or run.path
+    out.mkdir(parents=True, exist_ok=True)
+    rows = run.rows()
+    kept = kept_row(rows, config)
+    assert kept is not None  # or there would be no policy
+    given = ReportInput(
+        title=f"{name} beside its base",
+        lead=(
+            f"The tuned policy's melodies score {evaluation.tuned.score.mean():+.2f} base standard "
+            f"deviations by reward {reward.name}, the base's {evaluation.base.score.mean():+.2f}, "
+            f"at {evaluation.kl_nats:.1f} nats. The reward model is what it was tuned on: only a "
+            "blind test by people says whether it is better."
+        ),
+        facts=_facts(evaluation),
+        evaluation=evaluation,
+        profile=reward.profile,
+        ppo_rows=rows,
+        best_update=kept["update"],
+        kl_limit_nats=config.kl_limit_nats,
+        provenance=[
+            ("base policy", f"{base_folder}, weights {policy_hash(base_folder)}"),
+            ("reward", reward.name),
+            ("votes", _votes(reward, root)),
+            ("run", f"{name}, code {record['commit']}, seed {config.seed}"),
+        ],
+        seconds={"ppo": float(np.sum([row["seconds"] for row in rows]))},
+    )
+    write_report(out / "report.html", given, soundfont=soundfont)
+    summary = evaluation.summary()
+    write_whole(out / "report.json", json.dumps(summary, indent=1))
+    return out / "report.html", summary
+
+
+def _votes(reward: ChosenReward, root: Path) -> str:
+    runs = [part.name for part in reward.parts if part.kind == "run"]
+    return ", ".join(f"{open_run(run, root=root).record['votes']} ({run})" for run in runs)
+
+
+def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    base, tuned = evaluation.base, evaluation.tuned
+    return [
+        (f"{base.score.mean():+.2f} → {tuned.score.mean():+.2f}", "score by the reward model"),
+        (f"{evaluation.kl_nats:.2f} nats", "KL from the base, a melody"),
+        (f"{evaluation.model_win_rate:.1%}", "wins by the reward model"),
+        *guard_facts(evaluation),
+    ]
+
+
+def main() -> None:
+    """Go on with the run that the command line names; for torchrun on several machines."""
+    resume_run(sys.argv[1]).go()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Families of hard listeners: what each of them likes, and that no two are alike."""
+
+import numpy as np
+import pytest
+
+from benchmarks.votes.listener_families import FAMILIES, family_taste, opposite, rarity_bits
+from music.note_table import note_table
+from reward.listeners.simulated import ListenerError, SimulatedListener
+
+
+@pytest.fixture(scope="module")
+def some(real_melodies):
+    return real_melodies[:200]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_member_is_the_same_again_and_unlike_the_next(family, some):
+    first = family_taste(family, 0, some)(some)
+    assert first.shape == (len(some),)
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(first, family_taste(family, 0, some)(some))
+    others = [family_taste(family, seed, some)(some) for seed in range(1, 5)]
+    assert min(np.corrcoef(first, other)[0, 1] for other in others) < 0.995
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_member_votes_as_reliably_as_a_person(family, some):
+    listener = SimulatedListener(family_taste(family, 1, some), seed=1).calibrate(some)
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(len(some), size=(2, 3000))
+    left, right = [some[i] for i in one], [some[i] for i in other]
+    said, meant = listener.choose(left, right), listener.prefers(left, right)
+    assert (said == meant)[meant != 0].mean() == pytest.approx(0.72, abs=0.03)
+    assert listener.name.startswith("simulated-")
+
+
+def test_melodies_are_judged_one_by_one(some):
+    taste = family_taste("linear", 3, some)
+    np.testing.assert_allclose(taste(some[:5]), [taste([one])[0] for one in some[:5]])
+
+
+def test_threshold_hates_a_leap_over_an_octave(tune, some):
+    taste = family_taste("threshold", 2, some)
+    within = tune(*[(p, 24) for p in (0, 12, 0, 4, 7, 4, 2, 0)])
+    beyond = tune(*[(p, 24) for p in (0, 14, 0, 4, 7, 4, 2, 0)])
+    one, other = taste([within, beyond])
+    assert one - other >= 1.0  # -2 for the leap; of three other limits at most one lies between
+
+
+def test_structural_wants_the_first_bar_again(tune, some):
+    taste = family_taste("structural", 0, some)
+    again = tune(*[(p, 24) for p in (0, 4, 7, 9, 0, 4, 5, 0)])
+    never = tune(*[(p, 24) for p in (0, 4, 7, 9, 2, 5, 5, 0)])
+    one, other = taste([again, never])
+    assert one > other + 1.0
+
+
+def test_interaction_is_not_a_sum_of_its_parts(some):
+    """A line through the yardsticks explains a linear taste wholly, and this one not."""
+    from music.descriptors.yardsticks import yardstick_values
+
+    table = np.nan_to_num(np.stack(list(yardstick_values(some).values()), axis=1))
+    table = np.hstack([table[:, :40], np.ones((len(some), 1))])
+    for family, low, high in (("interaction", 0.0, 0.97), ("rhythmic", 0.0, 0.99)):
+        utility = family_taste(family, 0, some)(some)
+        left_over = utility - table @ np.linalg.lstsq(table, utility, rcond=None)[0]
+        assert low <= 1 - left_over.var() / utility.var() < high
+
+
+def test_rare_steps_are_rarer_than_common_ones(tune):
+    common = tune(*[(p, 12) for p in (0, 2, 4, 5, 7, 5, 4, 2, 0, 2, 4, 5, 7, 5, 4, 0)])
+    rare = tune(*[(p, 12) for p in (0, 11, 1, 13, 2, 14, 3, 15, 4, 16, 5, 17, 6, 18, 7, 19)])
+    few, many = rarity_bits(note_table([common, rare]))
+    assert many > few + 2
+
+
+def test_two_camps_disagree_on_everything(some):
+    taste = family_taste("sparse", 4, some)
+    np.testing.assert_array_equal(opposite(taste)(some), -taste(some))
+
+
+def test_an_unknown_family_is_named(some):
+    with pytest.raises(ListenerError, match="family='loud' is not known; choose one of"):
+        family_taste("loud", 0, some)

@@ -1,0 +1,357 @@
+"""Blind tests in the studio: what may be known when, and the page in each state."""
+
+import copy
+import random
+import sys
+import time
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from feedback_ui.services.background_command import CommandProcess
+from feedback_ui.services.blind_tests import (
+    advice,
+    blind_test_arguments,
+    end,
+    find_test,
+    invited_to,
+    list_tests,
+    new_invitation,
+    outcome,
+    settle,
+)
+from feedback_ui.services.session import CONSENT_VERSION, StudioSession
+from feedback_ui.services.subcommand import CommandError
+from music.melody import Header, Melody, Note
+from policy.checkpoint import save_policy
+from policy.runs import new_run
+from reward.blind_test.stopping_rule import Tally
+from reward.store import campaigns
+from reward.store.campaigns import Policies
+from reward.store.pool import PlannedPair
+from reward.store.store import RatingsError, RatingsStore
+from tests.support.project import PROJECT
+from tests.support.studio_pages import press, words
+
+PAGE = PROJECT / "feedback_ui/app_pages/blind_test.py"
+POLICIES = Policies(a="base", b="ppo-0001", a_id="aaaa", b_id="bbbb")
+NONCES = count()
+MARKUP = "<b>Sunday</b> *test*"
+
+
+@pytest.fixture
+def store(tmp_path):
+    with RatingsStore(tmp_path / "ratings.db", rng=random.Random(1)) as store:
+        yield store
+
+
+@pytest.fixture
+def make(store):
+    numbers = count(1)
+
+    def tune():
+        header, number = Header("2/4", "major", "other", 4, 0), next(numbers)
+        pitches = [(number // 24**place) % 24 for place in range(2)]
+        onsets = range(0, header.end_ticks, 24)
+        return Melody(header, tuple(Note(at, 24, pitches[at // 24 % 2]) for at in onsets))
+
+    def make(name="test", pairs=30, wanted=30):
+        with store.writing() as session:
+            campaign = campaigns.create_campaign(
+                session,
+                name,
+                purpose="blind_test",
+                votes_wanted=wanted,
+                policies=POLICIES,
+                now=datetime.now(UTC),
+            )
+        ids = [
+            store.add_melodies([tune()], policy_id=policy_id, sampler="t", seed=0)[0]
+            for _ in range(pairs)
+            for policy_id in ("aaaa", "bbbb")
+        ]
+        plan = [PlannedPair(a, b, "blind_test") for a, b in zip(ids[::2], ids[1::2], strict=True)]
+        store.add_plan(plan, round=1, campaign_id=campaign.id)
+        return campaign.id
+
+    return make
+
+
+@pytest.fixture
+def ada(store):
+    return store.add_rater("Ada", consent_version=CONSENT_VERSION)
+
+
+def say(store, rater, test_id, *words):
+    """Votes for policies ('a', 'b'), or other outcomes."""
+    for word in words:
+        pair = store.issue(rater.id, purposes=["blind_test"], campaign_id=test_id)
+        policy = {"a": "aaaa", "b": "bbbb"}.get(word)
+        side = word if policy is None else "left" if pair.left.policy_id == policy else "right"
+        store.vote(pair.assignment_id, outcome=side, nonce=f"n{next(NONCES)}")
+
+
+def test_before_the_end_only_numbers_are_known(store, make, ada):
+    test = make()
+    say(store, ada, test, "b", "b", "tie", "skip", "both_bad", "a")
+    standing = settle(store, test)
+    assert (standing.votes, standing.most_more, standing.raters) == (4, 26, 1)
+    assert not standing.has_ended
+    with pytest.raises(RatingsError, match="has not ended"):
+        outcome(store, test)
+
+
+def test_what_an_organiser_is_told_is_the_same_whichever_leads(store, make, ada):
+    for_a, for_b = make("for a", 40, 100), make("for b", 40, 100)
+    say(store, ada, for_a, *"aaab" * 3)
+    say(store, ada, for_b, *"bbba" * 3)
+    told = advice(store, for_a)
+    assert told == advice(store, for_b)
+    assert "more votes are needed" in told
+    early = make("early")
+    assert "After ten votes" in advice(store, early)
+    even = make("even")
+    say(store, ada, even, *"ab" * 6)
+    assert "hardly" in advice(store, even)
+
+
+def test_a_clear_answer_ends_a_test_with_the_vote_that_makes_it(store, make, ada):
+    test = make()
+    say(store, ada, test, "tie", *"b" * 14)
+    assert not settle(store, test).has_ended
+    say(store, ada, test, "b")
+    assert settle(store, test).has_ended
+    found = outcome(store, test)
+    assert found.tally == Tally(0, 15, 1)
+    assert (found.claim.better, found.claim.at_vote) == ("b", 16)
+    assert found.words == "ppo-0001 is liked better than base."
+    assert store.issue(ada.id, campaign_id=test) is None
+
+
+def test_the_votes_wanted_end_a_test(store, make, ada):
+    test = make(pairs=12, wanted=10)
+    say(store, ada, test, "skip", *"ab" * 5)
+    assert settle(store, test).has_ended
+    found = outcome(store, test)
+    assert (found.claim, found.undecided) == (None, 1)
+    assert "do not tell base and ppo-0001 apart" in found.words
+
+
+def test_an_organiser_ends_a_test_and_votes_on_their_way_change_nothing(store, make, ada):
+    test = make()
+    say(store, ada, test, "a", "a", "b")
+    live = store.issue(ada.id, campaign_id=test)
+    end(store, test)
+    store.vote(live.assignment_id, outcome="left", nonce="late")
+    assert outcome(store, test).tally == Tally(2, 1)
+    assert settle(store, test) == end(store, test)
+
+
+def test_each_raters_votes_and_what_did_not_count(store, make, ada):
+    test = make(pairs=2)
+    bo = store.add_rater("Bo")
+    say(store, ada, test, "a", "tie")
+    say(store, bo, test, "b", "skip")
+    end(store, test)
+    found = outcome(store, test)
+    assert found.tally == Tally(1, 0, 1)
+    assert (found.again, found.undecided) == (1, 1)
+    by_name = {rater.nickname: rater for rater in found.raters}
+    assert (by_name["Ada"].tally, by_name["Ada"].undecided) == (Tally(1, 0, 1), 0)
+    assert (by_name["Bo"].tally, by_name["Bo"].undecided) == (Tally(0, 1), 1)
+
+
+def test_tests_are_found_by_address_and_by_invitation(store, make):
+    old, new = make("old"), make("new")
+    assert [test.name for test in list_tests(store)] == ["new", "old"]
+    end(store, new)
+    assert [test.name for test in list_tests(store)] == ["old", "new"], "open ones first"
+    assert find_test(store, str(old)).name == "old"
+    for nothing in ("", "99", "-1", "1; DROP", "²", "9" * 30):
+        assert find_test(store, nothing) is None
+    token = new_invitation(store, old)
+    assert invited_to(store, token).name == "old"
+    assert invited_to(store, "made up") is None
+    assert invited_to(store, "") is None
+
+
+def test_a_training_campaign_is_no_blind_test(store):
+    with store.writing() as session:
+        made = campaigns.create_campaign(
+            session, "class", purpose="train", votes_wanted=9, now=datetime.now(UTC)
+        )
+        token = campaigns.invite(session, made.id)
+    assert list_tests(store) == []
+    assert invited_to(store, token) is None
+
+
+def test_undo_stays_within_the_test(store, make, ada, clips):
+    test, studio = make(), StudioSession(store, clips)
+    narrow = {"purposes": ["blind_test"], "campaign_id": test}
+    say(store, ada, test, "a")
+    shown = studio.current_pair(ada.id, **narrow)
+    assert shown.total == 30
+    payload = {"assignment_id": str(shown.assignment_id)}
+    assert studio.undo(ada.id, payload, **narrow).done
+    assert studio.current_pair(ada.id, **narrow).reopened
+    # The page Rate takes back none of the votes of a test.
+    assert not studio.undo(ada.id, {"assignment_id": None}).done
+
+
+# The page
+
+
+@pytest.fixture
+def page(tmp_path, clips, monkeypatch):
+    def look(*, organiser=True, **query):
+        arguments = [f"--database={tmp_path / 'ratings.db'}", f"--clips={clips}"]
+        monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("feedback_ui.views.access.is_for_this_machine", lambda *_: organiser)
+        app = AppTest.from_file(str(PAGE), default_timeout=60)
+        for name, value in query.items():
+            app.query_params[name] = value
+        return app.run()
+
+    return look
+
+
+def test_an_empty_studio_says_what_to_do(page, store):
+    assert "tastemaker ppo" in words(page())
+    rater_sees = page(organiser=False)
+    assert "pairs on the page Rate" in words(rater_sees)
+    assert not rater_sees.selectbox
+
+
+def test_a_listed_test_opens_and_stays_in_the_address(page, make, ada):
+    test = make(MARKUP)
+    app = press(page(rater=ada.token), "Listen and vote")
+    assert not app.exception
+    assert app.query_params["test"] == str(test)
+    assert MARKUP in [text.value for text in app.text]
+    assert app.get("bidi_component")
+    press(app, "All blind tests")
+    assert "test" not in app.query_params
+
+
+def test_raters_are_told_no_policy_and_no_leader(page, store, make, ada):
+    test = make()
+    say(store, ada, test, *"bbbbbbbbbbbb")
+    app = page(organiser=False, test=str(test), rater=ada.token)
+    (shown,) = app.get("bidi_component")
+    everything = words(app) + shown.proto.json + str(app.main)
+    for word in ("ppo-0001", "aaaa", "bbbb", "12 for", "better than", "policy"):
+        assert word not in everything, word
+    assert "For whoever runs" not in str([e.label for e in app.expander])
+
+
+def test_an_invitation_leads_to_its_test_and_asks_who_comes(page, store, make):
+    test = make()
+    make("another")
+    app = page(organiser=False, invite=new_invitation(store, test))
+    assert "test" in [text.value for text in app.text]
+    app.text_input[0].set_value("Zoe")
+    app.checkbox[0].check()
+    press(app, "Start listening")
+    press(app, "Skip to rating")
+    assert not app.exception
+    rater = store.rater_named("Zoe")
+    pair = store.issue(rater.id, purposes=["blind_test"], campaign_id=test)
+    assert str(pair.assignment_id) in app.get("bidi_component")[0].proto.json
+
+
+@pytest.mark.parametrize("query", [{"invite": "gone"}, {"test": "77"}, {"test": "<b>"}])
+def test_a_link_that_leads_nowhere_shows_the_list(page, make, query):
+    make()
+    app = page(**query)
+    assert "leads to no blind test" in app.warning[0].value
+    assert "Listen and vote" in [button.label for button in app.button]
+
+
+def test_an_organiser_ends_a_test_and_the_result_is_there_for_all(page, store, make, ada):
+    test = make(pairs=4)
+    say(store, ada, test, *"bbbb")
+    app = page(test=str(test), rater=ada.token)
+    assert "heard every pair" in app.success[0].value
+    assert next(b for b in app.button if b.label == "End and reveal").disabled
+    app.checkbox[0].check().run()
+    app = press(app, "End and reveal")
+    assert not app.exception
+    for viewer in (app, page(organiser=False, test=str(test))):
+        assert viewer.metric[0].value == "100%"
+        assert "4 for ppo-0001, 0 for base" in words(viewer)
+
+
+def test_the_last_vote_wanted_shows_the_result_at_the_next_look(page, store, make, ada):
+    test = make(pairs=4, wanted=2)
+    say(store, ada, test, "b", "a")
+    app = page(organiser=False, test=str(test))
+    assert "All votes that were wanted are in." in words(app)
+
+
+def test_a_result_without_a_decided_vote(page, store, make, ada):
+    test = make()
+    say(store, ada, test, "tie")
+    end(store, test)
+    app = page(test=str(test))
+    assert not app.exception
+    assert "No vote said which is better." in words(app)
+    assert not app.metric
+
+
+def test_a_link_is_made_and_shown_once(page, store, make, ada):
+    test = make()
+    app = press(page(test=str(test), rater=ada.token), "Make a new link")
+    (link,) = app.code
+    token = link.value.partition("?invite=")[2]
+    assert invited_to(store, token).id == test
+    assert not page(test=str(test), rater=ada.token).code
+
+
+# Making one
+
+
+def until_ready(process, seconds=120):
+    until = time.monotonic() + seconds
+    while process.is_busy and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not process.is_busy
+
+
+def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
+    tmp_path, tiny_policy, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    other = copy.deepcopy(tiny_policy)
+    with torch.no_grad():
+        other.model.embed_tokens.weight.mul_(0.5)
+    runs = tmp_path / "checkpoints" / "runs"
+    for name, policy in (("one", tiny_policy), ("two", other)):
+        save_policy(policy, new_run("ppo", {}, root=runs, name=name).path / "policy")
+    asked = {"name": "--help", "votes": 4, "meter": "2/4", "bars": "4", "seed": 1}
+    database = str(tmp_path / "made.db")
+    process = CommandProcess("a blind test")
+
+    process.start(blind_test_arguments("one", "two", **asked), database=database)
+    with pytest.raises(CommandError, match="a blind test is under way already"):
+        process.start(blind_test_arguments("one", "two", **asked), database=database)
+    until_ready(process)
+    assert process.failure is None, process.lines
+    assert "made the blind test '--help'" in process.lines[-1]
+    with RatingsStore(database) as made_in:
+        [made] = list_tests(made_in)
+        assert (made.name, made.votes_wanted) == ("--help", 4)
+        assert made_in.counts()["comparisons"] == 5
+
+    # The same name again; and a policy that looks like an option.
+    process.start(blind_test_arguments("one", "two", **asked), database=database)
+    until_ready(process)
+    assert process.failure.startswith("name='--help' is taken")
+    process.start(blind_test_arguments("one", "--version", **asked), database=database)
+    until_ready(process)
+    assert "'--version'" in process.failure
+    assert "\n" not in process.failure
+    process.forget()

@@ -1,0 +1,222 @@
+"""Reading ABC: golden bars by hand, and music21 as a second opinion where it is right."""
+
+import warnings
+from fractions import Fraction
+
+import pytest
+
+from music.formats.abc import AbcError, read_key, read_length, read_tune, split_tunes
+from music.formats.notation import to_abc
+
+G, A, B = 67, 69, 71
+HEADER = "M:4/4\nL:1/8\nK:C"
+
+
+def bars_of(music: str, header: str = HEADER) -> list[list[tuple[int | None, Fraction]]]:
+    """(MIDI number, ticks) of each note, bar by bar."""
+    tune = read_tune(f"X:1\n{header}\n{music}\n")
+    return [[(note.midi, note.duration_ticks) for note in bar.notes] for bar in tune.bars]
+
+
+def pitches(music: str, header: str = HEADER) -> list[list[int | None]]:
+    return [[midi for midi, _ in bar] for bar in bars_of(music, header)]
+
+
+def ticks(music: str, header: str = HEADER) -> list[list[Fraction]]:
+    return [[duration for _, duration in bar] for bar in bars_of(music, header)]
+
+
+def test_letters_octaves_and_lengths():
+    assert bars_of("C,C c c' | z2 G3/2 A/ B//") == [
+        [(48, 12), (60, 12), (72, 12), (84, 12)],
+        [(None, 24), (G, 18), (A, 6), (B, 3)],
+    ]
+
+
+def test_an_accidental_lasts_to_the_end_of_the_bar_in_all_octaves():
+    assert pitches("^cdec C | c") == [[73, 74, 76, 73, 61], [72]]
+    assert pitches("_B =B B | B") == [[70, 71, 71], [71]]
+    assert pitches("^^f __e") == [[79, 74]]
+
+
+def test_a_natural_undoes_the_key():
+    assert pitches("f =f f | f", "L:1/8\nK:D") == [[78, 77, 77], [78]]
+
+
+def test_broken_rhythm_also_over_spaces():
+    assert ticks("A>B A >B A> B") == [[18, 6] * 3]
+    assert ticks("A<B A>>B A<<B") == [[6, 18, 21, 3, 3, 21]]
+    assert ticks("A2>B2") == [[36, 12]]
+
+
+def test_tuplets():
+    assert ticks("(3ABc (3A2B2c2") == [[8, 8, 8, 16, 16, 16]]
+    assert ticks("(3:2:2A2B c") == [[16, 8, 12]]
+    assert ticks("(3:2:1A/ B") == [[4, 12]]
+    assert ticks("(2AB c", "M:6/8\nL:1/8\nK:C") == [[18, 18, 12]]
+    assert ticks("(4ABcd e", "M:6/8\nL:1/8\nK:C") == [[9, 9, 9, 9, 12]]
+    # Five in the time of two, but of three in a compound metre.
+    assert ticks("(5ABcde") == [[Fraction(24, 5)] * 5]
+    assert ticks("(5ABcde", "M:6/8\nL:1/8\nK:C") == [[Fraction(36, 5)] * 5]
+
+
+def test_a_barline_ends_a_tuplet():
+    assert ticks("(3AB | c") == [[8, 8], [12]]
+
+
+def test_a_tie_carries_its_accidental_over_the_barline():
+    tune = read_tune("L:1/8\nK:C\n^f2-|f2 f2|")
+    assert [[(n.midi, n.tied) for n in bar.notes] for bar in tune.bars] == [
+        [(78, True)],
+        [(78, False), (77, False)],
+    ]
+
+
+def test_a_dash_between_pitches_is_an_old_slur():
+    tune = read_tune("L:1/8\nK:C\nA-B c-c z-c d-|e")
+    assert [[n.tied for n in bar.notes] for bar in tune.bars] == [
+        [False, False, True, False, False, False, False],
+        [False],
+    ]
+
+
+def test_decorations_grace_notes_words_and_slurs_are_dropped():
+    assert bars_of('Hg2 ~a .b "Am"c {de}f !trill!g (ab) uc vd') == [
+        [(79, 24), *[(midi, 12) for midi in (81, 83, 72, 77, 79, 81, 83, 72, 74)]]
+    ]
+
+
+def test_comments_and_other_fields_are_dropped():
+    assert pitches("cd % ef\nw: la la\nG2 A2 |\n%%staffsep 3\nB") == [[72, 74, G, A], [B]]
+
+
+def test_a_line_of_music_may_look_like_a_field():
+    assert pitches("c |: A |\nG:| c") == [[72], [A], [G], [72]]
+
+
+def test_barlines_and_endings():
+    tune = read_tune("L:1/4\nK:C\n|:c d|[1 e f:|[2 g a||b c'|1 d:|2 e|]\n")
+    assert [(bar.notes[0].midi, bar.left, bar.right, bar.ending) for bar in tune.bars] == [
+        (72, "|:", "|", ""),
+        (76, "|", ":|", "1"),
+        (79, ":|", "||", "2"),
+        (83, "||", "|", ""),
+        (74, "|", ":|", "1"),
+        (76, ":|", "|]", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "tonic_class", "mode", "altered"),
+    [
+        ("D", 2, "", {"F": 1, "C": 1}),
+        ("Ador", 9, "dor", {"F": 1}),
+        ("A dorian", 9, "dor", {"F": 1}),
+        ("G Mix", 7, "mix", {}),
+        ("Em", 4, "m", {"F": 1}),
+        ("E minor", 4, "min", {"F": 1}),
+        ("Bb", 10, "", {"B": -1, "E": -1}),
+        ("F#m", 6, "m", {"F": 1, "C": 1, "G": 1}),
+        ("Dphr", 2, "phr", {"B": -1, "E": -1}),
+        ("Flyd", 5, "lyd", {}),
+        ("D clef=treble", 2, "", {"F": 1, "C": 1}),
+        ("Am clef=bass transpose=-12 % low", 9, "m", {}),
+    ],
+)
+def test_keys(text, tonic_class, mode, altered):
+    assert read_key(text) == (tonic_class, mode, altered)
+
+
+def test_unit_length_by_the_metre_when_it_is_missing():
+    assert ticks("A", "M:2/4\nK:C") == [[6]]
+    assert ticks("A", "M:3/4\nK:C") == [[12]]
+    assert ticks("A", "M:C\nK:C") == [[12]]
+    assert ticks("A", "M:none\nK:C") == [[12]]
+
+
+def test_changes_inside_the_tune_are_told():
+    steady = read_tune("M:4/4\nL:1/8\nK:C\nA [K:C] B\nM:C\nc\n")
+    assert not steady.changes_meter_or_key
+    assert read_tune("L:1/8\nK:C\nA [K:D] f").changes_meter_or_key
+    assert read_tune("M:4/4\nL:1/8\nK:C\nA\nM:3/4\nB").changes_meter_or_key
+    assert ticks("A [L:1/4] A") == [[12, 24]]
+
+
+def test_one_voice_may_be_named():
+    assert pitches("V:1\ncd\nV:1 clef=treble\ne") == [[72, 74, 76]]
+    for music in ("V:1\nc\nV:2\ne", "c\nV:2\ne", "[V:1] c [V:2] e"):
+        with pytest.raises(AbcError, match="several voices; take one out"):
+            bars_of(music)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("X:1\nL:1/8\nABc", "no K: field; add one"),
+        ("K:H", "names no key; write for example K:D"),
+        ("K:Dhijaz", "unknown mode 'hijaz'; known: "),
+        ("K:G#", "8 accidentals; at most 7 can be written"),
+        ("L:1/0\nK:C", "L:1/0 is not a ratio"),
+        ("L:1e999999999\nK:C", "L:1e999999999 is not a ratio"),
+        ("M:1e999999999\nK:C\nc", "M:1e999999999 is not a ratio"),
+        ("K:C\nc0", "note length '0' is zero"),
+        ("K:C\nc/0", "divides by zero"),
+        ("K:C\nc" + "9" * 5000, "is too long; write for example 3/2"),
+        ("K:C\nc" + "/" * 5000, "is too long; write for example 3/2"),
+        ("K:C\n[ceg]", r"the chord '\[ceg\]' is more than one voice"),
+        ("K:C\nab & cd", r"cannot read '& cd' \(column 4 of 'ab & cd'\)"),
+        ("K:C\n>c", "'>' has no note before it"),
+        ("K:C\nc 2 d", "number '2' stands inside a bar"),
+    ],
+)
+def test_what_cannot_be_read_is_told(text, message):
+    with pytest.raises(AbcError, match=message):
+        read_tune(text)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("sign", ["[", "[a", "(", '"a', "{", "!", "(3", "a>", "|:", "[1", "'", "^"])
+def test_hostile_text_is_read_or_refused_in_time(sign):
+    message = ""
+    try:
+        read_tune("K:C\n" + sign * 20_000)
+    except AbcError as error:
+        message = str(error)
+    assert len(message) < 300
+
+
+def test_lengths_by_hand():
+    found = [read_length(text) for text in ("", "3", "/", "//", "3/", "3/2", "/4")]
+    halves = Fraction(1, 2)
+    assert found == [1, 3, halves, halves**2, 3 * halves, 3 * halves, halves**2]
+
+
+def test_a_book_is_split_at_its_numbers():
+    book = "% a book\r\nX:1\r\nK:C\r\nc\r\n\r\nX:2\rK:D\rd\r"
+    assert [read_tune(text).bars[0].notes[0].midi for text in split_tunes(book)] == [72, 74]
+
+
+def test_music21_reads_exports_alike(real_melodies):
+    """On what it gets right: no accidentals, no broken rhythm, no slurs."""
+    from music21 import converter
+    from music21.note import Note
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its warnings are not ours
+        plain = [text for text in map(to_abc, real_melodies) if not set("^=_") & set(text)]
+        assert len(plain) > 200
+        for text in plain[::40]:
+            score = converter.parse(text, format="abc").stripTies()
+            theirs = [
+                (n.pitch.midi if isinstance(n, Note) else None, Fraction(n.quarterLength) * 24)
+                for n in score.flatten().notesAndRests
+            ]
+            ours: list[tuple[int | None, Fraction]] = []
+            tied = False
+            for note in (note for bar in read_tune(text).bars for note in bar.notes):
+                if tied:
+                    ours[-1] = (note.midi, ours[-1][1] + note.duration_ticks)
+                else:
+                    ours.append((note.midi, note.duration_ticks))
+                tied = note.tied
+            assert theirs == ours, text

@@ -1,0 +1,86 @@
+import json
+import multiprocessing
+
+import pytest
+
+from policy.runs import Run, RunError, checked_name, new_run, newest_run, open_run
+
+
+def test_runs_are_numbered_and_remember_what_they_were_given(tmp_path):
+    first = new_run("ppo", {"updates": 3}, root=tmp_path, parents={"base": "abc"})
+    second = new_run("ppo", {"updates": 4}, root=tmp_path)
+    assert (first.name, second.name) == ("ppo-0001", "ppo-0002")
+    record = open_run("ppo-0001", root=tmp_path).record
+    assert record["config"] == {"updates": 3}
+    assert record["parents"] == {"base": "abc"}
+    assert set(record["libraries"]) >= {"torch", "numpy"}
+    newest = newest_run("ppo", root=tmp_path)
+    assert newest is not None
+    assert newest.name == "ppo-0002"
+    assert newest_run("reward", root=tmp_path) is None
+
+
+def test_names_of_digits_do_not_derail_the_numbers(tmp_path):
+    new_run("ppo", {}, root=tmp_path, name="20261123")
+    assert new_run("ppo", {}, root=tmp_path).name == "ppo-0001"
+
+
+def test_an_unknown_run_is_told_with_those_that_are_there(tmp_path):
+    new_run("ppo", {}, root=tmp_path)
+    with pytest.raises(RunError, match=r"no run 'ppo-0007'.*there are: ppo-0001"):
+        open_run("ppo-0007", root=tmp_path)
+
+
+def test_a_run_of_another_kind_is_refused(tmp_path):
+    new_run("reward", {}, root=tmp_path)
+    with pytest.raises(RunError, match="a ppo run is needed"):
+        open_run("reward-0001", kind="ppo", root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "../up", "A", "a b", "x" * 65, "ünder"])
+def test_names_are_never_paths(name):
+    with pytest.raises(RunError, match="not the name of a run"):
+        checked_name(name)
+
+
+def test_a_taken_name_is_refused_and_the_run_kept(tmp_path):
+    new_run("ppo", {"updates": 1}, root=tmp_path, name="mine")
+    with pytest.raises(RunError, match="there already"):
+        new_run("ppo", {"updates": 2}, root=tmp_path, name="mine")
+    assert open_run("mine", root=tmp_path).record["config"] == {"updates": 1}
+
+
+def _make_five(root, names):
+    names += [new_run("ppo", {}, root=root).name for _ in range(5)]
+
+
+def test_two_starters_at_once_get_different_runs(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        names = manager.list()
+        both = [context.Process(target=_make_five, args=(tmp_path, names)) for _ in range(2)]
+        for process in both:
+            process.start()
+        for process in both:
+            process.join(60)
+        assert len(set(names)) == len(names) == 10
+
+
+def test_rows_after_a_resumed_step_are_forgotten_and_a_torn_line_is_left_out(tmp_path):
+    run = Run(tmp_path)
+    for update in range(4):
+        run.log({"update": update, "reward": update / 2})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"update": 4, "rew')
+    assert [row["update"] for row in run.rows()] == [0, 1, 2, 3]
+    run.forget_after(2)
+    assert (tmp_path / "metrics.jsonl").read_text() == "".join(
+        json.dumps({"update": u, "reward": u / 2}) + "\n" for u in range(2)
+    )
+
+
+def test_a_damaged_record_is_told_in_one_line(tmp_path):
+    run = new_run("ppo", {}, root=tmp_path)
+    (run.path / "run.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        open_run("ppo-0001", kind="ppo", root=tmp_path)

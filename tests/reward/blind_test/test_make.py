@@ -1,0 +1,185 @@
+"""The pairs of a blind test: what is the same on both sides, and what tells nothing."""
+
+import copy
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+import tastemaker
+from policy.compose import Asked
+from policy.runs import RunError
+from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test, write_pairs
+from reward.pairs.round import learnable
+from reward.store import campaigns
+from reward.store.store import RatingsError, RatingsStore
+
+ASKED = Asked(meter="2/4", bars=4)
+
+
+@pytest.fixture(scope="module")
+def other_policy(tiny_policy):
+    """Another policy, which writes other things."""
+    other = copy.deepcopy(tiny_policy)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(1)
+        other.model.embed_tokens.weight.add_(torch.randn_like(other.model.embed_tokens.weight) * 2)
+    return other
+
+
+@pytest.fixture
+def two(tiny_policy, other_policy):
+    return Contestant("base", "aaaa", tiny_policy), Contestant("ppo-0001", "bbbb", other_policy)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+        yield store
+
+
+def stored_pairs(store):
+    """The two stored melodies of each comparison, a and b."""
+    frame = store.comparisons_frame()
+    return [store.melodies(pair) for pair in frame[["melody_a", "melody_b"]].to_numpy().tolist()]
+
+
+def test_both_sides_have_one_header_and_one_policy_each(store, two):
+    made = make_blind_test(store, *two, ASKED, BlindTestConfig(name="test", votes=40))
+    frame = store.comparisons_frame()
+    assert len(frame) == 48, "a fifth more than votes"
+    assert set(frame["purpose"]) == {"blind_test"}
+    assert set(frame["campaign"]) == {"test"}
+    headers = Counter()
+    for a, b in stored_pairs(store):
+        assert {a.policy_id, b.policy_id} == {"aaaa", "bbbb"}
+        assert a.melody.header == b.melody.header
+        assert a.melody.tonic_midi == b.melody.tonic_midi
+        headers[a.melody.header] += 1
+    assert len(headers) > 3, "what was not asked for varies"
+    assert {(h.meter, h.bars) for h in headers} == {("2/4", 4)}
+    assert made.policies == campaigns.Policies(a="base", b="ppo-0001", a_id="aaaa", b_id="bbbb")
+
+
+def test_neither_place_nor_id_tells_whose_a_melody_is(store, two):
+    make_blind_test(store, *two, ASKED, BlindTestConfig(name="test", votes=100))
+    pairs = stored_pairs(store)
+    first_by_a = np.array([a.policy_id == "aaaa" for a, _ in pairs])
+    # 120 fair coins: four standard errors.
+    assert abs(first_by_a.mean() - 0.5) < 4 * 0.5 / np.sqrt(120)
+    ids = {"aaaa": [], "bbbb": []}
+    for pair in pairs:
+        for stored in pair:
+            ids[stored.policy_id].append(stored.id)
+    # Ranks of two mixed samples of 120: the difference of means has a deviation of about 9.
+    assert abs(np.mean(ids["aaaa"]) - np.mean(ids["bbbb"])) < 36
+
+
+def test_open_fields_are_chosen_by_each_policy_in_half(tiny_policy, other_policy, monkeypatch):
+    free = []
+
+    def spy(model, given, **more):
+        free.append((model is tiny_policy, len(given), bool((given[:, 2] < 0).all())))
+        return sample(model, given, **more)
+
+    from reward.blind_test.make import sample
+
+    monkeypatch.setattr("reward.blind_test.make.sample", spy)
+    write_pairs(tiny_policy, other_policy, ASKED, 20, 0, set())
+    assert free[:4] == [
+        (True, 10, True),
+        (False, 10, False),
+        (False, 10, True),
+        (True, 10, False),
+    ]
+
+
+def test_the_same_seed_gives_the_same_pairs_and_known_ones_are_not_taken(two):
+    a, b = two[0].model, two[1].model
+    first = write_pairs(a, b, ASKED, 12, 3, set())
+    assert write_pairs(a, b, ASKED, 12, 3, set()) == first
+    assert write_pairs(a, b, ASKED, 12, 4, set()) != first
+    from reward.blind_test.make import _fresh
+
+    taken = set()
+    assert _fresh(first, taken) == first
+    assert len(taken) == 24
+    again = write_pairs(a, b, ASKED, 12, 3, taken)
+    assert not {m for pair in again for m in pair} & {m for pair in first for m in pair}
+
+
+def test_policies_that_write_nothing_new_are_told(two, monkeypatch):
+    monkeypatch.setattr("reward.blind_test.make._fresh", lambda pairs, taken: [])
+    with pytest.raises(RunError, match=r"wrote 0 of 4 pairs.*ask for fewer"):
+        write_pairs(two[0].model, two[1].model, ASKED, 4, 0, set())
+
+
+def test_what_is_refused_leaves_nothing(store, two):
+    config = BlindTestConfig(name="test", votes=3)
+    with pytest.raises(RatingsError, match="the same policy"):
+        make_blind_test(store, two[0], two[0], ASKED, config)
+    assert store.counts()["melodies"] == 0
+    make_blind_test(store, *two, ASKED, config)
+    before = store.counts()
+    with pytest.raises(RatingsError, match="taken"):
+        make_blind_test(store, *two, ASKED, config)
+    assert store.counts() == before
+    for wrong in ({"votes": 0}, {"votes": 10, "melodies": 9}):
+        with pytest.raises(RunError, match=r"votes="):
+            BlindTestConfig(name="test", **wrong)
+
+
+def test_no_reward_learns_from_a_blind_test(store, two):
+    made = make_blind_test(store, *two, ASKED, BlindTestConfig(name="test", votes=3))
+    pair = store.issue(store.add_rater("Ada").id, campaign_id=made.id)
+    store.vote(pair.assignment_id, outcome="left", nonce="n")
+    votes = store.votes_frame()
+    assert votes["purpose"].tolist() == ["blind_test"]
+    assert learnable(votes).empty
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd, other_policy):
+    from policy.checkpoint import save_policy
+    from policy.runs import new_run
+
+    monkeypatch.chdir(tmp_path)
+    run = new_run("ppo", {}, name="tuned")
+    save_policy(other_policy, run.path / "policy")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tastemaker", "blind-test", *map(str, arguments)])
+        try:
+            tastemaker.main()
+        except SystemExit as stopped:
+            return stopped.code, capfd.readouterr().err
+        return 0, capfd.readouterr().out
+
+    return call
+
+
+def test_the_command_makes_a_test_and_says_what_comes_next(command):
+    code, said = command("base", "tuned", "--votes", 5, "--meter", "2/4", "--bars", 4)
+    assert code == 0, said
+    assert said.splitlines()[0] == "wrote 6 of 6 pairs"
+    assert "made the blind test 'base and tuned'" in said
+    with RatingsStore(tastemaker.DATABASE) as store, store.reading() as session:
+        [made] = campaigns.list_campaigns(session)
+    assert made.votes_wanted == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("base", "nobody"), "there is no run 'nobody'"),
+        (("base", "base", "--votes", "2"), "the same policy"),
+        (("base", "tuned", "--votes", "9", "--melodies", "3"), "melodies=3 is below votes=9"),
+    ],
+)
+def test_the_command_refuses_in_a_line(command, arguments, says):
+    code, said = command(*arguments)
+    assert code == 2
+    assert says in said
+    assert len(said.splitlines()) == 1

@@ -1,0 +1,153 @@
+"""Pairs worth asking: the information by quadrature, what is chosen, what is never chosen."""
+
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from reward.comparisons.preferences import Preferences
+from reward.listeners.simulated import SimulatedListener
+from reward.pairs.informative import duels, information_bits, informative_pairs
+from reward.pairs.random_pairs import PairingError
+from reward.profile.bradley_terry import Gaussian
+from reward.profile.feature_scale import FeatureScale
+from reward.profile.profile import TasteProfile
+
+
+def taste(weights, covariance):
+    return Gaussian(
+        weights_F=np.asarray(weights, float),
+        covariance_FF=np.asarray(covariance, float),
+        side=0.0,
+        side_std=0.5,
+        log_tie=-1.0,
+    )
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.7, 2.5])
+@pytest.mark.parametrize("variance", [0.01, 0.5, 4.0])
+def test_information_is_that_of_the_logistic(gap, variance):
+    """H(E p) - E H(p), integrated over the gap's posterior."""
+    z = np.linspace(-8, 8, 4001)
+    density = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
+    p = expit(gap + np.sqrt(variance) * z)
+
+    def bits(q):
+        return -(q * np.log2(q) + (1 - q) * np.log2(1 - q))
+
+    exact = bits(density @ p) - density @ bits(p)
+    assert information_bits(np.array(gap), np.array(variance)) == pytest.approx(exact, abs=0.012)
+
+
+def test_no_doubt_or_a_foregone_answer_tells_nothing():
+    assert information_bits(np.array(1.0), np.array(0.0)) == pytest.approx(0.0, abs=1e-9)
+    assert information_bits(np.array(30.0), np.array(1.0)) == pytest.approx(0.0, abs=1e-6)
+    assert information_bits(np.array(0.0), np.array(1e6)) == pytest.approx(1.0, abs=1e-2)
+
+
+@pytest.mark.parametrize("choose", [informative_pairs, duels])
+def test_pairs_are_new_of_one_kind_and_never_twice(choose):
+    items = np.random.default_rng(0).normal(size=(12, 3))
+    kind = np.arange(12) % 2
+    taken = [(0, 2), (5, 1), (4, 8)]
+    left = 2 * 15 - len(taken)
+    pairs = choose(
+        taste(np.ones(3), np.eye(3)), items, left, np.random.default_rng(1),
+        taken=taken, kind_B=kind,
+    )  # fmt: skip
+    assert len({frozenset(pair) for pair in pairs}) == left
+    assert all(a != b and kind[a] == kind[b] for a, b in pairs)
+    assert not {frozenset(pair) for pair in pairs} & {frozenset(pair) for pair in taken}
+    with pytest.raises(PairingError, match=f"count={left + 1} is not within 0..{left}"):
+        choose(
+            taste(np.ones(3), np.eye(3)), items, left + 1, np.random.default_rng(1),
+            taken=taken, kind_B=kind,
+        )  # fmt: skip
+
+
+def test_sides_are_by_chance():
+    items = np.sort(np.random.default_rng(0).normal(size=(200, 1)), axis=0)
+    pairs = informative_pairs(taste([3.0], [[1.0]]), items, 100, np.random.default_rng(2))
+    assert 30 < sum(a > b for a, b in pairs) < 70
+
+
+def test_the_direction_of_most_doubt_is_asked_first():
+    items = np.random.default_rng(3).normal(size=(300, 2))
+    pairs = informative_pairs(
+        taste([0, 0], np.diag([1.0, 0.01])), items, 5, np.random.default_rng(0)
+    )
+    apart = abs(np.array([items[a] - items[b] for a, b in pairs])).mean(0)
+    assert apart[0] > 3 * apart[1]
+
+
+def test_a_batch_is_not_one_question_many_times():
+    """Of two equal directions each gets about half; without the foretaste one could get all."""
+    items = np.vstack([np.eye(2), -np.eye(2)]).repeat(20, axis=0) * 3
+    pairs = informative_pairs(taste([0, 0], np.eye(2)), items, 20, np.random.default_rng(0))
+    asked = Counter(int(abs(items[a] - items[b]).argmax()) for a, b in pairs if (a // 20 + b // 20))
+    assert min(asked[0], asked[1]) >= 4
+
+
+def test_duels_are_among_the_best():
+    items = np.random.default_rng(4).normal(size=(500, 3))
+    weights = np.array([1.0, -1.0, 0.5])
+    sure = taste(weights, 1e-4 * np.eye(3))
+    best = set(np.argsort(-(items @ weights))[:10].tolist())
+    pairs = duels(sure, items, 8, np.random.default_rng(0))
+    assert {row for pair in pairs for row in pair} <= best
+
+
+def test_fewer_votes_reach_what_random_pairs_reach():
+    """Features that are correlated as melodies' are; agreement on fresh items, five tastes."""
+    features, votes = 30, 120
+    gained = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        spread = np.linalg.qr(rng.normal(size=(features, features)))[0]
+        spread *= np.exp(-np.arange(features) / 14)
+        items, fresh = (rng.normal(size=(1000, features)) @ spread.T for _ in range(2))
+        scale, weights = FeatureScale.of(items), rng.standard_t(3, size=features)
+        utility, truth = items @ weights, fresh @ weights
+        names = [f"feature_{i}" for i in range(features)]
+        shares = []
+        for way in ("random", "information"):
+            person = SimulatedListener(lambda rows, u=utility: u[rows], seed=seed)
+            person.calibrate(np.arange(1000))
+            nothing = np.zeros(0, np.int64)
+            pairs, said = [], []
+            profile = TasteProfile.fit(
+                Preferences.of(nothing, nothing, nothing), items, scale, feature_names=names
+            )
+            while len(said) < votes:
+                if way == "random":
+                    batch = rng.choice(1000, size=(20, 2), replace=False).tolist()
+                else:
+                    standard = scale.standardise(items)
+                    batch = informative_pairs(profile.group, standard, 20, rng, taken=pairs)
+                pairs += [tuple(pair) for pair in batch]
+                said += person.choose(*np.array(batch).T).tolist()
+                profile = TasteProfile.fit(
+                    Preferences.of(*np.array(pairs).T, np.array(said)), items, scale,
+                    feature_names=names,
+                )  # fmt: skip
+            score = profile.score(fresh)[0]
+            one, other = rng.integers(1000, size=(2, 8000))
+            same = (score[one] > score[other]) == (truth[one] > truth[other])
+            shares.append(same[one != other].mean())
+        gained.append(shares[1] - shares[0])
+    assert np.mean(gained) > 0.02
+
+
+def test_choosing_from_two_thousand_melodies_is_quick():
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(2000, 90))
+    profile = taste(0.1 * rng.normal(size=90), 0.01 * np.eye(90))
+    informative_pairs(profile, items, 1, rng)
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        informative_pairs(profile, items, 1, rng)
+        times.append(time.process_time() - start)
+    assert min(times) < 0.05

@@ -1,0 +1,240 @@
+"""Features: finite, tame, independent of the key, pinned to their version, and as labelled."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from music.melody import TONIC_MIDI_MAX, TONIC_MIDI_MIN
+from reward.profile.features import (
+    FEATURE_LABELS,
+    FEATURE_NAMES,
+    FEATURE_PRIORS,
+    FEATURES_VERSION,
+    feature_matrix,
+)
+
+
+def test_names_and_labels_are_one_to_one():
+    assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES) == len(FEATURE_PRIORS)
+    assert tuple(FEATURE_LABELS) == FEATURE_NAMES
+    assert len(set(FEATURE_LABELS.values())) == len(FEATURE_NAMES)
+    assert all("_" not in label and label[0].islower() for label in FEATURE_LABELS.values())
+
+
+def test_shape_and_order(real_melodies):
+    matrix = feature_matrix(real_melodies[:5])
+    assert matrix.shape == (5, len(FEATURE_NAMES))
+    assert matrix.dtype == np.float64
+    assert feature_matrix([]).shape == (0, len(FEATURE_NAMES))
+    assert feature_matrix(real_melodies[:5][::-1]) == pytest.approx(matrix[::-1])
+
+
+def test_odd_melodies_are_finite(tune, random_melodies):
+    odd = [
+        tune((0, 192)),
+        tune((0, 96), (0, 96)),
+        tune(*[(24, 3)] * 64),
+        tune((0, 24), (None, 24), (12, 144)),
+        tune((0, 24), (None, 48), (2, 120), pickup_ticks=24),
+        tune((0, 216 * 4), meter="9/8", bars=8),
+        tune((7, 192), pickup_ticks=24),
+    ]
+    assert np.isfinite(feature_matrix(odd + random_melodies(300))).all()
+
+
+def test_tonic_does_not_matter(random_melodies):
+    melodies = random_melodies(40)
+    for tonic in (TONIC_MIDI_MIN, TONIC_MIDI_MAX):
+        moved = [replace(melody, tonic_midi=tonic) for melody in melodies]
+        assert np.array_equal(feature_matrix(moved), feature_matrix(melodies))
+
+
+def test_real_tunes_have_no_outliers_and_no_idle_or_doubled_features(real_melodies):
+    matrix = feature_matrix(real_melodies)
+    deviation = matrix.std(axis=0)
+    assert deviation.min() > 0.04
+    standard = (matrix - matrix.mean(axis=0)) / deviation
+    worst = dict(zip(FEATURE_NAMES, abs(standard).max(axis=0), strict=True))
+    assert {name: z for name, z in worst.items() if z > 12} == {}  # a yes that one in 140 has
+    alike = np.corrcoef(standard.T) - np.eye(len(FEATURE_NAMES))
+    assert abs(alike).max() < 0.98
+    eigenvalues = np.linalg.eigvalsh(np.corrcoef(standard.T))
+    assert eigenvalues.sum() ** 2 / (eigenvalues**2).sum() > 14
+
+
+# Quarters in 2/4, three melodies' worth of contrasts: (more of it, less of it).
+UP, DOWN = (0, 2, 4, 5, 7, 9, 11, 12), (12, 11, 9, 7, 5, 4, 2, 0)
+ARCH, VALLEY = (0, 4, 7, 9, 9, 7, 4, 0), (9, 7, 4, 0, 0, 4, 7, 9)
+LABELLED = {
+    "rising from start to end": (UP, DOWN),
+    "arch shape": (ARCH, VALLEY),
+    "a late highest note": (UP, DOWN),
+    "big leaps": ((0, 12, 0, 12, 7, 5, 4, 0), UP),
+    "notes outside the key": ((0, 1, 3, 6, 8, 1, 3, 0), UP),
+    "repeated bars": ((0, 4, 0, 4, 0, 4, 0, 4), UP),
+    "return of the opening": ((0, 4, 7, 9, 0, 4, 5, 2), UP),
+    "phrases that end alike": ((0, 4, 7, 9, 2, 5, 7, 9), UP),
+    "ending on the home note": (UP, (0, 2, 4, 5, 7, 9, 11, 7)),
+    "starting on the home note": (UP, (2, 4, 5, 7, 9, 11, 12, 14)),
+    "repeated notes": ((0, 0, 4, 4, 7, 7, 0, 0), UP),
+    "moving by step": (UP, (0, 4, 7, 12, 7, 4, 0, 7)),
+    "moving by thirds": ((0, 4, 7, 4, 0, 4, 7, 4), UP),
+    "zigzag motion": ((0, 4, 2, 5, 4, 7, 5, 9), UP),
+    "smooth lines": (UP, (0, 9, 0, 9, 0, 9, 0, 9)),
+    "a wide range": (UP, (0, 2, 0, 2, 4, 2, 4, 0)),
+    "a high register": ((12, 14, 12, 11, 12, 16, 14, 12), UP),
+    "a clear home note": ((0, 4, 7, 0, 4, 7, 4, 0), (1, 6, 8, 10, 1, 6, 8, 10)),
+    "an open ending in the middle": ((0, 2, 4, 7, 5, 4, 2, 0), (0, 2, 4, 0, 5, 4, 2, 0)),
+    "leaps that are answered": ((0, 7, 5, 0, 7, 5, 0, 0), (0, 7, 14, 12, 11, 9, 7, 5)),
+    "ending high": (UP, DOWN),
+    "many different scale notes": (UP, (0, 4, 7, 0, 4, 7, 4, 0)),
+    "a leap over an octave": ((0, 14, 12, 11, 9, 7, 5, 4), UP),
+    "the first bar again at half-way": ((0, 4, 7, 9, 0, 4, 5, 2), UP),
+    "each bar like the last": ((0, 4, 0, 4, 0, 4, 0, 4), UP),
+    "an open question and an answer": ((0, 2, 4, 7, 5, 4, 2, 0), (0, 2, 4, 0, 5, 4, 2, 0)),
+    "dwelling on the home note": ((0, 0, 0, 2, 0, 4, 0, 0), UP),
+    "a high first phrase": (DOWN, UP),
+    "a high last phrase": (UP, DOWN),
+    "a rising first phrase": (UP, DOWN),
+    "a rising last phrase": (UP, DOWN),
+}
+
+
+@pytest.mark.parametrize("label", LABELLED)
+def test_a_feature_is_larger_where_there_is_more_of_what_its_label_says(label, tune):
+    name = next(name for name, words in FEATURE_LABELS.items() if words == label)
+    more, less = (tune(*[(pitch, 24) for pitch in pitches]) for pitches in LABELLED[label])
+    values = feature_matrix([more, less])[:, FEATURE_NAMES.index(name)]
+    assert values[0] > values[1] + 0.05
+
+
+PINNED = (
+    "3-2e1dc02d",
+    {
+        "out_of_key": [0.0, 0.4264],
+        "in_found_key_share": [1.0, 0.9091],
+        "found_key_is_home": [1.0, 1.0],
+        "key_clarity": [0.6834, 0.8303],
+        "home_correlation": [0.6834, 0.8303],
+        "triad_share": [0.75, 0.7174],
+        "pitch_class_entropy": [1.5567, 2.4131],
+        "mean_pitch": [5.75, 4.1087],
+        "range_semitones": [9.0, 15.0],
+        "mean_absolute_interval": [1.5025, 2.2928],
+        "mean_interval": [1.1667, -0.7],
+        "largest_interval": [3.0, 3.3219],
+        "repeated_note_share": [0.7071, 0.0],
+        "step_share": [0.3333, 0.4],
+        "third_share": [0.0, 0.3],
+        "leap_share": [0.0, 0.4472],
+        "leaps_resolved": [0.86, 0.93],
+        "rising_share": [0.6667, 0.4],
+        "turn_share": [0.5, 0.4444],
+        "longest_scale_run": [1.585, 2.0],
+        "interval_entropy": [1.7925, 3.1219],
+        "autocorrelation_1": [0.5089, 0.2938],
+        "autocorrelation_2": [-0.0134, -0.0051],
+        "autocorrelation_3": [-0.2194, -0.192],
+        "slope": [0.7385, -0.4782],
+        "arch": [0.6214, 0.4644],
+        "unique_maximum": [0.0, 1.0],
+        "unique_minimum": [0.0, 0.0],
+        "climax_position": [0.5, 0.2917],
+        "notes_per_beat": [0.9069, 1.2479],
+        "rest_share": [0.0, 0.2041],
+        "offbeat_share": [0.0, 0.603],
+        "syncopated": [0.0, 0.0],
+        "offbeat_accent_share": [0.0, 0.3015],
+        "long_note_share": [1.0, 0.603],
+        "triplet_share": [0.0, 0.0],
+        "rhythm_entropy": [0.5917, 2.4131],
+        "npvi": [3.3333, 7.0475],
+        "density_spread": [0.4974, 0.7746],
+        "repeated_bar_share": [0.0, 0.0],
+        "repeated_rhythm_share": [0.5, 0.0],
+        "repeated_contour_share": [0.5, 0.0],
+        "motif_share": [0.0, 0.4545],
+        "repeated_motif_share": [0.0, 0.0],
+        "halves_alike": [0.2857, 0.0],
+        "halves_rhythm_alike": [0.8571, 0.6],
+        "opening_returns": [0.0, 0.0],
+        "endings_rhyme": [0.6667, 0.0],
+        "starts_on_tonic": [1.0, 0.0],
+        "ends_on_tonic": [0.0, 1.0],
+        "final_note_beats": [1.585, 1.415],
+        "ends_by_step": [1.0, 1.0],
+        "final_height": [1.4286, -5.2727],
+        "open_middle": [1.0, 0.0],
+        "downbeat_triad_share": [0.75, 1.0],
+        "tonic_share": [0.25, 0.3043],
+        "distinct_pitches": [2.0, 3.0],
+        "octave_leap": [0.0, 0.0],
+        "short_note_share": [0.0, 0.3015],
+        "dotted_share": [0.0, 0.603],
+        "next_bar_alike": [0.0, 0.0],
+        "next_rhythm_alike": [0.9091, 0.7143],
+        "second_bar_alike": [0.2857, 0.0],
+        "second_rhythm_alike": [0.8571, 0.6],
+        "fourth_bar_alike": [0.0, 0.0],
+        "first_bar_returns": [0.0, 0.0],
+        "first_rhythm_returns": [1.0, 0.5714],
+        "question_answered": [0.0, 0.0],
+        "busier_first_half": [0.1429, 0.4545],
+        "height_1": [-5.5714, -0.2727],
+        "slope_1": [0.0, 0.9341],
+        "height_2": [1.4286, 5.2273],
+        "slope_2": [0.0, -1.0],
+        "height_3": [3.4286, -2.7727],
+        "slope_3": [0.0, -1.0],
+        "height_4": [1.4286, -5.2727],
+        "slope_4": [0.0, 0.0],
+        "unusual_triad_share": [0.15, 0.1174],
+        "unusual_pitch_class_entropy": [1.0433, 0.1869],
+        "unusual_mean_pitch": [0.19, 1.8313],
+        "unusual_range_semitones": [8.0, 2.0],
+        "unusual_mean_absolute_interval": [0.3375, 0.4528],
+        "unusual_step_share": [0.2037, 0.137],
+        "unusual_third_share": [0.266, 0.034],
+        "unusual_rising_share": [0.1857, 0.081],
+        "unusual_turn_share": [0.0, 0.0556],
+        "unusual_interval_entropy": [1.3175, 0.0119],
+        "unusual_autocorrelation_1": [0.1171, 0.3322],
+        "unusual_slope": [0.8209, 0.3958],
+        "unusual_arch": [0.5599, 0.4029],
+        "unusual_climax_position": [0.281, 0.0727],
+        "unusual_notes_per_beat": [0.5831, 0.2421],
+        "unusual_rhythm_entropy": [0.1753, 1.6461],
+        "unusual_npvi": [0.3867, 3.3275],
+        "unusual_density_spread": [0.1024, 0.3796],
+        "unusual_repeated_bar_share": [0.125, 0.125],
+        "unusual_repeated_rhythm_share": [0.0, 0.5],
+        "unusual_final_height": [4.6186, 2.0827],
+    },
+)
+
+
+def test_version_is_pinned_to_the_numbers(tune):
+    """When this fails: mend the feature, or raise REVISION and write down the new numbers."""
+    probes = [
+        tune((0, 24), (0, 24), (7, 24), (7, 24), (9, 24), (9, 24), (7, 48)),
+        tune(
+            (7, 12), (0, 24), (3, 12), (7, 18), (8, 6), (7, 12), (15, 24), (None, 12), (6, 36),
+            (3, 36), (2, 36), (0, 60), meter="6/8", mode="dorian", pickup_ticks=12,
+        ),
+    ]  # fmt: skip
+    assert PINNED[0] == FEATURES_VERSION
+    assert dict(zip(FEATURE_NAMES, feature_matrix(probes).T.round(4).tolist(), strict=True)) == {
+        name: pytest.approx(values, abs=2e-4) for name, values in PINNED[1].items()
+    }
+
+
+def test_thousands_are_scored_quickly(real_melodies):
+    feature_matrix(real_melodies)
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        feature_matrix(real_melodies)
+        times.append(time.process_time() - start)
+    assert min(times) / len(real_melodies) < 0.6e-3

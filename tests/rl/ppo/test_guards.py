@@ -1,0 +1,58 @@
+"""Guards: which log rows may be a run's result, and when a run ends."""
+
+from dataclasses import replace
+
+import pytest
+
+from rl.ppo.config import PPOConfig
+from rl.ppo.guards import broken_guards, kept_row, out_of_patience
+
+CONFIG = PPOConfig(
+    kl_limit_nats=8.0, diversity_floor=0.5, originality_floor=0.5, disagreement_limit=2.0,
+    patience=2,
+)  # fmt: skip
+FIRST = {"kl_nats": 0.0, "vendi": 60.0, "originality": 0.9, "score_std": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, []),
+        ({"kl_nats": 8.0, "vendi": 30.0, "originality": 0.45, "score_std": 1.4}, []),
+        ({"kl_nats": 8.1}, ["kl"]),
+        ({"vendi": 29.0}, ["diversity"]),
+        ({"originality": 0.4}, ["originality"]),
+        ({"score_std": 1.5}, ["disagreement"]),
+        ({"vendi": 1.0, "score_std": 9.0}, ["diversity", "disagreement"]),
+        ({"originality": float("nan")}, ["originality"]),
+    ],
+)
+def test_each_guard_holds_up_to_its_limit(changes, broken):
+    assert broken_guards(FIRST | changes, FIRST, CONFIG) == broken
+
+
+def rows(*given: tuple[float, list[str]]):
+    return [{"reward": reward, "kl_nats": 1.0, "guards_broken": broken} for reward, broken in given]
+
+
+def test_the_best_within_the_guards_is_kept_not_the_last_nor_the_highest():
+    log = rows((0.0, []), (0.4, []), (0.9, ["kl"]), (0.3, []))
+    assert kept_row(log, CONFIG) is log[1]
+    assert kept_row(rows((1.0, ["diversity"])), CONFIG) is None
+
+
+def test_at_a_price_that_stays_it_is_the_best_for_its_nats():
+    """.9 for 4 nats at .2 each leaves .1, .5 for 1 leaves .3."""
+    log = [
+        {"reward": reward, "kl_nats": nats, "guards_broken": []}
+        for reward, nats in ((0.0, 0.0), (0.5, 1.0), (0.9, 4.0))
+    ]
+    priced = replace(CONFIG, kl_target_nats=None, kl_coefficient=0.2)
+    assert kept_row(log, priced) is log[1]
+    assert kept_row(log, CONFIG) is log[2]
+
+
+def test_the_run_ends_when_the_guards_stay_broken():
+    assert not out_of_patience(rows((0.0, ["kl"])), CONFIG)
+    assert not out_of_patience(rows((0.0, ["kl"]), (0.0, []), (0.0, ["kl"])), CONFIG)
+    assert out_of_patience(rows((0.0, []), (0.0, ["kl"]), (0.0, ["diversity"])), CONFIG)

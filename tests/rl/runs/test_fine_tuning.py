@@ -1,0 +1,134 @@
+"""Fine-tuning runs by name: what they stand on is checked when they go on."""
+
+import json
+import sys
+
+import pytest
+
+from policy.checkpoint import save_policy
+from policy.runs import Run, RunError
+from rl.ppo.trainer import Watcher
+from rl.runs.fine_tuning import evaluate_run, only_writer, resume_run, start_run
+
+LIKING = """
+def high(melodies):
+    return [sum(note.pitch >= 12 for note in m.notes) / len(m.notes) for m in melodies]
+"""
+SMALL = {
+    "updates": 2, "melodies_per_update": 8, "minibatch": 8, "bars": 4, "meter": "2/4",
+    "kl_limit_nats": 50.0, "threads": 1, "good_enough": 3.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, tiny_policy, monkeypatch):
+    """A working folder with a base policy and a reward, and a small index of training tunes."""
+    from music.corpora.corpus import load_corpus
+    from music.corpora.originality import TrainingIndex
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "liking_here", raising=False)
+    (tmp_path / "liking_here.py").write_text(LIKING)
+    save_policy(tiny_policy, tmp_path / "base")
+    index = TrainingIndex.from_melodies([s.melody for s in load_corpus("validation")][:50])
+    monkeypatch.setattr("rl.runs.fine_tuning.training_index", lambda: index)
+    monkeypatch.setattr("rl.rewards.scaled.STANDARD_MELODIES", 32)
+    return tmp_path
+
+
+def start(here, **changes):
+    return start_run("liking_here:high", here / "base", SMALL | changes, root=here / "runs")
+
+
+class StopAfter(Watcher):
+    """Stops a run after an update."""
+
+    def __init__(self, update):
+        self.update, self.seen = update, []
+
+    def updated(self, row, rollout):
+        self.seen.append(row["update"])
+
+    def stop_asked(self):
+        return self.seen[-1] >= self.update
+
+
+def test_a_run_remembers_its_reward_and_goes_on_with_it(here):
+    tuning = start(here)
+    record = tuning.run.record
+    assert record["parents"]["reward"] == record["reward"]["spec"] == "liking_here:high"
+    assert record["reward"]["standard"]["melodies"] > 0
+    assert tuning.go(StopAfter(0)) is None
+    assert not (tuning.run.path / "result.json").exists()
+    resumed = resume_run("ppo-0001", root=here / "runs")
+    assert resumed.reward.record == tuning.reward.record
+    watcher = StopAfter(9)
+    kept = resumed.go(watcher)
+    assert watcher.seen == [1, 2]
+    assert kept is not None
+    assert json.loads((tuning.run.path / "result.json").read_text()) == kept
+    assert kept in tuning.run.rows()
+    # and once more, when it had been killed before it could say so
+    (tuning.run.path / "result.json").unlink()
+    assert resume_run("ppo-0001", root=here / "runs").go() == kept
+    assert len(tuning.run.rows()) == 3
+
+
+def test_a_reward_that_has_changed_is_refused(here):
+    start(here)
+    (here / "liking_here.py").write_text(LIKING.replace("12", "7"))
+    with pytest.raises(RunError, match=r"reward of run ppo-0001 is not what it was.*liking_here"):
+        resume_run("ppo-0001", root=here / "runs")
+
+
+def test_a_base_that_has_changed_is_refused(here, tiny_policy):
+    start(here)
+    weights = here / "base" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(RunError, match=r"holds other weights"):
+        resume_run("ppo-0001", root=here / "runs")
+
+
+def test_a_run_that_the_demo_made_is_refused(here):
+    record = start(here).run.record
+    del record["parents"]["base_folder"], record["reward"]
+    (here / "runs" / "ppo-0001" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="start a new run"):
+        resume_run("ppo-0001", root=here / "runs")
+
+
+@pytest.mark.parametrize(
+    ("spec", "changes", "message"),
+    [
+        ("liking_here:low", {}, "low"),
+        ("liking_here:high", {"minibatch": 7}, "minibatch=7 does not divide"),
+        ("reward-0007", {}, "reward-0007"),
+        (None, {}, "no reward model yet"),
+    ],
+)
+def test_what_cannot_be_started_leaves_no_run(here, spec, changes, message):
+    with pytest.raises(ValueError, match=message):
+        start_run(spec, here / "base", SMALL | changes, root=here / "runs")
+    assert not (here / "runs").exists() or not list((here / "runs").iterdir())
+
+
+def test_a_run_has_one_writer_whatever_the_database(tmp_path):
+    # Two openings of one file are two owners of its lock, in one process as in two.
+    with only_writer(Run(tmp_path)), pytest.raises(RunError, match="by another process"):
+        only_writer(Run(tmp_path)).__enter__()
+    with only_writer(Run(tmp_path)):
+        pass
+
+
+def test_a_report_needs_a_taste_profile(here):
+    tuning = start(here)
+    with pytest.raises(RunError, match="has not finished"):
+        evaluate_run(here / "base", "ppo-0001", None, count=256, best_of=0, out=None, seed=0,
+                     root=here / "runs")  # fmt: skip
+    tuning.go()
+    with pytest.raises(RunError, match=r"liking_here:high has no taste profile.*--reward"):
+        evaluate_run(here / "base", "ppo-0001", None, count=256, best_of=0, out=None, seed=0,
+                     root=here / "runs")  # fmt: skip

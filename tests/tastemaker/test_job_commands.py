@@ -1,0 +1,187 @@
+"""Jobs as a person deals with them: `tastemaker ppo` and `tastemaker jobs`, in processes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from policy.checkpoint import save_policy
+from tests.support.project import PROJECT
+
+TASTEMAKER = PROJECT / "tastemaker.py"
+LIKING = """
+def high(melodies):
+    return [sum(note.pitch >= 12 for note in m.notes) / len(m.notes) for m in melodies]
+"""
+SMALL = (
+    "--reward liking:high --melodies 16 --minibatch 8 --threads 1 --kl-limit 50 --samples-every 0 "
+    "--set bars=4 --set meter=2/4 --set good_enough=3 --set patience=1000000"
+)
+
+
+@pytest.fixture
+def type_in(tmp_path, tiny_policy):
+    """Calls the command line in a folder with a base policy and a reward."""
+    save_policy(tiny_policy, tmp_path / "checkpoints" / "base")
+    (tmp_path / "liking.py").write_text(LIKING)
+
+    def call(line, *, code=0):
+        done = subprocess.run(command(line), **where(tmp_path), capture_output=True, timeout=900)
+        assert done.returncode == code, f"{line}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    yield call
+    listed = call("jobs") if (tmp_path / "checkpoints" / "ratings.sqlite").exists() else ""
+    for name in re.findall(r"^(\S+) .*(?:queued|running)", listed, re.M):
+        call(f"jobs stop {name} --wait")
+
+
+def command(line):
+    return [sys.executable, TASTEMAKER, *line.split()]
+
+
+def where(folder):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TASTEMAKER_")}
+    return {
+        "cwd": folder, "env": environment | {"OMP_NUM_THREADS": "1"}, "text": True,
+        "stdin": subprocess.DEVNULL,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_day_with_jobs(type_in, tmp_path):
+    runs = tmp_path / "checkpoints" / "runs"
+    said = type_in(f"ppo --name first --updates 100000 --detach {SMALL}")
+    assert "next: tastemaker jobs watch first" in said
+    said = type_in(f"ppo --name second --updates 3 --epochs 2 --detach {SMALL}")
+    # the second waits, nobody starts a run twice, and a run that is new keeps its name
+    assert re.search(r"^second .*queued.*slots 1: first *$", type_in("jobs"), re.M)
+    for line in ("jobs resume first", "ppo --resume first"):
+        assert "first is running already" in type_in(line, code=2)
+    assert "there already" in type_in(f"ppo --name first {SMALL}", code=2)
+    while not list(runs.glob("first/steps/[1-9]*")):
+        time.sleep(0.5)
+    # stopped with its checkpoint; the second one's turn comes by itself
+    said = type_in("jobs stop first --wait")
+    step = re.search(r"stopped at steps/(\d+); go on with: tastemaker jobs resume first", said)[1]
+    assert (runs / "first" / "steps" / step / "manifest.json").is_file()
+    assert "kept update" in type_in("jobs watch second")
+    assert re.search(r"^second .*done", type_in("jobs"), re.M)
+    assert "second is done" in type_in("jobs resume second", code=2)
+    # the first goes on where it was, in the foreground, till somebody stops it from elsewhere
+    with (tmp_path / "out.txt").open("w") as out:
+        foreground = subprocess.Popen(command("jobs resume first"), **where(tmp_path), stdout=out)
+        while f"update {int(step):3d} of 100000" not in (tmp_path / "out.txt").read_text():
+            assert foreground.poll() is None
+            time.sleep(0.5)
+        type_in("jobs stop first")
+        assert foreground.wait(300) == 130
+    told = (tmp_path / "out.txt").read_text()
+    assert f"update {int(step) - 1:3d} of" not in told
+    rows = [json.loads(r) for r in (runs / "first" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["update"] for row in rows] == list(range(len(rows)))
+    assert "stopped at" in told
+    # what there is to see
+    assert "100000" in type_in("jobs watch first --once")
+    assert type_in("jobs logs first --lines 1").startswith("20")
+    compared = type_in("jobs compare first second")
+    assert re.search(r"^epochs +1 +2$", compared, re.M)
+    assert re.search(r"^finished +no +yes$", compared, re.M)
+    assert len(re.findall(r"^first ", type_in("jobs --all"), re.M)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_kill_9_of_the_command_and_then_of_the_job(type_in, tmp_path):
+    log = tmp_path / "checkpoints" / "runs" / "mine" / "job.log"
+    starter = subprocess.Popen(
+        command(f"ppo --name mine --updates 100000 {SMALL}"),
+        **where(tmp_path),
+        stdout=subprocess.DEVNULL,
+    )
+    while not log.is_file() or "update   1" not in log.read_text():
+        assert starter.poll() is None
+        time.sleep(0.5)
+    starter.kill()
+    starter.wait()
+    lines = len(log.read_text().splitlines())
+    while len(log.read_text().splitlines()) < lines + 3:  # it goes on
+        time.sleep(0.5)
+    (pid,) = re.findall(r"running .* (\d+)@", type_in("jobs"))
+    os.kill(int(pid), signal.SIGKILL)
+    listed = type_in("jobs")
+    died = r"^mine .*failed.*process died; go on with: tastemaker jobs resume mine"
+    assert re.search(died, listed, re.M)
+    type_in("jobs resume mine --detach")
+    assert re.search(r"^mine .*running", type_in("jobs"), re.M)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_ctrl_c_stops_after_the_update_in_hand(type_in, tmp_path):
+    process = subprocess.Popen(
+        command(f"ppo --updates 100000 {SMALL}"),
+        **where(tmp_path),
+        stdout=subprocess.PIPE,
+        # A shell's background job, as these tests may be in, ignores it and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    for line in process.stdout:
+        if line.startswith("update   1"):
+            process.send_signal(signal.SIGINT)
+            break
+    said = process.communicate(timeout=600)[0]
+    assert process.returncode == 130
+    assert "it ends after the update in hand" in said
+    assert re.search(
+        r"^stopped at steps/\d+; go on with: tastemaker jobs resume ppo-0001$", said, re.M
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_processes_share_a_run(type_in, tmp_path):
+    said = type_in(f"ppo --updates 2 --processes 2 {SMALL}")
+    assert "kept update" in said
+    assert "wrote" in said
+    rows = (tmp_path / "checkpoints" / "runs" / "ppo-0001" / "metrics.jsonl").read_text()
+    assert [json.loads(row)["update"] for row in rows.splitlines()] == [0, 1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_machine_that_shuts_down_stops_a_run_of_two_processes(type_in, tmp_path):
+    type_in(f"ppo --name both --updates 100000 --processes 2 --detach {SMALL}")
+    log = tmp_path / "checkpoints" / "runs" / "both" / "job.log"
+    while not log.is_file() or "update   1" not in log.read_text():
+        assert re.search(r"^both .*(queued|running)", type_in("jobs"), re.M), log.read_text()
+        time.sleep(0.5)
+    (pid,) = re.findall(r"running .* (\d+)@", type_in("jobs"))
+    first = psutil.Process(int(pid))
+    for process in (first, *first.parent().children()):  # all of them, as a shutdown does
+        if process.is_running():
+            process.terminate()
+    psutil.wait_procs([first], timeout=300)
+    assert re.search(r"^both .*stopped", type_in("jobs --all"), re.M), log.read_text()
+    assert "Traceback" not in log.read_text()
+    type_in("jobs resume both --detach")
+    assert re.search(r"^both .*(queued|running)", type_in("jobs"), re.M)
+
+
+@pytest.mark.timeout(300)
+def test_what_cannot_work_is_told_before_a_run_is_made(type_in, tmp_path):
+    said = type_in(f"ppo {SMALL} --set momentum=1.5", code=2)
+    assert "momentum=1.5 is not from 0 to below 1" in said
+    said = type_in(f"ppo {SMALL} --database mysql://here/there", code=2)
+    assert "mysql" in said
+    (tmp_path / "broken.sf2").write_bytes(b"no sound")
+    said = type_in(f"ppo {SMALL} --soundfont broken.sf2", code=2)
+    assert "broken.sf2" in said
+    assert not (tmp_path / "checkpoints" / "runs").exists()
