@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from policy.compose import Asked
+    from policy.compose import Conditioning
     from rl.jobs.record import JobSettings
     from rl.ppo.rollout import Rollout
-    from rl.ppo.trainer import Watcher
+    from rl.ppo.trainer import Callback
 
 HERE = Path(__file__).resolve().parent
 ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker.py")
@@ -161,8 +161,8 @@ def studio(
     with RatingsStore(database) as store:
         empty = store.counts()["comparisons"] == 0
     if empty:
-        asked = make_asked("4/4", "any", "any", "8")
-        _pair_up(database, "base", asked, 120, 40, 1, 0, "information")
+        conditioning = make_conditioning("4/4", "any", "any", "8")
+        _pair_up(database, "base", conditioning, 120, 40, 1, 0, "information")
     command = studio_command(
         port=port, address=address, hosts=hosts, soundfont=soundfont, open_browser=browser
     )
@@ -208,13 +208,13 @@ def compose(
     folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
     from policy.checkpoint import load_policy
     from policy.compose import compose as write_melodies
-    from rl.composing import asked_with_motif, save_melodies
+    from rl.composing import conditioning_with_motif, save_melodies
 
-    asked = make_asked(meter, mode, tune_type, bars, pickup)
+    conditioning = make_conditioning(meter, mode, tune_type, bars, pickup)
     if motif is not None:
-        asked = asked_with_motif(asked, motif)
+        conditioning = conditioning_with_motif(conditioning, motif)
     melodies = write_melodies(
-        load_policy(folder), count, asked=asked, temperature=temperature, seed=seed
+        load_policy(folder), count, conditioning=conditioning, temperature=temperature, seed=seed
     )
     for line in save_melodies(melodies, out, sound=sound, soundfont=soundfont):
         click.echo(line)
@@ -316,8 +316,8 @@ def pairs(
     seed: int,
 ) -> None:
     """Write melodies of a policy into the store and pair them for rating."""
-    asked = make_asked(meter, mode, tune_type, bars)
-    count = _pair_up(database, policy, asked, melodies, pairs, number, seed, strategy, traps)
+    conditioning = make_conditioning(meter, mode, tune_type, bars)
+    count = _pair_up(database, policy, conditioning, melodies, pairs, number, seed, strategy, traps)
     among = "hidden repeats and traps" if traps else "hidden repeats"
     click.echo(f"{count} pairs wait ({among} among them)   next: tastemaker studio")
 
@@ -384,7 +384,7 @@ def reward(
         fitted = fit_reward(
             store,
             load_policy(base),
-            make_asked(meter, mode, tune_type, bars),
+            make_conditioning(meter, mode, tune_type, bars),
             root=RUNS,
             kind=kind,
             parents={"base": policy_hash(base)},
@@ -833,7 +833,7 @@ def blind_test(
 ) -> None:
     """Write pairs of BASE's and TUNED's melodies, to be compared by ear in the studio."""
     folders = [(policy, policy_folder(policy)) for policy in (base, tuned)]
-    asked = make_asked(meter, mode, tune_type, bars)
+    conditioning = make_conditioning(meter, mode, tune_type, bars)
     from policy.checkpoint import load_policy, policy_hash
     from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test
     from reward.store.store import RatingsStore
@@ -844,7 +844,7 @@ def blind_test(
     a, b = (Contestant(policy, policy_hash(at), load_policy(at)) for policy, at in folders)
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
     with RatingsStore(database) as store:
-        made = make_blind_test(store, a, b, asked, config, say=click.echo)
+        made = make_blind_test(store, a, b, conditioning, config, say=click.echo)
     click.echo(f"made the blind test {made.name!r}   next: tastemaker studio, page Blind test")
 
 
@@ -871,16 +871,16 @@ def policy_folder(name: str) -> Path:
     return folder
 
 
-def make_asked(
+def make_conditioning(
     meter: str, mode: str, tune_type: str, bars: str, pickup: int | None = None
-) -> Asked:
+) -> Conditioning:
     """What the header options ask for."""
-    from policy.compose import Asked
+    from policy.compose import Conditioning
 
     def chosen(value: str) -> str | None:
         return None if value == "any" else value
 
-    return Asked(
+    return Conditioning(
         meter=chosen(meter),
         mode=chosen(mode),
         tune_type=chosen(tune_type),
@@ -892,7 +892,7 @@ def make_asked(
 def _pair_up(
     database: str,
     policy: str,
-    asked: Asked,
+    conditioning: Conditioning,
     melodies: int,
     pairs: int,
     number: int,
@@ -916,7 +916,7 @@ def _pair_up(
     )
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
     with RatingsStore(database) as store:
-        return len(pair_up(store, model, policy_hash(folder), asked, config))
+        return len(pair_up(store, model, policy_hash(folder), conditioning, config))
 
 
 def _run_job(database: str, folder: Path, settings: JobSettings, *, detach: bool) -> None:
@@ -951,12 +951,12 @@ def _run_job(database: str, folder: Path, settings: JobSettings, *, detach: bool
     click.echo(f"wrote {job.folder}/policy   next: tastemaker evaluate base {job.run_id}")
 
 
-def _console() -> Watcher:
+def _console() -> Callback:
     """A watcher that tells each update in a line."""
     from rl.jobs.terminal import update_line
-    from rl.ppo.trainer import Watcher
+    from rl.ppo.trainer import Callback
 
-    class Console(Watcher):
+    class Console(Callback):
         def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
             click.echo(update_line(row))
 

@@ -15,7 +15,7 @@ import numpy as np
 from music.grammar import GrammarState, advance, advance_checked, initial_state, legal
 from music.melody import Melody, Note
 from music.tokens import HEADER_LENGTH
-from policy.compose import Asked
+from policy.compose import Conditioning
 
 HEADER_FIELDS = ("meter", "mode", "tune_type", "bars", "pickup_ticks")
 OPTIONS = (*HEADER_FIELDS, "prefix")
@@ -38,7 +38,7 @@ def given_ids(options: Mapping[str, Any]) -> np.ndarray:
     fields = {name: options[name] for name in HEADER_FIELDS if options.get(name) is not None}
     prefix = _as_list(options.get("prefix"))
     if not prefix or isinstance(prefix[0], Note):
-        given = Asked(**fields, motif=tuple(prefix)).given(1)[0]
+        given = Conditioning(**fields, motif=tuple(prefix)).given(1)[0]
     elif fields:
         raise ValueError(
             f"a prefix of token ids has its own header, and {sorted(fields)} was asked for beside "

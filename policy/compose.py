@@ -21,7 +21,7 @@ DEFAULT_TONIC_MIDI = 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Conditioning:
     """What is asked of a melody; None leaves it to the policy."""
 
     meter: str | None = None
@@ -58,13 +58,13 @@ class Asked:
     def given(self, count: int) -> np.ndarray:
         """Ids set beforehand, int (count, P), -1 where the policy chooses: see `sample`."""
         words = {"tune_type": "TYPE", "pickup_ticks": "PICKUP"}
-        asked = {n: v for n, v in self.fields().items() if v is not None}
+        conditioning = {n: v for n, v in self.fields().items() if v is not None}
         header = header_only(
-            count, **{n: ID[f"{words.get(n, n.upper())}_{v}"] for n, v in asked.items()}
+            count, **{n: ID[f"{words.get(n, n.upper())}_{v}"] for n, v in conditioning.items()}
         )
         if not self.motif:
             return header
-        motif = encode_motif(Header(**asked), self.motif)[HEADER_LENGTH:].astype(np.int64)
+        motif = encode_motif(Header(**conditioning), self.motif)[HEADER_LENGTH:].astype(np.int64)
         return np.concatenate([header, np.tile(motif, (count, 1))], axis=1)
 
 
@@ -72,7 +72,7 @@ def compose(
     model: MelodyForCausalLM,
     count: int,
     *,
-    asked: Asked | None = None,
+    conditioning: Conditioning | None = None,
     temperature: float = 1.0,
     seed: int = 0,
     tonic_midi: int = DEFAULT_TONIC_MIDI,
@@ -83,7 +83,9 @@ def compose(
     Raises:
         ValueError: when what is asked cannot be written: the value, the rule and what may stand.
     """
-    rows = sample_rows(model, count, asked=asked, temperature=temperature, seed=seed, batch=batch)
+    rows = sample_rows(
+        model, count, conditioning=conditioning, temperature=temperature, seed=seed, batch=batch
+    )
     return [decode(row, tonic_midi) for row in rows]
 
 
@@ -91,7 +93,7 @@ def sample_rows(
     model: MelodyForCausalLM,
     count: int,
     *,
-    asked: Asked | None = None,
+    conditioning: Conditioning | None = None,
     temperature: float = 1.0,
     seed: int = 0,
     batch: int = 256,
@@ -101,10 +103,10 @@ def sample_rows(
         raise ValueError(
             f"count={count}, batch={batch}; ask for 0 or more, in batches of 1 or more"
         )
-    asked = asked or Asked()
+    conditioning = conditioning or Conditioning()
     generator = torch.Generator(model.lm_head.weight.device).manual_seed(seed)
     rows: list[np.ndarray] = []
     while len(rows) < count:
-        given = asked.given(min(batch, count - len(rows)))
+        given = conditioning.given(min(batch, count - len(rows)))
         rows += sample(model, given, generator=generator, temperature=temperature).rows()
     return rows

@@ -12,10 +12,10 @@ from music.corpora.diversity import vendi_at
 from music.corpora.originality import TrainingIndex, compare_originality
 from music.descriptors.yardsticks import YARDSTICKS, yardstick_means, yardstick_standard_errors
 from policy.checkpoint import load_policy, policy_hash
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.pretrain import bits_per_note
 
-ASKED = Asked(meter="4/4", bars=8)
+CONDITIONING = Conditioning(meter="4/4", bars=8)
 SHOWN = (
     "in_key_share", "ends_on_tonic", "repeated_bar_share", "repeated_rhythm_share", "leap_share",
     "leaps_resolved", "step_share", "range_semitones", "notes_per_beat", "rhythm_entropy",
@@ -88,8 +88,12 @@ def write_model_card(folder: Path, command: str, *, samples: int = 2000, seed: i
     model = load_policy(folder)
     test = load_corpus("test")
     every = [strain.melody for strain in test]
-    real = [m for m in every if (m.header.meter, m.header.bars) == (ASKED.meter, ASKED.bars)]
-    melodies = compose(model, samples, asked=ASKED, seed=seed)
+    real = [
+        m
+        for m in every
+        if (m.header.meter, m.header.bars) == (CONDITIONING.meter, CONDITIONING.bars)
+    ]
+    melodies = compose(model, samples, conditioning=CONDITIONING, seed=seed)
     index = TrainingIndex.from_melodies([strain.melody for strain in load_corpus("train")])
     config = model.config
     text = _FRONT.format(

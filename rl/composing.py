@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from music.corpora.originality import originality
-from music.corpora.strains import notes_of_bars, without_first_endings
+from music.formats.abc_bars import notes_of_bars, without_first_endings
 from music.formats.abc import AbcError, read_tune
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.melody import BAR_COUNTS, Melody, MelodyError
 from music.rendering.sound import find_soundfont, render_wav
-from policy.compose import Asked
+from policy.compose import Conditioning
 from rl.evaluation.evaluate import training_index
 
 
-def asked_with_motif(asked: Asked, file: Path) -> Asked:
+def conditioning_with_motif(conditioning: Conditioning, file: Path) -> Conditioning:
     """What is asked, with the notes of an ABC file to begin with and, where open, its header.
 
     The motif may be of any length: a bar or two, or most of a tune.
@@ -46,12 +46,12 @@ def asked_with_motif(asked: Asked, file: Path) -> Asked:
             )
     full = len(bars) - (pickup > 0)
     enough = next((count for count in BAR_COUNTS if count >= max(full, 8)), BAR_COUNTS[-1])
-    whole = replace(header, bars=asked.bars or enough, pickup_ticks=pickup)
+    whole = replace(header, bars=conditioning.bars or enough, pickup_ticks=pickup)
     notes = notes_of_bars(bars, whole.start_ticks, whole.end_ticks, 60 + tune.tonic_class)
-    return Asked(
+    return Conditioning(
         meter=header.meter,
-        mode=asked.mode or header.mode,
-        tune_type=asked.tune_type,
+        mode=conditioning.mode or header.mode,
+        tune_type=conditioning.tune_type,
         bars=whole.bars,
         pickup_ticks=pickup,
         motif=tuple(notes),

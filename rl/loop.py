@@ -28,7 +28,7 @@ from rl.evaluation.best_of_n import best_of_n
 from rl.evaluation.evaluate import Evaluation, evaluate, training_index
 from rl.evaluation.report import ReportInput, guard_facts, write_report
 from rl.ppo.config import PPOConfig, config_record
-from rl.ppo.trainer import Watcher, fine_tune
+from rl.ppo.trainer import Callback, fine_tune
 
 REPEAT_SHARE = 0.1
 CALIBRATION_SEED = 900_001
@@ -90,7 +90,7 @@ def run_loop(
     out: Path,
     *,
     say: Callable[[str], None] = lambda line: None,
-    watcher: Watcher | None = None,
+    watcher: Callback | None = None,
     soundfont: Path | None = None,
 ) -> LoopResult:
     """Turn the loop once; writes `out/ratings.sqlite`, `out/runs/`, `out/report.html` and `.json`.
@@ -106,7 +106,7 @@ def run_loop(
     base = load_policy(base_folder)
     out.mkdir(parents=True, exist_ok=True)
     base_id = policy_hash(base_folder)
-    asked = config.ppo.asked
+    conditioning = config.ppo.conditioning
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)
     with RatingsStore(out / "ratings.sqlite") as store:
         say(f"{2 * config.votes} melodies; pairs of them are chosen by what was learnt before")
@@ -114,11 +114,16 @@ def run_loop(
             answered = collect_votes(store, base, base_id, listener, config)
         with _timed(seconds, "reward"):
             fitted = fit_reward(
-                store, base, asked, root=out / "runs", parents={"base": base_id}, seed=config.seed
+                store,
+                base,
+                conditioning,
+                root=out / "runs",
+                parents={"base": base_id},
+                seed=config.seed,
             )
     say(f"{answered} votes of a listener who is {config.reliability:.0%} reliable")
     # The listener's yardstick for the judgement is its own large sample of the base.
-    standard = compose(base, 2000, asked=asked, seed=CALIBRATION_SEED)
+    standard = compose(base, 2000, conditioning=conditioning, seed=CALIBRATION_SEED)
     listener.calibrate(standard)
     ceiling = listener.ceiling(standard[:1000], standard[1000:])
     say(f"held-out agreement {fitted.agreement}   ceiling {ceiling:.2f}   chance 0.50")
@@ -142,7 +147,7 @@ def run_loop(
                 fitted.profile.score,
                 n=config.best_of,
                 count=config.best_of_melodies,
-                asked=asked,
+                conditioning=conditioning,
                 std_penalty=config.ppo.std_penalty,
                 seed=config.seed + 700_001,
             )
@@ -151,7 +156,7 @@ def run_loop(
             base,
             tuned,
             fitted.profile.score,
-            asked=asked,
+            conditioning=conditioning,
             count=config.evaluation_melodies,
             seed=config.seed + 800_001,
             judge=listener.true_utility,
@@ -239,7 +244,7 @@ def collect_votes(
             round=1 + answered // ROUND_PAIRS,
             seed=config.seed,
         )
-        waiting = len(pair_up(store, base, base_id, config.ppo.asked, pool))
+        waiting = len(pair_up(store, base, base_id, config.ppo.conditioning, pool))
         answered += simulate_votes(store, listener, waiting)
     return answered
 

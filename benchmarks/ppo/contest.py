@@ -107,7 +107,7 @@ def trl_job(config: PPOConfig, base: Path, taste: Path) -> dict[str, Any]:
         **{name: getattr(config, name) for name in same},
         "base": str(base),
         "taste": str(taste),
-        "asked": config.asked.fields(),
+        "asked": config.conditioning.fields(),
         "updates": 1_000_000,  # it ends when nobody asks for more
         "paced": True,
     }

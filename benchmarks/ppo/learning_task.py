@@ -95,9 +95,9 @@ def listen(taste: str, seed: int, folder: Path) -> Listened:
     with RatingsStore(folder / "ratings.sqlite") as store:
         loop = LoopConfig(taste=taste, votes=VOTES, ppo=config, seed=seed)
         collect_votes(store, base, policy_hash(BASE), listener, loop)
-        fitted = fit_reward(store, base, config.asked, root=folder / "runs", seed=seed)
+        fitted = fit_reward(store, base, config.conditioning, root=folder / "runs", seed=seed)
         pairs = voted_pairs(store, fitted.run.record)
-    standard = compose(base, 1000, asked=config.asked, seed=CALIBRATION_SEED)
+    standard = compose(base, 1000, conditioning=config.conditioning, seed=CALIBRATION_SEED)
     listener.calibrate(standard)
     utility = np.asarray(listener.true_utility(standard))
     middle, deviation = utility.mean(), utility.std()
@@ -163,7 +163,7 @@ def trl_ppo(given: Listened, budgets: Budgets, python: Path, folder: Path) -> di
     """
     config = given.task.config
     job = {
-        "base": str(BASE), "taste": str(given.taste_file), "asked": config.asked.fields(),
+        "base": str(BASE), "taste": str(given.taste_file), "asked": config.conditioning.fields(),
         "updates": budgets.trl_updates, "melodies_per_update": config.melodies_per_update,
         "minibatch": config.minibatch, "epochs": config.epochs, "std_penalty": config.std_penalty,
         "good_enough": config.good_enough, "gae_lambda": 1.0, "seed": given.seed, "threads": 1,
@@ -212,7 +212,7 @@ def best_of(given: Listened) -> dict[str, Any]:
     task = given.task
     generator = torch.Generator().manual_seed(given.seed + 500_009)
     begun = time.process_time()
-    headers = with_reference_header(task.base, task.asked.given(PROMPTS), generator)
+    headers = with_reference_header(task.base, task.conditioning.given(PROMPTS), generator)
     most = max(BEST_OF)
     rows = [
         row

@@ -218,7 +218,7 @@ def sb3_slice(plan: Plan, base: MelodyForCausalLM, profile: TasteProfile, tokens
 
 def taste_of(base: MelodyForCausalLM, config: PPOConfig) -> TasteProfile:
     """A taste profile from votes of a simulated listener."""
-    melodies = compose(base, 2 * VOTES, asked=config.asked, seed=config.seed + 1)
+    melodies = compose(base, 2 * VOTES, conditioning=config.conditioning, seed=config.seed + 1)
     listener = SimulatedListener("calm", seed=config.seed).calibrate(melodies)
     outcome = listener.choose(melodies[:VOTES], melodies[VOTES:])
     votes = Preferences.of(np.arange(VOTES), np.arange(VOTES, 2 * VOTES), outcome)

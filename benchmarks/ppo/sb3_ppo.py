@@ -100,7 +100,9 @@ def timed_slice(
         batch: transitions in a minibatch. The time a transition does not depend on it beyond this,
             and a whole minibatch of melodies would be thousands.
     """
-    header = {name: value for name, value in config.asked.fields().items() if value is not None}
+    header = {
+        name: value for name, value in config.conditioning.fields().items() if value is not None
+    }
 
     def make() -> gymnasium.Env[Any, Any]:
         name = "env:tastemaker/Melody-v0"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from music.tokens import decode
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyConfig, MelodyForCausalLM
 from reward.profile.profile import TasteProfile
@@ -75,11 +75,11 @@ def masked(base: MelodyForCausalLM) -> MaskedMelodyForCausalLM:
 
 
 def headers(
-    base: MelodyForCausalLM, asked: Asked, count: int, seed: int
+    base: MelodyForCausalLM, conditioning: Conditioning, count: int, seed: int
 ) -> list[dict[str, list[int]]]:
     """Prompts: the header that is asked, what it leaves open chosen by the base."""
     generator = torch.Generator().manual_seed(seed)
-    given = with_reference_header(base, asked.given(count), generator)
+    given = with_reference_header(base, conditioning.given(count), generator)
     return [{"input_ids": row} for row in given.tolist()]
 
 

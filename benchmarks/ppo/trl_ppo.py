@@ -43,7 +43,7 @@ from trl_models import MelodyReward, MelodyValue, collate, headers, masked
 
 from music.tokens import HEADER_LENGTH, MAX_LENGTH, PAD
 from policy.checkpoint import load_policy, save_policy
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.model import melody_tokenizer
 from reward.profile.profile import TasteProfile
 
@@ -59,8 +59,8 @@ class TRLJob:
     """folder of the base policy"""
     taste: str
     """file of the taste profile"""
-    asked: dict[str, Any]
-    """header fields of the melodies, as `policy.compose.Asked` names them"""
+    conditioning: dict[str, Any]
+    """header fields of the melodies, as `policy.compose.Conditioning` names them"""
     updates: int
     melodies_per_update: int
     minibatch: int
@@ -231,7 +231,9 @@ def run(job: TRLJob, say: TextIO) -> None:
 
     stopwatch = Stopwatch(job, reward, say, lambda folder: save_policy(policy.unmasked(), folder))
     # Without replacement within an update, so there must be as many.
-    prompts = headers(base, Asked(**job.asked), max(HEADERS, job.melodies_per_update), job.seed)
+    prompts = headers(
+        base, Conditioning(**job.conditioning), max(HEADERS, job.melodies_per_update), job.seed
+    )
     with tempfile.TemporaryDirectory() as scratch:
         config = PPOConfig(
             output_dir=scratch,

@@ -27,7 +27,7 @@ import torch
 from rl_tuner_bound import Bound, Counts, bounds_of, sixteenths
 from rl_tuner_document import document, moved, write_between_markers
 from rl_tuner_steering import Steered, Steering, steering_sha256
-from rl_tuner_task import ASKED, BASE, write_side
+from rl_tuner_task import BASE, CONDITIONING, write_side
 
 from benchmarks.rl_tuner_study.rl_tuner_metrics import AS_CODED
 from benchmarks.rl_tuner_study.rl_tuner_table import as_json, compare
@@ -58,8 +58,8 @@ def config_of(updates: int, threads: int, seed: int) -> PPOConfig:
         updates=updates,
         threads=threads,
         seed=seed,
-        meter=ASKED.meter,
-        bars=ASKED.bars,
+        meter=CONDITIONING.meter,
+        bars=CONDITIONING.bars,
         layers_trained=2,
         learning_rate=0.2,
         learning_rate_decay=0.985,

@@ -30,7 +30,7 @@ from music.files import write_whole
 from music.melody import Melody
 from music.note_table import note_table
 from rl.ppo.rollout import Rollout
-from rl.ppo.trainer import Watcher
+from rl.ppo.trainer import Callback
 from rl.rewards.music_theory import RULES, rules_sha256
 
 ROW_OF_RULE = {
@@ -150,7 +150,7 @@ class Steered:
             setattr(self, name, value)
 
 
-class Steering(Watcher):
+class Steering(Callback):
     """Steers after each update of a run, and says how far it is every few."""
 
     def __init__(self, steered: Steered, folder: Path, update: int) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
 from rl.ppo.rollout import with_reference_header
 
 BASE = Path(__file__).resolve().parents[2] / "checkpoints" / "base"
-ASKED = Asked(meter="4/4", bars=8)
+CONDITIONING = Conditioning(meter="4/4", bars=8)
 BATCH = 256
 
 
@@ -24,6 +24,6 @@ def write_side(
     rows: list[np.ndarray] = []
     for number, begin in enumerate(range(0, count, BATCH)):
         chance = torch.Generator().manual_seed(seed + number)
-        headers = with_reference_header(base, ASKED.given(min(BATCH, count - begin)), chance)
+        headers = with_reference_header(base, CONDITIONING.given(min(BATCH, count - begin)), chance)
         rows += sample(policy, headers, generator=chance).rows()
     return rows

@@ -48,7 +48,7 @@ from reward.listeners.simulated import SimulatedListener, Utility
 from reward.pairs.committee import committee
 from reward.pairs.informative import informative_pairs
 from reward.profile.features import FEATURE_NAMES, FEATURE_PRIORS
-from reward.profile.profile import FREEDOM, TasteProfile
+from reward.profile.profile import DEGREES_OF_FREEDOM, TasteProfile
 from rl.rewards.sources import named_function
 from rl.rewards.spec import RewardError
 
@@ -120,7 +120,7 @@ def coverage(job: tuple[int, Path]) -> float:
     m = panel(base, None)
     rng = np.random.default_rng([seed, 9])
     standard = m.scale.standardise(m.features_pool)
-    weights = rng.standard_t(FREEDOM, size=standard.shape[1]) * FEATURE_PRIORS
+    weights = rng.standard_t(DEGREES_OF_FREEDOM, size=standard.shape[1]) * FEATURE_PRIORS
     utility = standard @ weights
     person = voter(utility, seed)
     left, right = rng.integers(POOL, size=(2, 200))

@@ -15,7 +15,7 @@ import numpy as np
 from music.descriptors.yardsticks import yardstick_values
 from music.melody import Melody
 from policy.checkpoint import load_policy
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from reward.comparisons.preferences import Preferences
 from reward.listeners.simulated import SimulatedListener
 from reward.profile.feature_scale import FeatureScale
@@ -43,10 +43,10 @@ class Panel:
 @cache
 def panel(base: Path, tuned: Path | None = None) -> Panel:
     """Melodies of 4/4 and 8 bars: a pool, fresh ones, by `tuned` if given, and the scale's."""
-    policy, asked = load_policy(base), Asked(meter="4/4", bars=8)
+    policy, conditioning = load_policy(base), Conditioning(meter="4/4", bars=8)
     judged = policy if tuned is None else load_policy(tuned)
     pool, fresh, usual = (
-        compose(by, count, asked=asked, seed=seed)
+        compose(by, count, conditioning=conditioning, seed=seed)
         for by, count, seed in ((policy, POOL, 11), (judged, FRESH, 12), (policy, SCALE, 13))
     )
     plain, plain_fresh = (

@@ -19,7 +19,7 @@ from reward.comparisons.preferences import Preferences
 from reward.comparisons.rater_statistics import ratings_statistics
 from reward.comparisons.reliability import self_agreement, side_bias
 from reward.exchange.export import plain_row, write_csv
-from reward.pairs.traps import SPOILED
+from reward.pairs.traps import CORRUPTED
 from reward.store.favourites import favourites
 from reward.store.store import Rater, RatingsError, RatingsStore, Withdrawal
 
@@ -186,7 +186,7 @@ def round_rows(store: RatingsStore) -> list[tuple[str, ...]]:
         rows.append(
             (
                 str(number),
-                ", ".join(sorted({writer[melody] for melody in heard} - {SPOILED})),
+                ", ".join(sorted({writer[melody] for melody in heard} - {CORRUPTED})),
                 ", ".join(sorted(set(plain["strategy"]))),
                 str(len(some)),
                 str(said["comparison_id"].nunique()),

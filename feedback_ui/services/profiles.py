@@ -21,7 +21,7 @@ import pandas as pd
 from music.melody import Melody
 from reward.comparisons.learnable import learnable
 from reward.comparisons.preferences import Preferences
-from reward.pairs.traps import SPOILED
+from reward.pairs.traps import CORRUPTED
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.features import feature_matrix
 from reward.profile.profile import TasteProfile
@@ -114,7 +114,7 @@ class LearntTastes:
                     entries = entries_after(session, 0)
                 melodies = tuple(entry.melody for entry in entries)
                 features_MF = feature_matrix(melodies)
-                spoiled = np.array([entry.policy_id == SPOILED for entry in entries], bool)
+                spoiled = np.array([entry.policy_id == CORRUPTED for entry in entries], bool)
                 # What is usual is what a policy writes, not what was spoiled for traps.
                 scale = FeatureScale.of(features_MF[~spoiled])
                 ids = tuple(entry.id for entry in entries)

@@ -21,7 +21,7 @@ import torch
 
 from music.melody import Melody
 from music.tokens import HEADER_LENGTH, decode
-from policy.compose import DEFAULT_TONIC_MIDI, Asked
+from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
@@ -85,7 +85,7 @@ def make_blind_test(
     store: RatingsStore,
     a: Contestant,
     b: Contestant,
-    asked: Asked,
+    conditioning: Conditioning,
     config: BlindTestConfig,
     *,
     say: Callable[[str], None] = lambda line: None,
@@ -100,7 +100,7 @@ def make_blind_test(
     with store.reading() as session:  # before the work
         free_name(session, config.name)
     known = set(store.melodies_frame()["sha256"])
-    pairs = write_pairs(a.model, b.model, asked, config.pairs, config.seed, known, say=say)
+    pairs = write_pairs(a.model, b.model, conditioning, config.pairs, config.seed, known, say=say)
     rng = np.random.default_rng([config.seed, 1])
     now = datetime.now(UTC)
     with store.writing() as session:
@@ -147,7 +147,7 @@ def make_blind_test(
 def write_pairs(
     a: MelodyForCausalLM,
     b: MelodyForCausalLM,
-    asked: Asked,
+    conditioning: Conditioning,
     count: int,
     seed: int,
     known: set[str],
@@ -159,7 +159,7 @@ def write_pairs(
     Args:
         a: one policy.
         b: the other.
-        asked: what is asked of every melody.
+        conditioning: what is asked of every melody.
         count: how many pairs.
         seed: the same seed and policies give the same pairs.
         known: sha256 of tokens that are not to come again.
@@ -177,7 +177,7 @@ def write_pairs(
         for leading in ((size + 1) // 2, size // 2):
             if leading:
                 lead, follow = (a, b) if a_leads else (b, a)
-                written = _under_one_header(lead, follow, asked.given(leading), generator)
+                written = _under_one_header(lead, follow, conditioning.given(leading), generator)
                 pairs += _fresh(written if a_leads else [(y, x) for x, y in written], taken)
             a_leads = not a_leads
         del pairs[count:]

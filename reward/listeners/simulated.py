@@ -26,7 +26,7 @@ from policy.runs import RunError
 from reward.comparisons.intervals import RELIABILITY
 from reward.comparisons.preferences import LEFT, RIGHT, TIE
 from reward.listeners.tastes import TASTES
-from reward.pairs.traps import SPOILED
+from reward.pairs.traps import CORRUPTED
 from reward.store.store import RatingsStore
 
 CALIBRATION_PAIRS, CALIBRATION_QUANTILES = 20_000, 1_000
@@ -271,7 +271,7 @@ def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int)
     """
     frame = store.melodies_frame()
     # The listener's own yardstick is what a policy writes, not what was spoiled for traps.
-    frame = frame.loc[frame["policy_id"] != SPOILED]
+    frame = frame.loc[frame["policy_id"] != CORRUPTED]
     if frame.empty:
         raise RunError("there are no melodies to rate; write and pair some first: tastemaker pairs")
     pool = [stored.melody for stored in store.melodies(frame["melody_id"].tolist())]

@@ -19,9 +19,9 @@ from reward.comparisons.preferences import Preferences
 from reward.profile.bradley_terry import Gaussian
 from reward.profile.feature_scale import FeatureScale, Items, features_of
 from reward.profile.features import FEATURE_NAMES
-from reward.profile.profile import FREEDOM, TasteProfile
+from reward.profile.profile import DEGREES_OF_FREEDOM, TasteProfile
 
-FREEDOMS = (0.5, 1.0, FREEDOM)
+FREEDOMS = (0.5, 1.0, DEGREES_OF_FREEDOM)
 """degrees of freedom of the members' priors; the last is the profile's own"""
 
 

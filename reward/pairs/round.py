@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from music.melody import Melody
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
 from reward.comparisons.learnable import learnable
@@ -28,7 +28,7 @@ from reward.comparisons.preferences import Preferences
 from reward.pairs.committee import committee
 from reward.pairs.informative import duels, informative_pairs
 from reward.pairs.random_pairs import random_pairs, with_repeats
-from reward.pairs.traps import SPOILED, in_key_share, spoil, with_traps
+from reward.pairs.traps import CORRUPTED, corrupted, in_key_share, with_traps
 from reward.profile.bradley_terry import Gaussian
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.features import feature_matrix
@@ -78,7 +78,11 @@ class PoolConfig:
 
 
 def pair_up(
-    store: RatingsStore, policy: MelodyForCausalLM, policy_id: str, asked: Asked, config: PoolConfig
+    store: RatingsStore,
+    policy: MelodyForCausalLM,
+    policy_id: str,
+    conditioning: Conditioning,
+    config: PoolConfig,
 ) -> list[uuid.UUID]:
     """Write melodies into the store; append pairs of one metre and length, repeats and traps.
 
@@ -88,7 +92,7 @@ def pair_up(
     """
     new: list[int] = []
     if config.melodies:
-        melodies = compose(policy, config.melodies, asked=asked, seed=config.seed)
+        melodies = compose(policy, config.melodies, conditioning=conditioning, seed=config.seed)
         new = store.add_melodies(
             melodies, policy_id=policy_id, sampler="temperature 1", seed=config.seed
         )
@@ -101,7 +105,7 @@ def pair_up(
     ids = new
     if strategy != RANDOM or not new:
         pool = store.melodies_frame()
-        ids = [int(m) for m in pool.loc[pool["policy_id"] != SPOILED, "melody_id"]]
+        ids = [int(m) for m in pool.loc[pool["policy_id"] != CORRUPTED, "melody_id"]]
     if not ids:
         raise RunError("there are no melodies to pair; ask for some: --melodies 400")
     known = {i: stored.melody for i, stored in zip(ids, store.melodies(ids), strict=True)}
@@ -169,8 +173,8 @@ def _written_traps(
     order = rng.permutation(list(known)).tolist()
     good = sorted(order, key=lambda melody_id: -in_key_share(known[melody_id]))[:count]
     spoiled = store.add_melodies(
-        [spoil(known[melody_id], rng) for melody_id in good],
-        policy_id=SPOILED,
+        [corrupted(known[melody_id], rng) for melody_id in good],
+        policy_id=CORRUPTED,
         sampler="wrong notes, for a trap",
         seed=seed,
     )

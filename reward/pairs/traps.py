@@ -3,7 +3,7 @@
 A trap is a melody against itself with wrong notes: the same rhythm, but a third of its notes moved
 to pitches outside of its key. Someone who listens prefers the melody as it was (`melody_a` of a
 trap, as in `reward.store.schema`), whatever their taste. Nothing is learnt from traps; a spoiled
-melody is stored under the policy `SPOILED`, and is never paired otherwise.
+melody is stored under the policy `CORRUPTED`, and is never paired otherwise.
 
 The flag is a sequential test, as those of `reward.comparisons.reliability` are: a rater who passes
 a trap with `PASS_SHARE` against one who passes every other. By Ville's inequality at most one in
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     pass
 
 OCTAVE = 12
-SPOILED = "spoiled"
+CORRUPTED = "spoiled"
 """stands for the policy of melodies that were written to be worse"""
 WRONG_SHARE, LEAST_WRONG = 1 / 3, 4
 """share of the notes that are moved, and how many at least; a melody of fewer has all moved"""
@@ -45,7 +45,7 @@ def in_key_share(melody: Melody) -> float:
     return sum(note.pitch % OCTAVE in scale for note in melody.notes) / len(melody.notes)
 
 
-def spoil(melody: Melody, rng: np.random.Generator) -> Melody:
+def corrupted(melody: Melody, rng: np.random.Generator) -> Melody:
     """The melody with some of its notes moved out of its key; rhythm and header stay."""
     count = len(melody.notes)
     wrong = min(count, max(LEAST_WRONG, round(WRONG_SHARE * count)))

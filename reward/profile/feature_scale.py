@@ -59,7 +59,7 @@ class FeatureScale:
         mean, std = features_KF.mean(0), features_KF.std(0)
         # The mean of a constant column is rounded, so its std is some 1e-17, not 0.
         std = np.where(std > 1e-9 * (1 + np.abs(mean)), std, 0.0)
-        bent_KF = _bent(features_KF, mean, std)
+        bent_KF = _signed_log(features_KF, mean, std)
         centre = bent_KF.mean(0)
         covariance_FF = (bent_KF - centre).T @ (bent_KF - centre) / len(bent_KF)
         return cls(mean_F=mean, std_F=std, centre_F=centre, covariance_FF=covariance_FF)
@@ -77,10 +77,10 @@ class FeatureScale:
                 f"{features_BF.shape[-1]} features do not fit a scale of {len(self.mean_F)}; "
                 "compute them with the features that the scale was made of"
             )
-        return _bent(features_BF, self.mean_F, self.std_F) - self.centre_F
+        return _signed_log(features_BF, self.mean_F, self.std_F) - self.centre_F
 
 
-def _bent(features_BF: np.ndarray, mean_F: np.ndarray, std_F: np.ndarray) -> np.ndarray:
+def _signed_log(features_BF: np.ndarray, mean_F: np.ndarray, std_F: np.ndarray) -> np.ndarray:
     away = (features_BF - mean_F) / np.where(std_F > 0, std_F, np.inf)
     return np.sign(away) * np.log1p(np.abs(away))
 

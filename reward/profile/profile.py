@@ -34,9 +34,9 @@ from reward.profile.rater_scales import RaterScales
 FORMAT_VERSION = 4
 SURE_ENOUGH = 0.8
 """probability of a weight's sign from which it is told"""
-FREEDOM = 2.0
+DEGREES_OF_FREEDOM = 2.0
 """degrees of freedom of the weights' prior: a taste turns on some of the features, not all alike"""
-BELIEVED = 0.85
+LOG_ODDS_SHRINKAGE = 0.85
 """share of the log-odds that is believed: the posterior takes its prior, which the same votes have
 chosen, as certain. Calibration error of 50 to 400 chosen votes .033 with it, .042 without; of
 random ones .029 and .029 (docs/log.md)"""
@@ -94,7 +94,7 @@ class TasteProfile:
         *,
         feature_names: Sequence[str] = FEATURE_NAMES,
         weight_std: float | None = None,
-        freedom: float | None = FREEDOM,
+        freedom: float | None = DEGREES_OF_FREEDOM,
         like: TasteProfile | None = None,
     ) -> TasteProfile:
         """Fit to comparisons of `items` (melodies or raw features); see `fit_bradley_terry`.
@@ -209,14 +209,14 @@ class TasteProfile:
         """Probability (B,) that a is preferred to b by someone who decides, sides aside.
 
         The posterior is averaged over by MacKay's approximation (1992, Neural Computation 4:720),
-        and of the log-odds `BELIEVED` is taken.
+        and of the log-odds `LOG_ODDS_SHRINKAGE` is taken.
         """
         taste = self.taste(rater)
         a_BF, b_BF = (self.scale.standardise(features_of(items)) for items in (a, b))
         difference_BF = a_BF - b_BF
         variance_B = np.einsum("bf,fg,bg->b", difference_BF, taste.covariance_FF, difference_BF)
         gap_B = difference_BF @ taste.weights_F / np.sqrt(1 + np.pi / 8 * variance_B)
-        return expit(BELIEVED * gap_B)
+        return expit(LOG_ODDS_SHRINKAGE * gap_B)
 
     def explain(self, top: int = 8, rater: str | None = None) -> list[Reason]:
         """The features whose sign is surest, surest first.

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from music.files import whole_file
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.features import FEATURE_NAMES, REVISION
@@ -29,18 +29,23 @@ SCALE_MELODIES = 1000
 
 
 def base_scale(
-    base: MelodyForCausalLM, asked: Asked, *, seed: int, root: Path, count: int = SCALE_MELODIES
+    base: MelodyForCausalLM,
+    conditioning: Conditioning,
+    *,
+    seed: int,
+    root: Path,
+    count: int = SCALE_MELODIES,
 ) -> FeatureScale:
     """The scale of `count` melodies of the base policy, sampled or as it was kept.
 
     Args:
         base: the policy.
-        asked: the header of its melodies.
+        conditioning: the header of its melodies.
         seed: of sampling.
         root: folder of all runs.
         count: how many melodies.
     """
-    file = root / SCALES / f"{_digest(base, asked, seed, count)}.npz"
+    file = root / SCALES / f"{_digest(base, conditioning, seed, count)}.npz"
     try:
         # Opened here: numpy leaves a damaged file open.
         with file.open("rb") as opened, np.load(opened) as kept:
@@ -49,7 +54,7 @@ def base_scale(
         pass
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         file.unlink(missing_ok=True)  # damaged: it is only kept to save time
-    scale = FeatureScale.of(compose(base, count, asked=asked, seed=seed))
+    scale = FeatureScale.of(compose(base, count, conditioning=conditioning, seed=seed))
     file.parent.mkdir(parents=True, exist_ok=True)
     # Opened here: numpy would add its own ending to the name.
     with whole_file(file) as temporary, temporary.open("wb") as opened:
@@ -57,10 +62,10 @@ def base_scale(
     return scale
 
 
-def _digest(base: MelodyForCausalLM, asked: Asked, seed: int, count: int) -> str:
+def _digest(base: MelodyForCausalLM, conditioning: Conditioning, seed: int, count: int) -> str:
     """Hash of all that the scale depends on; 32 hex digits."""
-    asked_fields = {**asked.fields(), "motif": [(n.onset_ticks, n.duration_ticks, n.pitch)
-                                               for n in asked.motif]}  # fmt: skip
+    asked_fields = {**conditioning.fields(), "motif": [(n.onset_ticks, n.duration_ticks, n.pitch)
+                                               for n in conditioning.motif]}  # fmt: skip
     said = [asked_fields, seed, count, REVISION, FEATURE_NAMES, torch.__version__]
     digest = hashlib.sha256(json.dumps(said).encode())
     digest.update(base.config.to_json_string().encode())

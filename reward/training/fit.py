@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import Run, RunError, new_run
 from reward.comparisons.agreement import Agreement, Ceiling
@@ -73,7 +73,7 @@ class FittedReward:
 def fit_reward(
     store: RatingsStore,
     base: MelodyForCausalLM,
-    asked: Asked,
+    conditioning: Conditioning,
     *,
     root: Path,
     kind: str | None = None,
@@ -88,7 +88,7 @@ def fit_reward(
     Args:
         store: the ratings.
         base: the policy whose melodies fix the unit of a score.
-        asked: the header of those melodies.
+        conditioning: the header of those melodies.
         root: folder of all runs.
         kind: 'person' or 'simulated' votes, or `BOTH`; None takes whichever kind there is.
         parents: hashes of what it stands on.
@@ -120,14 +120,16 @@ def fit_reward(
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
     tell(f"{len(votes)} votes; measuring what is usual for the base policy")
-    scale = base_scale(base, asked, seed=seed + 1_000_003, root=root)
+    scale = base_scale(base, conditioning, seed=seed + 1_000_003, root=root)
     features_MF = feature_matrix(melodies)
     tell("learning, and trying it on votes held out")
     trained = train_reward(preferences, features_MF, scale, seed=seed)
     compared = None
     if model != PROFILE:
         tell("training the neural reward, which takes minutes")
-        usual = compose(base, NEURAL_SCALE_MELODIES, asked=asked, seed=seed + 1_000_003)
+        usual = compose(
+            base, NEURAL_SCALE_MELODIES, conditioning=conditioning, seed=seed + 1_000_003
+        )
         compared = compare_models(
             preferences, melodies, features_MF, base, usual, trained, seed=seed
         )
@@ -135,7 +137,7 @@ def fit_reward(
     tell("writing the run and its card")
     run = new_run(
         "reward",
-        {"asked": asked.fields(), "seed": seed, "votes_of": " and ".join(kinds)},
+        {"asked": conditioning.fields(), "seed": seed, "votes_of": " and ".join(kinds)},
         root=root,
         name=name,
         parents=parents,
@@ -158,7 +160,7 @@ def fit_reward(
             preferences=preferences,
             votes=votes,
             traps=every.loc[(every["purpose"] == "trap") & every["rater_kind"].isin(kinds)],
-            asked=asked,
+            conditioning=conditioning,
         ),
     )
     pairs = int(preferences.pair.max()) + 1
@@ -166,6 +168,6 @@ def fit_reward(
     return FittedReward(run, trained, compared, len(vote_ids), pairs, raters)
 
 
-def asked_of(record: dict[str, Any]) -> Asked:
+def conditioning_of(record: dict[str, Any]) -> Conditioning:
     """The header that a reward run was asked for."""
-    return Asked(**record["config"]["asked"])
+    return Conditioning(**record["config"]["asked"])

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from music.files import write_whole
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.runs import Run
 from reward.comparisons.attention import TrapScore, trap_scores
 from reward.comparisons.intervals import Share
@@ -55,7 +55,7 @@ class RewardCard:
     """the same in the store's frame"""
     traps: pd.DataFrame
     """votes on traps, of the same kind of raters; nothing was learnt from them"""
-    asked: Asked
+    conditioning: Conditioning
     """the header of the melodies that fix the unit"""
 
 
@@ -216,7 +216,7 @@ def _trained_on(run: Run, card: RewardCard) -> str:
     melodies = {*votes["melody_a"], *votes["melody_b"]}
     record = run.record
     parents = ", ".join(f"{name} {digest}" for name, digest in record["parents"].items())
-    header = ", ".join(f"{k} {v}" for k, v in card.asked.fields().items() if v is not None)
+    header = ", ".join(f"{k} {v}" for k, v in card.conditioning.fields().items() if v is not None)
     return f"""## What it was trained on
 
 | | |

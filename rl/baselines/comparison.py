@@ -25,7 +25,7 @@ from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.melody import Melody
 from music.tokens import HEADER_LENGTH, decode
 from policy.checkpoint import load_policy, policy_hash
-from policy.compose import DEFAULT_TONIC_MIDI, Asked
+from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
@@ -35,7 +35,7 @@ from reward.exchange.export import preference_pairs
 from reward.scorer import Reward
 from reward.store.schema import RATER_KINDS
 from reward.store.store import RatingsStore
-from reward.training.fit import asked_of
+from reward.training.fit import conditioning_of
 from reward.training.models import load_model, newest_reward
 from rl.baselines.results import CurvePoint, Measured, MethodResult, write_results
 from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
@@ -66,9 +66,9 @@ class Task:
     """a simulated listener's true utility; for measuring only"""
 
     @property
-    def asked(self) -> Asked:
+    def conditioning(self) -> Conditioning:
         """The header."""
-        return self.config.asked
+        return self.config.conditioning
 
     @property
     def objective(self) -> Objective:
@@ -146,7 +146,7 @@ def run_baseline(
     tuned = train_by(
         method,
         task.base_folder,
-        asked=task.asked,
+        conditioning=task.conditioning,
         budget=budget,
         objective=task.objective,
         pairs=task.pairs,
@@ -178,7 +178,7 @@ def measure(
 ) -> tuple[list[Melody], Measured]:
     """Fresh melodies of a policy under the base's headers, and what they are worth."""
     generator = torch.Generator().manual_seed(seed + MEASURING_SEED)
-    headers = with_reference_header(task.base, task.asked.given(count), generator)
+    headers = with_reference_header(task.base, task.conditioning.given(count), generator)
     rows = sample(policy, headers, generator=generator).rows()
     ratio = melody_nats(policy, rows, HEADER_LENGTH) - melody_nats(task.base, rows, HEADER_LENGTH)
     melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
@@ -205,7 +205,7 @@ def _best_of_n(
         task.reward,
         n=n,
         count=count,
-        asked=task.asked,
+        conditioning=task.conditioning,
         std_penalty=task.config.std_penalty,  # to saturate changes no order
         seed=seed + MEASURING_SEED,
     )
@@ -263,7 +263,7 @@ def compare_baselines(
     if run is None:
         raise RunError("there is no reward model yet; make one from votes with: tastemaker reward")
     record = run.record
-    header = {k: v for k, v in asked_of(record).fields().items() if k != "pickup_ticks"}
+    header = {k: v for k, v in conditioning_of(record).fields().items() if k != "pickup_ticks"}
     config = PPOConfig(**{**header, "seed": seed, **(changes or {})})
     pairs: list[dict[str, Any]] = []
     if "dpo" in methods:

@@ -31,7 +31,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from music.tokens import BOS, HEADER_LENGTH, ID, MAX_LENGTH, VOCABULARY, decode
 from policy.checkpoint import load_policy
-from policy.compose import DEFAULT_TONIC_MIDI, Asked
+from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_tokenizer
 from policy.trl_options import quiet_options
@@ -67,7 +67,7 @@ def train_by(
     method: str,
     base_folder: Path,
     *,
-    asked: Asked,
+    conditioning: Conditioning,
     budget: Budget,
     objective: Objective | None = None,
     pairs: Sequence[Mapping[str, Any]] = (),
@@ -81,7 +81,7 @@ def train_by(
     Args:
         method: one of those three.
         base_folder: the policy's folder.
-        asked: the header of what RLOO and GRPO write; no motif.
+        conditioning: the header of what RLOO and GRPO write; no motif.
         budget: when to stop, and how often to hand out a copy.
         objective: what RLOO and GRPO learn from.
         pairs: records of `reward.exchange.export.preference_pairs`, which DPO learns from.
@@ -107,7 +107,7 @@ def train_by(
             raise ValueError(f"{method} learns from an objective; give one")
         else:
             trainer = _online_trainer(
-                method, base_folder, scratch, objective, asked, settings, seed
+                method, base_folder, scratch, objective, conditioning, settings, seed
             )
         watch = _Watch(settings, budget, on_checkpoint, clock)
         trainer.remove_callback(PrinterCallback)
@@ -185,7 +185,7 @@ def _online_trainer(
     base_folder: Path,
     scratch: str,
     objective: Objective,
-    asked: Asked,
+    conditioning: Conditioning,
     settings: OnlineSettings,
     seed: int,
 ) -> Trainer:
@@ -195,9 +195,9 @@ def _online_trainer(
     from trl.trainer.rloo_config import RLOOConfig
     from trl.trainer.rloo_trainer import RLOOTrainer
 
-    if asked.motif:
+    if conditioning.motif:
         raise ValueError(
-            f"a motif of {len(asked.motif)} notes is no header; {method} takes headers"
+            f"a motif of {len(conditioning.motif)} notes is no header; {method} takes headers"
         )
 
     def reward(prompts: list[str], completion_ids: list[list[int]], **_: object) -> list[float]:
@@ -206,7 +206,7 @@ def _online_trainer(
 
     base = load_policy(base_folder)
     drawn = with_reference_header(
-        base, asked.given(settings.headers), torch.Generator().manual_seed(seed)
+        base, conditioning.given(settings.headers), torch.Generator().manual_seed(seed)
     )
     kinds: dict[str, tuple[Any, Any]] = {
         "rloo": (RLOOConfig, RLOOTrainer),

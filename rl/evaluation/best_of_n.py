@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from music.melody import Melody
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from reward.scorer import Reward
 
@@ -41,7 +41,7 @@ def best_of_n(
     *,
     n: int,
     count: int,
-    asked: Asked,
+    conditioning: Conditioning,
     std_penalty: float = 0.0,
     seed: int = 0,
 ) -> BestOfN:
@@ -52,7 +52,7 @@ def best_of_n(
     """
     if n < 1 or count < 1:
         raise ValueError(f"n={n} and count={count} must both be at least 1")
-    melodies = compose(base, n * count, asked=asked, seed=seed)
+    melodies = compose(base, n * count, conditioning=conditioning, seed=seed)
     mean, std = reward(melodies)
     best = (mean - std_penalty * std).reshape(count, n).argmax(1) + n * np.arange(count)
     return BestOfN(n, [melodies[place] for place in best])

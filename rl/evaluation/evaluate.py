@@ -23,7 +23,7 @@ from music.corpora.originality import Originality, TrainingIndex, compare_origin
 from music.descriptors.yardsticks import yardstick_means, yardstick_standard_errors
 from music.melody import Melody
 from music.tokens import HEADER_LENGTH, decode
-from policy.compose import DEFAULT_TONIC_MIDI, Asked
+from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
@@ -115,7 +115,7 @@ def evaluate(
     tuned: MelodyForCausalLM,
     reward: Reward,
     *,
-    asked: Asked,
+    conditioning: Conditioning,
     count: int = 512,
     seed: int = 0,
     judge: Judge | None = None,
@@ -131,7 +131,7 @@ def evaluate(
         raise ValueError(f"count={count} is below {SAMPLE_SIZE}, which the diversity score needs")
     index = index or training_index()
     generator = torch.Generator().manual_seed(seed)
-    headers = with_reference_header(base, asked.given(count), generator)
+    headers = with_reference_header(base, conditioning.given(count), generator)
     sides: list[Side] = []
     rows: list[np.ndarray] = []
     for policy in (base, tuned):
@@ -141,7 +141,7 @@ def evaluate(
     ratio = melody_nats(tuned, rows, HEADER_LENGTH) - melody_nats(base, rows, HEADER_LENGTH)
     base_side, tuned_side = sides
     held_out = [strain.melody for strain in load_corpus("test")]
-    alike = [melody for melody in held_out if _fits(melody, asked)]
+    alike = [melody for melody in held_out if _fits(melody, conditioning)]
     real = alike if len(alike) >= LEAST_REAL else held_out
     true = None
     if base_side.utility is not None and tuned_side.utility is not None:
@@ -193,8 +193,9 @@ def _side(
     )
 
 
-def _fits(melody: Melody, asked: Asked) -> bool:
+def _fits(melody: Melody, conditioning: Conditioning) -> bool:
     header = melody.header
     return all(
-        value is None or getattr(header, name) == value for name, value in asked.fields().items()
+        value is None or getattr(header, name) == value
+        for name, value in conditioning.fields().items()
     )

@@ -20,7 +20,7 @@ from policy.runs import Run
 from rl.jobs.record import JobSettings
 from rl.jobs.terminal import update_line
 from rl.ppo.rollout import Rollout
-from rl.ppo.trainer import Watcher
+from rl.ppo.trainer import Callback
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -32,7 +32,7 @@ SAMPLES = 4
 log = logging.getLogger("tastemaker.job")
 
 
-class JobWatcher(Watcher):
+class JobCallback(Callback):
     """Looks on for a job; a context manager, which closes the events file.
 
     Raises:

@@ -102,7 +102,7 @@ def _queue_and_launch(
     try:
         return job, launch(database, job)
     except (JobError, RunError, OSError) as error:
-        bury(store, job, f"was not started: {error}")
+        reap(store, job, f"was not started: {error}")
         raise
 
 
@@ -113,7 +113,7 @@ def _await_claim(store: Sessions, job: Job, process: subprocess.Popen[bytes]) ->
         code, job = process.poll(), read_job(store, job.id)
         if (code is not None or job.is_dead(datetime.now(UTC))) and job.pid is None:
             reason = f"its process did not come up (exit code {code})"
-            bury(store, job, reason)
+            reap(store, job, reason)
             raise JobError(
                 f"{job.run_id} was not started: {reason}; see why with: tastemaker jobs logs "
                 f"{job.run_id}"
@@ -316,11 +316,11 @@ def bury_the_dead(store: Sessions, *, now: datetime | None = None) -> list[Job]:
     with store.reading() as session:
         dead = [job for job in select_jobs(session, JobRow.state.in_(LIVE)) if job.is_dead(now)]
     return [
-        job for job in dead if bury(store, job, f"process died; go on with: {job.resume_command}")
+        job for job in dead if reap(store, job, f"process died; go on with: {job.resume_command}")
     ]
 
 
-def bury(store: Sessions, job: Job, reason: str) -> bool:
+def reap(store: Sessions, job: Job, reason: str) -> bool:
     """Mark a live job as failed; False when its row has changed since it was read."""
     with store.writing() as session:
         # A beat in between shows that it lives after all.

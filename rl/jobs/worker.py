@@ -66,13 +66,13 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | No
 
 def fine_tune(hold: Attendance) -> str | None:
     """PPO in the run's folder, from its newest whole step on."""
-    from rl.jobs.progress import JobWatcher
+    from rl.jobs.progress import JobCallback
     from rl.jobs.terminal import kept_line
     from rl.runs.fine_tuning import resume_run
 
     job = hold.job
     tuning = resume_run(job.run_id, root=job.folder.parent)
-    with JobWatcher(tuning.run, job.settings, hold) as watcher:
+    with JobCallback(tuning.run, job.settings, hold) as watcher:
         kept = tuning.go(watcher)
     return None if kept is None else kept_line(kept)
 

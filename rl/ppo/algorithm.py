@@ -87,7 +87,7 @@ class PPO:
             self.reference,
             self.reward,
             self.config.melodies_per_update // self.processes.count,
-            asked=self.config.asked,
+            conditioning=self.config.conditioning,
             generator=generator,
         )
 

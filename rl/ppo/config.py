@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from math import inf
 from typing import Any
 
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.runs import RunError
 
 _COUNTS = (
@@ -138,12 +138,14 @@ class PPOConfig:
                 f"kl_target_nats={target}, kl_limit_nats={self.kl_limit_nats}: the target is "
                 "positive and not above the limit, or none"
             )
-        self.asked  # noqa: B018 (checks the header)
+        self.conditioning  # noqa: B018 (checks the header)
 
     @property
-    def asked(self) -> Asked:
+    def conditioning(self) -> Conditioning:
         """The header asked of every melody."""
-        return Asked(meter=self.meter, mode=self.mode, tune_type=self.tune_type, bars=self.bars)
+        return Conditioning(
+            meter=self.meter, mode=self.mode, tune_type=self.tune_type, bars=self.bars
+        )
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> PPOConfig:

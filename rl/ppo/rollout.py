@@ -13,7 +13,7 @@ from torch import Tensor
 
 from music.melody import Melody
 from music.tokens import PAD, decode
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.decode import Sampled, sample
 from policy.logprobs import kl_nats, masked_log_softmax
 from policy.model import MelodyForCausalLM
@@ -60,7 +60,7 @@ def collect(
     reward: Reward,
     count: int,
     *,
-    asked: Asked,
+    conditioning: Conditioning,
     generator: torch.Generator,
 ) -> Rollout:
     """Let the actor write `count` melodies, score them, and measure how far it is from the base.
@@ -68,7 +68,7 @@ def collect(
     The header is what is asked; what is left open is chosen by the *reference*, so that the learner
     cannot raise its score by writing only the kind of tune that scores well.
     """
-    given = with_reference_header(reference, asked.given(count), generator)
+    given = with_reference_header(reference, conditioning.given(count), generator)
     sampled = sample(actor.policy, given, generator=generator, keep_states=actor.first)
     assert sampled.hidden is not None
     acted = sampled.acted.clone()

@@ -27,7 +27,7 @@ from rl.ppo.guards import broken_guards, kept_row, out_of_patience
 from rl.ppo.rollout import Rollout
 
 
-class Watcher:
+class Callback:
     """What looks on while a run goes: log, samples, heartbeat. This one does nothing."""
 
     def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
@@ -51,7 +51,7 @@ def fine_tune(
     reward: Reward,
     index: TrainingIndex,
     *,
-    watcher: Watcher | None = None,
+    watcher: Callback | None = None,
 ) -> dict[str, Any] | None:
     """Run PPO in a run folder, from its newest whole step on; returns the kept update's log row.
 
@@ -65,10 +65,10 @@ def fine_tune(
     torch.set_num_threads(config.threads)
     with Processes(config.processes) as processes:
         # Not named here, so that nothing holds on to the group when the peers are left.
-        return _run(run, PPO(config, base, reward, processes), index, watcher or Watcher())
+        return _run(run, PPO(config, base, reward, processes), index, watcher or Callback())
 
 
-def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Watcher) -> dict[str, Any] | None:
+def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Callback) -> dict[str, Any] | None:
     config, processes = ppo.config, ppo.processes
     saved = newest_step(run.path / "steps")
     if saved is not None:

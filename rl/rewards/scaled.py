@@ -35,7 +35,7 @@ import numpy as np
 from music.descriptors.yardsticks import YARDSTICKS
 from music.melody import Melody
 from music.note_table import NoteTable, note_table
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
 from reward.profile.profile import TasteProfile
@@ -69,7 +69,7 @@ class Standard:
 
     melodies: int
     seed: int
-    asked: dict[str, Any]
+    conditioning: dict[str, Any]
     parts: dict[str, Unit]
     """of each part that has no unit of its own"""
     mixture: Unit | None
@@ -110,9 +110,9 @@ class ChosenReward:
         return str(self.spec)
 
     @property
-    def asked(self) -> Asked | None:
+    def conditioning(self) -> Conditioning | None:
         """The header that the (first) reward run was asked for; None without a run."""
-        return next((part.asked for part in self.parts if part.asked), None)
+        return next((part.conditioning for part in self.parts if part.conditioning), None)
 
     @property
     def profile(self) -> TasteProfile | None:
@@ -145,7 +145,7 @@ class ChosenReward:
         }
 
     def standardised(
-        self, base: MelodyForCausalLM, asked: Asked, *, seed: int = STANDARD_SEED
+        self, base: MelodyForCausalLM, conditioning: Conditioning, *, seed: int = STANDARD_SEED
     ) -> ChosenReward:
         """The same reward in base standard deviations; `self` where it already is.
 
@@ -154,7 +154,7 @@ class ChosenReward:
         """
         if not self.needs_standard:
             return self
-        melodies = compose(base, STANDARD_MELODIES, asked=asked, seed=seed)
+        melodies = compose(base, STANDARD_MELODIES, conditioning=conditioning, seed=seed)
         said = [part.score(melodies) for part in self.parts]
         parts = {
             part.name: _unit(mean, part.name)
@@ -170,7 +170,7 @@ class ChosenReward:
         standard = Standard(
             melodies=STANDARD_MELODIES,
             seed=seed,
-            asked=asked.fields(),
+            conditioning=conditioning.fields(),
             parts=parts,
             mixture=mixture,
             yardsticks=yardsticks,

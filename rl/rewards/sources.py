@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from music.melody import Melody
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.runs import open_run
 from reward.profile.profile import TasteProfile
 from reward.scorer import Reward
-from reward.training.fit import asked_of
+from reward.training.fit import conditioning_of
 from reward.training.models import load_model
 from rl.rewards.music_theory import music_theory_score, rules_sha256
 from rl.rewards.spec import MUSIC_THEORY, RewardError
@@ -49,7 +49,7 @@ class RewardPart:
     score: Reward
     in_base_deviations: bool
     """whether scores have mean 0 and standard deviation 1 over the base's melodies already"""
-    asked: Asked | None = None
+    conditioning: Conditioning | None = None
     profile: TasteProfile | None = None
 
 
@@ -83,7 +83,7 @@ def _run_part(name: str, root: Path) -> RewardPart:
         reads=model.file,
         score=model.score,
         in_base_deviations=True,
-        asked=asked_of(run.record),
+        conditioning=conditioning_of(run.record),
         profile=model.profile,
     )
 

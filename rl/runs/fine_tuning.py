@@ -29,7 +29,7 @@ from rl.evaluation.evaluate import Evaluation, evaluate, training_index
 from rl.evaluation.report import ReportInput, guard_facts, write_report
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.guards import kept_row
-from rl.ppo.trainer import Watcher, fine_tune
+from rl.ppo.trainer import Callback, fine_tune
 from rl.rewards.scaled import ChosenReward, reward_of, same_reward
 from rl.runs.run_comparison import RESULT_FILE
 
@@ -43,7 +43,7 @@ class FineTuning:
     base: MelodyForCausalLM
     reward: ChosenReward
 
-    def go(self, watcher: Watcher | None = None) -> dict[str, Any] | None:
+    def go(self, watcher: Callback | None = None) -> dict[str, Any] | None:
         """Run to the end; the log row of the policy that was kept, None when stopped before.
 
         Of several processes that torchrun has started, the first one writes.
@@ -101,11 +101,11 @@ def start_run(
         ValueError: for a reward or settings that are wrong.
     """
     reward = reward_of(spec, root=root)
-    asked = reward.asked.fields() if reward.asked is not None else {}
-    header = {key: value for key, value in asked.items() if key != "pickup_ticks"}
+    conditioning = reward.conditioning.fields() if reward.conditioning is not None else {}
+    header = {key: value for key, value in conditioning.items() if key != "pickup_ticks"}
     config = PPOConfig(**{**header, **changes})
     base = load_policy(base_folder)
-    reward = reward.standardised(base, config.asked)
+    reward = reward.standardised(base, config.conditioning)
     parents = {
         "base": policy_hash(base_folder),
         "base_folder": str(base_folder),
@@ -193,7 +193,7 @@ def evaluate_run(
     if spec is None:
         reward = own_reward(run, root=root)
     else:
-        reward = reward_of(spec, root=root).standardised(base, config.asked)
+        reward = reward_of(spec, root=root).standardised(base, config.conditioning)
     if reward.profile is None:
         raise RunError(
             f"{reward.name} has no taste profile to report; judge {name} by a reward run: "
@@ -206,7 +206,7 @@ def evaluate_run(
             reward.score,
             n=best_of,
             count=64,
-            asked=config.asked,
+            conditioning=config.conditioning,
             std_penalty=config.std_penalty,
             seed=seed + 700_001,
         )
@@ -214,7 +214,7 @@ def evaluate_run(
         base,
         tuned,
         reward.score,
-        asked=config.asked,
+        conditioning=config.conditioning,
         count=count,
         seed=seed + 800_001,
         best=others,

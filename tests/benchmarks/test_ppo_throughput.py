@@ -37,7 +37,7 @@ def policy():
 
 @pytest.fixture(scope="module")
 def profile(tiny_policy):
-    melodies = compose(tiny_policy, 40, asked=SMALL.asked)
+    melodies = compose(tiny_policy, 40, conditioning=SMALL.conditioning)
     outcome = np.where(np.arange(20) % 3, 1, -1)
     votes = Preferences.of(np.arange(20), np.arange(20, 40), outcome)
     return TasteProfile.fit(votes, melodies, FeatureScale.of(melodies))
@@ -56,7 +56,7 @@ def counted(actor, ids, acted, mask_row, states=None):
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_formula_is_what_torch_counts_less_half_the_attention_square(script, policy, first):
     flops = script("matmul_flops")
-    row = encode(compose(policy, 1, asked=SMALL.asked)[0])
+    row = encode(compose(policy, 1, conditioning=SMALL.conditioning)[0])
     melodies, tokens = 3, len(row)
     ids = right_pad([row] * melodies)  # of one length: nothing is padded
     acted = torch.zeros_like(ids, dtype=torch.bool)
@@ -119,7 +119,7 @@ def test_what_is_run_is_at_least_what_is_useful(script, policy, profile, layers_
 
 
 def test_trl_is_paid_what_our_actor_is_paid(script, tiny_policy, profile):
-    melodies = compose(tiny_policy, 5, asked=SMALL.asked, seed=3)
+    melodies = compose(tiny_policy, 5, conditioning=SMALL.conditioning, seed=3)
     ids = right_pad([encode(melody) for melody in melodies])
     reward = script("trl_models").MelodyReward(profile, 0.5, 1.5)
     # As TRL's get_reward does it.
@@ -135,7 +135,7 @@ def test_trl_is_paid_what_our_actor_is_paid(script, tiny_policy, profile):
 def test_trl_starts_from_our_weights_without_dropout(script, tiny_policy):
     driver = script("trl_models")
     policy = driver.masked(tiny_policy).train()
-    ids = right_pad([encode(m) for m in compose(tiny_policy, 4, asked=SMALL.asked)])
+    ids = right_pad([encode(m) for m in compose(tiny_policy, 4, conditioning=SMALL.conditioning)])
     assert policy(ids).logits.equal(policy(ids).logits)
     legal = policy(ids).logits > -1e8
     plain = tiny_policy(input_ids=ids).logits

@@ -6,7 +6,7 @@ import torch
 
 from music.melody import Header, MelodyError, Note
 from music.tokens import BOS, ID, decode
-from policy.compose import DEFAULT_TONIC_MIDI, Asked, compose, sample_rows
+from policy.compose import DEFAULT_TONIC_MIDI, Conditioning, compose, sample_rows
 
 MOTIF = (Note(-12, 12, 7), Note(0, 24, 12), Note(36, 12, 0))
 
@@ -24,20 +24,22 @@ MOTIF = (Note(-12, 12, 7), Note(0, 24, 12), Note(36, 12, 0))
     ],
 )
 def test_what_is_asked_is_what_comes(tiny_policy, fields):
-    for melody in compose(tiny_policy, 6, asked=Asked(**{"bars": 4, **fields})):
+    for melody in compose(tiny_policy, 6, conditioning=Conditioning(**{"bars": 4, **fields})):
         assert {name: getattr(melody.header, name) for name in fields} == fields
         assert melody.tonic_midi == DEFAULT_TONIC_MIDI
 
 
 def test_what_is_not_asked_is_the_policys_to_choose(tiny_policy):
-    headers = {melody.header for melody in compose(tiny_policy, 24, asked=Asked(bars=4))}
+    headers = {
+        melody.header for melody in compose(tiny_policy, 24, conditioning=Conditioning(bars=4))
+    }
     for field in ("meter", "mode", "tune_type", "pickup_ticks"):
         assert len({getattr(header, field) for header in headers}) > 1, field
 
 
 def test_a_melody_begins_with_its_motif(tiny_policy):
-    asked = Asked(meter="2/4", bars=4, pickup_ticks=12, motif=MOTIF)
-    melodies = compose(tiny_policy, 6, asked=asked)
+    conditioning = Conditioning(meter="2/4", bars=4, pickup_ticks=12, motif=MOTIF)
+    melodies = compose(tiny_policy, 6, conditioning=conditioning)
     for melody in melodies:
         assert melody.notes[:2] == MOTIF[:2]
         # The last note of the motif ends on a barline, where it may be held on.
@@ -47,12 +49,12 @@ def test_a_melody_begins_with_its_motif(tiny_policy):
 
 
 def test_given_ids_by_hand():
-    asked = Asked(meter="2/4", tune_type="reel", bars=4, pickup_ticks=12, motif=MOTIF)
+    conditioning = Conditioning(meter="2/4", tune_type="reel", bars=4, pickup_ticks=12, motif=MOTIF)
     header = [BOS, ID["METER_2/4"], -1, ID["TYPE_reel"], ID["BARS_4"], ID["PICKUP_12"]]
     names = ["NOTE_7_12", "BAR_4", "NOTE_12_24", "REST_12", "NOTE_0_12"]
     row = [*header, *(ID[name] for name in names)]
-    assert asked.given(2).tolist() == [row, row]
-    assert Asked().given(1).tolist() == [[BOS, -1, -1, -1, -1, -1]]
+    assert conditioning.given(2).tolist() == [row, row]
+    assert Conditioning().given(1).tolist() == [[BOS, -1, -1, -1, -1, -1]]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_given_ids_by_hand():
 )
 def test_what_cannot_be_asked_is_refused(fields, says):
     with pytest.raises(MelodyError, match=says):
-        Asked(**fields)
+        Conditioning(**fields)
 
 
 @pytest.mark.parametrize(
@@ -82,20 +84,20 @@ def test_what_cannot_be_asked_is_refused(fields, says):
     ],
 )
 def test_a_motif_that_no_melody_begins_with_is_refused(tiny_policy, motif, says):
-    asked = Asked(meter="2/4", bars=4, pickup_ticks=12, motif=motif)
+    conditioning = Conditioning(meter="2/4", bars=4, pickup_ticks=12, motif=motif)
     with pytest.raises(ValueError, match=says):
-        compose(tiny_policy, 1, asked=asked)
+        compose(tiny_policy, 1, conditioning=conditioning)
 
 
 def test_the_seed_decides(tiny_policy):
-    short = Asked(bars=4)
-    once, again, other = (compose(tiny_policy, 5, asked=short, seed=s) for s in (3, 3, 4))
+    short = Conditioning(bars=4)
+    once, again, other = (compose(tiny_policy, 5, conditioning=short, seed=s) for s in (3, 3, 4))
     assert once == again
     assert once != other
 
 
 def test_rows_and_melodies_are_the_same_samples(tiny_policy):
-    options = {"asked": Asked(bars=4), "seed": 3, "batch": 2}
+    options = {"conditioning": Conditioning(bars=4), "seed": 3, "batch": 2}
     rows = sample_rows(tiny_policy, 5, **options)
     assert [row.dtype for row in rows] == [np.uint16] * 5
     melodies = compose(tiny_policy, 5, tonic_midi=60, **options)
@@ -104,13 +106,13 @@ def test_rows_and_melodies_are_the_same_samples(tiny_policy):
 
 
 def test_a_low_temperature_makes_melodies_alike(tiny_policy):
-    asked = Asked(meter="2/4", bars=4)
-    cold = compose(tiny_policy, 8, asked=asked, temperature=1e-4)
-    warm = compose(tiny_policy, 8, asked=asked)
+    conditioning = Conditioning(meter="2/4", bars=4)
+    cold = compose(tiny_policy, 8, conditioning=conditioning, temperature=1e-4)
+    warm = compose(tiny_policy, 8, conditioning=conditioning)
     assert len(set(cold)) == 1
     assert len(set(warm)) == 8
     for colder in (1e-40, 1e-300):  # below what float32 can hold
-        assert compose(tiny_policy, 8, asked=asked, temperature=colder) == cold
+        assert compose(tiny_policy, 8, conditioning=conditioning, temperature=colder) == cold
 
 
 def test_counts(tiny_policy):
@@ -122,11 +124,11 @@ def test_counts(tiny_policy):
 
 def test_composing_leaves_the_global_generator_alone(tiny_policy):
     before = torch.get_rng_state()
-    compose(tiny_policy, 2, asked=Asked(bars=4))
+    compose(tiny_policy, 2, conditioning=Conditioning(bars=4))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_header_of_a_melody_can_be_asked_again(tiny_policy):
     header = Header("9/8", "mixolydian", "slipjig", 4, 18)
     fields = {name: getattr(header, name) for name in Header.__slots__}
-    assert compose(tiny_policy, 2, asked=Asked(**fields))[1].header == header
+    assert compose(tiny_policy, 2, conditioning=Conditioning(**fields))[1].header == header

@@ -9,13 +9,13 @@ from transformers import AutoModelForCausalLM
 from music.grammar import MASK_TABLE
 from music.tokens import EOS, HEADER_LENGTH, PAD, decode, encode
 from policy.checkpoint import save_policy
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.decode import sample
 from policy.logprobs import chosen_logprobs, mask_rows_of, melody_nats
 from policy.masked import MaskedMelodyForCausalLM, rows_after
 from policy.model import MelodyForCausalLM, right_pad
 
-ASKED = {"meter": "2/4", "mode": "major", "tune_type": "reel", "bars": 4, "pickup_ticks": 0}
+CONDITIONING = {"meter": "2/4", "mode": "major", "tune_type": "reel", "bars": 4, "pickup_ticks": 0}
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,11 @@ def test_the_fused_head_sums_to_the_nats_of_the_melodies(tiny_policy, masked, id
         logits = masked(input_ids=ids).logits[:, :-1]
     np.testing.assert_allclose(said.log_probs.sum(1), melody_nats(tiny_policy, rows), rtol=1e-5)
     spread = torch.distributions.Categorical(logits=logits)
-    asked = labels[:, 1:] != -100
+    conditioning = labels[:, 1:] != -100
     torch.testing.assert_close(
-        said.entropy, spread.entropy().masked_fill(~asked, 0), atol=1e-4, rtol=1e-4
+        said.entropy, spread.entropy().masked_fill(~conditioning, 0), atol=1e-4, rtol=1e-4
     )
-    likeliest = (logits.argmax(-1) == ids[:, 1:]) & asked
+    likeliest = (logits.argmax(-1) == ids[:, 1:]) & conditioning
     assert torch.equal(said.is_top1, likeliest)
     # The loss is that of the masked logits, with and without the fused head.
     with torch.no_grad():
@@ -145,7 +145,7 @@ def generated(model, prompts, seed, **kwargs):
 
 def test_everything_generated_is_a_whole_melody(masked):
     with torch.random.fork_rng():
-        given = Asked(meter="6/8", bars=8).given(3)[:, :2]  # BOS and the metre
+        given = Conditioning(meter="6/8", bars=8).given(3)[:, :2]  # BOS and the metre
         rows = generated(masked, torch.from_numpy(np.repeat(given, 4, 0)), seed=1)
     melodies = [decode(row) for row in rows.numpy()]
     assert {melody.header.meter for melody in melodies} == {"6/8"}
@@ -153,7 +153,10 @@ def test_everything_generated_is_a_whole_melody(masked):
 
 
 def test_prompts_of_unlike_length_are_padded_on_the_left(masked):
-    short, long = Asked(**ASKED).given(1)[:, :2], Asked(**ASKED).given(1)
+    short, long = (
+        Conditioning(**CONDITIONING).given(1)[:, :2],
+        Conditioning(**CONDITIONING).given(1),
+    )
     short = np.concatenate([np.full((1, HEADER_LENGTH - 2), PAD), short], axis=1)
     prompts = torch.from_numpy(np.concatenate([short, long]))
     with torch.random.fork_rng():
@@ -165,7 +168,7 @@ def test_prompts_of_unlike_length_are_padded_on_the_left(masked):
 
 def test_greedy_generation_is_the_houses(tiny_policy, masked):
     """At next to no temperature both take the likeliest legal token at each step."""
-    given = Asked(meter="3/4", bars=4).given(2)
+    given = Conditioning(meter="3/4", bars=4).given(2)
     house = sample(
         tiny_policy, given, generator=torch.Generator().manual_seed(0), temperature=1e-6
     ).rows()[0]
@@ -176,7 +179,7 @@ def test_greedy_generation_is_the_houses(tiny_policy, masked):
 
 def test_generation_has_the_distribution_of_decoding(tiny_policy, masked):
     """First notes by a chi-square test, whole melodies by their mean log-probability."""
-    given = Asked(**ASKED).given(400)
+    given = Conditioning(**CONDITIONING).given(400)
     house = sample(tiny_policy, given, generator=torch.Generator().manual_seed(3)).rows()
     with torch.random.fork_rng():
         theirs = generated(masked, torch.from_numpy(given), seed=4).numpy()

@@ -95,12 +95,12 @@ def read_samples(model, headers: list[dict[str, str]], *, seed: int, batch: int)
     headers = sorted(headers, key=lambda header: int(header["BARS"]) * BAR[header["METER"]])
     read = []
     for start in range(0, len(headers), batch):
-        asked = headers[start : start + batch]
+        conditioning = headers[start : start + batch]
         given = np.array(
-            [[ids["BOS"], *(ids[f"{k}_{v}"] for k, v in header.items())] for header in asked]
+            [[ids["BOS"], *(ids[f"{k}_{v}"] for k, v in header.items())] for header in conditioning]
         )
         sampled = sample(model, given, generator=generator)
-        for header, row in zip(asked, sampled.ids.tolist(), strict=True):
+        for header, row in zip(conditioning, sampled.ids.tolist(), strict=True):
             written = [names[i] for i in row]
             while written[-1] == "PAD":
                 written.pop()

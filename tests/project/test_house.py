@@ -1,5 +1,6 @@
 """The house itself: its rooms, a command line that answers at once, bad input told in one line."""
 
+import ast
 import dataclasses
 import importlib
 import io
@@ -63,12 +64,27 @@ def test_every_file_has_a_noun_for_a_name():
     assert found == []
 
 
-def test_a_room_says_what_it_is_and_holds_no_code():
-    # env/ registers the environment, which is what importing it is for.
-    for room in ROOMS:
-        lines = (PROJECT / room / "__init__.py").read_text().splitlines()
-        assert lines[0].startswith('"""'), room
-        assert len(lines) == 1 or room == "env", room
+def folders():
+    """Every folder of modules, without the migrations, which are numbered."""
+    every = [init.parent for room in ROOMS for init in (PROJECT / room).rglob("__init__.py")]
+    return [folder for folder in every if "migrations" not in folder.parts]
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda f: str(f.relative_to(PROJECT)))
+def test_a_folder_says_what_it_is_and_what_each_of_its_modules_is(folder):
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert said is not None
+    title, _, lines = said.partition("\n\n")
+    assert title.endswith(".")
+    listed = re.findall(r"^(\w+): \w", lines, flags=re.MULTILINE)
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    modules |= {init.parent.name for init in folder.glob("*/__init__.py")}
+    assert sorted(listed) == sorted(modules)
+
+
+def test_a_folder_holds_some_twenty_modules_at_most():
+    found = {str(f.relative_to(PROJECT)): len(list(f.glob("*.py"))) - 1 for f in folders()}
+    assert {folder: count for folder, count in found.items() if count > 20} == {}
 
 
 # --- The folder

@@ -21,7 +21,7 @@ from feedback_ui.services.accounts import (
 )
 from feedback_ui.services.session import CONSENT_VERSION
 from reward.exchange.export import text_of_csv
-from reward.pairs.traps import SPOILED
+from reward.pairs.traps import CORRUPTED
 from reward.store.favourites import set_favourite
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
@@ -164,7 +164,7 @@ def test_an_organiser_sees_how_far_each_round_is(store, pairs, rater, random_mel
         say(store, who, outcome)
     new = store.add_melodies(random_melodies(4, seed=9), policy_id="tuned", sampler="t", seed=1)
     spoiled = store.add_melodies(
-        random_melodies(1, seed=10), policy_id=SPOILED, sampler="-", seed=1
+        random_melodies(1, seed=10), policy_id=CORRUPTED, sampler="-", seed=1
     )
     plan = [
         PlannedPair(new[0], new[1]),

@@ -19,7 +19,7 @@ from feedback_ui.services.tastes import (
 from feedback_ui.views.chart_colours import Colours
 from feedback_ui.views.taste_charts import forest_chart, learning_chart, reliability_chart
 from music.corpora.corpus import load_corpus
-from reward.pairs.traps import SPOILED, spoil
+from reward.pairs.traps import CORRUPTED, corrupted
 from reward.profile.features import FEATURE_LABELS, FEATURE_NAMES, feature_matrix
 from reward.profile.profile import TasteProfile
 from reward.store.pool import PlannedPair
@@ -108,8 +108,8 @@ def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(stor
 def test_what_was_spoiled_or_is_in_a_blind_test_is_not_among_the_extremes(store, ada, melodies):
     rate(store, ada, 160)
     best = [extreme.melody for extreme in desk_of(store).look(MINE, ada.id).liked]
-    bad = spoil(melodies[0], np.random.default_rng(0))
-    store.add_melodies([bad], policy_id=SPOILED, sampler="-", seed=1)
+    bad = corrupted(melodies[0], np.random.default_rng(0))
+    store.add_melodies([bad], policy_id=CORRUPTED, sampler="-", seed=1)
     known = dict(zip((m.melody for m in all_of(store)), (m.id for m in all_of(store)), strict=True))
     in_test = PlannedPair(known[best[0]], known[best[1]], purpose="blind_test")
     store.add_plan([in_test], round=2, strategy="blind")

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import tastemaker
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.runs import RunError
 from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test, write_pairs
 from reward.pairs.round import learnable
 from reward.store import campaigns
 from reward.store.store import RatingsError, RatingsStore
 
-ASKED = Asked(meter="2/4", bars=4)
+CONDITIONING = Conditioning(meter="2/4", bars=4)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def stored_pairs(store):
 
 
 def test_both_sides_have_one_header_and_one_policy_each(store, two):
-    made = make_blind_test(store, *two, ASKED, BlindTestConfig(name="test", votes=40))
+    made = make_blind_test(store, *two, CONDITIONING, BlindTestConfig(name="test", votes=40))
     frame = store.comparisons_frame()
     assert len(frame) == 48, "a fifth more than votes"
     assert set(frame["purpose"]) == {"blind_test"}
@@ -64,7 +64,7 @@ def test_both_sides_have_one_header_and_one_policy_each(store, two):
 
 
 def test_neither_place_nor_id_tells_whose_a_melody_is(store, two):
-    make_blind_test(store, *two, ASKED, BlindTestConfig(name="test", votes=100))
+    make_blind_test(store, *two, CONDITIONING, BlindTestConfig(name="test", votes=100))
     pairs = stored_pairs(store)
     first_by_a = np.array([a.policy_id == "aaaa" for a, _ in pairs])
     # 120 fair coins: four standard errors.
@@ -87,7 +87,7 @@ def test_open_fields_are_chosen_by_each_policy_in_half(tiny_policy, other_policy
     from reward.blind_test.make import sample
 
     monkeypatch.setattr("reward.blind_test.make.sample", spy)
-    write_pairs(tiny_policy, other_policy, ASKED, 20, 0, set())
+    write_pairs(tiny_policy, other_policy, CONDITIONING, 20, 0, set())
     assert free[:4] == [
         (True, 10, True),
         (False, 10, False),
@@ -98,33 +98,33 @@ def test_open_fields_are_chosen_by_each_policy_in_half(tiny_policy, other_policy
 
 def test_the_same_seed_gives_the_same_pairs_and_known_ones_are_not_taken(two):
     a, b = two[0].model, two[1].model
-    first = write_pairs(a, b, ASKED, 12, 3, set())
-    assert write_pairs(a, b, ASKED, 12, 3, set()) == first
-    assert write_pairs(a, b, ASKED, 12, 4, set()) != first
+    first = write_pairs(a, b, CONDITIONING, 12, 3, set())
+    assert write_pairs(a, b, CONDITIONING, 12, 3, set()) == first
+    assert write_pairs(a, b, CONDITIONING, 12, 4, set()) != first
     from reward.blind_test.make import _fresh
 
     taken = set()
     assert _fresh(first, taken) == first
     assert len(taken) == 24
-    again = write_pairs(a, b, ASKED, 12, 3, taken)
+    again = write_pairs(a, b, CONDITIONING, 12, 3, taken)
     assert not {m for pair in again for m in pair} & {m for pair in first for m in pair}
 
 
 def test_policies_that_write_nothing_new_are_told(two, monkeypatch):
     monkeypatch.setattr("reward.blind_test.make._fresh", lambda pairs, taken: [])
     with pytest.raises(RunError, match=r"wrote 0 of 4 pairs.*ask for fewer"):
-        write_pairs(two[0].model, two[1].model, ASKED, 4, 0, set())
+        write_pairs(two[0].model, two[1].model, CONDITIONING, 4, 0, set())
 
 
 def test_what_is_refused_leaves_nothing(store, two):
     config = BlindTestConfig(name="test", votes=3)
     with pytest.raises(RatingsError, match="the same policy"):
-        make_blind_test(store, two[0], two[0], ASKED, config)
+        make_blind_test(store, two[0], two[0], CONDITIONING, config)
     assert store.counts()["melodies"] == 0
-    make_blind_test(store, *two, ASKED, config)
+    make_blind_test(store, *two, CONDITIONING, config)
     before = store.counts()
     with pytest.raises(RatingsError, match="taken"):
-        make_blind_test(store, *two, ASKED, config)
+        make_blind_test(store, *two, CONDITIONING, config)
     assert store.counts() == before
     for wrong in ({"votes": 0}, {"votes": 10, "melodies": 9}):
         with pytest.raises(RunError, match=r"votes="):
@@ -132,7 +132,7 @@ def test_what_is_refused_leaves_nothing(store, two):
 
 
 def test_no_reward_learns_from_a_blind_test(store, two):
-    made = make_blind_test(store, *two, ASKED, BlindTestConfig(name="test", votes=3))
+    made = make_blind_test(store, *two, CONDITIONING, BlindTestConfig(name="test", votes=3))
     pair = store.issue(store.add_rater("Ada").id, campaign_id=made.id)
     store.vote(pair.assignment_id, outcome="left", nonce="n")
     votes = store.votes_frame()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tastemaker
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.runs import RunError
 from reward.comparisons.learnable import learnable
 from reward.listeners.simulated import SimulatedListener, simulate_votes
@@ -17,10 +17,10 @@ from reward.pairs.round import (
     drawn_strategy,
     pair_up,
 )
-from reward.pairs.traps import SPOILED, in_key_share
+from reward.pairs.traps import CORRUPTED, in_key_share
 from reward.store.store import RatingsStore
 
-ASKED = Asked(meter="2/4", bars=4)
+CONDITIONING = Conditioning(meter="2/4", bars=4)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_rounds_never_ask_a_pair_again_but_as_a_repeat(store, tiny_policy, strat
             melodies=30 if number == 1 or strategy == "random" else 0, pairs=18, round=number,
             strategy=strategy,
         )  # fmt: skip  # by one seed, so that the same melodies are written again
-        waiting = pair_up(store, tiny_policy, "tiny", ASKED, config)
+        waiting = pair_up(store, tiny_policy, "tiny", CONDITIONING, config)
         assert len(waiting) == 20
         listener = SimulatedListener("arches", seed=1)
         simulate_votes(store, listener, 20)
@@ -62,14 +62,14 @@ def test_the_next_round_goes_by_the_votes(tmp_path, tiny_policy):
     for seed in (0, 1):
         with RatingsStore(tmp_path / f"{seed}.sqlite") as other:
             first = PoolConfig(melodies=60, pairs=20, repeat_share=0.0, strategy="information")
-            pair_up(other, tiny_policy, "tiny", ASKED, first)
+            pair_up(other, tiny_policy, "tiny", CONDITIONING, first)
             before = pairs_of(other)
             taste = "arches" if seed else "calm"
             simulate_votes(other, SimulatedListener(taste, reliability=1.0, seed=3), 20)
             then = PoolConfig(
                 melodies=0, pairs=20, repeat_share=0.0, strategy="information", round=2
             )
-            pair_up(other, tiny_policy, "tiny", ASKED, then)
+            pair_up(other, tiny_policy, "tiny", CONDITIONING, then)
             chosen.append((before, pairs_of(other)[20:]))
     assert chosen[0][0] == chosen[1][0]
     assert set(chosen[0][1]) != set(chosen[1][1])
@@ -77,14 +77,14 @@ def test_the_next_round_goes_by_the_votes(tmp_path, tiny_policy):
 
 def test_nothing_to_pair_and_unknown_strategies_are_named(store, tiny_policy):
     with pytest.raises(RunError, match="there are no melodies to pair"):
-        pair_up(store, tiny_policy, "tiny", ASKED, PoolConfig(melodies=0))
+        pair_up(store, tiny_policy, "tiny", CONDITIONING, PoolConfig(melodies=0))
     with pytest.raises(RunError, match="strategy='best' is not known; choose one of"):
         PoolConfig(strategy="best")
 
 
 def test_repeats_are_spread_among_chosen_pairs(store, tiny_policy):
     config = PoolConfig(melodies=60, pairs=90, strategy="information", seed=4)
-    pair_up(store, tiny_policy, "tiny", ASKED, config)
+    pair_up(store, tiny_policy, "tiny", CONDITIONING, config)
     purposes = store.comparisons_frame()["purpose"]
     assert (purposes == "repeat").sum() == 10
     assert np.flatnonzero(purposes == "repeat").min() >= 10
@@ -112,7 +112,7 @@ def test_auto_stores_what_it_drew(store, tiny_policy, monkeypatch):
         config = PoolConfig(
             melodies=30 if number == 1 else 0, pairs=4, strategy="auto", round=number
         )
-        pair_up(store, tiny_policy, "tiny", ASKED, config)
+        pair_up(store, tiny_policy, "tiny", CONDITIONING, config)
         simulate_votes(store, SimulatedListener("arches", seed=1), 4)
     frame = store.comparisons_frame()
     found = frame.groupby("round")[["strategy", "probability"]].first()
@@ -125,16 +125,16 @@ def test_traps_come_at_their_rate_and_their_melodies_nowhere_else(store, tiny_po
             melodies=40 if number == 1 else 0, pairs=18, trap_share=0.2, round=number,
             strategy="information",
         )  # fmt: skip
-        assert len(pair_up(store, tiny_policy, "tiny", ASKED, config)) == 25
+        assert len(pair_up(store, tiny_policy, "tiny", CONDITIONING, config)) == 25
         simulate_votes(store, SimulatedListener("arches", seed=1), 25)
     frame, melodies = store.comparisons_frame(), store.melodies_frame().set_index("melody_id")
     traps = frame.loc[frame["purpose"] == "trap"]
     assert traps.groupby("round").size().tolist() == [5, 5, 5]
-    assert set(melodies.loc[traps["melody_b"], "policy_id"]) == {SPOILED}
+    assert set(melodies.loc[traps["melody_b"], "policy_id"]) == {CORRUPTED}
     assert set(melodies.loc[traps["melody_a"], "policy_id"]) == {"tiny"}
     assert traps["melody_a"].is_unique
     others = frame.loc[frame["purpose"] != "trap"]
-    spoiled = set(melodies.index[melodies["policy_id"] == SPOILED])
+    spoiled = set(melodies.index[melodies["policy_id"] == CORRUPTED])
     assert len(spoiled) == 15
     assert not spoiled & {*others["melody_a"], *others["melody_b"]}
     for good, bad in zip(traps["melody_a"], traps["melody_b"], strict=True):
@@ -150,7 +150,7 @@ def test_without_traps_the_pairs_are_the_same_as_with_them(tmp_path, tiny_policy
     for share in (0.0, 0.1):
         with RatingsStore(tmp_path / f"{share}.sqlite") as other:
             config = PoolConfig(melodies=40, pairs=18, trap_share=share, seed=5)
-            pair_up(other, tiny_policy, "tiny", ASKED, config)
+            pair_up(other, tiny_policy, "tiny", CONDITIONING, config)
             frame = other.comparisons_frame()
             kept = frame.loc[frame["purpose"] != "trap"]
             planned.append(list(zip(kept["melody_a"], kept["melody_b"], strict=True)))

@@ -7,7 +7,7 @@ import pytest
 from music.melody import MODE_SCALES
 from reward.comparisons.attention import TrapScore, trap_scores
 from reward.pairs.random_pairs import PairingError, random_pairs, with_repeats
-from reward.pairs.traps import in_key_share, spoil, with_traps
+from reward.pairs.traps import corrupted, in_key_share, with_traps
 
 
 def out_of_key(melody):
@@ -17,7 +17,7 @@ def out_of_key(melody):
 def test_a_third_of_the_notes_is_wrong_and_all_else_as_it_was(real_melodies):
     rng = np.random.default_rng(0)
     for melody in real_melodies[:60]:
-        spoiled = spoil(melody, rng)
+        spoiled = corrupted(melody, rng)
         assert spoiled.header == melody.header
         assert [(n.onset_ticks, n.duration_ticks) for n in spoiled.notes] == [
             (n.onset_ticks, n.duration_ticks) for n in melody.notes
@@ -34,9 +34,9 @@ def test_a_third_of_the_notes_is_wrong_and_all_else_as_it_was(real_melodies):
 
 def test_spoiling_is_by_chance_and_never_fails_to_be_a_melody(random_melodies):
     melodies = random_melodies(80, seed=1)
-    once, twice = ([spoil(m, np.random.default_rng(s)) for m in melodies] for s in (2, 2))
+    once, twice = ([corrupted(m, np.random.default_rng(s)) for m in melodies] for s in (2, 2))
     assert once == twice  # and each was checked by Melody itself
-    assert once != [spoil(m, np.random.default_rng(3)) for m in melodies]
+    assert once != [corrupted(m, np.random.default_rng(3)) for m in melodies]
 
 
 def test_in_key_share_by_hand(tune):

@@ -35,7 +35,7 @@ def pool(seed: int, size: int = 1500, features: int = FEATURES) -> np.ndarray:
     return (items - items.mean(0)) / items.std(0)
 
 
-def bent(items: np.ndarray) -> np.ndarray:
+def signed_log(items: np.ndarray) -> np.ndarray:
     """What a profile sees of these items."""
     return FeatureScale.of(items).standardise(items)
 
@@ -190,7 +190,9 @@ def test_two_raters_posterior_equals_the_same_model_written_flat():
 def test_known_weights_are_recovered():
     items = pool(0, features=6)
     weights = np.array([1.0, -0.8, 0.5, 0.0, 0.3, -0.2])
-    got = fit(ask(items, bent(items) @ weights, 6000, 1, side=0.4, log_tie=np.log(0.6)), items)
+    got = fit(
+        ask(items, signed_log(items) @ weights, 6000, 1, side=0.4, log_tie=np.log(0.6)), items
+    )
     std = np.sqrt(np.diag(got.group.covariance_FF))
     assert (np.abs(got.group.weights_F - weights) < 3.5 * std).all()
     assert std.max() < 0.1
@@ -224,11 +226,11 @@ def test_intervals_cover():
     for seed in range(60):
         rng = np.random.default_rng(1000 + seed)
         weights = rng.normal(size=12) / np.sqrt(12)
-        got = fit(ask(items, bent(items) @ weights, 150, seed), items)
+        got = fit(ask(items, signed_log(items) @ weights, 150, seed), items)
         std = np.sqrt(np.diag(got.group.covariance_FF))
         inside_weights.append(np.abs(got.group.weights_F - weights) < 1.96 * std)
         mean, score_std = got.score(items)
-        truth = bent(items) @ weights / got.utility_std()
+        truth = signed_log(items) @ weights / got.utility_std()
         inside_scores.append(np.abs(mean - truth) < 1.96 * score_std)
     # 60 tastes have a standard error of 1 %.
     assert 0.90 < np.mean(inside_weights) < 0.97
@@ -240,7 +242,7 @@ def test_evidence_prefers_the_prior_that_made_the_taste():
     chosen = []
     for utility_std in (0.3, 3.0):
         weights = np.random.default_rng(9).normal(size=20) * utility_std / np.sqrt(20)
-        votes = ask(items, bent(items) @ weights, 600, 10)
+        votes = ask(items, signed_log(items) @ weights, 600, 10)
         got = fit(votes, items)
         for factor in (0.05, 20.0):
             other = fit(votes, items, weight_std=got.weight_std * factor)
@@ -393,7 +395,7 @@ def test_partial_pooling_beats_pooling_and_going_alone():
     pooled, alone, partial, scales, strengths = [], [], [], [], []
     for seed in range(3):
         items = pool(300 + seed, features=20)
-        seen, rng = bent(items), np.random.default_rng(seed)
+        seen, rng = signed_log(items), np.random.default_rng(seed)
 
         def unit(weights, seen=seen):
             return weights / (seen @ weights).std()
@@ -486,7 +488,7 @@ def crowd(kinds, seed, *, votes=60):
     items = pool(500 + seed, features=20)
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=20)
-    seen = bent(items)
+    seen = signed_log(items)
     weights /= (seen @ weights).std() * 1.05  # log-odds whose mean reliability is some 72 %
     left, right = rng.integers(len(items), size=(2, votes * len(kinds)))
     rater = np.repeat(np.arange(len(kinds)), votes)
@@ -510,7 +512,7 @@ def test_two_camps_are_found_and_everyone_gains():
             votes, items, weights = crowd(kinds, seed)
             together, one = fit(votes, items), fit(_of_one(votes), items)
             for number, sign in enumerate(kinds):
-                truth = sign * (bent(items) @ weights)
+                truth = sign * (signed_log(items) @ weights)
                 alone = fit(_of_one(votes[votes.rater == number]), items)
                 for found, profile, who in (
                     (personal, together, RATERS[number]),
@@ -764,11 +766,11 @@ def test_file_round_trip_is_exact(profile, real_melodies, tmp_path):
         "votes in words", "raters in a list",
     ],
 )  # fmt: skip
-def test_broken_files_are_refused(profile, tmp_path, spoil, message):
+def test_broken_files_are_refused(profile, tmp_path, corrupted, message):
     path = tmp_path / "taste.json"
     profile.save(path)
     body = json.loads(path.read_text())
-    spoil(body)
+    corrupted(body)
     path.write_text(json.dumps(body))
     with pytest.raises(TasteError, match=f"{message}.*fit the profile again"):
         TasteProfile.load(path)

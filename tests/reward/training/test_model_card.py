@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.runs import RunError
 from reward.listeners.simulated import SimulatedListener, simulate_votes
 from reward.pairs.round import PoolConfig, pair_up
@@ -18,7 +18,7 @@ from reward.training.fit import fit_reward
 from reward.training.model_card import CARD_FILE
 from reward.training.models import load_model
 
-ASKED = Asked(meter="2/4", bars=4)
+CONDITIONING = Conditioning(meter="2/4", bars=4)
 PLOTS = ("weights.svg", "reliability.svg", "learning-curve.svg")
 
 
@@ -26,11 +26,13 @@ def trained_on(folder, policy, *, pairs, trap_share=0.1, listeners=2, reliabilit
     """A reward of listeners who rated some pairs; they agree on what they like."""
     with RatingsStore(folder / "ratings.sqlite") as store:
         config = PoolConfig(melodies=2 * pairs, pairs=pairs, trap_share=trap_share)
-        waiting = len(pair_up(store, policy, "tiny", ASKED, config))
+        waiting = len(pair_up(store, policy, "tiny", CONDITIONING, config))
         for seed in range(listeners):
             listener = SimulatedListener("calm", reliability=reliability, seed=seed)
             simulate_votes(store, listener, waiting)
-        return fit_reward(store, policy, ASKED, root=folder / "runs", parents={"base": "abc123"})
+        return fit_reward(
+            store, policy, CONDITIONING, root=folder / "runs", parents={"base": "abc123"}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +130,12 @@ def test_who_presses_left_is_flagged_and_who_fails_traps(tmp_path, tiny_policy):
     """Half of the traps, as this chance puts the spoiled melody on the left."""
     with RatingsStore(tmp_path / "ratings.sqlite", rng=Random(0)) as store:
         config = PoolConfig(melodies=60, pairs=30, trap_share=0.2)
-        waiting = len(pair_up(store, tiny_policy, "tiny", ASKED, config))
+        waiting = len(pair_up(store, tiny_policy, "tiny", CONDITIONING, config))
         presser = store.add_rater("presser", consent_version="1")
         for number in range(waiting):
             pair = store.issue(presser.id)
             store.vote(pair.assignment_id, outcome="left", nonce=str(number))
-        fitted = fit_reward(store, tiny_policy, ASKED, root=tmp_path / "runs")
+        fitted = fit_reward(store, tiny_policy, CONDITIONING, root=tmp_path / "runs")
         assert (store.votes_frame()["outcome"] == "left").all()
     row = re.search(r"^\| 1 \| 33 \|.*$", (fitted.run.path / CARD_FILE).read_text(), re.M)[0]
     assert row.endswith("| always left, fails traps |")
@@ -145,5 +147,5 @@ def test_nothing_is_written_without_votes(tmp_path, tiny_policy):
         RatingsStore(tmp_path / "ratings.sqlite") as store,
         pytest.raises(RunError, match="there are no decided votes yet"),
     ):
-        fit_reward(store, tiny_policy, ASKED, root=tmp_path / "runs")
+        fit_reward(store, tiny_policy, CONDITIONING, root=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

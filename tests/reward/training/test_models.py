@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tastemaker
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.runs import RunError
 from reward.comparisons.agreement import AgreementError
 from reward.listeners.simulated import SimulatedListener, simulate_votes
@@ -20,7 +20,7 @@ from rl.baselines.comparison import voted_pairs
 from rl.rewards.scaled import reward_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning")
-ASKED = Asked(meter="2/4", bars=4)
+CONDITIONING = Conditioning(meter="2/4", bars=4)
 PAIRS = 60
 
 
@@ -29,14 +29,14 @@ def folder(tmp_path_factory, tiny_policy):
     """A store in which a listener has rated."""
     folder = tmp_path_factory.mktemp("models")
     with RatingsStore(folder / "ratings.sqlite") as store:
-        pair_up(store, tiny_policy, "tiny", ASKED, PoolConfig(melodies=120, pairs=PAIRS))
+        pair_up(store, tiny_policy, "tiny", CONDITIONING, PoolConfig(melodies=120, pairs=PAIRS))
         simulate_votes(store, SimulatedListener("calm", reliability=0.95), 2 * PAIRS)
     return folder
 
 
 def fitted(folder, policy, model, **more):
     with RatingsStore(folder / "ratings.sqlite") as store:
-        return fit_reward(store, policy, ASKED, root=folder / "runs", model=model, **more)
+        return fit_reward(store, policy, CONDITIONING, root=folder / "runs", model=model, **more)
 
 
 @pytest.fixture(scope="module", params=[NEURAL, BLEND])
@@ -65,7 +65,7 @@ def test_all_three_are_judged_on_the_same_held_out_votes(compared):
 
 
 def test_a_run_scores_by_the_model_that_was_asked_for(compared, folder, tiny_policy):
-    melodies = compose(tiny_policy, 12, asked=ASKED, seed=5)
+    melodies = compose(tiny_policy, 12, conditioning=CONDITIONING, seed=5)
     model = compared.run.record["model"]
     expected = {NEURAL: compared.compared.neural, BLEND: compared.compared.blend}[model]
     part = reward_of(compared.run.name, root=folder / "runs")
@@ -99,7 +99,7 @@ def test_a_model_of_another_version_is_refused(folder, tiny_policy, monkeypatch)
 
 def test_too_few_votes_to_compare_by_leave_no_run(tmp_path, tiny_policy):
     with RatingsStore(tmp_path / "ratings.sqlite") as store:
-        pair_up(store, tiny_policy, "tiny", ASKED, PoolConfig(melodies=6, pairs=3))
+        pair_up(store, tiny_policy, "tiny", CONDITIONING, PoolConfig(melodies=6, pairs=3))
         simulate_votes(store, SimulatedListener("calm"), 3)
     with pytest.raises(AgreementError, match="too few to hold any out"):
         fitted(tmp_path, tiny_policy, BLEND)
@@ -108,7 +108,7 @@ def test_too_few_votes_to_compare_by_leave_no_run(tmp_path, tiny_policy):
 
 def test_people_and_simulated_listeners_are_mixed_on_request_only(tmp_path, tiny_policy):
     with RatingsStore(tmp_path / "ratings.sqlite") as store:
-        pair_up(store, tiny_policy, "tiny", ASKED, PoolConfig(melodies=60, pairs=40))
+        pair_up(store, tiny_policy, "tiny", CONDITIONING, PoolConfig(melodies=60, pairs=40))
         simulate_votes(store, SimulatedListener("calm"), 40)
         person = store.add_rater("someone", consent_version="1")
         for number in range(20):
@@ -130,7 +130,7 @@ def test_people_and_simulated_listeners_are_mixed_on_request_only(tmp_path, tiny
 
 def test_what_a_run_learnt_from_is_known_even_if_its_card_fails(tmp_path, tiny_policy, monkeypatch):
     with RatingsStore(tmp_path / "ratings.sqlite") as store:
-        pair_up(store, tiny_policy, "tiny", ASKED, PoolConfig(melodies=20, pairs=10))
+        pair_up(store, tiny_policy, "tiny", CONDITIONING, PoolConfig(melodies=20, pairs=10))
         simulate_votes(store, SimulatedListener("calm"), 10)
 
     def fail(*_):

@@ -63,13 +63,13 @@ def test_they_learn_from_what_ppo_learns_from(tiny_policy):
 def voted(tmp_path_factory, tiny_policy):
     """A store with 60 votes, ties among them, and the record of a reward run on the first 40."""
     folder = tmp_path_factory.mktemp("voted")
-    asked = CONFIG.asked
+    conditioning = CONFIG.conditioning
     store = RatingsStore(folder / "ratings.sqlite")
     pool = PoolConfig(melodies=60, pairs=54, repeat_share=0.1)
-    pair_up(store, tiny_policy, "tiny", asked, pool)
+    pair_up(store, tiny_policy, "tiny", conditioning, pool)
     listener = SimulatedListener("arches", tie_rate=0.3)
     simulate_votes(store, listener, 40)
-    fitted = fit_reward(store, tiny_policy, asked, root=folder / "runs")
+    fitted = fit_reward(store, tiny_policy, conditioning, root=folder / "runs")
     simulate_votes(store, listener, 20)
     yield store, fitted.run.record, folder
     store.close()
@@ -206,8 +206,8 @@ def test_the_command_gives_all_methods_one_reward_and_its_votes(voted, task, tmp
     store, record, folder = voted
     got = {}
 
-    def train_by(method, base_folder, *, pairs, asked, **_):
-        got[method] = (pairs, asked)
+    def train_by(method, base_folder, *, pairs, conditioning, **_):
+        got[method] = (pairs, conditioning)
         return Tuned(load_policy(base_folder), 1.0, 16, 1, [])
 
     monkeypatch.setattr(baseline_comparison, "train_by", train_by)
@@ -225,9 +225,9 @@ def test_the_command_gives_all_methods_one_reward_and_its_votes(voted, task, tmp
     )
     assert [result.name for result in results] == ["dpo", "best-of-2"]
     assert said == results
-    pairs, asked = got["dpo"]
+    pairs, conditioning = got["dpo"]
     assert pairs == voted_pairs(store, record)
-    assert (asked.meter, asked.bars) == ("2/4", 4)
+    assert (conditioning.meter, conditioning.bars) == ("2/4", 4)
     written = json.loads((tmp_path / "out" / "baselines.json").read_text())
     assert written["reward"] == "reward-0001"
     assert written["pairs"] == len(pairs)

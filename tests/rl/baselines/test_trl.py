@@ -8,7 +8,7 @@ import torch
 
 from music.tokens import encode
 from policy.checkpoint import save_policy
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
@@ -16,7 +16,7 @@ from rl.baselines.trl import split_pairs, train_by
 
 # TRL 1.16 asks the models of transformers 5.23 by a name that these call deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning")
-ASKED = Asked(meter="2/4", mode="major", tune_type="reel", bars=4, pickup_ticks=0)
+CONDITIONING = Conditioning(meter="2/4", mode="major", tune_type="reel", bars=4, pickup_ticks=0)
 SMALL = OnlineSettings(
     beta=0.01, learning_rate=1e-3, melodies_per_step=16, melodies_per_header=4, headers=8
 )
@@ -37,7 +37,7 @@ def folder(tiny_policy, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pairs(tiny_policy):
     """60 comparisons of high melodies with low ones, without noise; every tenth was repeated."""
-    melodies = compose(tiny_policy, 400, asked=ASKED, seed=5)
+    melodies = compose(tiny_policy, 400, conditioning=CONDITIONING, seed=5)
     order = np.argsort([np.mean([note.pitch for note in m.notes]) for m in melodies])
     found = []
     for group, (worse, better) in enumerate(zip(order[:60], order[::-1][:60], strict=True)):
@@ -63,16 +63,16 @@ def preferred(policy, base, pairs):
 @pytest.mark.learns
 @pytest.mark.parametrize("method", ["rloo", "grpo"])
 def test_they_learn_a_task_with_a_known_answer(tiny_policy, folder, method):
-    before = high_notes(compose(tiny_policy, 200, asked=ASKED, seed=1))
+    before = high_notes(compose(tiny_policy, 200, conditioning=CONDITIONING, seed=1))
     tuned = train_by(
         method,
         folder,
-        asked=ASKED,
+        conditioning=CONDITIONING,
         budget=Budget(melodies=640),
         objective=high_notes,
         settings=SMALL,
     )
-    after = high_notes(compose(tuned.policy, 200, asked=ASKED, seed=1))
+    after = high_notes(compose(tuned.policy, 200, conditioning=CONDITIONING, seed=1))
     error = np.sqrt(before.var() / 200 + after.var() / 200)
     assert after.mean() > before.mean() + 5 * error
     assert (tuned.melodies, tuned.steps) == (640, 40)
@@ -83,7 +83,7 @@ def test_dpo_learns_what_was_chosen(tiny_policy, folder, pairs):
     tuned = train_by(
         "dpo",
         folder,
-        asked=ASKED,
+        conditioning=CONDITIONING,
         pairs=pairs,
         budget=Budget(melodies=1600),
         settings=DPOSettings(learning_rate=1e-3),
@@ -99,14 +99,14 @@ def test_trl_counts_the_nats_that_we_count(folder, tiny_policy, pairs):
     """At a rate of 0 policy and reference are one; a reference without the grammar would differ."""
     still = OnlineSettings(**(settings_of(SMALL) | {"learning_rate": 0.0}))
     tuned = train_by(
-        "rloo", folder, asked=ASKED, budget=Budget(melodies=16), objective=high_notes,
+        "rloo", folder, conditioning=CONDITIONING, budget=Budget(melodies=16), objective=high_notes,
         settings=still,
     )  # fmt: skip
     assert tuned.log[0]["kl"] == pytest.approx(0, abs=1e-6)
     rows = [row for row in tuned.log if "rewards/reward/mean" in row]
     assert rows[0]["reward"] == rows[0]["rewards/reward/mean"]
     tuned = train_by(
-        "dpo", folder, asked=ASKED, budget=Budget(melodies=200), pairs=pairs[:20],
+        "dpo", folder, conditioning=CONDITIONING, budget=Budget(melodies=200), pairs=pairs[:20],
         settings=DPOSettings(learning_rate=0.0, pairs_per_step=32, steps_per_evaluation=1),
     )  # fmt: skip
     train, _ = split_pairs(pairs[:20], 0.2, 0)
@@ -129,7 +129,7 @@ def test_the_reward_function_sees_whole_melodies_of_the_asked_kind(folder):
     train_by(
         "rloo",
         folder,
-        asked=Asked(meter="6/8", bars=4),
+        conditioning=Conditioning(meter="6/8", bars=4),
         budget=Budget(melodies=48),
         objective=objective,
         settings=SMALL,
@@ -157,8 +157,8 @@ def test_the_clock_stands_still_while_the_caller_looks(folder):
         looks.append((seconds, melodies, policy))
 
     tuned = train_by(
-        "rloo", folder, asked=ASKED, budget=Budget(seconds=4, checkpoints=2), objective=objective,
-        settings=SMALL, on_checkpoint=look, clock=lambda: now[0],
+        "rloo", folder, conditioning=CONDITIONING, budget=Budget(seconds=4, checkpoints=2),
+        objective=objective, settings=SMALL, on_checkpoint=look, clock=lambda: now[0],
     )  # fmt: skip
     assert [(seconds, melodies) for seconds, melodies, _ in looks] == [(2.0, 32), (4.0, 64)]
     assert (tuned.seconds, tuned.steps) == (4.0, 4)
@@ -177,7 +177,12 @@ def test_steps_share_a_generation(folder):
 
     twice = OnlineSettings(**(settings_of(SMALL) | {"steps_per_generation": 2}))
     tuned = train_by(
-        "rloo", folder, asked=ASKED, budget=Budget(melodies=64), objective=objective, settings=twice
+        "rloo",
+        folder,
+        conditioning=CONDITIONING,
+        budget=Budget(melodies=64),
+        objective=objective,
+        settings=twice,
     )
     assert generations == [32, 32]
     assert tuned.melodies == 64
@@ -186,7 +191,7 @@ def test_steps_share_a_generation(folder):
 
 def test_dpo_stops_when_it_no_longer_gets_better(folder, pairs):
     tuned = train_by(
-        "dpo", folder, asked=ASKED, budget=Budget(melodies=10**6), pairs=pairs[:30],
+        "dpo", folder, conditioning=CONDITIONING, budget=Budget(melodies=10**6), pairs=pairs[:30],
         settings=DPOSettings(learning_rate=0.0, steps_per_evaluation=1, patience=3),
     )  # fmt: skip
     assert tuned.steps <= 6
@@ -199,7 +204,7 @@ def test_nothing_is_left_behind(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     before = torch.get_rng_state()
     train_by(
-        "rloo", folder, asked=ASKED, budget=Budget(melodies=16), objective=high_notes,
+        "rloo", folder, conditioning=CONDITIONING, budget=Budget(melodies=16), objective=high_notes,
         settings=SMALL,
     )  # fmt: skip
     assert torch.equal(torch.get_rng_state(), before)
@@ -211,8 +216,8 @@ def test_nothing_is_left_behind(folder, tmp_path, monkeypatch):
 def test_the_same_seed_gives_the_same_policy(folder):
     def weights(seed):
         tuned = train_by(
-            "rloo", folder, asked=ASKED, budget=Budget(melodies=32), objective=high_notes,
-            settings=SMALL, seed=seed,
+            "rloo", folder, conditioning=CONDITIONING, budget=Budget(melodies=32),
+            objective=high_notes, settings=SMALL, seed=seed,
         )  # fmt: skip
         return tuned.policy.lm_head.weight
 
@@ -235,13 +240,13 @@ def test_a_comparison_and_its_repeats_are_on_one_side(pairs):
 def test_what_is_wrong_is_told(folder):
     budget = Budget(melodies=16)
     with pytest.raises(ValueError, match="method='ppo' is not known"):
-        train_by("ppo", folder, asked=ASKED, budget=budget)
+        train_by("ppo", folder, conditioning=CONDITIONING, budget=budget)
     with pytest.raises(ValueError, match="rloo got DPOSettings; give it OnlineSettings"):
-        train_by("rloo", folder, asked=ASKED, budget=budget, settings=SETTINGS["dpo"])
+        train_by("rloo", folder, conditioning=CONDITIONING, budget=budget, settings=SETTINGS["dpo"])
     with pytest.raises(ValueError, match="grpo learns from an objective"):
-        train_by("grpo", folder, asked=ASKED, budget=budget)
+        train_by("grpo", folder, conditioning=CONDITIONING, budget=budget)
     with pytest.raises(ValueError, match="0 decided comparisons"):
-        train_by("dpo", folder, asked=ASKED, budget=budget)
+        train_by("dpo", folder, conditioning=CONDITIONING, budget=budget)
     with pytest.raises(ValueError, match="no end"):
         Budget()
     with pytest.raises(ValueError, match="seconds=nan is not positive"):
@@ -260,6 +265,12 @@ def test_a_budget_is_spent_by_its_first_limit():
 
 def test_headers_are_the_only_prompts(folder, random_melodies):
     motif = tuple(random_melodies(1)[0].notes[:1])
-    asked = Asked(meter="2/4", bars=4, pickup_ticks=0, motif=motif)
+    conditioning = Conditioning(meter="2/4", bars=4, pickup_ticks=0, motif=motif)
     with pytest.raises(ValueError, match="a motif of 1 notes is no header"):
-        train_by("rloo", folder, asked=asked, budget=Budget(melodies=16), objective=high_notes)
+        train_by(
+            "rloo",
+            folder,
+            conditioning=conditioning,
+            budget=Budget(melodies=16),
+            objective=high_notes,
+        )

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from policy.compose import Asked
+from policy.compose import Conditioning
 from rl.evaluation.best_of_n import best_of_n, best_of_n_kl_nats
 from rl.evaluation.evaluate import evaluate, win_rate
 from rl.evaluation.report import YardstickRow
@@ -27,17 +27,21 @@ def test_kl_of_best_of_n_by_hand():
 
 
 def test_best_of_n_picks_the_best_of_each_group(tiny_policy):
-    asked = Asked(meter="2/4", bars=4)
-    every = best_of_n(tiny_policy, high_notes, n=1, count=12, asked=asked, seed=3).melodies
-    best = best_of_n(tiny_policy, high_notes, n=4, count=3, asked=asked, seed=3).melodies
+    conditioning = Conditioning(meter="2/4", bars=4)
+    every = best_of_n(
+        tiny_policy, high_notes, n=1, count=12, conditioning=conditioning, seed=3
+    ).melodies
+    best = best_of_n(
+        tiny_policy, high_notes, n=4, count=3, conditioning=conditioning, seed=3
+    ).melodies
     scores = high_notes(every)[0].reshape(3, 4)
     assert high_notes(best)[0].tolist() == scores.max(1).tolist()
 
 
 def test_a_policy_beside_itself_has_no_kl_and_wins_half(tiny_policy):
     got = evaluate(
-        tiny_policy, tiny_policy, high_notes, asked=Asked(meter="2/4", bars=4), count=256,
-        judge=lambda melodies: high_notes(melodies)[0],
+        tiny_policy, tiny_policy, high_notes, conditioning=Conditioning(meter="2/4", bars=4),
+        count=256, judge=lambda melodies: high_notes(melodies)[0],
     )  # fmt: skip
     assert got.kl_nats == pytest.approx(0, abs=1e-6)
     assert got.true_win_rate == pytest.approx(0.5, abs=0.08)
@@ -48,7 +52,7 @@ def test_a_policy_beside_itself_has_no_kl_and_wins_half(tiny_policy):
 
 def test_too_few_melodies_for_a_diversity_score_are_refused(tiny_policy):
     with pytest.raises(ValueError, match="count=20 is below 256"):
-        evaluate(tiny_policy, tiny_policy, high_notes, asked=Asked(), count=20)
+        evaluate(tiny_policy, tiny_policy, high_notes, conditioning=Conditioning(), count=20)
 
 
 @pytest.mark.parametrize(

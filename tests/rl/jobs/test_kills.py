@@ -159,12 +159,12 @@ def _kill_once(run, chance, update_s, count):
 def _check_it_is_told(run):
     """The row says that the process died; of one that had not come up, its starter says so."""
     from reward.store.database import Database
-    from rl.jobs.queue import bury
+    from rl.jobs.queue import reap
 
     job = _newest_job(run)
     if job.pid is None:
         with closing(Database("ratings.sqlite")) as store:
-            assert bury(store, job, "its process did not come up")
+            assert reap(store, job, "its process did not come up")
     else:
         assert job.message == f"process died; go on with: tastemaker jobs resume {run.name}", job
         assert job.state == "failed", job

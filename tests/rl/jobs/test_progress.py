@@ -8,11 +8,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from music.formats.abc import read_tune
 from music.rendering.sound import SoundfontError
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.runs import new_run
 from reward.store.database import Database
 from rl.jobs.lease import Attendance
-from rl.jobs.progress import JobWatcher
+from rl.jobs.progress import JobCallback
 from rl.jobs.queue import ask_to_stop, queue_job, read_job
 from rl.jobs.record import JobSettings
 from rl.ppo.rollout import Rollout
@@ -27,7 +27,7 @@ def rollout(tiny_policy):
     """A rollout of five melodies, of which no more is needed than what a sample shows."""
     from policy.compose import compose
 
-    melodies = compose(tiny_policy, 5, asked=Asked(bars=4, meter="2/4"))
+    melodies = compose(tiny_policy, 5, conditioning=Conditioning(bars=4, meter="2/4"))
     scores = torch.linspace(-1, 1, 5, dtype=torch.float64)
     made = object.__new__(Rollout)
     for name, value in (
@@ -45,7 +45,7 @@ def watching(tmp_path):
         settings = JobSettings(samples_every=3)
         hold = Attendance.claim(store, queue_job(store, folder=run.path, settings=settings).id)
         hold.take_turn()
-        yield lambda: JobWatcher(run, settings, hold)
+        yield lambda: JobCallback(run, settings, hold)
 
 
 def row(update, score=0.0):
@@ -140,5 +140,5 @@ def test_a_missing_font_is_told_before_the_work(watching):
     watcher = watching()
     settings = JobSettings(soundfont="none.sf2")
     with pytest.raises(SoundfontError, match=r"none\.sf2"):
-        JobWatcher(watcher.run, settings, watcher.hold)
-    JobWatcher(watcher.run, JobSettings(soundfont="none.sf2", samples_every=0), watcher.hold)
+        JobCallback(watcher.run, settings, watcher.hold)
+    JobCallback(watcher.run, JobSettings(soundfont="none.sf2", samples_every=0), watcher.hold)

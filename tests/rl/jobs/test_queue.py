@@ -326,11 +326,11 @@ def test_a_starter_that_died_blocks_the_queue_for_a_while_only(store, folder):
 def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
     # Between the look and the burial the process beats.
     hold = Attendance.claim(store, queued(store, folder()).id)
-    bury = rl.jobs.queue.bury
+    reap = rl.jobs.queue.reap
 
     def late(*arguments):
         hold.beat()
-        return bury(*arguments)
+        return reap(*arguments)
 
     monkeypatch.setattr("rl.jobs.queue.bury", late)
     monkeypatch.setattr("rl.jobs.record.Job.is_dead", lambda *_: True)
@@ -354,7 +354,7 @@ def test_a_process_whose_job_was_taken_from_it_ends_at_once(store, ratings_url, 
     process = process_of(job, ratings_url, processes, updates=10**6)
     until(lambda: read_job(store, job.id).state == "running")
     # as another machine would, after this one had slept; again when it has beaten in between
-    until(lambda: rl.jobs.queue.bury(store, read_job(store, job.id), "x"))
+    until(lambda: rl.jobs.queue.reap(store, read_job(store, job.id), "x"))
     assert process.wait(200) == EXIT_NOT_OURS
     assert read_job(store, job.id).message == "x"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from policy.checkpoint import load_policy, newest_step, save_policy
-from policy.compose import Asked
+from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM, melody_config
 from policy.runs import RunError, new_run, open_run
 from rl.ppo.actor import Actor
@@ -59,7 +59,12 @@ def contents(run):
 def test_ratios_start_at_one_and_the_kl_at_zero(tiny_policy):
     learner = Actor(tiny_policy)
     rollout = collect(
-        learner, tiny_policy, high_notes, 12, asked=Asked(bars=4), generator=torch.Generator()
+        learner,
+        tiny_policy,
+        high_notes,
+        12,
+        conditioning=Conditioning(bars=4),
+        generator=torch.Generator(),
     )
     ids, acted = rollout.sampled.ids, rollout.acted
     logps = learner(ids, rollout.sampled.mask_row, acted, rollout.sampled.states)
@@ -71,7 +76,12 @@ def test_ratios_start_at_one_and_the_kl_at_zero(tiny_policy):
 def test_the_header_is_asked_or_the_references_and_never_the_learners(tiny_policy):
     learner = Actor(tiny_policy)
     rollout = collect(
-        learner, tiny_policy, high_notes, 8, asked=Asked(meter="6/8"), generator=torch.Generator()
+        learner,
+        tiny_policy,
+        high_notes,
+        8,
+        conditioning=Conditioning(meter="6/8"),
+        generator=torch.Generator(),
     )
     assert {m.header.meter for m in rollout.melodies} == {"6/8"}
     assert not rollout.acted[:, :6].any()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from music.descriptors.yardsticks import YARDSTICKS
 from music.note_table import note_table
-from policy.compose import Asked, compose
+from policy.compose import Conditioning, compose
 from policy.runs import RunError, new_run
 from reward.comparisons.preferences import Preferences
 from reward.listeners.simulated import SimulatedListener
@@ -21,7 +21,7 @@ from rl.rewards.scaled import STANDARD_MELODIES, STANDARD_SEED, excess_over, rew
 from rl.rewards.scaled import sources as reward_parts
 from rl.rewards.spec import Constraint, RewardError, RewardSpec, Term, read_spec
 
-ASKED = Asked(meter="2/4", bars=4)
+CONDITIONING = Conditioning(meter="2/4", bars=4)
 
 
 def fitted(melodies, taste) -> TasteProfile:
@@ -38,8 +38,8 @@ def fitted(melodies, taste) -> TasteProfile:
 def runs(tmp_path_factory, real_melodies):
     """Two reward runs of different tastes, the first asked for 4 bars in 2/4."""
     root = tmp_path_factory.mktemp("runs")
-    for taste, asked in (("calm", ASKED), ("arches", Asked(meter="6/8"))):
-        run = new_run("reward", {"asked": asked.fields()}, root=root)
+    for taste, conditioning in (("calm", CONDITIONING), ("arches", Conditioning(meter="6/8"))):
+        run = new_run("reward", {"asked": conditioning.fields()}, root=root)
         fitted(real_melodies[:120], taste).save(run.path / "taste.json")
     return root
 
@@ -63,7 +63,7 @@ def written(tmp_path, monkeypatch):
 
 
 def scores(spec, runs, policy, melodies):
-    return reward_of(spec, root=runs).standardised(policy, ASKED).score(melodies)
+    return reward_of(spec, root=runs).standardised(policy, CONDITIONING).score(melodies)
 
 
 # What is written
@@ -136,7 +136,7 @@ def test_what_is_no_spec_is_told(text, says):
 def test_nothing_asked_is_the_newest_reward_run(runs):
     chosen = reward_of(None, root=runs)
     assert chosen.name == "reward-0002"
-    assert chosen.asked == Asked(meter="6/8")
+    assert chosen.conditioning == Conditioning(meter="6/8")
 
 
 def test_a_reward_run_that_is_still_being_learnt_is_not_the_newest(runs):
@@ -159,19 +159,19 @@ def test_without_a_reward_run_the_way_to_one_is_told(tmp_path):
 def test_a_reward_run_is_taken_as_it_is(runs, tiny_policy, real_melodies):
     chosen = reward_of("reward-0001", root=runs)
     profile = TasteProfile.load(runs / "reward-0001" / "taste.json")
-    for mine in (chosen, chosen.standardised(tiny_policy, ASKED)):
+    for mine in (chosen, chosen.standardised(tiny_policy, CONDITIONING)):
         for got, expected in zip(
             mine.score(real_melodies[:9]), profile.score(real_melodies[:9]), strict=True
         ):
             np.testing.assert_array_equal(got, expected)
-    assert chosen.asked == ASKED
+    assert chosen.conditioning == CONDITIONING
     assert chosen.profile is not None
     assert chosen.record["standard"] is None
 
 
 def test_rules_are_in_deviations_of_the_base(runs, tiny_policy, real_melodies):
-    chosen = reward_of("music-theory", root=runs).standardised(tiny_policy, ASKED)
-    base = compose(tiny_policy, STANDARD_MELODIES, asked=ASKED, seed=STANDARD_SEED)
+    chosen = reward_of("music-theory", root=runs).standardised(tiny_policy, CONDITIONING)
+    base = compose(tiny_policy, STANDARD_MELODIES, conditioning=CONDITIONING, seed=STANDARD_SEED)
     mean, std = chosen.score(base)
     assert (mean.mean(), mean.std()) == pytest.approx((0, 1), abs=1e-9)
     assert not std.any()
@@ -180,22 +180,24 @@ def test_rules_are_in_deviations_of_the_base(runs, tiny_policy, real_melodies):
         chosen.score(real_melodies[:5])[0],
         (music_theory_score(real_melodies[:5]) - raw.mean()) / raw.std(),
     )
-    assert chosen.asked is None
+    assert chosen.conditioning is None
     assert chosen.profile is None
 
 
 def test_a_mixture_is_the_weighted_sum_in_one_unit(runs, tiny_policy, real_melodies):
     some = real_melodies[:20]
-    mixture = reward_of("3*reward-0001 - 1*reward-0002", root=runs).standardised(tiny_policy, ASKED)
+    mixture = reward_of("3*reward-0001 - 1*reward-0002", root=runs).standardised(
+        tiny_policy, CONDITIONING
+    )
     one, two = (reward_of(f"reward-000{n}", root=runs) for n in (1, 2))
-    base = compose(tiny_policy, STANDARD_MELODIES, asked=ASKED, seed=STANDARD_SEED)
+    base = compose(tiny_policy, STANDARD_MELODIES, conditioning=CONDITIONING, seed=STANDARD_SEED)
     raw = 3 * one.score(base)[0] - two.score(base)[0]
     mean, std = mixture.score(some)
     expected = (3 * one.score(some)[0] - two.score(some)[0] - raw.mean()) / raw.std()
     np.testing.assert_allclose(mean, expected, atol=1e-12)
     doubt = (3 * one.score(some)[1] + two.score(some)[1]) / raw.std()
     np.testing.assert_allclose(std, doubt)
-    assert mixture.asked == ASKED  # the first run's
+    assert mixture.conditioning == CONDITIONING  # the first run's
 
 
 def test_only_the_ratio_of_weights_matters(runs, tiny_policy, real_melodies):
@@ -218,7 +220,7 @@ def test_a_constraint_that_is_kept_costs_nothing(runs, tiny_policy, real_melodie
 def test_the_price_of_breaking_by_hand(runs, tiny_policy, tune):
     """1 for breaking, 1 for each base deviation beyond the limit, no more than 3 of those."""
     chosen = reward_of("reward-0001 where range_semitones<=4, ends_on_tonic>=1", root=runs)
-    chosen = chosen.standardised(tiny_policy, ASKED)
+    chosen = chosen.standardised(tiny_policy, CONDITIONING)
     assert chosen.standard is not None
     deviation = chosen.standard.yardsticks["range_semitones"]
     ending = chosen.standard.yardsticks["ends_on_tonic"]
@@ -251,7 +253,7 @@ def test_a_function_of_ones_own(runs, tiny_policy, real_melodies, written):
     written("counting_rule", COUNTING)
     mean, std = scores("counting_rule:notes", runs, tiny_policy, real_melodies[:7])
     counts = [len(m.notes) for m in real_melodies[:7]]
-    base = compose(tiny_policy, STANDARD_MELODIES, asked=ASKED, seed=STANDARD_SEED)
+    base = compose(tiny_policy, STANDARD_MELODIES, conditioning=CONDITIONING, seed=STANDARD_SEED)
     raw = np.array([len(m.notes) for m in base])
     np.testing.assert_allclose(mean, (counts - raw.mean()) / raw.std())
     assert not std.any()
@@ -303,7 +305,7 @@ def test_a_pair_of_scores_is_no_score_and_std(real_melodies):
 def test_a_function_that_tells_nothing_apart_is_refused(runs, tiny_policy, written):
     written("flat_rule", "def rule(melodies):\n    return [5.0] * len(melodies)\n")
     with pytest.raises(RewardError, match=r"all of 512 base melodies the same score \(5\)"):
-        reward_of("flat_rule:rule", root=runs).standardised(tiny_policy, ASKED)
+        reward_of("flat_rule:rule", root=runs).standardised(tiny_policy, CONDITIONING)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +336,7 @@ def test_a_function_that_cannot_be_had(runs, written, text, spec, says):
 def test_a_resumed_run_gets_the_same_reward(runs, tiny_policy, real_melodies, written):
     written("same_rule", COUNTING)
     spec = "same_rule:notes + 2*reward-0001 where leap_share<=0.1"
-    first = reward_of(spec, root=runs).standardised(tiny_policy, ASKED)
+    first = reward_of(spec, root=runs).standardised(tiny_policy, CONDITIONING)
     record = json.loads(json.dumps(first.record))
     again = reward_of(record["spec"], root=runs).standardised_as(record)
     assert same_reward(record, again) == []
@@ -346,15 +348,15 @@ def test_a_resumed_run_gets_the_same_reward(runs, tiny_policy, real_melodies, wr
 
 def test_a_reward_that_changed_says_what(runs, tiny_policy, real_melodies, written, tmp_path):
     root = tmp_path / "runs"
-    run = new_run("reward", {"asked": ASKED.fields()}, root=root)
+    run = new_run("reward", {"asked": CONDITIONING.fields()}, root=root)
     profile = runs / "reward-0001" / "taste.json"
     (run.path / "taste.json").write_bytes(profile.read_bytes())
     file = written("changing_rule", COUNTING)
     spec = "reward-0001 + changing_rule:notes"
-    first = reward_of(spec, root=root).standardised(tiny_policy, ASKED)
+    first = reward_of(spec, root=root).standardised(tiny_policy, CONDITIONING)
 
     assert "the run was given" in same_reward(first.record, reward_of("reward-0001", root=root))[0]
-    other = reward_of(spec, root=root).standardised(tiny_policy, ASKED, seed=1)
+    other = reward_of(spec, root=root).standardised(tiny_policy, CONDITIONING, seed=1)
     assert "other base melodies" in same_reward(first.record, other)[0]
 
     fitted(real_melodies[:120], "arches").save(run.path / "taste.json")
@@ -371,7 +373,7 @@ def test_a_reward_that_changed_says_what(runs, tiny_policy, real_melodies, writt
 
 
 def test_a_record_of_another_version_is_told(runs, tiny_policy):
-    record = reward_of("music-theory", root=runs).standardised(tiny_policy, ASKED).record
+    record = reward_of("music-theory", root=runs).standardised(tiny_policy, CONDITIONING).record
     del record["standard"]["parts"]
     with pytest.raises(RewardError, match="another version"):
         reward_of("music-theory", root=runs).standardised_as(record)
@@ -382,7 +384,7 @@ def test_ppo_takes_it(runs, tiny_policy, real_melodies, written, tmp_path):
 
     written("long_rule", COUNTING)
     spec = "long_rule:notes + music-theory where range_semitones<=12"
-    chosen = reward_of(spec, root=runs).standardised(tiny_policy, ASKED)
+    chosen = reward_of(spec, root=runs).standardised(tiny_policy, CONDITIONING)
     config = PPOConfig(
         updates=1, melodies_per_update=8, minibatch=8, meter="2/4", bars=4, kl_limit_nats=50.0,
         threads=1,

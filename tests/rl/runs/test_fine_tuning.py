@@ -7,7 +7,7 @@ import pytest
 
 from policy.checkpoint import save_policy
 from policy.runs import Run, RunError
-from rl.ppo.trainer import Watcher
+from rl.ppo.trainer import Callback
 from rl.runs.fine_tuning import evaluate_run, only_writer, resume_run, start_run
 
 LIKING = """
@@ -41,7 +41,7 @@ def start(here, **changes):
     return start_run("liking_here:high", here / "base", SMALL | changes, root=here / "runs")
 
 
-class StopAfter(Watcher):
+class StopAfter(Callback):
     """Stops a run after an update."""
 
     def __init__(self, update):
