@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from music.corpora.originality import originality
-from music.formats.abc_bars import notes_of_bars, without_first_endings
 from music.formats.abc import AbcError, read_tune
+from music.formats.abc_bars import notes_of_bars, without_first_endings
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.melody import BAR_COUNTS, Melody, MelodyError
