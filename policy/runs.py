@@ -22,6 +22,8 @@ from typing import Any
 from music.files import write_whole
 
 RUNS = Path("checkpoints/runs")
+EARLIER_NAMES = {"asked": "conditioning", "good_enough": "saturation_point"}
+"""settings and fields of a record by their names in version 0.1.0, and by those of today"""
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _LIBRARIES = ("torch", "transformers", "numpy", "gymnasium", "trl", "sqlalchemy")
 
@@ -43,13 +45,18 @@ class Run:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What `run.json` says.
+        """What `run.json` says, in the names of today.
 
         Raises:
             RunError: when it is not there or not JSON.
         """
         try:
-            return json.loads((self.path / "run.json").read_text())
+            return json.loads(
+                (self.path / "run.json").read_text(),
+                object_hook=lambda fields: {
+                    EARLIER_NAMES.get(name, name): value for name, value in fields.items()
+                },
+            )
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{self.path}/run.json cannot be read; the run is damaged, start a new one"

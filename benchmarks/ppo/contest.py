@@ -100,14 +100,14 @@ def trl_job(config: PPOConfig, base: Path, taste: Path) -> dict[str, Any]:
     """The same work for TRL, an update at a time."""
     # Learning rate, KL price and the like cost no time and mean other things there: TRL's stay.
     same = (
-        "melodies_per_update", "minibatch", "epochs", "std_penalty", "good_enough", "seed",
+        "melodies_per_update", "minibatch", "epochs", "std_penalty", "saturation_point", "seed",
         "threads",
     )  # fmt: skip
     return {
         **{name: getattr(config, name) for name in same},
         "base": str(base),
         "taste": str(taste),
-        "asked": config.conditioning.fields(),
+        "conditioning": config.conditioning.fields(),
         "updates": 1_000_000,  # it ends when nobody asks for more
         "paced": True,
     }

@@ -29,7 +29,7 @@ from rl.ppo.config import PPOConfig
 
 UNGUARDED: dict[str, Any] = {
     "std_penalty": 0.0,
-    "good_enough": None,
+    "saturation_point": None,
     "kl_coefficient": 1e-3,
     "kl_target_nats": 1e3,
     "kl_limit_nats": 1e6,

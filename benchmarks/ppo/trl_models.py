@@ -34,18 +34,24 @@ class MelodyReward(nn.Module):
 
     base_model_prefix = "judge"
 
-    def __init__(self, profile: TasteProfile, std_penalty: float, good_enough: float) -> None:
+    def __init__(self, profile: TasteProfile, std_penalty: float, saturation_point: float) -> None:
         super().__init__()
         self.judge = self._judge
         self.score = nn.Identity()
-        self.profile, self.std_penalty, self.good_enough = profile, std_penalty, good_enough
+        self.profile, self.std_penalty, self.saturation_point = (
+            profile,
+            std_penalty,
+            saturation_point,
+        )
         self.means: list[np.ndarray] = []
         """raw score means of each call since they were last taken"""
 
     def _judge(self, input_ids: Tensor, **_: Any) -> SimpleNamespace:  # noqa: ANN401 (masks, flags)
         mean, std = self.profile.score([decode(row) for row in input_ids.numpy()])
         self.means.append(mean)
-        reward = objective(mean, std, std_penalty=self.std_penalty, good_enough=self.good_enough)
+        reward = objective(
+            mean, std, std_penalty=self.std_penalty, saturation_point=self.saturation_point
+        )
         return SimpleNamespace(
             hidden_states=(reward.float()[:, None, None].expand(*input_ids.shape, 1),)
         )

@@ -74,7 +74,7 @@ class TRLJob:
     value_weight: float = 0.1
     clip: float = 0.2
     std_penalty: float = 0.5
-    good_enough: float = 1.5
+    saturation_point: float = 1.5
     rollout_batch: int = 256
     """melodies that are generated and scored at once: TRL's local_rollout_forward_batch_size; of 64
     (its default), 128 and 256 this was the fastest, 7.0 CPU-seconds of generation and reference
@@ -227,7 +227,7 @@ def run(job: TRLJob, say: TextIO) -> None:
     base = load_policy(job.base)
     policy = masked(base)
     policy.config.use_cache = False  # of the training forward; generation asks for its own
-    reward = MelodyReward(TasteProfile.load(Path(job.taste)), job.std_penalty, job.good_enough)
+    reward = MelodyReward(TasteProfile.load(Path(job.taste)), job.std_penalty, job.saturation_point)
 
     stopwatch = Stopwatch(job, reward, say, lambda folder: save_policy(policy.unmasked(), folder))
     # Without replacement within an update, so there must be as many.

@@ -66,7 +66,7 @@ def config_of(updates: int, threads: int, seed: int) -> PPOConfig:
         gae_lambda=0.9,
         critic_knows_rules=True,
         std_penalty=0.0,
-        good_enough=None,
+        saturation_point=None,
         kl_coefficient=1.0,
         kl_target_nats=None,
         kl_limit_nats=30.0,

@@ -137,7 +137,7 @@ def fit_reward(
     tell("writing the run and its card")
     run = new_run(
         "reward",
-        {"asked": conditioning.fields(), "seed": seed, "votes_of": " and ".join(kinds)},
+        {"conditioning": conditioning.fields(), "seed": seed, "votes_of": " and ".join(kinds)},
         root=root,
         name=name,
         parents=parents,
@@ -170,4 +170,4 @@ def fit_reward(
 
 def conditioning_of(record: dict[str, Any]) -> Conditioning:
     """The header that a reward run was asked for."""
-    return Conditioning(**record["config"]["asked"])
+    return Conditioning(**record["config"]["conditioning"])

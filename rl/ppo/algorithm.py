@@ -180,7 +180,7 @@ class PPO:
             rollout.score_mean,
             rollout.score_std,
             std_penalty=config.std_penalty,
-            good_enough=config.good_enough,
+            saturation_point=config.saturation_point,
         ).to(rollout.kl_BT)
 
     def tensors(self) -> dict[str, Tensor]:

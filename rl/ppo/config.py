@@ -28,7 +28,7 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("originality_floor", "from 0 to 1", lambda v: 0 <= v <= 1),
     ("disagreement_limit", *_POSITIVE),
     ("std_penalty", *_NOT_NEGATIVE),
-    ("good_enough", "a finite number, or none", lambda v: v is None or -inf < v < inf),
+    ("saturation_point", "a finite number, or none", lambda v: v is None or -inf < v < inf),
     ("seed", *_NOT_NEGATIVE),
 )
 
@@ -79,7 +79,7 @@ class PPOConfig:
     """price of a nat at the start, in the reward's unit; for good where there is no KL target"""
     std_penalty: float = 0.5
     """lambda: how much of the reward model's uncertainty is taken off"""
-    good_enough: float | None = 1.5
+    saturation_point: float | None = 1.5
     """score beyond which more is worth little, in base standard deviations; None for no such"""
     meter: str | None = "4/4"
     """metre of the melodies; None leaves it to the base policy"""

@@ -27,7 +27,7 @@ def objective(
     std_B: np.ndarray | Tensor,
     *,
     std_penalty: float,
-    good_enough: float | None,
+    saturation_point: float | None,
 ) -> Tensor:
     """Score mean - lambda * std (Coste et al. 2023, arXiv:2310.02743), saturated; (B,), its dtype.
 
@@ -35,19 +35,19 @@ def objective(
         mean_B: the reward model's mean, in base deviations.
         std_B: its uncertainty.
         std_penalty: lambda.
-        good_enough: the score beyond which more is worth little; None saturates nothing.
+        saturation_point: the score beyond which more is worth little; None saturates nothing.
     """
     conservative = torch.as_tensor(mean_B) - std_penalty * torch.as_tensor(std_B)
-    return conservative if good_enough is None else saturated(conservative, good_enough)
+    return conservative if saturation_point is None else saturated(conservative, saturation_point)
 
 
-def saturated(score_B: Tensor, good_enough: float) -> Tensor:
-    """Slope 1 far below `good_enough`, 0 far above it: half the log-sigmoid of twice the distance.
+def saturated(score_B: Tensor, saturation_point: float) -> Tensor:
+    """Slope 1 far below the saturation point, 0 far above: half the log-sigmoid of twice the gap.
 
     A policy earns more by lifting its poor melodies than by driving its best ones beyond what the
     reward model has seen (Wang et al. 2024, arXiv:2402.00742).
     """
-    return functional.logsigmoid(2 * (score_B - good_enough)) / 2
+    return functional.logsigmoid(2 * (score_B - saturation_point)) / 2
 
 
 def objective_of(reward: Reward, config: PPOConfig) -> Objective:
@@ -56,7 +56,7 @@ def objective_of(reward: Reward, config: PPOConfig) -> Objective:
     def of(melodies: Sequence[Melody]) -> np.ndarray:
         mean, std = reward(melodies)
         return objective(
-            mean, std, std_penalty=config.std_penalty, good_enough=config.good_enough
+            mean, std, std_penalty=config.std_penalty, saturation_point=config.saturation_point
         ).numpy()
 
     return of

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
+from policy.runs import EARLIER_NAMES
 from rl.ppo.config import PPOConfig
 
 NOTHING = ("none", "any")
@@ -31,6 +32,7 @@ def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, text = (piece.strip() for piece in pair.partition("="))
         if not equals:
             raise SettingError(f"{pair!r} is no setting; write name=value, such as clip=0.1")
+        name = EARLIER_NAMES.get(name, name)
         if name not in kinds:
             near = get_close_matches(name, kinds, n=3, cutoff=0.4) or sorted(kinds)
             raise SettingError(f"PPO has no setting {name!r}; the nearest are {', '.join(near)}")

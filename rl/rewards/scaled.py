@@ -9,7 +9,7 @@ Unit: standard deviations of the base policy's melodies; 0 is its average melody
   - A reward run is in that unit already; it is taken as it is.
   - Rules and functions are standardised on `STANDARD_MELODIES` base melodies of the asked header.
   - A mixture is the weighted sum of standardised parts, standardised once more: only the ratio of
-    its weights matters, and `PPOConfig.good_enough` means the same for every reward.
+    its weights matters, and `PPOConfig.saturation_point` means the same for every reward.
   - The std of a mixture is the sum of |weight| * std: the most that it can be. Two profiles learnt
     from votes of one group err alike, so their doubts are not taken as independent.
   - A melody that breaks a constraint pays `BREAK_PENALTY`, and `EXCESS_PENALTY` for each base

@@ -156,7 +156,7 @@ def test_trl_starts_from_our_weights_without_dropout(script, tiny_policy):
 )
 def test_a_wrong_job_is_told_before_anything_is_loaded(script, tmp_path, changes, said):
     right = {
-        "base": "b", "taste": "t", "asked": {}, "updates": 1, "melodies_per_update": 8,
+        "base": "b", "taste": "t", "conditioning": {}, "updates": 1, "melodies_per_update": 8,
         "minibatch": 4, "epochs": 1,
     }  # fmt: skip
     driver = script("trl_ppo")

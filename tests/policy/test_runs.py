@@ -84,3 +84,8 @@ def test_a_damaged_record_is_told_in_one_line(tmp_path):
     (run.path / "run.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
         open_run("ppo-0001", kind="ppo", root=tmp_path)
+
+
+def test_a_record_of_0_1_0_is_read_in_the_names_of_today(tmp_path):
+    run = new_run("ppo", {"good_enough": 1.5, "asked": {"bars": 8}}, root=tmp_path)
+    assert run.record["config"] == {"saturation_point": 1.5, "conditioning": {"bars": 8}}

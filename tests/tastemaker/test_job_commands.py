@@ -21,7 +21,7 @@ def high(melodies):
 """
 SMALL = (
     "--reward liking:high --melodies 16 --minibatch 8 --threads 1 --kl-limit 50 --samples-every 0 "
-    "--set bars=4 --set meter=2/4 --set good_enough=3 --set patience=1000000"
+    "--set bars=4 --set meter=2/4 --set saturation_point=3 --set patience=1000000"
 )
 
 

@@ -31,7 +31,7 @@ from rl.ppo.objective import objective_of
 
 CONFIG = PPOConfig(
     melodies_per_update=16, minibatch=8, meter="2/4", bars=4, threads=1, std_penalty=2.0,
-    good_enough=0.3,
+    saturation_point=0.3,
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def high(melodies):
 """
 SMALL = {
     "updates": UPDATES, "melodies_per_update": 16, "minibatch": 8, "epochs": 2, "bars": 4,
-    "meter": "2/4", "kl_limit_nats": 50.0, "threads": 1, "good_enough": 3.0,
+    "meter": "2/4", "kl_limit_nats": 50.0, "threads": 1, "saturation_point": 3.0,
     "patience": UPDATES + 1,
 }  # fmt: skip
 

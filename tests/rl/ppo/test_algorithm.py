@@ -89,7 +89,7 @@ def test_the_header_is_asked_or_the_references_and_never_the_learners(tiny_polic
 
 
 def test_the_reward_is_conservative_and_saturates(tiny_policy):
-    ppo = PPO(PPOConfig(**SMALL, std_penalty=2.0, good_enough=0.3), tiny_policy, high_notes)
+    ppo = PPO(PPOConfig(**SMALL, std_penalty=2.0, saturation_point=0.3), tiny_policy, high_notes)
     rollout = ppo.roll_out()
     mean, std = high_notes(rollout.melodies)
     above = 2 * (mean - 2 * std - 0.3)
@@ -97,7 +97,7 @@ def test_the_reward_is_conservative_and_saturates(tiny_policy):
 
 
 def test_without_an_enough_the_score_is_left_as_it_is(tiny_policy):
-    ppo = PPO(PPOConfig(**SMALL, std_penalty=2.0, good_enough=None), tiny_policy, high_notes)
+    ppo = PPO(PPOConfig(**SMALL, std_penalty=2.0, saturation_point=None), tiny_policy, high_notes)
     rollout = ppo.roll_out()
     mean, std = high_notes(rollout.melodies)
     np.testing.assert_allclose(ppo.objective(rollout).numpy(), mean - 2 * std, rtol=1e-6)
@@ -193,7 +193,7 @@ def test_it_learns_a_task_with_a_known_answer(tmp_path, index, tiny_policy):
     run, best = run_here(
         tmp_path, index, tiny_policy, updates=15, melodies_per_update=64, minibatch=16,
         learning_rate=3.0, kl_coefficient=0.005, layers_trained=None, std_penalty=0.0,
-        kl_target_nats=20.0, good_enough=2.0,
+        kl_target_nats=20.0, saturation_point=2.0,
     )  # fmt: skip
     rows = run.rows()
     assert best["score_mean"] > rows[0]["score_mean"] + 0.2
@@ -261,7 +261,10 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path, ind
         ({"gae_lambda": 1.5}, "gae_lambda=1.5 is not from 0 to 1"),
         ({"diversity_floor": -0.1}, "diversity_floor=-0.1 is not from 0 to 1"),
         ({"std_penalty": -0.5}, "std_penalty=-0.5 is not 0 or more"),
-        ({"good_enough": float("inf")}, "good_enough=inf is not a finite number, or none"),
+        (
+            {"saturation_point": float("inf")},
+            "saturation_point=inf is not a finite number, or none",
+        ),
         ({"seed": -1}, "seed=-1 is not 0 or more"),
     ],
 )

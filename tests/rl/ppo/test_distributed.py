@@ -18,7 +18,7 @@ from tests.support.project import PROJECT
 CONFIG = PPOConfig(
     updates=3, melodies_per_update=16, minibatch=8, epochs=2, bars=4, meter="2/4",
     kl_limit_nats=50.0, diversity_floor=0.0, originality_floor=0.0, threads=1, processes=2,
-    learning_rate=0.3, good_enough=9.0,
+    learning_rate=0.3, saturation_point=9.0,
 )  # fmt: skip
 WORK = """
 import hashlib, json, os, sys

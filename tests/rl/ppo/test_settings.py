@@ -10,7 +10,7 @@ def test_each_setting_has_its_type():
         "clip": 0.1, "epochs": 3, "kl_limit_nats": 9.0, "meter": "6/8", "bars": 16,
     }  # fmt: skip
     assert [type(value) for value in given.values()] == [float, int, float, str, int]
-    assert PPOConfig(**given).asked.meter == "6/8"
+    assert PPOConfig(**given).conditioning.meter == "6/8"
 
 
 @pytest.mark.parametrize("word", ["none", "any", "None"])
@@ -33,6 +33,12 @@ def test_what_may_be_open_can_be_left_open(word):
 def test_what_is_no_setting(pair, message):
     with pytest.raises(SettingError, match=message):
         read_settings([pair])
+
+
+def test_a_setting_by_its_name_in_0_1_0():
+    assert read_settings(["good_enough=2"]) == {"saturation_point": 2.0}
+    with pytest.raises(SettingError, match="saturation_point is set twice"):
+        read_settings(["good_enough=2", "saturation_point=1"])
 
 
 def test_a_setting_is_set_once():

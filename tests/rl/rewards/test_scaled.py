@@ -39,7 +39,7 @@ def runs(tmp_path_factory, real_melodies):
     """Two reward runs of different tastes, the first asked for 4 bars in 2/4."""
     root = tmp_path_factory.mktemp("runs")
     for taste, conditioning in (("calm", CONDITIONING), ("arches", Conditioning(meter="6/8"))):
-        run = new_run("reward", {"asked": conditioning.fields()}, root=root)
+        run = new_run("reward", {"conditioning": conditioning.fields()}, root=root)
         fitted(real_melodies[:120], taste).save(run.path / "taste.json")
     return root
 
@@ -348,7 +348,7 @@ def test_a_resumed_run_gets_the_same_reward(runs, tiny_policy, real_melodies, wr
 
 def test_a_reward_that_changed_says_what(runs, tiny_policy, real_melodies, written, tmp_path):
     root = tmp_path / "runs"
-    run = new_run("reward", {"asked": CONDITIONING.fields()}, root=root)
+    run = new_run("reward", {"conditioning": CONDITIONING.fields()}, root=root)
     profile = runs / "reward-0001" / "taste.json"
     (run.path / "taste.json").write_bytes(profile.read_bytes())
     file = written("changing_rule", COUNTING)

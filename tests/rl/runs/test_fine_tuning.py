@@ -16,7 +16,7 @@ def high(melodies):
 """
 SMALL = {
     "updates": 2, "melodies_per_update": 8, "minibatch": 8, "bars": 4, "meter": "2/4",
-    "kl_limit_nats": 50.0, "threads": 1, "good_enough": 3.0,
+    "kl_limit_nats": 50.0, "threads": 1, "saturation_point": 3.0,
 }  # fmt: skip
 
 
