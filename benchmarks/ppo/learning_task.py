@@ -163,7 +163,8 @@ def trl_ppo(given: Listened, budgets: Budgets, python: Path, folder: Path) -> di
     """
     config = given.task.config
     job = {
-        "base": str(BASE), "taste": str(given.taste_file), "conditioning": config.conditioning.fields(),
+        "base": str(BASE), "taste": str(given.taste_file),
+        "conditioning": config.conditioning.fields(),
         "updates": budgets.trl_updates, "melodies_per_update": config.melodies_per_update,
         "minibatch": config.minibatch, "epochs": config.epochs, "std_penalty": config.std_penalty,
         "saturation_point": config.saturation_point, "gae_lambda": 1.0, "seed": given.seed,
