@@ -127,11 +127,24 @@ def test_make_knows_the_target(command):
     assert ".venv/bin/" in done.stdout
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("tastemaker ")])
-def test_the_options_of_a_command_are_there(command):
-    _, name, *arguments = shlex.split(command)
-    with tastemaker.cli.commands[name].make_context(name, arguments) as context:
-        assert isinstance(context, click.Context)
+def typed_in(document):
+    """The commands that a document tells a person to type; its continued lines are joined."""
+    text = (PROJECT / document).read_text().replace("\\\n", " ")
+    blocks = re.findall(r"```console\n(.*?)```", text, re.S)
+    return re.findall(r"^\$ (.+)$", "\n".join(blocks), re.M)
+
+
+@pytest.mark.parametrize("document", [page for page in DOCUMENTS if typed_in(page)])
+def test_the_commands_of_a_document_are_there(document):
+    for typed in typed_in(document):
+        program, name, *arguments = shlex.split(typed, comments=True)
+        if program == "tastemaker":
+            with tastemaker.cli.commands[name].make_context(name, arguments) as context:
+                assert isinstance(context, click.Context)
+        elif program == "python":
+            assert (PROJECT / name).is_file(), typed
+        else:
+            assert program in ("make", "torchrun"), typed
 
 
 def test_no_command_is_of_an_unknown_kind():
@@ -145,7 +158,7 @@ def test_its_commands_work_one_after_another(tmp_path):
     for command in COMMANDS:
         program, name, *arguments = shlex.split(command)
         if program == "make":
-            continue  # .ci/run calls `make test`; of `make demo` the last command is another
+            continue  # `make demo` and `make studio` call the last two of these commands
         typed = [sys.executable, PROJECT / "tastemaker.py", name, *arguments]
         typed += shlex.split(SMALLER.get(name, ""))
         if name == "studio":
