@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
-import tastemaker
+from tastemaker.__main__ import cli
 from tests.support.project import PROJECT
 
 README = (PROJECT / "README.md").read_text()
@@ -30,8 +30,7 @@ SMALLER = {
     "studio": "--no-browser",
 }
 """options that make a long command short, and change nothing of what it does"""
-
-
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT)}
 DOCUMENTS = sorted(
     str(path.relative_to(PROJECT))
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "checkpoints/base/*.md")
@@ -139,7 +138,7 @@ def test_the_commands_of_a_document_are_there(document):
     for typed in typed_in(document):
         program, name, *arguments = shlex.split(typed, comments=True)
         if program == "tastemaker":
-            with tastemaker.cli.commands[name].make_context(name, arguments) as context:
+            with cli.commands[name].make_context(name, arguments) as context:
                 assert isinstance(context, click.Context)
         elif program == "python":
             assert (PROJECT / name).is_file(), typed
@@ -159,13 +158,18 @@ def test_its_commands_work_one_after_another(tmp_path):
         program, name, *arguments = shlex.split(command)
         if program == "make":
             continue  # `make demo` and `make studio` call the last two of these commands
-        typed = [sys.executable, PROJECT / "tastemaker.py", name, *arguments]
+        typed = [sys.executable, "-m", "tastemaker", name, *arguments]
         typed += shlex.split(SMALLER.get(name, ""))
         if name == "studio":
             serve(typed, tmp_path)
             continue
         done = subprocess.run(
-            typed, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            typed,
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         if name == "taste":
@@ -194,6 +198,7 @@ def serve(command, folder):
         server = subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=folder,
+            env=ENVIRONMENT,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -223,7 +228,7 @@ def test_make_demo_calls_the_program_as_it_is():
     recipe = re.search(r"^demo:.*\n((?:\t.*\n)+)", (PROJECT / "Makefile").read_text(), re.M)[1]
     called = re.search(r"\$\(BIN\)/tastemaker (\S+)(.*)", recipe)
     name, arguments = called[1], shlex.split(called[2])
-    with tastemaker.cli.commands[name].make_context(name, arguments) as context:
+    with cli.commands[name].make_context(name, arguments) as context:
         assert context.params["out"] == Path("demo")
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import tastemaker
 from reward.comparisons.rater_statistics import ratings_statistics
 from reward.pairs.random_pairs import random_pairs
 from reward.store.store import RatingsError, RatingsStore
+from tastemaker.__main__ import cli
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def type_in(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words):
-        done = CliRunner().invoke(tastemaker.cli, [str(word) for word in words])
+        done = CliRunner().invoke(cli, [str(word) for word in words])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == 0, done.output
