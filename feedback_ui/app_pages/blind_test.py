@@ -111,8 +111,8 @@ def manage(test: Standing) -> None:
         st.text(f"It compares {a} and {b}. {counted(test.raters, 'person', 'people')} took part.")
         st.text(advice(studio.store, test.id))
         st.markdown(
-            "**Invite people.** Who opens the link hears the pairs of this test. A new link takes "
-            "the place of the one before, which then leads nowhere."
+            "**Invite people.** Anyone who opens the link hears the pairs of this test. A new link "
+            "replaces the old one, which then stops working."
         )
         if st.button("Make a new link", icon=":material/link:"):
             token = new_invitation(studio.store, test.id)
@@ -122,7 +122,7 @@ def manage(test: Standing) -> None:
             address = str(st.context.url or "").split("?")[0]
             st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
             st.markdown("Copy it now: it is not shown again.")
-        st.markdown("**End the test.** The result is told to everyone, and no vote counts after.")
+        st.markdown("**End the test.** Everyone sees the result, and later votes do not count.")
         sure = st.checkbox("I want to end it before the answer is clear")
         if st.button("End and reveal", icon=":material/flag:", disabled=not sure):
             end(studio.store, test.id)
@@ -148,8 +148,8 @@ def show_test(test: Standing) -> None:
 studio = open_studio()
 page_heading(
     "Blind test",
-    "Two makers of melodies, heard blind: say for each pair which melody you like better, and only "
-    "at the end everyone learns whose they were.",
+    "Compare two melody generators blind. Say for each pair which melody you like better. Who "
+    "wrote which is shown when the test has ended.",
 )
 try:
     token, chosen = st.query_params.get("invite", ""), st.query_params.get("test", "")

@@ -123,7 +123,7 @@ class RatingDesk:
         st.session_state["handled"] = (trigger, nonce)
         if is_practice(payload):
             st.query_params[STAGE] = "done"
-            said = "That is all there is to it. From now on it counts."
+            said = "That is all. From now on your answers count."
             st.session_state["reply"] = Reply(True, said)
         elif trigger == "vote":
             reply = self.studio.answer(self.rater.id, payload)
@@ -185,7 +185,7 @@ class RatingDesk:
             value=_wants_notes(),
             key="wants_notes",
             on_change=_keep_wish,
-            help="What the eye sees sways what the ear hears; leave it off unless you need it.",
+            help="Seeing the notes influences what you hear; leave it off unless you need it.",
         )
 
     def _offer_a_pause(self, sat: timedelta) -> None:
@@ -206,7 +206,7 @@ class RatingDesk:
     def _offer_a_break(self, pair: Pair, due: int) -> None:
         self._break(
             pair,
-            "You have been listening for a good while. Ears tire before we notice: take ten "
+            "You have been listening for a while, and ears tire before we notice. Take ten "
             "minutes, or come back another day. Everything is saved.",
         )
         # All that are due: a tab that was opened late in a sitting asks once, not for each.

@@ -285,7 +285,7 @@ def test_the_organisers_address_is_the_key_to_all_pages(tab):
     page = tab(f"?organiser={KEY}")
     page.get_by_role("link", name="Fine-tune").click()
     expect(page).to_have_title("Fine-tune · Tastemaker", timeout=PATIENCE_MS)
-    told = page.get_by_text("PPO lets the melody model practise")
+    told = page.get_by_text("PPO trains the melody model in rounds")
     expect(told).to_be_visible(timeout=PATIENCE_MS)
 
 
