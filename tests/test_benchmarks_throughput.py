@@ -15,6 +15,7 @@ from music.tokens import encode
 from policy.checkpoint import save_policy
 from policy.compose import compose
 from policy.logprobs import mask_rows_of
+from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_config, right_pad
 from reward.feature_scale import FeatureScale
 from reward.preferences import Preferences
@@ -134,7 +135,7 @@ def test_trl_is_paid_what_our_actor_is_paid(script, tiny_policy, profile):
 
 def test_trl_starts_from_our_weights_without_dropout(script, tiny_policy):
     driver = script("trl_models")
-    policy = driver.masked(tiny_policy).train()
+    policy = MaskedMelodyForCausalLM.of(tiny_policy).train()
     ids = right_pad([encode(m) for m in compose(tiny_policy, 4, asked=SMALL.asked)])
     assert policy(ids).logits.equal(policy(ids).logits)
     legal = policy(ids).logits > -1e8
