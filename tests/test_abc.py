@@ -1,12 +1,10 @@
-"""Reading ABC: golden bars by hand, and music21 as a second opinion where it is right."""
+"""Reading ABC: golden bars by hand; how other programs read ours is in test_abc_readers."""
 
-import warnings
 from fractions import Fraction
 
 import pytest
 
 from music.abc import AbcError, read_key, read_length, read_tune, split_tunes
-from music.notation import to_abc
 
 G, A, B = 67, 69, 71
 HEADER = "M:4/4\nL:1/8\nK:C"
@@ -194,29 +192,3 @@ def test_lengths_by_hand():
 def test_a_book_is_split_at_its_numbers():
     book = "% a book\r\nX:1\r\nK:C\r\nc\r\n\r\nX:2\rK:D\rd\r"
     assert [read_tune(text).bars[0].notes[0].midi for text in split_tunes(book)] == [72, 74]
-
-
-def test_music21_reads_exports_alike(real_melodies):
-    """On what it gets right: no accidentals, no broken rhythm, no slurs."""
-    from music21 import converter
-    from music21.note import Note
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its warnings are not ours
-        plain = [text for text in map(to_abc, real_melodies) if not set("^=_") & set(text)]
-        assert len(plain) > 200
-        for text in plain[::40]:
-            score = converter.parse(text, format="abc").stripTies()
-            theirs = [
-                (n.pitch.midi if isinstance(n, Note) else None, Fraction(n.quarterLength) * 24)
-                for n in score.flatten().notesAndRests
-            ]
-            ours: list[tuple[int | None, Fraction]] = []
-            tied = False
-            for note in (note for bar in read_tune(text).bars for note in bar.notes):
-                if tied:
-                    ours[-1] = (note.midi, ours[-1][1] + note.duration_ticks)
-                else:
-                    ours.append((note.midi, note.duration_ticks))
-                tied = note.tied
-            assert theirs == ours, text
