@@ -212,7 +212,7 @@ def compose(
 
     asked = make_asked(meter, mode, tune_type, bars, pickup)
     if motif is not None:
-        asked = asked_with_motif(asked, motif)
+        asked = asked_with_motif(asked, motif, say=lambda line: click.echo(line, err=True))
     melodies = write_melodies(
         load_policy(folder), count, asked=asked, temperature=temperature, seed=seed
     )

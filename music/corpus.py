@@ -22,7 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from music.abc import AbcError, read_tune, split_tunes
+from music.abc import AbcError
+from music.abc_reader import read_tune
+from music.abc_text import decode_text, split_tunes
 from music.melody import Melody
 from music.strains import strains_of
 from music.tokens import decode, encode
@@ -107,12 +109,15 @@ def build_corpus(folder: Path, path: Path = DATA) -> Counter[str]:
     tune_number = 0
     for book in BOOKS:
         for file in sorted((folder / book).glob("*.abc")):
-            for text in split_tunes(file.read_text(encoding="latin-1")):
+            for text in split_tunes(decode_text(file.read_bytes())):
                 counts["tunes"] += 1
                 try:
                     tune = read_tune(text)
                 except AbcError as error:
                     counts["unreadable: " + str(error).split("'")[0].split(";")[0][:30]] += 1
+                    continue
+                if tune.chords:
+                    counts["tunes with chords"] += 1
                     continue
                 found += [(book, tune_number, melody) for melody in strains_of(tune, counts)]
                 tune_number += 1

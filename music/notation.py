@@ -14,12 +14,19 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 from xml.sax.saxutils import escape
 
-from music.abc import AbcError, AbcTune, read_tune
+from music.abc import AbcError, AbcTune
 from music.abc_bars import abc_bars
+from music.abc_reader import read_tune
 from music.melody import BAR_TICKS, METERS, MODES, TUNE_TYPES, Header, Melody
 from music.score import Cell, ScoreBar, Sign, score_bars
 from music.spelling import key_of
-from music.strains import MODE_OF_ABC, melody_of_bars, type_of_tune, without_first_endings
+from music.strains import (
+    MODE_OF_ABC,
+    joined_at_repeats,
+    last_time_through,
+    melody_of_bars,
+    type_of_tune,
+)
 
 if TYPE_CHECKING:
     import verovio
@@ -79,7 +86,8 @@ def to_abc(melody: Melody, *, title: str | None = None) -> str:
 def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
     """ABC text of one melody, as exported here or as a person writes it -> Melody.
 
-    Its length in bars, its pickup and its octave are taken as written; a first ending is left out.
+    Its length in bars, its pickup and its octave are taken as written. Of several endings the last
+    is read, of a chord the top note. A short bar before a repeat is one with the pickup after it.
 
     Args:
         text: one tune in ABC; `X:` and `T:` may be missing, `K:` may not.
@@ -101,14 +109,15 @@ def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
 
 
 def melody_from_tune(tune: AbcTune, *, tune_type: str | None = None) -> Melody:
-    """A tune that is one strain -> Melody; see `read_melody`.
+    """A tune of 4, 8 or 16 bars -> Melody; see `read_melody`.
 
     Raises:
         AbcError: for a metre or mode that is not known here, or one that changes.
         MelodyError: when its bars or notes break a rule of `music.melody`.
     """
-    bars = without_first_endings(tune.bars)
-    return melody_of_bars(bars, header_of_tune(tune, tune_type=tune_type), 60 + tune.tonic_class)
+    header = header_of_tune(tune, tune_type=tune_type)
+    bars = joined_at_repeats(last_time_through(tune.bars), header.bar_ticks)
+    return melody_of_bars(bars, header, 60 + tune.tonic_class)
 
 
 def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:

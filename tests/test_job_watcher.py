@@ -6,7 +6,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from music.abc import read_tune
+from music.abc_reader import read_tune
 from music.sound import SoundfontError
 from policy.compose import Asked
 from reward.database import Database

@@ -140,6 +140,13 @@ def test_a_first_ending_is_left_out():
     assert [note.pitch for note in read_melody(text).notes] == [12, 14, 16, 17, 19, 21, 12, 12]
 
 
+def test_a_whole_tune_with_pickups_at_its_repeats_is_read():
+    music = "L:1/4\nM:2/4\nK:C\nG|:c d|e f|g a|b:|\nd|e f|g a|[1 b c|G:|[2 c c|c|]"
+    melody = read_melody(music)
+    assert (melody.header.bars, melody.header.pickup_ticks) == (8, 24)
+    assert [note.pitch for note in melody.notes][7:] == [23, 14, 16, 17, 19, 21, 12, 12, 12]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "error", "message"),
     [

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from music.abc import read_tune
+from music.abc_reader import read_tune
 from music.corpus import DATA, build_corpus, find_books
 from music.melody import Header, MelodyError
 from music.strains import melody_of_bars, strains_of, type_of_tune
