@@ -56,7 +56,9 @@ def compose(
 
     conditioning = make_conditioning(meter, mode, tune_type, bars, pickup)
     if motif is not None:
-        conditioning = conditioning_with_motif(conditioning, motif)
+        conditioning = conditioning_with_motif(
+            conditioning, motif, say=lambda line: click.echo(line, err=True)
+        )
     melodies = write_melodies(
         load_policy(folder), count, conditioning=conditioning, temperature=temperature, seed=seed
     )

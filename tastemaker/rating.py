@@ -191,7 +191,8 @@ def export_votes(
         if "trl" in formats:
             trained = None if kind == "both" else kind or only_kind(store)
             count = export_preferences(store, out / "preferences.jsonl", kind=trained)
-            click.echo(f"{count} pairs: {out}/preferences.jsonl   next: TRL's RewardTrainer")
+            follows = "recipes for TRL's trainers: docs/trl.md" if count else "tastemaker studio"
+            click.echo(f"{count} pairs: {out}/preferences.jsonl   next: {follows}")
         if tables or not formats:
             for path in export_ratings(
                 store, out, formats=tables or None, kind=one, current_only=not superseded

@@ -400,13 +400,13 @@ def test_a_database_that_is_none(nowhere, refused):
 @pytest.mark.parametrize(
     "text",
     [
-        "X:1\nM:4/4\nL:1/8\nK:D\nz[DFA]2|",  # a chord
+        "X:1\nM:4/4\nL:1/8\nK:D\nD4&F4|",  # two voices
         "X:1\nM:5/4\nL:1/8\nK:D\nDDDDDDDDDD|]",  # a metre that is not known
         "X:1\nM:4/4\nL:1/8\nK:D\nDDDDDDDDD|]",  # a bar of nine eighths
         "la la la",
         "",
     ],
-    ids=["chord", "metre", "bar", "words", "nothing"],
+    ids=["voices", "metre", "bar", "words", "nothing"],
 )
 def test_a_malformed_motif(nowhere, refused, text):
     (nowhere / "motif.abc").write_text(text)
