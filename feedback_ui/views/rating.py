@@ -123,7 +123,7 @@ class RatingDesk:
         st.session_state["handled"] = (trigger, nonce)
         if is_practice(payload):
             st.query_params[STAGE] = "done"
-            said = "That is all. From now on your answers count."
+            said = "That is all. From now on it counts."
             st.session_state["reply"] = Reply(True, said)
         elif trigger == "vote":
             reply = self.studio.answer(self.rater.id, payload)
