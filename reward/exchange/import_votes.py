@@ -16,7 +16,7 @@ does not supersede that one; an export with superseded votes tells what supersed
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -32,7 +32,7 @@ from reward.store.pool import batches
 from reward.store.raters import Rater, rater_named
 from reward.store.schema import AssignmentRow, ComparisonRow, VoteRow
 from reward.store.store import RatingsStore
-from reward.store.votes import Answer, is_current, outcome_for_a
+from reward.store.votes import Answer, is_current, make_stale, outcome_for_a, vote_row
 
 NEEDED = {
     "melodies": "melody_id tokens tonic_midi policy_id step sampler seed created_at",
@@ -172,7 +172,7 @@ def _store_votes(
             continue
         assignment = _assignment(vote, reopens=before is not None)
         shown.append(assignment)
-        row = _vote_row(vote, assignment.id)
+        row = vote_row(assignment.id, vote.answer, created_at=vote.created_at)
         added.append((row, before))
         counting[vote.said[:2]] = by_key[vote.key] = row
         by_nonce[nonce] = (vote.said, row)
@@ -185,6 +185,9 @@ def _store_votes(
             row.supersedes = before.id
         session.add(row)
     session.flush()
+    for assignment in shown:
+        if assignment.reopens:  # a page here may have opened the comparison again too
+            make_stale(session, assignment.rater_id, assignment.comparison_id)
     return len(added)
 
 
@@ -261,10 +264,6 @@ def _assignment(vote: _ReadVote, *, reopens: bool) -> AssignmentRow:
         expires_at=max(vote.issued_at, vote.created_at),
         closed_at=vote.created_at,
     )
-
-
-def _vote_row(vote: _ReadVote, assignment_id: UUID) -> VoteRow:
-    return VoteRow(assignment_id=assignment_id, **asdict(vote.answer), created_at=vote.created_at)
 
 
 def _stored_votes(session: Session, nonces: Sequence[str]) -> dict[str, tuple[Said, VoteRow]]:

@@ -25,6 +25,7 @@ from reward.pairs.traps import CORRUPTED
 from reward.store.favourites import set_favourite
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press, words
 
@@ -55,7 +56,7 @@ def rater(store):
 
 def say(store, rater, outcome, **fields):
     pair = store.issue(rater.id)
-    store.vote(pair.assignment_id, outcome=outcome, nonce=f"n{next(NONCES)}", **fields)
+    store.vote(pair.assignment_id, Answer(outcome=outcome, nonce=f"n{next(NONCES)}", **fields))
     return pair
 
 

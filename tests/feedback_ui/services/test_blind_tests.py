@@ -33,6 +33,7 @@ from reward.store import campaigns
 from reward.store.campaigns import Policies
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press, words
 
@@ -91,7 +92,7 @@ def say(store, rater, test_id, *words):
         pair = store.issue(rater.id, purposes=["blind_test"], campaign_id=test_id)
         policy = {"a": "aaaa", "b": "bbbb"}.get(word)
         side = word if policy is None else "left" if pair.left.policy_id == policy else "right"
-        store.vote(pair.assignment_id, outcome=side, nonce=f"n{next(NONCES)}")
+        store.vote(pair.assignment_id, Answer(outcome=side, nonce=f"n{next(NONCES)}"))
 
 
 def test_before_the_end_only_numbers_are_known(store, make, ada):
@@ -145,7 +146,7 @@ def test_an_organiser_ends_a_test_and_votes_on_their_way_change_nothing(store, m
     say(store, ada, test, "a", "a", "b")
     live = store.issue(ada.id, campaign_id=test)
     end(store, test)
-    store.vote(live.assignment_id, outcome="left", nonce="late")
+    store.vote(live.assignment_id, Answer(outcome="left", nonce="late"))
     assert outcome(store, test).tally == Tally(2, 1)
     assert settle(store, test) == end(store, test)
 

@@ -12,6 +12,7 @@ from reward.exchange import export
 from reward.exchange.export import export_preferences, export_ratings
 from reward.store import frames
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 
 OUTCOMES = ("left", "right", "tie", "both_bad", "skip")
 COLUMNS = {
@@ -48,15 +49,17 @@ def rate(store, random_melodies):
             outcome = OUTCOMES[number % 5]
             store.vote(
                 pair.assignment_id,
-                outcome=outcome,
-                nonce=next(nonce),
-                strength=1 + number % 2,
-                reasons=["ending"] if number else [],
-                comment='+1, "schön"\nöfter',
+                Answer(
+                    outcome=outcome,
+                    nonce=next(nonce),
+                    strength=1 + number % 2,
+                    reasons=["ending"] if number else [],
+                    comment='+1, "schön"\nöfter',
+                ),
             )
         if kind == "person":
             again = store.undo(rater.id)
-            store.vote(again.assignment_id, outcome="left", nonce=next(nonce))
+            store.vote(again.assignment_id, Answer(outcome="left", nonce=next(nonce)))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from reward.exchange import import_votes, table_files
 from reward.exchange.export import export_ratings
 from reward.exchange.import_votes import import_ratings
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 
 TABLES = ("melodies", "comparisons", "raters", "votes")
 FORMATS = ("csv", "jsonl", "parquet")
@@ -54,18 +55,20 @@ def made(tmp_path_factory, random_melodies):
                 pair = source.issue(rater.id)
                 source.vote(
                     pair.assignment_id,
-                    outcome=OUTCOMES[number % 5],
-                    nonce=next(nonce),
-                    strength=1 + number % 2,
-                    reasons=["ending", "=x"] if number else [],
-                    comment=COMMENTS[number % 6],
-                    heard_ms_left=number,
-                    latency_ms=1000 * number,
-                    renderer="simulated" if kind == "simulated" else "timgm6mb",
+                    Answer(
+                        outcome=OUTCOMES[number % 5],
+                        nonce=next(nonce),
+                        strength=1 + number % 2,
+                        reasons=["ending", "=x"] if number else [],
+                        comment=COMMENTS[number % 6],
+                        heard_ms_left=number,
+                        latency_ms=1000 * number,
+                        renderer="simulated" if kind == "simulated" else "timgm6mb",
+                    ),
                 )
             if kind == "person":
                 again = source.undo(rater.id)
-                source.vote(again.assignment_id, outcome="left", nonce=next(nonce))
+                source.vote(again.assignment_id, Answer(outcome="left", nonce=next(nonce)))
         export_ratings(source, folder / "out", current_only=False)
         yield source, folder / "out"
 
@@ -141,7 +144,7 @@ def test_a_store_with_ratings_of_its_own_keeps_them_and_gives_new_ids(
     store.add_comparisons([(ids[0], ids[1])], round=1)
     ben = store.add_rater("Ben")
     pair = store.issue(ben.id)
-    store.vote(pair.assignment_id, outcome="right", nonce=uuid4().hex)
+    store.vote(pair.assignment_id, Answer(outcome="right", nonce=uuid4().hex))
     before = store.votes_frame()
     done = import_ratings(store, exported)
     assert done.added == COUNTS | {"melodies": 7}

@@ -18,6 +18,7 @@ import reward.migrations
 from reward.store.database import RatingsError, alembic_config, make_engine, migrate, parse_url
 from reward.store.schema import Base
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 
 
@@ -195,7 +196,7 @@ def vote_once(path, random_melodies):
         ids = store.add_melodies(random_melodies(2), policy_id="base", sampler="t=1", seed=1)
         store.add_comparisons([(ids[0], ids[1])], round=1)
         pair = store.issue(store.add_rater("Anna").id)
-        store.vote(pair.assignment_id, outcome="left", nonce="n")
+        store.vote(pair.assignment_id, Answer(outcome="left", nonce="n"))
 
 
 OPENER = """

@@ -745,7 +745,7 @@ def test_file_round_trip_is_exact(profile, real_melodies, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("corrupted", "message"),
     [
         (lambda body: body.update(version=99), "version 99"),
         (lambda body: body.update(format="x"), "no taste profile"),
