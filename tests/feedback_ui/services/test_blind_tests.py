@@ -132,6 +132,18 @@ def test_a_clear_answer_ends_a_test_with_the_vote_that_makes_it(store, make, ada
     assert store.issue(ada.id, campaign_id=test) is None
 
 
+def test_an_imported_test_ends_only_when_an_organiser_says_so(store, make, ada):
+    test = make()
+    say(store, ada, test, *"b" * 15)
+    with store.writing() as session:  # as an import leaves it
+        campaigns.campaign_row(session, test).closed_at = datetime.now(UTC)
+    standing = settle(store, test)
+    assert (standing.is_imported, standing.has_ended) == (True, False)
+    standing = end(store, test)
+    assert (standing.is_imported, standing.has_ended) == (False, True)
+    assert outcome(store, test).tally == Tally(0, 15, 0)
+
+
 def test_the_votes_wanted_end_a_test(store, make, ada):
     test = make(pairs=12, wanted=10)
     say(store, ada, test, "skip", *"ab" * 5)
