@@ -20,6 +20,7 @@ from reward.comparisons.reliability import self_agreement, side_bias
 from reward.exchange.export import plain_row, write_csv
 from reward.pairs.traps import CORRUPTED
 from reward.store.favourites import favourites
+from reward.store.raters import is_same_nickname
 from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater, RatingsError, RatingsStore, Withdrawal
 
@@ -106,7 +107,7 @@ def withdraw(store: RatingsStore, rater: Rater, typed: str) -> Withdrawal:
     Raises:
         RatingsError: for another word, or a database that cannot be used.
     """
-    if " ".join(typed.split()) != rater.nickname:
+    if not is_same_nickname(typed, rater.nickname):
         raise RatingsError(
             f"{typed!r} is not your nickname; type it as it stands here, or keep your votes"
         )

@@ -95,11 +95,15 @@ def _table_files(path: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     if not path.is_dir():
         files["votes"] = path
-        folder, endings = path.parent, (path.suffix.removeprefix("."), *FORMATS)
+        folder, endings = path.parent, (path.suffix.removeprefix(".").lower(), *FORMATS)
+    # By name in lower case: spreadsheets and old systems write `votes.CSV`.
+    there = {}
+    if folder.is_dir():
+        there = {file.name.lower(): file for file in sorted(folder.iterdir()) if file.is_file()}
     for name in TABLES:
-        there = [folder / f"{name}.{ending}" for ending in endings]
-        found = [file for file in there if file.is_file()]
-        files.setdefault(name, (found or there)[0])
+        names = [f"{name}.{ending}" for ending in endings]
+        found = [there[file] for file in names if file in there]
+        files.setdefault(name, found[0] if found else folder / names[0])
     return files
 
 

@@ -44,8 +44,8 @@ MARKUP = "<b>Sunday</b> *test*"
 
 
 @pytest.fixture
-def store(tmp_path):
-    with RatingsStore(tmp_path / "ratings.db", rng=random.Random(1)) as store:
+def store(ratings_url):
+    with RatingsStore(ratings_url, rng=random.Random(1)) as store:
         yield store
 
 
@@ -218,9 +218,9 @@ def test_undo_stays_within_the_test(store, make, ada, clips):
 
 
 @pytest.fixture
-def page(tmp_path, clips, monkeypatch):
+def page(tmp_path, ratings_url, clips, monkeypatch):
     def look(*, organiser=True, **query):
-        arguments = [f"--database={tmp_path / 'ratings.db'}", f"--clips={clips}"]
+        arguments = [f"--database={ratings_url}", f"--clips={clips}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("feedback_ui.views.access.is_for_this_machine", lambda *_: organiser)

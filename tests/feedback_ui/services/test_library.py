@@ -44,9 +44,10 @@ def real_tunes(strains):
 
 
 @pytest.fixture
-def store(tmp_path, new_database):
-    shutil.copy(new_database, tmp_path / "ratings.db")
-    with RatingsStore(tmp_path / "ratings.db") as store:
+def store(ratings_url, new_database):
+    if "://" not in ratings_url:
+        shutil.copy(new_database, ratings_url)
+    with RatingsStore(ratings_url) as store:
         yield store
 
 
@@ -414,9 +415,9 @@ def test_what_an_address_does_not_know_is_left_out():
 
 
 @pytest.fixture
-def app(tmp_path, store, ids, ada, monkeypatch):
+def app(tmp_path, ratings_url, store, ids, ada, monkeypatch):
     """The library page as the rater Ada at another machine sees it."""
-    arguments = ["studio", f"--database={tmp_path / 'ratings.db'}", f"--clips={tmp_path / 'clips'}"]
+    arguments = ["studio", f"--database={ratings_url}", f"--clips={tmp_path / 'clips'}"]
     monkeypatch.setattr("sys.argv", arguments)
     monkeypatch.setenv("TASTEMAKER_ORGANISER_KEY", "the-organiser")
 

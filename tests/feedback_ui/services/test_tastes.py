@@ -39,8 +39,8 @@ def melodies():
 
 
 @pytest.fixture
-def database(tmp_path):
-    return tmp_path / "ratings.db"
+def database(ratings_url):
+    return ratings_url
 
 
 @pytest.fixture

@@ -36,8 +36,8 @@ def two(tiny_policy, other_policy):
 
 
 @pytest.fixture
-def store(tmp_path):
-    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+def store(ratings_url):
+    with RatingsStore(ratings_url) as store:
         yield store
 
 

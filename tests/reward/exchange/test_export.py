@@ -40,7 +40,7 @@ def rate(store, random_melodies):
     store.add_comparisons(
         [(ids[1], ids[0])], round=1, purpose="repeat", repeat_of=[first[0]], strategy="repeat"
     )
-    store.add_comparisons([(ids[5], ids[6])], round=1, purpose="blind_test", probability=0.5)
+    store.add_comparisons([(ids[6], ids[7])], round=1, purpose="blind_test", probability=0.5)
     nonce = (str(number) for number in count())
     for name, kind in (("=Anna", "person"), ("robot", "simulated")):
         rater = store.add_rater(name, kind=kind)

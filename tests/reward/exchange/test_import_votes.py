@@ -47,7 +47,7 @@ def made(tmp_path_factory, random_melodies):
         source.add_comparisons(
             [(ids[1], ids[0])], round=1, purpose="repeat", repeat_of=[first[0]], strategy="repeat"
         )
-        source.add_comparisons([(ids[5], ids[6])], round=2, purpose="blind_test", probability=1 / 3)
+        source.add_comparisons([(ids[6], ids[7])], round=2, purpose="blind_test", probability=1 / 3)
         nonce = (str(number) for number in count())
         for name, kind in (("=Anna", "person"), ("robot", "simulated")):
             rater = source.add_rater(name, kind=kind)
@@ -472,3 +472,35 @@ def test_kill_9_half_way_stores_nothing_and_the_next_import_all(store, exported,
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert set(store.counts().values()) == {0}
     assert import_ratings(store, exported).added == COUNTS
+
+
+# What spreadsheets make of a CSV
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_a_csv_that_a_spreadsheet_saved_is_read(store, made, exported, delimiter):
+    only(exported, "csv")
+    for path in exported.iterdir():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        if path.stem == "comparisons" and delimiter == ";":
+            column = rows[0].index("probability")
+            for row in rows[1:]:  # a decimal comma, as where cells are separated by semicolons
+                row[column] = row[column].replace(".", ",")
+        path.unlink()
+        saved = path.with_name(f"{path.stem.upper()}.Csv")
+        with saved.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows(rows)
+    done = import_ratings(store, exported)
+    assert done.added == COUNTS
+    assert not any(done.refused.values())
+    probability = store.comparisons_frame()["probability"].dropna().tolist()
+    assert probability == made[0].comparisons_frame()["probability"].dropna().tolist() != []
+
+
+@pytest.mark.parametrize("name", ["votes.CSV", "votes.Jsonl", "votes.PARQUET"])
+def test_the_ending_of_a_file_may_be_in_capitals(store, exported, name):
+    stem, ending = name.split(".")
+    only(exported, ending.lower())
+    (exported / f"{stem}.{ending.lower()}").rename(exported / name)
+    assert import_ratings(store, exported / name).added == COUNTS

@@ -26,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 
 from music.melody import Header, Melody, Note
 from reward.pairs.random_pairs import random_pairs, with_repeats
+from reward.store.database import parse_url
 from reward.store.pool import PlannedPair
 from reward.store.schema import OUTCOMES, AssignmentRow, JobRow
 from reward.store.store import RatingsError, RatingsStore
@@ -933,11 +934,19 @@ def test_jobs_are_rows_of_the_same_database(store):
         ("mysql://host/db", "'mysql' are not supported"),
         ("http://host/db", "'http' are not supported"),
         ("nothing://", "URL cannot be read|not supported"),
+        ("postgresql+asyncpg://host/db", r"driver in postgresql\+asyncpg:// .* leave it out: post"),
+        ("sqlite+aiosqlite:///a.db", r"driver in sqlite\+aiosqlite:// is not supported"),
     ],
 )
 def test_addresses_that_are_refused(address, message):
     with pytest.raises(RatingsError, match=message):
         RatingsStore(address)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_an_address_for_another_driver_of_postgresql_is_read_as_ours(scheme):
+    url = parse_url(f"{scheme}://anna:pw@host/ratings")
+    assert url.render_as_string(hide_password=False) == "postgresql+psycopg://anna:pw@host/ratings"
 
 
 def test_a_server_out_of_reach_is_told_without_the_password():
