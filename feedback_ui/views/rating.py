@@ -16,9 +16,10 @@ import streamlit as st
 from feedback_ui.components.listening_pair import KEY, listening_pair
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.services.practice import WALKING, is_practice, practice_pair
-from feedback_ui.services.session import BREAK_AFTER, PURPOSES, Pair, Reply, StudioSession
+from feedback_ui.services.session import BREAK_AFTER, Pair, Reply, StudioSession
 from feedback_ui.views.access import trouble
 from feedback_ui.views.notice import notice
+from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater
 
 STAGE = "first-steps"
@@ -57,7 +58,7 @@ class RatingDesk:
     rater: Rater
     at_the_end: Callable[[], None]
     progress: Callable[[Pair], tuple[float, str]] = own_progress
-    purposes: Collection[str] = PURPOSES
+    purposes: Collection[str] = ROUND_PURPOSES
     campaign_id: int | None = None
 
     def show(self) -> None:
