@@ -332,7 +332,7 @@ def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
         hold.beat()
         return reap(*arguments)
 
-    monkeypatch.setattr("rl.jobs.queue.bury", late)
+    monkeypatch.setattr("rl.jobs.queue.reap", late)
     monkeypatch.setattr("rl.jobs.record.Job.is_dead", lambda *_: True)
     assert bury_the_dead(store) == []
     assert read_job(store, hold.job.id).state == "queued"
