@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-import tastemaker
+from tastemaker.__main__ import cli
 from tests.support.project import PROJECT
 
 README = (PROJECT / "README.md").read_text()
@@ -31,6 +31,7 @@ SMALLER = {
     "studio": "--no-browser",
 }
 """options that make a long command short, and change nothing of what it does"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT)}
 
 
 def listed():
@@ -95,7 +96,7 @@ def test_make_knows_the_target(command):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("tastemaker ")])
 def test_the_options_of_a_command_are_there(command):
     _, name, *arguments = shlex.split(command)
-    with tastemaker.cli.commands[name].make_context(name, arguments) as context:
+    with cli.commands[name].make_context(name, arguments) as context:
         assert isinstance(context, click.Context)
 
 
@@ -111,13 +112,18 @@ def test_its_commands_work_one_after_another(tmp_path):
         program, name, *arguments = shlex.split(command)
         if program == "make":
             continue  # .ci/run calls `make test`; of `make demo` the last command is another
-        typed = [sys.executable, PROJECT / "tastemaker.py", name, *arguments]
+        typed = [sys.executable, "-m", "tastemaker", name, *arguments]
         typed += shlex.split(SMALLER.get(name, ""))
         if name == "studio":
             serve(typed, tmp_path)
             continue
         done = subprocess.run(
-            typed, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            typed,
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         if name == "taste":
@@ -146,6 +152,7 @@ def serve(command, folder):
         server = subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=folder,
+            env=ENVIRONMENT,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -175,7 +182,7 @@ def test_make_demo_calls_the_program_as_it_is():
     recipe = re.search(r"^demo:.*\n((?:\t.*\n)+)", (PROJECT / "Makefile").read_text(), re.M)[1]
     called = re.search(r"\$\(BIN\)/tastemaker (\S+)(.*)", recipe)
     name, arguments = called[1], shlex.split(called[2])
-    with tastemaker.cli.commands[name].make_context(name, arguments) as context:
+    with cli.commands[name].make_context(name, arguments) as context:
         assert context.params["out"] == Path("demo")
 
 
