@@ -25,7 +25,7 @@ studio: .venv/.run
 	$(BIN)/tastemaker studio
 
 test: .venv/.test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check:
 	PYTHON=$(PYTHON) .ci/run

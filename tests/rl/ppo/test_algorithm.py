@@ -283,10 +283,10 @@ def go_in_a_process(root: Path, policy: Path) -> subprocess.Popen[bytes]:
     """Resume the run in `root` in a process of its own."""
     code = f"""
 import sys
-sys.path[:0] = [{str(PROJECT)!r}, {str(PROJECT / "tests")!r}]
+sys.path.insert(0, {str(PROJECT)!r})
 from pathlib import Path
-import test_ppo as here
-here.work(Path({str(root)!r}), Path({str(policy)!r}))
+from tests.rl.ppo.test_algorithm import work
+work(Path({str(root)!r}), Path({str(policy)!r}))
 """
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-c", code], env=environment)
