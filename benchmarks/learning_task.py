@@ -30,6 +30,7 @@ from policy.checkpoint import load_policy, policy_hash
 from policy.compose import DEFAULT_TONIC_MIDI, compose
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
+from policy.shipped import shipped_policy
 from reward.listeners import SimulatedListener
 from reward.ratings import RatingsStore
 from rl.baseline_comparison import Task, measure, run_baseline, voted_pairs
@@ -44,7 +45,7 @@ from rl.rollout import with_reference_header
 from rl.rounds import fit_reward
 from rl.training import measure as log_row
 
-BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 VOTES = 200
 BEST_OF = (1, 2, 4, 8, 16, 32, 64)
 PROMPTS = SAMPLE_SIZE

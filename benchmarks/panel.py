@@ -16,13 +16,14 @@ from music.melody import Melody
 from music.yardsticks import yardstick_values
 from policy.checkpoint import load_policy
 from policy.compose import Asked, compose
+from policy.shipped import shipped_policy
 from reward.feature_scale import FeatureScale
 from reward.features import feature_matrix
 from reward.listeners import SimulatedListener
 from reward.preferences import Preferences
 from reward.taste import TasteProfile
 
-BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 POOL, FRESH, SCALE = 2000, 1500, 1000
 JUDGED_PAIRS = 20_000
 

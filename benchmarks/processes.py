@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def long_notes(melodies: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Liking of few notes, in deviations of 12 notes about 55; certain of itself."""
@@ -37,6 +35,7 @@ def work(folder: Path) -> None:
     import torch
 
     from policy.checkpoint import load_policy
+    from policy.shipped import shipped_policy
     from rl.evaluate import training_index
     from rl.ppo_config import PPOConfig
     from rl.runs import open_run
@@ -45,7 +44,7 @@ def work(folder: Path) -> None:
     torch.set_num_threads(1)
     run = open_run("ppo-0001", root=folder)
     config = PPOConfig.from_record(run.record["config"])
-    fine_tune(run, config, load_policy(ROOT / "checkpoints/base"), long_notes, training_index())
+    fine_tune(run, config, load_policy(shipped_policy()), long_notes, training_index())
 
 
 def timed_run(processes: int, updates: int, seed: int) -> list[dict[str, Any]]:

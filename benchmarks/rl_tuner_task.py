@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from policy.compose import Asked
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
+from policy.shipped import shipped_policy
 from rl.rollout import with_reference_header
 
-BASE = Path(__file__).resolve().parents[1] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 ASKED = Asked(meter="4/4", bars=8)
 BATCH = 256
 

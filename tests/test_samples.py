@@ -9,7 +9,6 @@ import json
 import re
 from collections import Counter
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +17,9 @@ import torch
 from policy.checkpoint import load_policy
 from policy.decode import header_only, sample
 from policy.model import melody_tokenizer
+from policy.shipped import shipped_policy
 
-BASE = Path(__file__).parents[1] / "checkpoints" / "base"
+BASE = shipped_policy()
 BAR = {"4/4": 96, "2/4": 48, "3/4": 72, "6/8": 72, "9/8": 108}
 MODES = ["major", "minor", "dorian", "mixolydian"]
 TYPES = ["reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other"]
