@@ -1,16 +1,18 @@
 """Tokens: the joint layout, in which one note is one token.
 
 A melody is  BOS metre mode type bars pickup | notes of the pickup | BARn notes … BAR1 notes | EOS.
-A note is one token, its pitch above the tonic and its duration together. `BARn` counts down, so the
-model knows how far the end is. `REST` is a gap, `HOLD` goes on with the note before the barline.
-Encoding is lossless but for the key, which is chosen when rendering:
+A note is one token: its pitch above the tonic with its duration. `BARn` counts down, so the model
+knows how many bars are left. `REST` is a gap; `HOLD` continues the note before the barline.
+Encoding is lossless except for the key, which is chosen when rendering:
 decode(encode(m), m.tonic_midi) == m; and a melody has one encoding: encode(decode(ids)) == ids.
 
-Ids are uint16 in files and int64 in batches. The vocabulary is a rule, not a count of a corpus.
+Ids are uint16 in files and int64 in batches. The vocabulary follows from a rule and does
+not depend on a corpus.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 
@@ -50,6 +52,9 @@ VOCABULARY: tuple[str, ...] = (
     *(f"NOTE_{pitch}_{ticks}" for pitch, ticks in product(PITCHES, DURATIONS_TICKS)),
 )
 ID = {name: index for index, name in enumerate(VOCABULARY)}
+WORD = r"PAD|BOS|EOS|[A-Z]+[^A-Z\s]*|[^A-Z\s]+"
+"""one token in a text. A capital begins a word, so a prompt and a completion that somebody joined
+without a space (`PICKUP_0BAR_4`) are two words again"""
 PAD, BOS, EOS = ID["PAD"], ID["BOS"], ID["EOS"]
 FIRST_BAR = ID["BAR_1"]
 FIRST_REST = FIRST_BAR + max(BAR_COUNTS)
@@ -124,6 +129,27 @@ def decode_header(ids: Sequence[int] | np.ndarray) -> Header:
         raise MelodyError(f"header={names} is malformed; give BOS, METER, MODE, TYPE, BARS, PICKUP")
     values = [name.split("_", 1)[1] for name in names[1:]]
     return Header(values[0], values[1], values[2], int(values[3]), int(values[4]))
+
+
+def to_text(ids: Iterable[int]) -> str:
+    """The names of tokens, with a space between two: the text that the tokenizer reads."""
+    return " ".join(VOCABULARY[int(token)] for token in ids)
+
+
+def from_text(text: str) -> list[int]:
+    """The ids that a text names; `from_text(to_text(ids)) == ids`.
+
+    Raises:
+        MelodyError: for a word that is no token.
+    """
+    words = re.findall(WORD, text)
+    unknown = next((word for word in words if word not in ID), None)
+    if unknown is not None:
+        raise MelodyError(
+            f"{unknown!r} is no token; write names such as METER_6/8, BAR_8, NOTE_0_12 or REST_24 "
+            "(all are in music.tokens.VOCABULARY)"
+        )
+    return [ID[word] for word in words]
 
 
 def _name(token: int) -> str:

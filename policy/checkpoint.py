@@ -83,6 +83,11 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
         raise CheckpointError(
             f"{folder} is not a melody policy: {wrong[0]} is missing or of another shape; {remedy}"
         )
+    if head := stored.keys() - own.keys():  # a classifier has all of a policy's tensors too
+        raise CheckpointError(
+            f"{folder} is not a melody policy: it has {min(head)}, which only other models have, "
+            "such as a reward model of TRL; give the folder of a policy"
+        )
     model.load_state_dict({name: stored[name] for name in own})
     return model.eval()
 

@@ -9,7 +9,7 @@ the same log-probabilities as `policy.logprobs` and the same melodies as `policy
     logits only where the policy has a choice. (TRL's own fused head multiplies with the head's
     weights past any mask: `with_own_head` takes it off again.)
 It has no dropout, whatever its configuration says: the trainers call `train()`, and a policy whose
-ratios to itself are not 1 does not learn by them. TRL's `disable_dropout` knows only `nn.Dropout`.
+ratios to itself are not 1 does not learn by them.
 
 Rows may be padded with PAD on the left (prompts) and on the right.
 

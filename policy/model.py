@@ -1,7 +1,8 @@
 """The melody language model: Llama's layers, plus the position in the bar as one more input.
 
-Importing this module registers the classes, so `AutoModelForCausalLM.from_pretrained` and
-`AutoTokenizer.from_pretrained` load a checkpoint folder of ours.
+Importing this module registers the classes, so `AutoModelForCausalLM.from_pretrained`,
+`AutoModelForSequenceClassification.from_pretrained` and `AutoTokenizer.from_pretrained` load a
+checkpoint folder of ours, and so do trainers that take a path (docs/trl.md).
 
 The position in the bar of a token is where the *next* thing sounds: ticks since the last barline,
 this token's duration included. It is a function of the ids alone, so any trainer that passes only
@@ -19,14 +20,16 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     LlamaConfig,
     LlamaForCausalLM,
+    LlamaForSequenceClassification,
     LlamaModel,
     PreTrainedTokenizerFast,
 )
@@ -43,6 +46,7 @@ from music.tokens import (
     MAX_LENGTH,
     PAD,
     VOCABULARY,
+    WORD,
 )
 
 BAR_POSITIONS = 160
@@ -63,17 +67,22 @@ class MelodyConfig(LlamaConfig):
     bar_positions: int = BAR_POSITIONS
     residual_dropout: float = 0.0
     """dropout on the embedding and on what each attention and MLP block adds, in training only"""
+    # TRL reads it of every class that transformers does not ship. Empty: no code to download.
+    auto_map = {}  # noqa: RUF012 (an annotation would make it a field, which is written to files)
 
 
 class _DropoutLinear(nn.Linear):
-    """A linear layer whose output is dropped in training: Llama has no residual dropout."""
+    """A linear layer whose output is dropped in training: Llama has no residual dropout.
+
+    The dropout is a module, so that a trainer's `disable_dropout` finds it.
+    """
 
     def __init__(self, inside: nn.Linear, probability: float) -> None:
         super().__init__(inside.in_features, inside.out_features, bias=inside.bias is not None)
-        self.probability = probability
+        self.dropout = nn.Dropout(probability)
 
     def forward(self, input: Tensor) -> Tensor:
-        return nn.functional.dropout(super().forward(input), self.probability, self.training)
+        return self.dropout(super().forward(input))
 
 
 def cached_length(arguments: Mapping[str, Any]) -> int:
@@ -93,6 +102,7 @@ class MelodyModel(LlamaModel):
     def __init__(self, config: MelodyConfig) -> None:
         super().__init__(config)
         self.embed_bar_position = nn.Embedding(config.bar_positions, config.hidden_size)
+        self.embed_dropout = nn.Dropout(config.residual_dropout)
         if config.residual_dropout:
             for layer in (cast(LlamaDecoderLayer, layer) for layer in self.layers):
                 attention, mlp = layer.self_attn, layer.mlp
@@ -126,9 +136,7 @@ class MelodyModel(LlamaModel):
                     )
                 bar_position = bar_positions(input_ids)
             inputs_embeds = self.embed_tokens(input_ids) + self.embed_bar_position(bar_position)
-            inputs_embeds = nn.functional.dropout(
-                cast(Tensor, inputs_embeds), self.config.residual_dropout, self.training
-            )
+            inputs_embeds = self.embed_dropout(inputs_embeds)
         return super().forward(None, *args, inputs_embeds=inputs_embeds, **kwargs)
 
 
@@ -154,9 +162,33 @@ class MelodyForCausalLM(LlamaForCausalLM):
         return inputs
 
 
+class MelodyForSequenceClassification(LlamaForSequenceClassification):
+    """The trunk and a linear head on the last token before EOS: ids -> logits (B, num_labels).
+
+    Made from a policy's folder, its head is drawn anew: that is where TRL's RewardTrainer begins.
+    """
+
+    config_class = MelodyConfig
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        input_ids: Tensor,
+        *args: Any,  # noqa: ANN401 (Llama's own arguments, passed on)
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Llama's forward, with the same score for a melody with its EOS and without.
+
+        RewardTrainer learns from melodies with EOS. GRPOTrainer and RLOOTrainer take it off before
+        they ask for the reward.
+        """
+        without_end = input_ids.masked_fill(input_ids == EOS, PAD)
+        return super().forward(cast(Any, without_end), *args, **kwargs)
+
+
 AutoConfig.register(MelodyConfig.model_type, MelodyConfig)
 AutoModel.register(MelodyConfig, MelodyModel)
 AutoModelForCausalLM.register(MelodyConfig, MelodyForCausalLM)
+AutoModelForSequenceClassification.register(MelodyConfig, MelodyForSequenceClassification)
 
 
 @lru_cache(maxsize=8)
@@ -207,9 +239,14 @@ def melody_config(
 
 
 def melody_tokenizer() -> PreTrainedTokenizerFast:
-    """The vocabulary as a tokenizer: the names of `music.tokens`, separated by spaces."""
-    words = Tokenizer(models.WordLevel({name: i for i, name in enumerate(VOCABULARY)}, "PAD"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
+    """The vocabulary as a tokenizer: the names of `music.tokens`, separated by spaces or not.
+
+    It has no token for unknown words and raises an error at one ("Missing [UNK] token");
+    `music.tokens.from_text` says which word it is.
+    """
+    words = Tokenizer(models.WordLevel({name: i for i, name in enumerate(VOCABULARY)}))
+    split = pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
+    words.pre_tokenizer = split  # pyright: ignore[reportAttributeAccessIssue]
     return PreTrainedTokenizerFast(
         tokenizer_object=words,
         pad_token="PAD",

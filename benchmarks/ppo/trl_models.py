@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from music.tokens import decode
 from policy.compose import Conditioning
-from policy.masked import MaskedMelodyForCausalLM
-from policy.model import MelodyConfig, MelodyForCausalLM
+from policy.model import MelodyForCausalLM
 from reward.profile.profile import TasteProfile
 from rl.ppo.objective import objective
 from rl.ppo.rollout import with_reference_header
@@ -71,13 +70,6 @@ class MelodyValue(nn.Module):
         self.score = nn.Linear(base.config.hidden_size, 1)
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
-
-
-def masked(base: MelodyForCausalLM) -> MaskedMelodyForCausalLM:
-    """The base with the grammar's mask and no dropout, which TRL would not find to switch off."""
-    model = MaskedMelodyForCausalLM(cast(MelodyConfig, copy.deepcopy(base.config)))
-    model.load_state_dict(base.state_dict())
-    return model
 
 
 def headers(

@@ -39,11 +39,12 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
-from trl_models import MelodyReward, MelodyValue, collate, headers, masked
+from trl_models import MelodyReward, MelodyValue, collate, headers
 
 from music.tokens import HEADER_LENGTH, MAX_LENGTH, PAD
 from policy.checkpoint import load_policy, save_policy
 from policy.compose import Conditioning
+from policy.masked import MaskedMelodyForCausalLM
 from policy.model import melody_tokenizer
 from reward.profile.profile import TasteProfile
 
@@ -225,7 +226,7 @@ def run(job: TRLJob, say: TextIO) -> None:
 
     torch.set_num_threads(job.threads)
     base = load_policy(job.base)
-    policy = masked(base)
+    policy = MaskedMelodyForCausalLM.of(base)
     policy.config.use_cache = False  # of the training forward; generation asks for its own
     reward = MelodyReward(TasteProfile.load(Path(job.taste)), job.std_penalty, job.saturation_point)
 
@@ -267,9 +268,9 @@ def run(job: TRLJob, say: TextIO) -> None:
             args=config,
             processing_class=melody_tokenizer(),
             model=policy,
-            ref_model=masked(base),
+            ref_model=MaskedMelodyForCausalLM.of(base),
             reward_model=reward,
-            value_model=MelodyValue(masked(base)),
+            value_model=MelodyValue(MaskedMelodyForCausalLM.of(base)),
             train_dataset=prompts,
             eval_dataset=prompts[:1],
             data_collator=collate,

@@ -2,7 +2,7 @@
 
 Nothing is changed but what it needs to run here: float32, no checkpointing, a processor. Its own
 settings (three epochs of 8 pairs a step at a rate that falls from 1e-4) are transformers' and TRL's
-defaults. The score is read at the last token, as `AutoModelForSequenceClassification` does.
+defaults.
 
 Letters: B melodies.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers import LlamaForSequenceClassification, PrinterCallback
+from transformers import PrinterCallback
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
@@ -24,7 +24,7 @@ from music.tokens import PAD
 from policy.model import (
     MelodyConfig,
     MelodyForCausalLM,
-    MelodyModel,
+    MelodyForSequenceClassification,
     melody_tokenizer,
     right_pad,
 )
@@ -32,17 +32,6 @@ from policy.trl_options import quiet_options
 from reward.comparisons.preferences import LEFT, Preferences
 
 CHUNK = 100
-
-
-class MelodyForSequenceClassification(LlamaForSequenceClassification):
-    """Llama's classifier on our trunk."""
-
-    config_class = MelodyConfig
-
-    def __init__(self, config: MelodyConfig) -> None:
-        super().__init__(config)
-        self.model = MelodyModel(config)
-        self.post_init()
 
 
 def trl_scores(

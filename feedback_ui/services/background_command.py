@@ -1,4 +1,4 @@
-"""A long command of `tastemaker.py`, beside the page: started, watched by what it says, never cut.
+"""A long command of `tastemaker`, beside the page: started, watched by what it says, never cut.
 
 The process is in a session of its own and writes to a file, so it ends what it has begun even if
 the studio ends meanwhile.

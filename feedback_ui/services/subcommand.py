@@ -1,4 +1,4 @@
-"""Commands of `tastemaker.py` in a process of their own, for work that needs a model.
+"""Commands of `tastemaker` in a process of their own, for work that needs a model.
 
 The studio's process loads no torch. What a command refuses it says in one line, which the page
 shows; so the studio checks nothing that the command line checks already.

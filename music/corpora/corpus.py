@@ -1,6 +1,6 @@
 """The corpus: strains of O'Neill 1903 and Ryan 1883, as numbers, with a split by tune.
 
-`load_corpus()` reads what the package ships (`music/corpora/data/strains.npz`: tokens, no text).
+`load_corpus()` reads what the package ships (`music/data/strains.npz`: tokens, no text).
 `build_corpus(folder)` makes that file anew from the ABC books in music21's package, for whoever has
 it installed; nothing else needs it.
 
@@ -23,7 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from music.corpora.strains import strains_of
-from music.formats.abc import AbcError, read_tune, split_tunes
+from music.formats.abc import AbcError
+from music.formats.abc_reader import read_tune
+from music.formats.abc_text import decode_text, split_tunes
 from music.melody import Melody
 from music.tokens import decode, encode
 
@@ -107,12 +109,15 @@ def build_corpus(folder: Path, path: Path = DATA) -> Counter[str]:
     tune_number = 0
     for book in BOOKS:
         for file in sorted((folder / book).glob("*.abc")):
-            for text in split_tunes(file.read_text(encoding="latin-1")):
+            for text in split_tunes(decode_text(file.read_bytes())):
                 counts["tunes"] += 1
                 try:
                     tune = read_tune(text)
                 except AbcError as error:
                     counts["unreadable: " + str(error).split("'")[0].split(";")[0][:30]] += 1
+                    continue
+                if tune.chords:
+                    counts["tunes with chords"] += 1
                     continue
                 found += [(book, tune_number, melody) for melody in strains_of(tune, counts)]
                 tune_number += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from music.files import whole_file
+from music.tokens import to_text
 from reward.comparisons.learnable import TRAINED_PURPOSES
 from reward.store import frames
 from reward.store.schema import PURPOSES
@@ -26,6 +27,8 @@ from reward.store.store import RatingsError, RatingsStore
 
 FORMATS = ("csv", "jsonl", "parquet")
 TABLES = ("melodies", "comparisons", "raters", "votes")
+PREFERENCE_TEXTS = ("prompt", "chosen", "rejected")
+"""columns of a preference pair that TRL's trainers of policies read"""
 LISTS = ("tokens", "reasons")
 NESTED = (*LISTS, "features")
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
@@ -118,10 +121,12 @@ def export_preferences(
 
 
 def preference_pairs(votes: pd.DataFrame, melodies: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """One record a decided vote, with TRL's `chosen_ids` and `rejected_ids` (BOS to EOS).
+    """One record a decided vote, with the columns of TRL's trainers (docs/trl.md).
 
-    Ties, `both_bad` and `skip` have no winner and are left out. `group` is the same for a
-    comparison and its repeats, which belong on one side of any split; `strength` is 1 or 2.
+    `chosen_ids` and `rejected_ids` are whole melodies, BOS to EOS; `prompt`, `chosen` and
+    `rejected` are the same as text. Ties, `both_bad` and `skip` have no winner and are left out.
+    `group` is the same for a comparison and its repeats, which belong on one side of any split;
+    `strength` is 1 or 2.
     """
     tokens = dict(zip(melodies["melody_id"], melodies["tokens"], strict=True))
     for vote in votes.to_dict("records"):
@@ -133,12 +138,22 @@ def preference_pairs(votes: pd.DataFrame, melodies: pd.DataFrame) -> Iterator[di
         yield {
             "chosen_ids": chosen,
             "rejected_ids": rejected,
+            **preference_texts(chosen, rejected),
             "strength": int(vote["strength"]),
             "vote_id": int(vote["vote_id"]),
             "group": vote["comparison_id"] if pd.isna(repeated) else repeated,
             "rater_id": int(vote["rater_id"]),
             "rater_kind": vote["rater_kind"],
         }
+
+
+def preference_texts(chosen_ids: Sequence[int], rejected_ids: Sequence[int]) -> dict[str, str]:
+    """Two melodies as a prompt and two completions.
+
+    The prompt is BOS: the two may differ in their headers, which are a part of what was voted on.
+    """
+    texts = (to_text(chosen_ids[:1]), to_text(chosen_ids[1:]), to_text(rejected_ids[1:]))
+    return dict(zip(PREFERENCE_TEXTS, texts, strict=True))
 
 
 @contextmanager

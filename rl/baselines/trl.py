@@ -29,12 +29,13 @@ import numpy as np
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from music.tokens import BOS, HEADER_LENGTH, ID, MAX_LENGTH, VOCABULARY, decode
+from music.tokens import HEADER_LENGTH, MAX_LENGTH, decode, from_text, to_text
 from policy.checkpoint import load_policy
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_tokenizer
 from policy.trl_options import quiet_options
+from reward.exchange.export import PREFERENCE_TEXTS
 from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
 from rl.ppo.objective import Objective
 from rl.ppo.rollout import with_reference_header
@@ -169,8 +170,8 @@ def _dpo_trainer(
             eval_steps=settings.steps_per_evaluation,
             max_length=MAX_LENGTH,
         ),
-        train_dataset=Dataset.from_list([_as_text(pair) for pair in train]),
-        eval_dataset=Dataset.from_list([_as_text(pair) for pair in held_out]),
+        train_dataset=Dataset.from_list([_texts(pair) for pair in train]),
+        eval_dataset=Dataset.from_list([_texts(pair) for pair in held_out]),
         processing_class=melody_tokenizer(),
     )
     if had_bars:
@@ -201,7 +202,8 @@ def _online_trainer(
         )
 
     def reward(prompts: list[str], completion_ids: list[list[int]], **_: object) -> list[float]:
-        rows = [[*_ids(prompt), *ids] for prompt, ids in zip(prompts, completion_ids, strict=True)]
+        pairs = zip(prompts, completion_ids, strict=True)
+        rows = [[*from_text(prompt), *ids] for prompt, ids in pairs]
         return objective([decode(row, DEFAULT_TONIC_MIDI) for row in rows]).tolist()
 
     base = load_policy(base_folder)
@@ -225,12 +227,12 @@ def _online_trainer(
             num_generations=settings.melodies_per_header,
             max_completion_length=MAX_LENGTH - HEADER_LENGTH,
         ),
-        train_dataset=Dataset.from_dict({"prompt": [_text(row) for row in drawn]}),
+        train_dataset=Dataset.from_dict({"prompt": [to_text(row) for row in drawn]}),
         processing_class=melody_tokenizer(),
     )
     model.with_own_head()
     # With its price from the start TRL would load the reference itself: as a plain policy, which
-    # knows no grammar (and 1.16 fails on classes that are not transformers' own).
+    # knows no grammar.
     reference = MaskedMelodyForCausalLM.of(base)
     trainer.ref_model = trainer.accelerator.prepare_model(reference, evaluation_mode=True)
     trainer.beta = settings.beta
@@ -250,21 +252,8 @@ def _common(
     }
 
 
-def _text(ids: Sequence[int] | np.ndarray) -> str:
-    return " ".join(VOCABULARY[int(token)] for token in ids)
-
-
-def _ids(text: str) -> list[int]:
-    return [ID[word] for word in text.split()]
-
-
-def _as_text(pair: Mapping[str, Any]) -> dict[str, str]:
-    # TRL joins prompt and answer before it tokenises; the space keeps the words apart.
-    return {
-        "prompt": VOCABULARY[BOS],
-        "chosen": f" {_text(pair['chosen_ids'][1:])}",
-        "rejected": f" {_text(pair['rejected_ids'][1:])}",
-    }
+def _texts(pair: Mapping[str, Any]) -> dict[str, str]:
+    return {name: pair[name] for name in PREFERENCE_TEXTS}
 
 
 class _Watch(TrainerCallback):

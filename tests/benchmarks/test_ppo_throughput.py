@@ -15,6 +15,7 @@ from music.tokens import encode
 from policy.checkpoint import save_policy
 from policy.compose import compose
 from policy.logprobs import mask_rows_of
+from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_config, right_pad
 from reward.comparisons.preferences import Preferences
 from reward.profile.feature_scale import FeatureScale
@@ -134,7 +135,7 @@ def test_trl_is_paid_what_our_actor_is_paid(script, tiny_policy, profile):
 
 def test_trl_starts_from_our_weights_without_dropout(script, tiny_policy):
     driver = script("trl_models")
-    policy = driver.masked(tiny_policy).train()
+    policy = MaskedMelodyForCausalLM.of(tiny_policy).train()
     ids = right_pad([encode(m) for m in compose(tiny_policy, 4, conditioning=SMALL.conditioning)])
     assert policy(ids).logits.equal(policy(ids).logits)
     legal = policy(ids).logits > -1e8

@@ -25,7 +25,9 @@ from music.tokens import (
     decode_header,
     encode,
     encode_motif,
+    from_text,
     header_tokens,
+    to_text,
 )
 
 HEADER = "BOS METER_2/4 MODE_major TYPE_other BARS_4 PICKUP_0"
@@ -48,6 +50,25 @@ def test_the_vocabulary_stays():
     assert (PAD, BOS, EOS) == (0, 1, 2)
     firsts = [VOCABULARY[i] for i in (FIRST_BAR, FIRST_REST, FIRST_HOLD, FIRST_NOTE)]
     assert firsts == ["BAR_1", "REST_3", "HOLD_3", "NOTE_-12_3"]
+
+
+@given(st.lists(st.sampled_from(range(len(VOCABULARY))), max_size=30))
+def test_text_is_read_back(ids):
+    """Also when somebody joined it without spaces, as TRL joins a prompt and a completion."""
+    text = to_text(ids)
+    assert from_text(text) == ids
+    assert from_text(text.replace(" ", "")) == ids
+    assert from_text(text.replace(" ", "\n ")) == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("BOS METER_5/4", "METER_5/4"), ("BAR_8 bar_7", "bar_7"), ("NOTE_0_12xEOS", "NOTE_0_12x"),
+     ("BAR_8 NOTE_0_12 ♪", "♪"), ("BAR_", "BAR_")],
+)  # fmt: skip
+def test_an_unknown_word_is_named(text, word):
+    with pytest.raises(MelodyError, match=f"^'{word}' is no token; write names such as METER_6/8"):
+        from_text(text)
 
 
 def test_a_token_lasts_what_its_name_says():

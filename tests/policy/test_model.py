@@ -1,23 +1,33 @@
 """The model: positions in the bar, Hugging Face's Auto classes and generation, the tokenizer."""
 
 import inspect
+import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    LlamaForCausalLM,
+)
 from transformers.cache_utils import DynamicCache
 
 from music.corpora.corpus import load_token_rows
-from music.tokens import BOS, EOS, ID, PAD, VOCABULARY, encode
-from policy.checkpoint import save_policy
+from music.tokens import BOS, EOS, ID, PAD, VOCABULARY, encode, to_text
+from policy.checkpoint import CheckpointError, load_policy, save_policy
 from policy.model import (
     BAR_POSITIONS,
     MelodyForCausalLM,
+    MelodyForSequenceClassification,
     bar_positions,
     melody_config,
     melody_tokenizer,
     right_pad,
 )
+from tests.support.project import PROJECT
+
+BASE = PROJECT / "checkpoints" / "base"
 
 CACHE = (
     {"cache", "past_key_values"} & set(inspect.signature(LlamaForCausalLM.forward).parameters)
@@ -164,6 +174,74 @@ def test_the_tokenizer_has_every_name_at_its_id():
     assert batch["attention_mask"] == [[1, 1], [1, 0]]
 
 
+def test_the_tokenizer_reads_back_what_it_writes(rows):
+    tokenizer = melody_tokenizer()
+    for row in rows:
+        ids = row.tolist()
+        text = tokenizer.decode(ids)
+        assert text == to_text(ids)
+        assert tokenizer(text)["input_ids"] == ids
+        # TRL joins the text of a prompt and of a completion.
+        for cut in (1, 6, 9):
+            joined = tokenizer.decode(ids[:cut]) + tokenizer.decode(ids[cut:])
+            assert tokenizer(joined)["input_ids"] == ids
+    assert tokenizer("".join(VOCABULARY))["input_ids"] == list(range(len(VOCABULARY)))
+
+
+@pytest.mark.parametrize("text", ["BOS FOO", "bar_4", "BAR_99", "PICKUP_0 ♪", "NOTE_0_12x"])
+def test_the_tokenizer_stops_at_an_unknown_word(text):
+    with pytest.raises(Exception, match=r"Missing \[UNK\] token"):  # tokenizers has no own type
+        melody_tokenizer()(text)
+
+
+def test_the_shipped_tokenizer_is_the_one_that_we_write(tmp_path):
+    melody_tokenizer().save_pretrained(tmp_path)
+    shipped = json.loads((BASE / "tokenizer.json").read_text())
+    assert shipped == json.loads((tmp_path / "tokenizer.json").read_text())
+
+
+def test_trainers_may_ask_for_remote_code(tiny_policy, tmp_path):
+    """TRL reads `auto_map` of a class that is not transformers' own; there is nothing in it."""
+    assert tiny_policy.config.auto_map == {}
+    save_policy(tiny_policy, tmp_path)
+    assert "auto_map" not in json.loads((tmp_path / "config.json").read_text())
+
+
+@torch.no_grad()
+def test_a_reward_model_is_made_of_a_policys_folder(tiny_policy, rows, tmp_path):
+    save_policy(tiny_policy, tmp_path / "policy")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "policy", num_labels=1)
+    assert type(model) is MelodyForSequenceClassification
+    for name, tensor in tiny_policy.model.state_dict().items():
+        assert torch.equal(model.model.state_dict()[name], tensor), name
+    score = model.eval()(input_ids=right_pad(rows)).logits
+    assert score.shape == (len(rows), 1)
+    assert score.std() > 0
+    model.save_pretrained(tmp_path / "reward")
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward").eval()
+    assert torch.equal(again(input_ids=right_pad(rows)).logits, score)
+    with pytest.raises(
+        CheckpointError, match=r"it has score\.weight, which only other models have"
+    ):
+        load_policy(tmp_path / "reward")
+
+
+@torch.no_grad()
+def test_a_score_knows_no_padding_and_no_end(tiny_policy, rows):
+    """TRL's RewardTrainer shows melodies with EOS, its GRPO and RLOO take it off."""
+    torch.manual_seed(0)
+    config = melody_config(hidden_size=32, num_layers=1)
+    config.num_labels = 1
+    model = MelodyForSequenceClassification(config).eval()
+    together = model(input_ids=right_pad(rows, multiple=64)).logits
+    for place, row in enumerate(rows):
+        for ids in (right_pad([row]), right_pad([row[:-1]])):
+            alone = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+            torch.testing.assert_close(alone, together[place], rtol=1e-5, atol=1e-5)
+        other = model(input_ids=right_pad([row[:-2]])).logits[0]
+        assert (other - together[place]).abs() > 1e-4
+
+
 def test_the_default_model_has_about_two_million_parameters():
     model = MelodyForCausalLM(melody_config())
     assert 1.7e6 < model.num_parameters() < 2.1e6
@@ -182,6 +260,10 @@ def test_dropout_is_for_training_only(rows):
     assert torch.equal(plain.train()(input_ids=ids).logits, wanted)
     noisy = dropping.train()(input_ids=ids).logits
     assert (noisy - wanted).abs().mean() > 0.1 * wanted.abs().mean()
+    for module in dropping.modules():  # what TRL does for `disable_dropout`
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0
+    assert torch.equal(dropping(input_ids=ids).logits, wanted)
 
 
 def test_the_corpus_fits_the_positions():

@@ -14,7 +14,6 @@ import pytest
 from policy.checkpoint import save_policy
 from tests.support.project import PROJECT
 
-TASTEMAKER = PROJECT / "tastemaker.py"
 LIKING = """
 def high(melodies):
     return [sum(note.pitch >= 12 for note in m.notes) / len(m.notes) for m in melodies]
@@ -43,15 +42,13 @@ def type_in(tmp_path, tiny_policy):
 
 
 def command(line):
-    return [sys.executable, TASTEMAKER, *line.split()]
+    return [sys.executable, "-m", "tastemaker", *line.split()]
 
 
 def where(folder):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TASTEMAKER_")}
-    return {
-        "cwd": folder, "env": environment | {"OMP_NUM_THREADS": "1"}, "text": True,
-        "stdin": subprocess.DEVNULL,
-    }  # fmt: skip
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    return {"cwd": folder, "env": environment, "text": True, "stdin": subprocess.DEVNULL}
 
 
 @pytest.mark.slow

@@ -2,16 +2,18 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import tastemaker
 from reward.comparisons.rater_statistics import ratings_statistics
 from reward.pairs.random_pairs import random_pairs
 from reward.store.store import RatingsError, RatingsStore
 from reward.store.votes import Answer
+from tastemaker.__main__ import cli
+from tests.support.project import PROJECT
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def type_in(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words):
-        done = CliRunner().invoke(tastemaker.cli, [str(word) for word in words])
+        done = CliRunner().invoke(cli, [str(word) for word in words])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         assert done.exit_code == 0, done.output
@@ -107,7 +109,9 @@ def test_pairs_for_trl_are_never_mixed_unasked(type_in, rated, tmp_path):
     with pytest.raises(RatingsError, match="not mixed unasked; choose with --votes-of"):
         type_in(*words)
     assert not (tmp_path / "ratings").exists()
-    assert type_in(*words, "--votes-of", "person").startswith("6 pairs: ratings/preferences.jsonl")
+    said = type_in(*words, "--votes-of", "person")
+    assert said.startswith("6 pairs: ratings/preferences.jsonl")
+    assert (PROJECT / re.search(r"next: .*: (\S+)$", said.strip())[1]).is_file()
     assert type_in(*words, "--votes-of", "simulated").startswith("3 pairs")
     assert type_in(*words, "--votes-of", "both").startswith("9 pairs")
     assert sorted(path.name for path in (tmp_path / "ratings").iterdir()) == ["preferences.jsonl"]
@@ -117,6 +121,16 @@ def test_pairs_for_trl_are_never_mixed_unasked(type_in, rated, tmp_path):
         trl = Dataset.from_list([json.loads(line) for line in file])
     assert trl.column_names[:2] == ["chosen_ids", "rejected_ids"]
     assert all(row["chosen_ids"][0] == row["rejected_ids"][0] == 1 for row in trl)  # BOS
+
+
+def test_an_export_without_a_decided_vote_leads_to_the_studio(type_in, tmp_path, random_melodies):
+    with RatingsStore(tmp_path / "ties.sqlite") as store:
+        ids = store.add_melodies(random_melodies(2), policy_id="base", sampler="t=1", seed=1)
+        store.add_comparisons([(ids[0], ids[1])], round=1)
+        pair = store.issue(store.add_rater("Anna").id)
+        store.vote(pair.assignment_id, outcome="tie", nonce="one", latency_ms=4000)
+    said = type_in("ratings", "export", "--database", "ties.sqlite", "--format", "trl")
+    assert said.strip() == "0 pairs: ratings/preferences.jsonl   next: tastemaker studio"
 
 
 def test_stats_in_json(type_in, rated):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import tastemaker
 from policy.compose import Conditioning
 from policy.runs import RunError
 from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test, write_pairs
@@ -16,6 +15,8 @@ from reward.pairs.round import learnable
 from reward.store import campaigns
 from reward.store.store import RatingsError, RatingsStore
 from reward.store.votes import Answer
+from tastemaker.__main__ import main
+from tastemaker.options import DATABASE
 
 CONDITIONING = Conditioning(meter="2/4", bars=4)
 
@@ -153,7 +154,7 @@ def command(tmp_path, monkeypatch, capfd, other_policy):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["tastemaker", "blind-test", *map(str, arguments)])
         try:
-            tastemaker.main()
+            main()
         except SystemExit as stopped:
             return stopped.code, capfd.readouterr().err
         return 0, capfd.readouterr().out
@@ -166,7 +167,7 @@ def test_the_command_makes_a_test_and_says_what_comes_next(command):
     assert code == 0, said
     assert said.splitlines()[0] == "wrote 6 of 6 pairs"
     assert "made the blind test 'base and tuned'" in said
-    with RatingsStore(tastemaker.DATABASE) as store, store.reading() as session:
+    with RatingsStore(DATABASE) as store, store.reading() as session:
         [made] = campaigns.list_campaigns(session)
     assert made.votes_wanted == 5
 

@@ -7,7 +7,7 @@ from itertools import count
 import pandas as pd
 import pytest
 
-from music.tokens import encode
+from music.tokens import encode, from_text
 from reward.exchange import export
 from reward.exchange.export import export_preferences, export_ratings
 from reward.store import frames
@@ -144,6 +144,8 @@ def test_trl_gets_decided_votes_of_people_with_the_winner_chosen(rated, tmp_path
         chosen, rejected = (left, right) if vote["outcome"] == "left" else (right, left)
         assert pair["chosen_ids"] == encode(chosen.melody).tolist()
         assert pair["rejected_ids"] == encode(rejected.melody).tolist()
+        for name in ("chosen", "rejected"):
+            assert from_text(f"{pair['prompt']} {pair[name]}") == pair[f"{name}_ids"]
         assert pair["strength"] == vote["strength"]
         assert pair["rater_kind"] == "person"
 

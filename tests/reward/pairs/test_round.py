@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import tastemaker
 from policy.compose import Conditioning
 from policy.runs import RunError
 from reward.comparisons.learnable import learnable
@@ -19,6 +18,7 @@ from reward.pairs.round import (
 )
 from reward.pairs.traps import CORRUPTED, in_key_share
 from reward.store.store import RatingsStore
+from tastemaker.rating import PAIR_STRATEGIES
 
 CONDITIONING = Conditioning(meter="2/4", bars=4)
 
@@ -35,7 +35,7 @@ def pairs_of(store):
 
 
 def test_the_command_line_knows_the_strategies():
-    assert tastemaker.PAIR_STRATEGIES == STRATEGIES
+    assert PAIR_STRATEGIES == STRATEGIES
 
 
 @pytest.mark.parametrize("strategy", ["random", "information", "duels"])

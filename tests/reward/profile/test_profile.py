@@ -745,7 +745,7 @@ def test_file_round_trip_is_exact(profile, real_melodies, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("corrupted", "message"),
+    ("corrupt", "message"),
     [
         (lambda body: body.update(version=99), "version 99"),
         (lambda body: body.update(format="x"), "no taste profile"),
@@ -766,11 +766,11 @@ def test_file_round_trip_is_exact(profile, real_melodies, tmp_path):
         "votes in words", "raters in a list",
     ],
 )  # fmt: skip
-def test_broken_files_are_refused(profile, tmp_path, corrupted, message):
+def test_broken_files_are_refused(profile, tmp_path, corrupt, message):
     path = tmp_path / "taste.json"
     profile.save(path)
     body = json.loads(path.read_text())
-    corrupted(body)
+    corrupt(body)
     path.write_text(json.dumps(body))
     with pytest.raises(TasteError, match=f"{message}.*fit the profile again"):
         TasteProfile.load(path)

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-import tastemaker
 from policy.compose import Conditioning, compose
 from policy.runs import RunError
 from reward.comparisons.agreement import AgreementError
@@ -19,6 +18,7 @@ from reward.training.model_card import CARD_FILE
 from reward.training.models import BLEND, MODELS, NEURAL, PROFILE, load_model
 from rl.baselines.comparison import voted_pairs
 from rl.rewards.scaled import reward_of
+from tastemaker.rewards import REWARD_MODELS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning")
 CONDITIONING = Conditioning(meter="2/4", bars=4)
@@ -46,7 +46,7 @@ def compared(request, folder, tiny_policy):
 
 
 def test_the_command_line_knows_the_models():
-    assert tastemaker.REWARD_MODELS == MODELS
+    assert REWARD_MODELS == MODELS
 
 
 def test_all_three_are_judged_on_the_same_held_out_votes(compared):

@@ -11,6 +11,7 @@ from policy.checkpoint import save_policy
 from policy.compose import Conditioning, compose
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
+from reward.exchange.export import preference_texts
 from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
 from rl.baselines.trl import split_pairs, train_by
 
@@ -41,9 +42,11 @@ def pairs(tiny_policy):
     order = np.argsort([np.mean([note.pitch for note in m.notes]) for m in melodies])
     found = []
     for group, (worse, better) in enumerate(zip(order[:60], order[::-1][:60], strict=True)):
+        chosen, rejected = (encode(melodies[row]).tolist() for row in (better, worse))
         pair = {
-            "chosen_ids": encode(melodies[better]).tolist(),
-            "rejected_ids": encode(melodies[worse]).tolist(),
+            "chosen_ids": chosen,
+            "rejected_ids": rejected,
+            **preference_texts(chosen, rejected),
             "group": f"{group:03d}",
         }
         found += [pair, pair] if group % 10 == 0 else [pair]

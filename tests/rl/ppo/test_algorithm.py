@@ -14,9 +14,9 @@ from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM, melody_config
 from policy.runs import RunError, new_run, open_run
+from rl.ppo import trainer
 from rl.ppo.actor import Actor
 from rl.ppo.algorithm import PPO
-from rl.ppo.algorithm import trainer as training
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.objective import saturated
 from rl.ppo.rollout import collect
@@ -206,7 +206,7 @@ def test_the_result_is_the_best_within_the_limit_neither_first_nor_last(
 ):
     # Update 2 has most but is too far from the base; 1 is the best of the others.
     rewards, kls = (0.0, 3.0, 9.0, 2.0, 1.0), (0.0, 5.0, 51.0, 6.0, 7.0)
-    written, measured = {}, training.measure
+    written, measured = {}, trainer.measure
 
     def with_these_figures(ppo, rollout, index):
         weights = ppo.actor.policy.state_dict()
@@ -214,7 +214,7 @@ def test_the_result_is_the_best_within_the_limit_neither_first_nor_last(
         figures = {"reward": rewards[ppo.update], "kl_nats": kls[ppo.update]}
         return measured(ppo, rollout, index) | figures
 
-    monkeypatch.setattr(training, "measure", with_these_figures)
+    monkeypatch.setattr(trainer, "measure", with_these_figures)
     run, best = run_here(tmp_path, index, tiny_policy)
     assert [row["guards_broken"] for row in run.rows()] == [[], [], ["kl"], [], []]
     assert best["update"] == 1

@@ -1,0 +1,76 @@
+"""The command line: one command for each stage of the loop.
+
+    corpus -> pretrain -> [compose] -> pairs -> studio | rate --simulate -> reward -> ppo ->
+    evaluate
+
+`demo` goes through all of it with a simulated listener. What a user got wrong is told in one line,
+with exit code 2. The commands import what they need inside, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tastemaker.fine_tuning import baselines, jobs, ppo
+from tastemaker.judging import blind_test, demo, evaluate
+from tastemaker.melodies import compose, corpus, pretrain
+from tastemaker.options import HERE
+from tastemaker.rating import pairs, rate, ratings, studio
+from tastemaker.rewards import reward, taste
+
+ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="tastemaker")
+def cli() -> None:
+    """Teach a melody generator a person's taste: rate pairs, learn a reward, fine-tune with PPO."""
+
+
+for command in (
+    *(demo, studio, compose, corpus, pretrain, pairs, rate, reward, taste),
+    *(ppo, ratings, jobs, baselines, evaluate, blind_test),
+):
+    cli.add_command(command)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an error was raised by our own code, for the user, and not by a library inside."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    raised_in = Path(at.tb_frame.f_code.co_filename).resolve() if at is not None else Path()
+    return any(raised_in.is_relative_to(HERE / room) for room in ROOMS)
+
+
+def main() -> None:
+    """Run the command line; what a user got wrong is one line and exit code 2."""
+    try:
+        cli(prog_name="tastemaker", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except ValueError as error:
+        if not _is_ours(error):
+            raise
+        click.echo(f"tastemaker: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(
+            f"tastemaker: {where}{reason}; check the path, its permissions and the disk", err=True
+        )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Commands for reward models: `reward` learns one, `taste` says in words what it has learnt."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tastemaker.options import (
+    RUNS,
+    base_folder,
+    database_option,
+    header_options,
+    make_conditioning,
+    seed_option,
+)
+
+REWARD_MODELS = ("profile", "neural", "blend")
+
+
+@click.command()
+@database_option
+@click.option("--votes-of", "kind", type=click.Choice(["person", "simulated", "both"]))
+@click.option(
+    "--model",
+    type=click.Choice(REWARD_MODELS),
+    default="profile",
+    show_default=True,
+    help="What scores; any but the profile compares all three.",
+)
+@click.option("--more-votes", type=click.IntRange(1), default=60, help="Forecast for so many.")
+@click.option("--name", help="Name of the run.")
+@header_options()
+@seed_option
+def reward(
+    database: str,
+    kind: str | None,
+    model: str,
+    more_votes: int,
+    name: str | None,
+    meter: str,
+    mode: str,
+    tune_type: str,
+    bars: str,
+    seed: int,
+) -> None:
+    """Learn a reward model from the votes; say what it is worth, and more votes would be."""
+    from policy.checkpoint import load_policy, policy_hash
+    from reward.profile.cross_validation import forecast_in_words
+    from reward.store.store import RatingsStore
+    from reward.training.fit import fit_reward
+    from reward.training.model_card import CARD_FILE
+
+    base = base_folder()
+    with RatingsStore(database) as store:
+        fitted = fit_reward(
+            store,
+            load_policy(base),
+            make_conditioning(meter, mode, tune_type, bars),
+            root=RUNS,
+            kind=kind,
+            parents={"base": policy_hash(base)},
+            seed=seed,
+            name=name,
+            model=model,
+            tell=lambda line: click.echo(line, err=True),
+        )
+    repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
+    agreement = fitted.agreement or "too few votes to tell"
+    click.echo(
+        f"{fitted.votes} votes from {fitted.raters} rater(s), {fitted.pairs} different pairs"
+    )
+    click.echo(f"agreement {agreement}   with themselves {repeats}   chance 0.50")
+    if fitted.compared:
+        for name, found in fitted.compared.agreements.items():
+            click.echo(f"  {name:8} {found}")
+        click.echo(f"the blend's neural share is {fitted.compared.choice.weight:.0%}")
+    click.echo(forecast_in_words(fitted.trained, more_votes))
+    for reason in fitted.profile.explain(top=5):
+        click.echo(f"  {reason}")
+    click.echo(f"wrote {fitted.run.path}/{CARD_FILE}   next: tastemaker taste")
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--rater", help="One rater's own taste; by default the group's.")
+@click.option("--top", type=click.IntRange(1), default=12, help="Features told.")
+@click.option("--json", "as_json", is_flag=True, help="All features, for programs.")
+def taste(run: str | None, rater: str | None, top: int, as_json: bool) -> None:
+    """Say in words what a reward model has learnt: the newest one, or RUN."""
+    from dataclasses import asdict
+
+    from policy.runs import RunError, open_run
+    from reward.profile.profile import TasteProfile
+    from reward.training.models import newest_reward
+
+    found = open_run(run, kind="reward") if run else newest_reward()
+    if found is None:
+        raise RunError("there is no reward model yet; learn one: tastemaker reward")
+    profile = TasteProfile.load(found.path / "taste.json")
+    if as_json:
+        reasons = profile.explain(len(profile.feature_names), rater)
+        click.echo(json.dumps({"run": found.name, "features": [asdict(r) for r in reasons]}))
+        return
+    of = f"rater {rater}" if rater else f"{len(profile.raters)} rater(s)"
+    words = profile.in_words(top, rater)
+    click.echo(f"{found.name}: {profile.votes} votes, the taste of {of}")
+    if found.record.get("model", "profile") == "neural":
+        click.echo("this run scores by its neural reward; this profile learnt from the same votes")
+    click.echo("in base deviations of score for one of the feature, with 90 % intervals")
+    click.echo(words)
