@@ -128,7 +128,7 @@ def test_an_export_without_a_decided_vote_leads_to_the_studio(type_in, tmp_path,
         ids = store.add_melodies(random_melodies(2), policy_id="base", sampler="t=1", seed=1)
         store.add_comparisons([(ids[0], ids[1])], round=1)
         pair = store.issue(store.add_rater("Anna").id)
-        store.vote(pair.assignment_id, outcome="tie", nonce="one", latency_ms=4000)
+        store.vote(pair.assignment_id, Answer(outcome="tie", nonce="one", latency_ms=4000))
     said = type_in("ratings", "export", "--database", "ties.sqlite", "--format", "trl")
     assert said.strip() == "0 pairs: ratings/preferences.jsonl   next: tastemaker studio"
 

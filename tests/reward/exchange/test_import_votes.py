@@ -43,11 +43,12 @@ def made(tmp_path_factory, random_melodies):
         ids = source.add_melodies(melodies[:4], **origin)
         features = [{"leaps": 0.1 * number, "arch": -1.0} for number in range(4)]
         ids += source.add_melodies(melodies[4:], **origin, features=features)
-        first = source.add_comparisons([(ids[n], ids[n + 1]) for n in range(5)], round=1)
+        pairs = [(ids[n], ids[n + 1]) for n in range(4)]
+        first = source.add_comparisons([*pairs, (ids[1], ids[3])], round=1)
         source.add_comparisons(
             [(ids[1], ids[0])], round=1, purpose="repeat", repeat_of=[first[0]], strategy="repeat"
         )
-        source.add_comparisons([(ids[6], ids[7])], round=2, purpose="blind_test", probability=1 / 3)
+        source.add_comparisons([(ids[5], ids[6])], round=2, purpose="blind_test", probability=1 / 3)
         nonce = (str(number) for number in count())
         for name, kind in (("=Anna", "person"), ("robot", "simulated")):
             rater = source.add_rater(name, kind=kind)

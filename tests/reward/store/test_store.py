@@ -761,6 +761,7 @@ def test_a_pair_is_stored_with_how_it_was_chosen(file_store, wrong):
 VOTER = """
 import sys
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 url, rater, votes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with RatingsStore(url, lock_timeout_s=60) as store:
     print("ready", flush=True)
@@ -770,7 +771,8 @@ with RatingsStore(url, lock_timeout_s=60) as store:
         if pair is None:
             break
         nonce = f"{rater}-{number}"
-        assert not store.vote(pair.assignment_id, outcome="left", nonce=nonce).duplicate
+        answer = Answer(outcome="left", nonce=nonce)
+        assert not store.vote(pair.assignment_id, answer).duplicate
         print(nonce, pair.comparison_id, flush=True)
 """
 
