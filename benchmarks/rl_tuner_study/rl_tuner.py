@@ -1,7 +1,7 @@
 """RL Tuner's study, repeated: its music-theory rules as the reward of our PPO, and its table.
 
-    python benchmarks/rl_tuner_study/rl_tuner.py --out checkpoints/runs/rl-tuner --write
-    docs/rl-tuner.md
+    python benchmarks/rl_tuner_study/rl_tuner.py --out checkpoints/runs/rl-tuner-study \
+        --write benchmarks/rl_tuner_study/README.md
 
 Writes 10,000 melodies with the shipped base (4/4, 8 bars), tunes it towards the rules of
 `music-theory` with weights that are steered until the table holds (`rl_tuner_steering`), writes as
