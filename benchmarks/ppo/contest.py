@@ -53,7 +53,7 @@ def take_turns(
     """
     # The learning rate costs no time; a small one keeps the melodies those of the base.
     all_layers = replace(config, layers_trained=None, learning_rate=1e-3)
-    whole = OurUpdates(all_layers, ours.ppo.reference, ours.profile)
+    whole = OurUpdates(all_layers, ours.ppo.reference.model, ours.profile)
     whole.update()
     turns = Turns([], [], [], 0)
     with tempfile.TemporaryDirectory() as scratch:

@@ -22,6 +22,7 @@ import torch
 from second_environment import second_environment
 from trl_process import TRLProcess
 
+from env.reference import Reference, torch_chance
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.files import write_whole
 from music.melody import Melody
@@ -41,7 +42,6 @@ from rl.loop import CALIBRATION_SEED, LoopConfig, collect_votes
 from rl.ppo.algorithm import PPO
 from rl.ppo.config import PPOConfig
 from rl.ppo.guards import broken_guards, kept_row, out_of_patience
-from rl.ppo.rollout import with_reference_header
 from rl.ppo.trainer import measure as log_row
 
 BASE = Path(__file__).resolve().parents[2] / "checkpoints" / "base"
@@ -214,7 +214,8 @@ def best_of(given: Listened) -> dict[str, Any]:
     task = given.task
     generator = torch.Generator().manual_seed(given.seed + 500_009)
     begun = time.process_time()
-    headers = with_reference_header(task.base, task.conditioning.given(PROMPTS), generator)
+    reference = Reference(task.base)
+    headers = reference.with_headers(task.conditioning.prompt(PROMPTS), torch_chance(generator))
     most = max(BEST_OF)
     rows = [
         row

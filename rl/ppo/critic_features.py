@@ -1,4 +1,4 @@
-"""Running measures: what stands on the page at each token of a melody, in figures.
+"""Running measures: what stands on the page at each token of a melody, in features.
 
 A reward for whole melodies is mostly of sums and extremes along them: how high, where the peak was,
 how many leaps. The policy's hidden states are made for the next note and tell little of these, so
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from music.melody import DURATIONS_TICKS, TICKS_PER_QUARTER
 from music.tokens import DURATION_OF_ID, FIRST_HOLD, FIRST_NOTE, FIRST_REST, PITCHES, VOCABULARY
-from rl.ppo.critic_rule_features import FIGURES, running_rules
+from rl.ppo.critic_rule_features import RULE_FEATURES, rule_features
 
 OCTAVE, LEAP = 12, 5
 """semitones; a leap is wider than a third"""
@@ -24,9 +24,9 @@ LONG_TICKS = 36
 LOWEST = -3.0
 """octaves from the tonic: no note is as low"""
 
-MEASURES = 46
+FEATURES = 46
 """how many there are"""
-MEASURES_WITH_RULES = MEASURES + 2 * (2 + FIGURES)
+FEATURES_WITH_RULES = FEATURES + 2 * (2 + RULE_FEATURES)
 """how many with those of the rules"""
 
 _PITCH = torch.zeros(len(VOCABULARY), dtype=torch.float64)
@@ -34,7 +34,7 @@ _PITCH[FIRST_NOTE:] = torch.tensor(PITCHES).repeat_interleave(len(DURATIONS_TICK
 _TICKS = torch.from_numpy(DURATION_OF_ID.astype(np.float64))
 
 
-def running_measures(ids_BT: Tensor, *, rules: bool = False) -> Tensor:
+def critic_features(ids_BT: Tensor, *, rules: bool = False) -> Tensor:
     """Measures of each melody up to and with each token; float64 (B, T, M) on the CPU.
 
     All are of some tenths to some units in size, pitches in octaves from the tonic. Each but the
@@ -117,9 +117,9 @@ def _rules(pitch_BT: Tensor, onset_BT: Tensor, is_note_BT: Tensor, whole_B: Tens
     for row, value_BT in zip(of_note, (pitch_BT, onset_BT), strict=True):
         row.scatter_(1, slot_BT, value_BT)
     pitch_BN, onset_BN = of_note[..., :-1].round().long().numpy()
-    figures = torch.from_numpy(running_rules(pitch_BN, onset_BN, whole_B.numpy()))
-    latest = (number_BT - 1).clamp(min=0)[..., None].expand(-1, -1, FIGURES)
-    return torch.where(number_BT[..., None] > 0, figures.gather(1, latest), 0.0)
+    features = torch.from_numpy(rule_features(pitch_BN, onset_BN, whole_B.numpy()))
+    latest = (number_BT - 1).clamp(min=0)[..., None].expand(-1, -1, RULE_FEATURES)
+    return torch.where(number_BT[..., None] > 0, features.gather(1, latest), 0.0)
 
 
 def _before(value_BT: Tensor, first: float = 0.0) -> Tensor:

@@ -3,7 +3,7 @@
 The counts are those of `music.descriptors.contour` and `music.descriptors.motifs`, but up to each
 note, and motifs by time and not by sixteenths. A figure is of some tenths to some units in size.
 
-Letters: B melodies, N notes of the longest, F figures.
+Letters: B melodies, N notes of the longest, F features.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 from music.descriptors.contour import LEAP_BACK_TICKS, LEAP_SEMITONES
 from music.descriptors.motifs import STEP_TICKS, WINDOW_STEPS
 
-FIGURES = 11
-"""how many there are: see `running_rules`"""
+RULE_FEATURES = 11
+"""how many there are: see `rule_features`"""
 LAGS = (1, 2, 3)
 """notes from one to the other that autocorrelation compares"""
 _NEVER, _NO_PITCH = -10_000, -1_000
 _WINDOW_TICKS = WINDOW_STEPS * STEP_TICKS
 
 
-def running_rules(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarray) -> np.ndarray:
+def rule_features(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarray) -> np.ndarray:
     """Figures of each melody up to and with each note's beginning; float64 (B, N, F).
 
     In order: whether it began on the tonic; autocorrelation at each of `LAGS`; whether a leap is

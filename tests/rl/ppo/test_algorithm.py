@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from env.reference import Reference
 from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM, melody_config
 from policy.runs import RunError, new_run, open_run
+from rl.ppo import trainer as training
 from rl.ppo.actor import Actor
 from rl.ppo.algorithm import PPO
-from rl.ppo.algorithm import trainer as training
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.objective import saturated
 from rl.ppo.rollout import collect
@@ -60,16 +61,16 @@ def test_ratios_start_at_one_and_the_kl_at_zero(tiny_policy):
     learner = Actor(tiny_policy)
     rollout = collect(
         learner,
-        tiny_policy,
+        Reference(tiny_policy),
         high_notes,
         12,
         conditioning=Conditioning(bars=4),
         generator=torch.Generator(),
     )
-    ids, acted = rollout.sampled.ids, rollout.acted
-    logps = learner(ids, rollout.sampled.mask_row, acted, rollout.sampled.states)
-    chosen = logps.gather(1, ids[acted][:, None])[:, 0]
-    torch.testing.assert_close(chosen, rollout.sampled.logprob[acted], atol=1e-5, rtol=0)
+    ids, decision = rollout.sampled.ids, rollout.sampled.decision
+    logps = learner(ids, rollout.sampled.mask_row, decision, rollout.sampled.states)
+    chosen = logps.gather(1, ids[decision][:, None])[:, 0]
+    torch.testing.assert_close(chosen, rollout.sampled.logprob[decision], atol=1e-5, rtol=0)
     torch.testing.assert_close(rollout.kl_nats, torch.zeros(12), atol=1e-4, rtol=0)
 
 
@@ -77,15 +78,15 @@ def test_the_header_is_asked_or_the_references_and_never_the_learners(tiny_polic
     learner = Actor(tiny_policy)
     rollout = collect(
         learner,
-        tiny_policy,
+        Reference(tiny_policy),
         high_notes,
         8,
         conditioning=Conditioning(meter="6/8"),
         generator=torch.Generator(),
     )
     assert {m.header.meter for m in rollout.melodies} == {"6/8"}
-    assert not rollout.acted[:, :6].any()
-    assert rollout.acted[:, 6:].any()
+    assert not rollout.sampled.decision[:, :6].any()
+    assert rollout.sampled.decision[:, 6:].any()
 
 
 def test_the_reward_is_conservative_and_saturates(tiny_policy):
@@ -283,9 +284,9 @@ def go_in_a_process(root: Path, policy: Path) -> subprocess.Popen[bytes]:
     """Resume the run in `root` in a process of its own."""
     code = f"""
 import sys
-sys.path[:0] = [{str(PROJECT)!r}, {str(PROJECT / "tests")!r}]
+sys.path.insert(0, {str(PROJECT)!r})
 from pathlib import Path
-import test_ppo as here
+from tests.rl.ppo import test_algorithm as here
 here.work(Path({str(root)!r}), Path({str(policy)!r}))
 """
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
