@@ -58,7 +58,7 @@ MEASURED = 512
 START = {"seconds": 0.0, "kl_nats": 0.0, "true_utility": 0.0}
 """the base, by which utilities are standardised"""
 NEAR = {"ours_near": 0.35, "ours_nearer": 0.7}
-"""price of a nat at which PPO comes to rest at about one, and at a third of one, as near the base
+"""KL coefficient at which PPO comes to rest at about one, and at a third of one, as near the base
 as RLOO and TRL's PPO stop. Our own curve only passes there on its way to 7 nats"""
 METHODS = ("ours", *NEAR, "best_of_n", "dpo", "rloo", "trl_ppo")
 
@@ -143,13 +143,13 @@ def ours(given: Listened, config: PPOConfig) -> dict[str, Any]:
     return _result(given, kept, seconds, points)
 
 
-def ours_near(given: Listened, price: float, budgets: Budgets) -> dict[str, Any]:
-    """Our PPO with a price of a nat that stays, and steps that shrink until it rests."""
+def ours_near(given: Listened, kl_coefficient: float, budgets: Budgets) -> dict[str, Any]:
+    """Our PPO with a fixed KL coefficient, and steps that shrink until it rests."""
     config = replace(
         given.task.config,
         updates=budgets.near_updates,
         kl_target_nats=None,
-        kl_coefficient=price,
+        kl_coefficient=kl_coefficient,
         learning_rate_decay=0.88,
     )
     return ours(given, config)
@@ -285,7 +285,7 @@ def run_task(
     config = given.task.config
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "ours": lambda: ours(given, replace(config, updates=budgets.updates)),
-        **{name: lambda at=price: ours_near(given, at, budgets) for name, price in NEAR.items()},
+        **{name: lambda at=value: ours_near(given, at, budgets) for name, value in NEAR.items()},
         "best_of_n": lambda: best_of(given),
         "dpo": lambda: baseline(given, "dpo", budgets),
         "rloo": lambda: baseline(given, "rloo", budgets),

@@ -45,7 +45,7 @@ class DPOSettings:
     """How DPO learns."""
 
     beta: float = 0.1
-    """price of leaving the base: the larger, the nearer it stays"""
+    """weight of the KL from the base: the larger, the nearer the policy stays"""
     learning_rate: float = 3e-5
     """Adam's step, constant"""
     pairs_per_step: int = 16
@@ -65,8 +65,8 @@ class OnlineSettings:
     """How RLOO and GRPO learn."""
 
     beta: float
-    """price of KL. RLOO: of a nat of a whole melody, in the objective's unit, as PPO's. GRPO: of a
-    nat, in the objective's standard deviations within a group"""
+    """KL coefficient. RLOO: for the KL of a whole melody, in the objective's unit, as in PPO. GRPO:
+    in the objective's standard deviations within a group"""
     learning_rate: float
     """Adam's step, constant"""
     melodies_per_step: int = 64

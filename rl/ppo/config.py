@@ -52,7 +52,7 @@ class PPOConfig:
     learning_rate_decay: float = 1.0
     """share of that step which each update leaves to the next"""
     momentum: float = 0.9
-    """share of the last step that goes on in the next"""
+    """share of the last step that is added to the next"""
     clip: float = 0.2
     """how far a probability ratio may move before its gradient stops"""
     max_grad_norm: float = 1.0
@@ -60,11 +60,11 @@ class PPOConfig:
     gae_lambda: float = 0.95
     """how far advantages look ahead; 1 is the whole melody"""
     critic_knows_rules: bool = False
-    """tell the critic what the rules of music theory have seen so far, too
+    """give the critic also what the rules of music theory count so far
     (`rl.ppo.critic_rule_features`)"""
     kl_target_nats: float | None = 7.0
-    """KL from the base policy, per melody, that the controller steers to; None leaves the price of
-    a nat as it is"""
+    """KL from the base policy, per melody, that the controller steers to; None keeps the KL
+    coefficient as it is"""
     kl_limit_nats: float = 8.0
     """no policy beyond this is kept as the result"""
     diversity_floor: float = 0.5
@@ -72,15 +72,15 @@ class PPOConfig:
     originality_floor: float = 0.5
     """nor one whose originality is below this share of the base's"""
     disagreement_limit: float = 2.0
-    """nor one whose melodies the reward model doubts more than so many times as much"""
+    """nor one for whose melodies the reward model is more than so many times as uncertain"""
     patience: int = 6
     """updates in a row with a guard broken after which the run ends"""
     kl_coefficient: float = 0.18
-    """price of a nat at the start, in the reward's unit; for good where there is no KL target"""
+    """reward that a nat of KL costs, at the start; for the whole run where there is no KL target"""
     std_penalty: float = 0.5
-    """lambda: how much of the reward model's uncertainty is taken off"""
+    """lambda: how many of the reward model's standard deviations are taken off its mean"""
     saturation_point: float | None = 1.5
-    """score beyond which more is worth little, in base standard deviations; None for no such"""
+    """score beyond which more is worth little, in base standard deviations; None for no limit"""
     meter: str | None = "4/4"
     """metre of the melodies; None leaves it to the base policy"""
     mode: str | None = None

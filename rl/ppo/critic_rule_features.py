@@ -1,7 +1,8 @@
-"""What the rules of music theory have seen so far, note by note: beginning, variety, leaps, motifs.
+"""What the rules of music theory count so far, note by note: beginning, variety, leaps, motifs.
 
 The counts are those of `music.descriptors.contour` and `music.descriptors.motifs`, but up to each
-note, and motifs by time and not by sixteenths. A figure is of some tenths to some units in size.
+note, and motifs by time and not by sixteenths. A feature is between some tenths and some
+units in size.
 
 Letters: B melodies, N notes of the longest, F features.
 """
@@ -22,7 +23,7 @@ _WINDOW_TICKS = WINDOW_STEPS * STEP_TICKS
 
 
 def rule_features(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarray) -> np.ndarray:
-    """Figures of each melody up to and with each note's beginning; float64 (B, N, F).
+    """Features of each melody up to and with each note's beginning; float64 (B, N, F).
 
     In order: whether it began on the tonic; autocorrelation at each of `LAGS`; whether a leap is
     open, how far it is from home in octaves, leaps resolved and doubled (thirds); the share of the

@@ -1,9 +1,9 @@
 """Guards against gaming the reward model: what a policy must not break to be a run's result.
 
-A reward model is right about melodies like those that were rated. A policy that leaves them behind
-can score ever better and be worse (Gao et al. 2022, arXiv:2210.10760); where it begins shows in how
-far it is from the base, how alike its melodies are, how much it copies, and how much the reward
-model doubts. The first update's melodies, which are the base's, are the measure.
+A reward model is right about melodies like those that were rated. A policy that goes far from them
+can score higher and be worse (Gao et al. 2022, arXiv:2210.10760). Four signs show it: the distance
+from the base, how alike the melodies are, how much they copy, and how uncertain the reward model
+is. They are compared with the first update's melodies, which the base policy wrote.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOC
 def kept_row(rows: Sequence[dict[str, Any]], config: PPOConfig) -> dict[str, Any] | None:
     """The log row of the update whose policy is the run's result; None when none held all guards.
 
-    The highest conservative reward among those within the guards, the earliest of equal ones. Where
-    a nat has a price that stays, the price of its KL is taken off, for then this is what is sought.
+    The highest conservative reward among those within the guards, and the earliest of equal ones.
+    Without a KL target, PPO maximises the reward less the coefficient times the KL, so that this is
+    compared.
     """
-    price = config.kl_coefficient if config.kl_target_nats is None else 0.0
+    coefficient = config.kl_coefficient if config.kl_target_nats is None else 0.0
     within = [row for row in rows if not row["guards_broken"]]
-    return max(within, key=lambda row: row["reward"] - price * row["kl_nats"], default=None)
+    return max(within, key=lambda row: row["reward"] - coefficient * row["kl_nats"], default=None)
 
 
 def out_of_patience(rows: Sequence[Mapping[str, Any]], config: PPOConfig) -> bool:
