@@ -402,7 +402,7 @@ def test_the_first_steps_by_keyboard_alone_and_nothing_is_stored(studio, browser
         page.locator(f".card.heard[data-side={side}]").wait_for()
     page.keyboard.press("Shift+B")
     expect_another_pair(page, practice)
-    expect(page.locator(".hint")).to_contain_text("From now on it counts")
+    expect(page.locator(".hint")).to_contain_text("From now on your answers count")
     assert studio.votes(rater) == []
     page.close()
 
