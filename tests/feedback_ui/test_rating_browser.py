@@ -378,7 +378,7 @@ def test_keys_can_be_chosen_and_conflicts_are_told(studio, browser):
     expect_another_pair(page, before)
     assert [vote["outcome"] for vote in studio.votes(rater)] == ["skip"]
     page.get_by_text("Keys", exact=True).click()
-    page.get_by_role("button", name="Keys as they were").click()
+    page.get_by_role("button", name="Reset keys").click()
     expect(button(page, "skip").locator("kbd")).to_have_text("S")
 
 

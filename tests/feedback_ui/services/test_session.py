@@ -630,7 +630,7 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
 
     sits(2)
     app = page(token=rater.token)  # opened late: it asks once, not for each break that was due
-    assert "Ears tire" in app.info[0].value
+    assert "ears get tired" in app.info[0].value
     assert not components(app)
     press(app, "Go on all the same")
     assert not app.info
@@ -638,11 +638,11 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
     again = page(token=rater.token, breaks=app.query_params["breaks"][0])
     assert components(again), "nor after a reload"
     sits(3)
-    assert "Ears tire" in app.run().info[0].value
+    assert "ears get tired" in app.run().info[0].value
     sits(0)  # a break was taken
     assert components(app.run())
     sits(1)
-    assert "Ears tire" in app.run().info[0].value
+    assert "ears get tired" in app.run().info[0].value
 
 
 def test_a_break_may_be_taken_at_any_time(page, studio, rater):
