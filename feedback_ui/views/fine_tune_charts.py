@@ -16,26 +16,26 @@ CHART_PX = 170
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One figure of a run's log, and the lines that it is measured by."""
+    """One figure of a run's log, and the reference lines drawn with it."""
 
     key: str
-    """in a row of `metrics.jsonl`"""
+    """of the figure in a row of `metrics.jsonl`"""
     title: str
     words: str
     """what it means, for a musician"""
     format: str
     lines: Mapping[str, float]
-    """name -> where it is drawn"""
+    """reference lines: name -> value"""
     band: str | None = None
-    """in a row, how far doubt reaches on either side"""
+    """key of the figure's standard deviation in a row, drawn as a band"""
 
 
 def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """The four figures of a run.
 
     Args:
-        config: what its PPO was given.
-        rows: its log; the first is of the base policy.
+        config: the settings of its PPO.
+        rows: its log; the first row is of the base policy.
     """
     first = rows[0]
     return [

@@ -364,7 +364,7 @@ def test_a_melody_is_found_kept_and_taken_along(tab, studio):
     page.get_by_role("button", name="Keep").click()
     expect(page.get_by_role("button", name="Kept")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Look closer").click()
-    expect(page.get_by_text("Beside real tunes")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Compared with real tunes")).to_be_visible(timeout=PATIENCE_MS)
     with page.expect_download() as download:
         page.get_by_role("button", name="ABC").click()
     assert re.fullmatch(rf"[a-z-]+-{code[:6]}\.abc", download.value.suggested_filename)
