@@ -17,9 +17,12 @@ import json
 import os
 import platform
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # for second_environment
 
 import numpy as np
 from learning_task import listen, ours

@@ -31,6 +31,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # for second_environment
+
 import numpy as np
 from learning_plot import plot
 from learning_task import METHODS, NEAR, START, Budgets, run_task

@@ -12,12 +12,12 @@ from feedback_ui.views.page_heading import page_heading
 RUN = "run"  # in the address; no docstring here, Streamlit would write it on the page
 
 studio = open_studio()
-page_heading("Fine-tune", "Let the melody model practise what people like.")
+page_heading("Fine-tune", "Train the melody model towards what people like.")
 for_organisers()
 st.markdown(
-    "PPO lets the melody model practise: it writes, the reward model scores, and what scores well "
-    "becomes likelier, while a price keeps it near where it began. A run goes on by itself when "
-    "you close this page."
+    "PPO trains the melody model in rounds: it writes melodies, the reward model scores them, and "
+    "what scores well becomes more likely. A KL penalty keeps it near the model it started from. "
+    "A run continues when you close this page."
 )
 try:
     desk = open_desk(studio)

@@ -28,7 +28,7 @@ COLUMNS = 2
 @st.cache_resource(show_spinner=False)
 def open_library(database: str, _studio: StudioSession) -> MelodyLibrary:
     """The library of this server; its melodies are read once."""
-    return MelodyLibrary(_studio.store, _studio.tastes)
+    return MelodyLibrary(_studio.store, _studio.melodies, _studio.tastes)
 
 
 def go(**changes: str | int) -> None:
@@ -215,6 +215,8 @@ def listing() -> None:
             f"Who wrote {found.withheld:,} of the melodies is not told yet, so that your votes "
             "stay blind: you learn it when you have rated them and no pair with them waits for you."
         )
+    if found.sealed:
+        st.caption(f"{found.sealed:,} more are in a blind test. They come here when it has ended.")
 
 
 def closer(item: LibraryMelody) -> None:

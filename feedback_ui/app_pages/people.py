@@ -68,21 +68,21 @@ def show_me() -> None:
             "Agree with yourself",
             as_percent(own.self_agreement),
             border=True,
-            help="Some pairs come twice, sides swapped. This is how often you said the same both "
-            "times. About seven in ten is usual, and no one reaches ten.",
+            help="Some pairs come twice, with the sides swapped. This is how often you gave the "
+            "same answer. About seven in ten is usual, and nobody reaches ten.",
         )
         second[1].metric(
             "Left side chosen",
             as_percent(own.left),
             border=True,
-            help="Sides are drawn by chance, so about half is what one expects.",
+            help="Sides are random, so about half is expected.",
         )
         st.markdown(
             f"{own.ties} times you heard no difference, {own.both_bad} times you liked neither, "
             f"{own.skips} times you skipped."
         )
     st.subheader("Your link", anchor=False)
-    st.markdown("It brings you back, on any device. Who has it can vote in your name.")
+    st.markdown("It signs you in on any device. Anyone who has it can vote in your name.")
     address = str(st.context.url or "").split("?")[0]
     st.code(f"{address}?{TOKEN}={st.query_params.get(TOKEN, '')}", language=None, wrap_lines=True)
     st.button("Sign out here", icon=":material/logout:", on_click=sign_out)
@@ -118,15 +118,14 @@ def leave(rater: Rater) -> None:
     """The way out."""
     st.subheader("Remove yourself", anchor=False)
     st.markdown(
-        "Your nickname, your favourites and all your answers are deleted. This cannot be taken "
-        "back."
+        "Your nickname, your favourites and all your answers are deleted. This cannot be undone."
     )
     runs = studio.store.runs_trained_on(rater.id)
     if runs:
         st.text(
             "These have learnt from your answers and cannot forget them: "
             + ", ".join(f"{name} ({votes})" for name, votes in runs.items())
-            + ". Only training anew makes models that did not."
+            + ". Only models that are trained again are free of them."
         )
     with st.form("withdraw"):
         typed = st.text_input("Type your nickname to confirm", autocomplete="off")

@@ -126,12 +126,12 @@ def extremes(look: TasteLook) -> None:
     """Melodies from both ends, to hear whether the profile is right."""
     st.subheader("Hear it", anchor=False)
     st.markdown(
-        "The melodies of this studio that the profile puts at the two ends. If the first five do "
-        "not please more than the last five, it has not understood yet: more answers help."
+        "The melodies of this studio that the profile ranks highest and lowest. If you do not like "
+        "the first five better than the last five, the profile needs more answers."
     )
     ends = {"Most liked": look.liked, "Least liked": look.disliked}
     if not look.liked:
-        st.caption("There is none yet that you have judged in every pair it is in.")
+        st.caption("None yet: every melody is still in a pair that you have not judged.")
     for column, (title, melodies) in zip(st.columns(2), ends.items(), strict=True):
         with column:
             for place, extreme in enumerate(melodies, start=1):
@@ -193,8 +193,8 @@ def figures(scope: str, found: TrainedReward) -> None:
         )
     if scope == MINE:
         st.caption(
-            "Measured with what your own answers alone would teach; the profile above starts from "
-            "what all people here like, so it is rarely worse."
+            "Measured with a profile of your own answers alone. The profile above also uses what "
+            "all people here like, so it is rarely worse."
         )
     st.markdown("**What more answers would bring**")
     st.markdown(f"{forecast_in_words(found).capitalize()}.")
@@ -206,8 +206,8 @@ def figures(scope: str, found: TrainedReward) -> None:
         with st.expander("When it says 70 %, is it right 70 times in 100?"):
             st.markdown(
                 f"It is off by {100 * found.calibration.ece:.1f} points on average (calibration "
-                f"error); perfect odds would be by {100 * found.calibration.floor:.1f} with so few "
-                "answers."
+                f"error). With this number of answers, even a perfect model would be off by "
+                f"{100 * found.calibration.floor:.1f}."
             )
             st.altair_chart(
                 reliability_chart(found.calibration, colours), width="stretch",
@@ -239,9 +239,8 @@ def full_model(kind: str) -> None:
     """Train the model that fine-tuning takes, and show the newest."""
     st.subheader("The full model", anchor=False)
     st.markdown(
-        "Fine-tuning needs the taste measured against what the base policy usually writes, and "
-        "kept as a *reward run* with its figures. That takes a minute or so; it goes on when you "
-        "leave."
+        "Fine-tuning needs a *reward run*: the taste in the base policy's units, stored with its "
+        "figures. Training one takes about a minute and continues when you leave."
     )
     refused = st.session_state.pop("taste-refused", None)
     process = trainer()
@@ -297,13 +296,14 @@ try:
     else:
         colours = chart_colours()
         by = "" if look.raters == 1 else f" by {look.raters}"
-        st.caption(f"Learnt from {look.votes} answers{by}. To look here often may sway your ear.")
+        st.caption(
+            f"Learnt from {look.votes} answers{by}. Looking here often may influence your answers."
+        )
         words(look)
         st.subheader("Everything at a glance", anchor=False)
         st.markdown(
-            "Each line is a feature of a melody. The further right, the more of it is liked. The "
-            "line is where the truth lies with 90 % certainty; strong, filled ones are known to "
-            "be on their side of the middle."
+            "Each line is a feature of a melody. Further right means that more of it is liked. The "
+            "line is the 90 % interval; the point is filled where that excludes the middle."
         )
         st.altair_chart(
             forest_chart(look.reasons, colours), width="stretch",

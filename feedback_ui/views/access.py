@@ -159,15 +159,15 @@ def consent_form(studio: StudioSession, rater: Rater) -> None:
     """Ask a rater to agree to the newest version of the consent."""
     st.text(f"Welcome back, {rater.nickname}.")
     st.markdown(
-        "What the studio stores, or what becomes of it, has changed since you agreed to it:"
+        "What the studio stores, or what it is used for, has changed since you agreed to it:"
     )
     with st.form("consent_again"):
         st.markdown(CONSENT)
         agrees = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Go on", type="primary", width="stretch")
     st.markdown(
-        "If you do not agree, nothing more is stored. The page People is open to you still, and "
-        "there you can remove what is."
+        "If you do not agree, nothing more is stored. You can still open the page People and "
+        "remove what is stored."
     )
     if sent and not agrees:
         st.text("Not yet: tick the box to agree.")
@@ -197,7 +197,7 @@ def _form(studio: StudioSession, *, stale: bool) -> None:
         st.caption(f"Version {CONSENT_VERSION}")
         consents = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Start listening", type="primary", width="stretch")
-    st.caption("Been here before? Open the address that you had then: it knows who you are.")
+    st.caption("Have you been here before? Open your personal link to sign in again.")
     if sent:
         try:
             rater = studio.sign_up(nickname, consents=consents)

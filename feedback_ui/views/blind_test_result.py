@@ -36,7 +36,7 @@ def show_result(studio: StudioSession, test: Standing) -> None:
         st.markdown(
             f"*{found.b} wins* is its share of the votes that named one melody as better. "
             "The range holds the true share with 95 % probability, if nothing was known before. "
-            "All this is about the people who voted; others may like other things.\n\n"
+            "The result is about the people who voted; others may prefer something else.\n\n"
             f"{rule_in_words()}"
         )
     if found.raters:

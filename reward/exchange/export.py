@@ -102,7 +102,7 @@ def export_preferences(
     kind: str | None = "person",
     purposes: Collection[str] = TRAINED_PURPOSES,
 ) -> int:
-    """Write TRL's preference pairs as JSONL; how many.
+    """Write TRL's preference pairs as JSONL; how many. Those of sealed melodies are left out.
 
     Raises:
         RatingsError: for an unknown kind or purpose, or a file that cannot be written.
@@ -113,7 +113,7 @@ def export_preferences(
     with store.reading() as session:
         votes = frames.votes_frame(session, kind=kind, current_only=True)
         melodies = frames.melodies_frame(session)
-    wanted = votes.loc[votes["purpose"].isin(list(purposes))]
+    wanted = votes.loc[votes["purpose"].isin(list(purposes)) & ~votes["sealed"]]
     pairs = list(preference_pairs(wanted, melodies))
     with exported_file(Path(path)) as temporary:
         _write_jsonl(temporary, iter(pairs))

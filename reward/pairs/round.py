@@ -7,7 +7,8 @@ any vote they cover what varies most. `auto` draws one of the three for the roun
 information, and duels too once there are `LATE_VOTES` votes. The strategy is stored with each pair,
 and the probability with which it was drawn.
 
-Hidden repeats and traps (`reward.pairs.traps`) come on top, at a set rate.
+Hidden repeats and traps (`reward.pairs.traps`) come on top, at a set rate. Melodies of a blind test
+are left out until it is revealed (`reward.store.sealed`).
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def pair_up(
     if strategy != RANDOM or not new:
         pool = store.melodies_frame()
         ids = [int(m) for m in pool.loc[pool["policy_id"] != CORRUPTED, "melody_id"]]
+    sealed = store.sealed_melody_ids()  # the policy may write a melody that is in a blind test
+    ids = [melody_id for melody_id in ids if melody_id not in sealed]
     if not ids:
         raise RunError("there are no melodies to pair; ask for some: --melodies 400")
     known = {i: stored.melody for i, stored in zip(ids, store.melodies(ids), strict=True)}

@@ -15,7 +15,7 @@ from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import Run, RunError, new_run
 from reward.comparisons.agreement import Agreement, Ceiling
-from reward.comparisons.learnable import learnable
+from reward.comparisons.learnable import learnable, sealed_count
 from reward.comparisons.preferences import Preferences
 from reward.profile.cross_validation import FORECAST_VOTES, TrainedReward, train_reward
 from reward.profile.features import feature_matrix
@@ -106,6 +106,13 @@ def fit_reward(
     every = store.votes_frame(kind=None if kind == BOTH else kind)
     votes = learnable(every)
     kinds = sorted(set(votes["rater_kind"]))
+    left_out = sealed_count(every)
+    if votes.empty and left_out:
+        raise RunError(
+            f"all {left_out} decided votes are on melodies of a blind test that has not been "
+            "revealed; end it (tastemaker studio, page Blind test) or collect other votes "
+            "(tastemaker pairs)"
+        )
     if votes.empty:
         raise RunError(
             "there are no decided votes yet; collect some (tastemaker studio) or simulate them "
@@ -116,6 +123,8 @@ def fit_reward(
             "the store holds votes of people and of simulated listeners, which are not mixed "
             "unasked; choose with --votes-of person, simulated or both"
         )
+    if left_out:
+        tell(f"leaving out {left_out} votes on melodies of a blind test that has not been revealed")
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)

@@ -30,7 +30,7 @@ from policy.decode import sample
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from policy.runs import RUNS, RunError, open_run
-from reward.comparisons.learnable import TRAINED_PURPOSES
+from reward.comparisons.learnable import learnable
 from reward.exchange.export import preference_pairs
 from reward.scorer import Reward
 from reward.store.schema import RATER_KINDS
@@ -84,10 +84,8 @@ def voted_pairs(store: RatingsStore, reward_record: Mapping[str, Any]) -> list[d
     """
     kind = reward_record["config"]["votes_of"]
     frame = store.votes_frame(kind=kind if kind in RATER_KINDS else None)  # None: of both kinds
-    learnt = frame["purpose"].isin(list(TRAINED_PURPOSES)) & (
-        frame["vote_id"] <= reward_record["last_vote"]
-    )
-    pairs = list(preference_pairs(frame.loc[learnt], store.melodies_frame()))
+    learnt = learnable(frame.loc[frame["vote_id"] <= reward_record["last_vote"]])
+    pairs = list(preference_pairs(learnt, store.melodies_frame()))
     if not pairs:
         raise RunError(
             "the database holds no decided vote of those that the reward learnt from; give the one "

@@ -155,6 +155,6 @@ def _finish(run: Run, rows: list[dict[str, Any]], config: PPOConfig) -> None:
         raise RunError(
             f"no update of {run.name} held the guards (broken: {broken}; KL limit "
             f"{config.kl_limit_nats} nats); lower the learning rate or the KL target, or raise the "
-            "price of a nat"
+            "KL coefficient"
         )
     (run.path / "best" / str(best["update"])).replace(run.path / "policy")

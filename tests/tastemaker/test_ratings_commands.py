@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from reward.comparisons.rater_statistics import ratings_statistics
 from reward.pairs.random_pairs import random_pairs
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tastemaker.__main__ import cli
 from tests.support.project import PROJECT
 
@@ -56,9 +57,11 @@ def rated(tmp_path, random_melodies):
                 decided = "left" if (word == "a") == a_left else "right"
                 store.vote(
                     pair.assignment_id,
-                    outcome={"t": "tie", "s": "skip"}.get(word, decided),
-                    nonce=f"{name}{place}",
-                    latency_ms=4000,
+                    Answer(
+                        outcome={"t": "tie", "s": "skip"}.get(word, decided),
+                        nonce=f"{name}{place}",
+                        latency_ms=4000,
+                    ),
                 )
     return path
 
@@ -89,7 +92,7 @@ def test_people_only_and_superseded(type_in, rated, tmp_path):
     with RatingsStore(rated) as store:
         anna = store.raters_frame()["rater_id"][0]
         pair = store.undo(int(anna))
-        store.vote(pair.assignment_id, outcome="tie", nonce="again")
+        store.vote(pair.assignment_id, Answer(outcome="tie", nonce="again"))
 
     def kinds(*words):
         type_in("ratings", "export", "--database", rated, "--format", "csv", *words)
@@ -170,7 +173,7 @@ def test_stats_flag_who_presses_left(type_in, tmp_path, random_melodies):
         store.add_comparisons(random_pairs(ids, 30, np.random.default_rng(0)), round=1)
         rater = store.add_rater("Lefty")
         while pair := store.issue(rater.id):
-            store.vote(pair.assignment_id, outcome="left", nonce=str(pair.votes_cast))
+            store.vote(pair.assignment_id, Answer(outcome="left", nonce=str(pair.votes_cast)))
     assert "always left" in type_in("ratings", "stats", "--database", "left.sqlite")
 
 

@@ -14,6 +14,7 @@ from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test,
 from reward.pairs.round import learnable
 from reward.store import campaigns
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tastemaker.__main__ import main
 from tastemaker.options import DATABASE
 
@@ -36,8 +37,8 @@ def two(tiny_policy, other_policy):
 
 
 @pytest.fixture
-def store(tmp_path):
-    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+def store(ratings_url):
+    with RatingsStore(ratings_url) as store:
         yield store
 
 
@@ -135,7 +136,7 @@ def test_what_is_refused_leaves_nothing(store, two):
 def test_no_reward_learns_from_a_blind_test(store, two):
     made = make_blind_test(store, *two, CONDITIONING, BlindTestConfig(name="test", votes=3))
     pair = store.issue(store.add_rater("Ada").id, campaign_id=made.id)
-    store.vote(pair.assignment_id, outcome="left", nonce="n")
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce="n"))
     votes = store.votes_frame()
     assert votes["purpose"].tolist() == ["blind_test"]
     assert learnable(votes).empty

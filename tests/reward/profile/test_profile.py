@@ -18,7 +18,7 @@ from reward.profile.davidson import (
     outcome_log_probabilities,
 )
 from reward.profile.feature_scale import FeatureScale, FeatureScaleError, features_of
-from reward.profile.features import FEATURE_NAMES
+from reward.profile.features import FEATURE_NAMES, feature_matrix
 from reward.profile.laplace import LOG_TIE_MEAN, LOG_TIE_STD, SIDE_STD
 from reward.profile.profile import SURE_ENOUGH, TasteError, TasteProfile
 
@@ -790,6 +790,16 @@ def test_files_cut_short_or_missing_are_refused(profile, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(TasteError, match="not a readable profile"):
         TasteProfile.load(path)
+
+
+def test_of_the_log_odds_of_a_win_85_percent_are_taken(profile, real_melodies):
+    a, b = real_melodies[:20], real_melodies[20:40]
+    taste = profile.taste(None)
+    x = profile.scale.standardise(feature_matrix(a)) - profile.scale.standardise(feature_matrix(b))
+    variance = np.sum((x @ taste.covariance_FF) * x, axis=1)
+    averaged = x @ taste.weights_F / np.sqrt(1 + np.pi * variance / 8)  # MacKay 1992
+    p = profile.win_probability(a, b)
+    np.testing.assert_allclose(np.log(p / (1 - p)), 0.85 * averaged, rtol=1e-9)
 
 
 def test_default_names_are_those_of_the_features(profile):
