@@ -5,16 +5,17 @@
 #   make studio   rate pairs of melodies yourself, in the browser
 #   make test     the tests that a desk can wait for
 #   make check    everything that CI does
+#   make mutants  change the code at random, and count how many changes the tests notice
 #
 #   make demo PYTHON=python3.12   with another Python than `python3` (3.11 or newer)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo studio test check clean
+.PHONY: help demo studio test check mutants clean
 
 help:
-	@sed -n '4,9s/^# *//p' Makefile
+	@sed -n '4,10s/^# *//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -29,6 +30,9 @@ test: .venv/.test
 
 check:
 	PYTHON=$(PYTHON) .ci/run
+
+mutants: .venv/.mutants
+	$(BIN)/python .ci/mutants.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -45,3 +49,7 @@ clean:
 .venv/.check: pyproject.toml .ci/install
 	PYTHON=$(PYTHON) .ci/install check
 	@touch .venv/.run .venv/.test .venv/.check
+
+.venv/.mutants: pyproject.toml .ci/install
+	PYTHON=$(PYTHON) .ci/install mutants
+	@touch .venv/.run .venv/.mutants
