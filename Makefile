@@ -5,6 +5,7 @@
 #   make studio   rate pairs of melodies yourself, in the browser
 #   make test     the tests that a desk can wait for
 #   make check    everything that CI does
+#   make mutants  change the code at random, and count how many changes the tests notice
 #
 #   make demo PYTHON=python3.12   with another Python than `python3` (3.11 or newer)
 #   make demo TORCH=cpu           without CUDA, which is 4 GB; `auto` (the default) does so on Linux
@@ -15,10 +16,10 @@ PYTHON ?= python3
 TORCH ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo studio test check clean
+.PHONY: help demo studio test check mutants clean
 
 help:
-	@sed -n '4,12s/^# \{0,3\}//p' Makefile
+	@sed -n '4,13s/^# \{0,3\}//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -33,6 +34,9 @@ test: .venv/.test
 
 check:
 	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/run
+
+mutants: .venv/.mutants
+	$(BIN)/python .ci/mutants.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -49,3 +53,7 @@ clean:
 .venv/.check: pyproject.toml .ci/install .ci/torch_index.py
 	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install check
 	@touch .venv/.run .venv/.test .venv/.check
+
+.venv/.mutants: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install mutants
+	@touch .venv/.run .venv/.mutants
