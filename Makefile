@@ -5,16 +5,17 @@
 #   make studio   rate pairs of melodies yourself, in the browser
 #   make test     the tests that a desk can wait for
 #   make check    everything that CI does
+#   make docs     write docs/commands.md from the commands
 #
 #   make demo PYTHON=python3.12   with another Python than `python3` (3.11 or newer)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo studio test check clean
+.PHONY: help demo studio test check docs clean
 
 help:
-	@sed -n '4,9s/^# *//p' Makefile
+	@sed -n '4,10s/^# *//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -29,6 +30,9 @@ test: .venv/.test
 
 check:
 	PYTHON=$(PYTHON) .ci/run
+
+docs: .venv/.run
+	$(BIN)/python docs/make_commands.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -22,6 +22,7 @@ from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from music.grammar import MASK_TABLE, advance, initial_state, mask_rows
+from music.progress import Progress, no_progress
 from music.tokens import BOS, DURATION_OF_ID, HEADER_LENGTH, MAX_LENGTH, PAD, VOCABULARY
 from policy.model import BAR_POSITIONS, MelodyForCausalLM, bar_positions
 
@@ -143,6 +144,7 @@ def sample(
     temperature: float = 1.0,
     stop_at: int = MAX_LENGTH,
     keep_states: int | None = None,
+    progress: Progress = no_progress,
 ) -> Sampled:
     """Decode one melody for each row of `given`.
 
@@ -154,6 +156,7 @@ def sample(
         stop_at: decode no more than so many tokens: for headers alone.
         keep_states: store what enters this layer, for a learner whose layers below it are frozen
             (`policy.trunk.run_layers`), and the final hidden states.
+        progress: is told how many melodies have ended.
 
     Raises:
         ValueError: when a given id may not stand where it is, naming ids that may.
@@ -197,6 +200,7 @@ def sample(
         position = _next_position(position, taken)
         state = advance(state, taken)
         done = state.done
+        progress(batch - int((~done).sum()), batch)
         if done.all():
             break
         if (~done).sum() < _COMPACT_BELOW * len(alive):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from music.formats.abc_bars import notes_of_bars, without_first_endings
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.melody import BAR_COUNTS, Melody, MelodyError
+from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Conditioning
 from rl.evaluation.evaluate import training_index
@@ -59,9 +60,14 @@ def conditioning_with_motif(conditioning: Conditioning, file: Path) -> Condition
 
 
 def save_melodies(
-    melodies: Sequence[Melody], folder: Path, *, sound: bool, soundfont: Path | None = None
-) -> Iterator[str]:
-    """Write each melody's files; yields a line about each.
+    melodies: Sequence[Melody],
+    folder: Path,
+    *,
+    sound: bool,
+    soundfont: Path | None = None,
+    report: Report = no_report,
+) -> list[str]:
+    """Write each melody's files; a line about each.
 
     Raises:
         SoundfontError: before anything is written, when there is no font to render with.
@@ -69,16 +75,20 @@ def save_melodies(
     if sound:
         find_soundfont(soundfont)
     folder.mkdir(parents=True, exist_ok=True)
+    report("comparing with the training tunes", 0, 0)
     found = originality(melodies, training_index())
+    lines: list[str] = []
     for number, melody in enumerate(melodies, start=1):
+        report("writing files", number - 1, len(melodies))
         name = f"melody-{number:03d}"
         (folder / f"{name}.abc").write_text(to_abc(melody, title=f"Melody {number}"))
         (folder / f"{name}.mid").write_bytes(to_midi(melody))
         if sound:
             (folder / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
         header = melody.header
-        yield (
+        lines.append(
             f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
             f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
             f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
         )
+    return lines

@@ -48,10 +48,12 @@ PIPE_WIDTH = 200
 """columns when the output is no terminal"""
 
 
-def make_console() -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """A console that is wide enough for a table where nobody has told how wide it is."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    console = Console(highlight=False, stderr=stderr)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, stderr=stderr, width=PIPE_WIDTH)
 
 
 def update_line(row: dict[str, Any], updates: int | None = None) -> str:
