@@ -6,6 +6,7 @@
 #   make test     the tests that a desk can wait for
 #   make check    everything that CI does
 #   make mutants  change the code at random, and count how many changes the tests notice
+#   make docs     write docs/commands.md from the commands
 #
 #   make demo PYTHON=python3.12   with another Python than `python3` (3.11 or newer)
 #   make demo TORCH=cpu           without CUDA, which is 4 GB; `auto` (the default) does so on Linux
@@ -16,10 +17,10 @@ PYTHON ?= python3
 TORCH ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo studio test check mutants clean
+.PHONY: help demo studio test check docs mutants clean
 
 help:
-	@sed -n '4,13s/^# \{0,3\}//p' Makefile
+	@sed -n '4,14s/^# \{0,3\}//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -37,6 +38,9 @@ check:
 
 mutants: .venv/.mutants
 	$(BIN)/python .ci/mutants.py
+
+docs: .venv/.run
+	$(BIN)/python docs/make_commands.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

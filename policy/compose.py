@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from music.melody import Header, Melody, MelodyError, Note
+from music.progress import Progress, no_progress
 from music.tokens import BOS, HEADER_LENGTH, ID, decode, encode_motif
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
@@ -79,14 +80,23 @@ def compose(
     seed: int = 0,
     tonic_midi: int = DEFAULT_TONIC_MIDI,
     batch: int = 256,
+    progress: Progress = no_progress,
 ) -> list[Melody]:
     """`count` whole melodies; the same seed, count and batch give the same ones.
+
+    `progress` is told how many are written.
 
     Raises:
         ValueError: when what is asked for cannot be written, naming what can.
     """
     rows = sample_rows(
-        model, count, conditioning=conditioning, temperature=temperature, seed=seed, batch=batch
+        model,
+        count,
+        conditioning=conditioning,
+        temperature=temperature,
+        seed=seed,
+        batch=batch,
+        progress=progress,
     )
     return [decode(row, tonic_midi) for row in rows]
 
@@ -99,6 +109,7 @@ def sample_rows(
     temperature: float = 1.0,
     seed: int = 0,
     batch: int = 256,
+    progress: Progress = no_progress,
 ) -> list[np.ndarray]:
     """As `compose`, but the token rows (uint16, BOS to EOS)."""
     if count < 0 or batch < 1:
@@ -108,7 +119,17 @@ def sample_rows(
     conditioning = conditioning or Conditioning()
     generator = torch.Generator(model.lm_head.weight.device).manual_seed(seed)
     rows: list[np.ndarray] = []
+
+    def after(written: int) -> Progress:
+        return lambda done, _: progress(written + done, count)
+
     while len(rows) < count:
         prompts = conditioning.prompt(min(batch, count - len(rows)))
-        rows += sample(model, prompts, generator=generator, temperature=temperature).rows()
+        rows += sample(
+            model,
+            prompts,
+            generator=generator,
+            temperature=temperature,
+            progress=after(len(rows)),
+        ).rows()
     return rows

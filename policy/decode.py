@@ -23,6 +23,7 @@ from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from music.grammar import MASK_TABLE
+from music.progress import Progress, no_progress
 from music.tokens import DURATION_OF_ID, MAX_LENGTH, PAD
 from policy.episodes import EpisodeBatch
 from policy.model import BAR_POSITIONS, MelodyForCausalLM, bar_positions
@@ -141,6 +142,7 @@ def sample(
     *,
     generator: torch.Generator,
     temperature: float = 1.0,
+    progress: Progress = no_progress,
 ) -> Sampled:
     """Decode one melody for each prompt.
 
@@ -150,12 +152,17 @@ def sample(
             chooses.
         generator: the only source of chance, on the model's device.
         temperature: 1 samples the policy itself; towards 0 it takes the likeliest token.
+        progress: is told how many melodies have ended.
 
     Raises:
         ValueError: when a token of a prompt is not legal at its place, naming some that are.
     """
     return sample_episodes(
-        model, EpisodeBatch.prompted(prompts_BP), generator=generator, temperature=temperature
+        model,
+        EpisodeBatch.prompted(prompts_BP),
+        generator=generator,
+        temperature=temperature,
+        progress=progress,
     )
 
 
@@ -167,6 +174,7 @@ def sample_episodes(
     generator: torch.Generator,
     temperature: float = 1.0,
     keep_states: int | None = None,
+    progress: Progress = no_progress,
 ) -> Sampled:
     """Write all melodies of a batch to their end.
 
@@ -177,6 +185,7 @@ def sample_episodes(
         temperature: as in `sample`.
         keep_states: store what enters this layer, for a learner whose layers below it are frozen
             (`policy.trunk.run_layers`), and the final hidden states.
+        progress: is told how many melodies have ended.
 
     Raises:
         ValueError: when a token of a prompt is not legal at its place, naming some that are.
@@ -209,6 +218,7 @@ def sample_episodes(
                 tokens[choosing] = drawn.cpu().numpy()
                 logprob_BT[torch.from_numpy(numbers[choosing]).to(device), at] = logprob
             episodes.write(numbers, tokens)
+            progress(int(episodes.ended.sum()), batch)
         left = ~episodes.ended[alive] | (episodes.length[alive] > at + 1)
         if not left.any():
             break

@@ -24,6 +24,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from music.progress import Report, no_report
 from reward.exchange.export import FORMATS, TABLES
 from reward.exchange.import_blind_tests import store_blind_tests
 from reward.exchange.import_pool import once, read_melodies, store_comparisons, store_melodies
@@ -60,18 +61,24 @@ class Imported:
     refused_files: list[Path] = field(default_factory=list)
 
 
-def import_ratings(store: RatingsStore, path: str | Path) -> Imported:
+def import_ratings(
+    store: RatingsStore, path: str | Path, *, report: Report = no_report
+) -> Imported:
     """Take up an export: a folder, or its file of votes with the other tables beside it.
 
-    Rows that are refused are written to `<file>.refused.csv` beside each file.
+    Rows that are refused are written to `<file>.refused.csv` beside each file. `report` is told
+    each stage.
 
     Raises:
         RatingsError: for a table that is not there or cannot be read; nothing is stored then.
     """
+    report("reading tables", 0, 0)
     files = _table_files(Path(path))
     rows = {name: read_rows(files[name], NEEDED[name].split()) for name in TABLES}
     done = Imported()
+    report(f"checking {len(rows['melodies'])} melodies", 0, 0)
     melodies = read_melodies(rows["melodies"])  # the slow part, while others may still vote
+    report(f"storing {len(rows['votes'])} votes", 0, 0)
     with store.writing() as session:
         melody_ids, done.added["melodies"] = store_melodies(session, melodies)
         comparisons, done.added["comparisons"] = store_comparisons(

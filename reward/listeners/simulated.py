@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from music.progress import Progress, no_progress
 from policy.runs import RunError
 from reward.comparisons.intervals import RELIABILITY
 from reward.comparisons.preferences import LEFT, RIGHT, TIE
@@ -265,7 +266,13 @@ def _random_differences(utility_M: np.ndarray) -> np.ndarray:
     return np.quantile(size[size > 0], places)
 
 
-def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int) -> int:
+def simulate_votes(
+    store: RatingsStore,
+    listener: SimulatedListener,
+    count: int,
+    *,
+    progress: Progress = no_progress,
+) -> int:
     """Let a simulated listener answer up to `count` waiting pairs; how many they answered.
 
     Not those of blind tests, which are for people.
@@ -282,7 +289,9 @@ def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int)
     pool = [stored.melody for stored in store.melodies(frame["melody_id"].tolist())]
     listener.calibrate(pool)
     rater = store.rater_named(listener.name, kind="simulated")
+    waiting = min(count, store.counts()["comparisons"])
     for answered in range(count):
+        progress(min(answered, waiting), waiting)
         issued = store.issue(rater.id, purposes=ROUND_PURPOSES)
         if issued is None:
             return answered

@@ -16,11 +16,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from music.melody import Melody
+from music.progress import Report, no_report
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
@@ -84,6 +86,8 @@ def pair_up(
     policy_id: str,
     conditioning: Conditioning,
     config: PoolConfig,
+    *,
+    report: Report = no_report,
 ) -> list[uuid.UUID]:
     """Write melodies into the store; append pairs of one metre and length, repeats and traps.
 
@@ -93,10 +97,18 @@ def pair_up(
     """
     new: list[int] = []
     if config.melodies:
-        melodies = compose(policy, config.melodies, conditioning=conditioning, seed=config.seed)
+        melodies = compose(
+            policy,
+            config.melodies,
+            conditioning=conditioning,
+            seed=config.seed,
+            progress=partial(report, "writing melodies"),
+        )
+        report("storing melodies", 0, 0)
         new = store.add_melodies(
             melodies, policy_id=policy_id, sampler="temperature 1", seed=config.seed
         )
+    report("choosing pairs", 0, 0)
     before = store.comparisons_frame()
     state = [config.seed, config.round, len(before)]
     votes = _votes_so_far(store)

@@ -367,7 +367,7 @@ class RatingsStore:
         """Remember that a run learnt from these votes; again with more, it adds them.
 
         Raises:
-            RatingsError: for a run id that is not `[a-z0-9-]{1,64}`, or an unknown vote.
+            RatingsError: for a run id that is not the name of a run, or an unknown vote.
         """
         with self.writing() as session:
             withdrawal.record_training(session, run_id, vote_ids, now=datetime.now(UTC))

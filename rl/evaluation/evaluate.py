@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.corpora.originality import Originality, TrainingIndex, compare_originality, originality
 from music.descriptors.yardsticks import yardstick_means, yardstick_standard_errors
 from music.melody import Melody
+from music.progress import Report, no_report
 from music.tokens import HEADER_LENGTH, decode
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
@@ -121,6 +123,7 @@ def evaluate(
     judge: Judge | None = None,
     best: BestOfN | None = None,
     index: TrainingIndex | None = None,
+    report: Report = no_report,
 ) -> Evaluation:
     """Measure both policies on `count` fresh melodies each; headers are the base's on both sides.
 
@@ -134,8 +137,10 @@ def evaluate(
     headers = Reference(base).with_headers(conditioning.prompt(count), torch_chance(generator))
     sides: list[Side] = []
     rows: list[np.ndarray] = []
-    for policy in (base, tuned):
-        rows = sample(policy, headers, generator=generator).rows()
+    for name, policy in (("base", base), ("tuned", tuned)):
+        writing = partial(report, f"writing melodies of the {name} policy")
+        rows = sample(policy, headers, generator=generator, progress=writing).rows()
+        report(f"measuring melodies of the {name} policy", 0, 0)
         melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
         sides.append(_side(melodies, reward, judge, index))
     ratio = melody_nats(tuned, rows, HEADER_LENGTH) - melody_nats(base, rows, HEADER_LENGTH)

@@ -563,7 +563,9 @@ def test_the_command_line_of_a_job_names_the_job_and_no_database(store, folder):
     job = queued(store, folder())
     itself = ["-m", "rl.jobs.worker", str(job.id)]
     for processes, torchrun in ((1, False), (3, True)):
-        (folder() / "run.json").write_text(json.dumps({"config": {"processes": processes}}))
+        record = {"kind": "ppo", "created_at": "2026-11-29", "parents": {}}
+        record["config"] = {"processes": processes}
+        (folder() / "run.json").write_text(json.dumps(record))
         command = rl.jobs.queue.job_command(job)
         assert command[0] == sys.executable
         assert command[-3:] == itself
