@@ -291,9 +291,11 @@ def test_an_export_holds_what_it_held(store, folder):
 
 def test_preference_pairs_are_those_that_trl_was_given(store, folder):
     export_preferences(store, folder / "now.jsonl", kind=None)
-    then = (folder / "export" / "preferences.jsonl").read_text().splitlines()
-    now = (folder / "now.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in now] == [json.loads(line) for line in then]
+    then, now = (
+        [json.loads(line) for line in (folder / file).read_text().splitlines()]
+        for file in ("export/preferences.jsonl", "now.jsonl")
+    )
+    assert [{column: pair[column] for column in then[0]} for pair in now] == then
 
 
 def test_rewards_score_as_they_did(store, expected):
