@@ -29,7 +29,7 @@ from rl.jobs.record import Job
 from rl.runs.run_comparison import RunComparison, compare_runs
 
 SECONDS_A_MELODY = 2.9 / 256
-"""of sampling, scoring and learning, on two cores (benchmarks/README.md, ppo_throughput.py)"""
+"""of sampling, scoring and learning, on two cores (benchmarks/ppo/README.md)"""
 BEGINNING_S = 15.0
 """before the first update: torch, and the base's scale"""
 SAID_RUN = re.compile(r"^run ([a-z0-9-]{1,64}),", re.MULTILINE)

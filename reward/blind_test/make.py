@@ -177,7 +177,7 @@ def write_pairs(
         for leading in ((size + 1) // 2, size // 2):
             if leading:
                 lead, follow = (a, b) if a_leads else (b, a)
-                written = _under_one_header(lead, follow, conditioning.given(leading), generator)
+                written = _under_one_header(lead, follow, conditioning.prompt(leading), generator)
                 pairs += _fresh(written if a_leads else [(y, x) for x, y in written], taken)
             a_leads = not a_leads
         del pairs[count:]

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from env.reference import Reference, torch_chance
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.melody import Melody
 from music.tokens import HEADER_LENGTH, decode
@@ -44,7 +45,6 @@ from rl.evaluation.best_of_n import best_of_n
 from rl.evaluation.evaluate import Judge
 from rl.ppo.config import PPOConfig
 from rl.ppo.objective import Objective, objective_of
-from rl.ppo.rollout import with_reference_header
 
 METHODS = ("best-of-n", "dpo", "rloo", "grpo")
 MEASURING_SEED = 1_300_021
@@ -176,7 +176,8 @@ def measure(
 ) -> tuple[list[Melody], Measured]:
     """Fresh melodies of a policy under the base's headers, and what they are worth."""
     generator = torch.Generator().manual_seed(seed + MEASURING_SEED)
-    headers = with_reference_header(task.base, task.conditioning.given(count), generator)
+    reference = Reference(task.base)
+    headers = reference.with_headers(task.conditioning.prompt(count), torch_chance(generator))
     rows = sample(policy, headers, generator=generator).rows()
     ratio = melody_nats(policy, rows, HEADER_LENGTH) - melody_nats(task.base, rows, HEADER_LENGTH)
     melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from env.reference import Reference, torch_chance
 from music.corpora.corpus import load_corpus
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.corpora.originality import Originality, TrainingIndex, compare_originality, originality
@@ -29,7 +30,6 @@ from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from reward.scorer import Reward
 from rl.evaluation.best_of_n import BestOfN
-from rl.ppo.rollout import with_reference_header
 
 LEAST_REAL = 20
 """held-out tunes of the asked kind that make a comparison; with fewer, those of every kind do"""
@@ -131,7 +131,7 @@ def evaluate(
         raise ValueError(f"count={count} is below {SAMPLE_SIZE}, which the diversity score needs")
     index = index or training_index()
     generator = torch.Generator().manual_seed(seed)
-    headers = with_reference_header(base, conditioning.given(count), generator)
+    headers = Reference(base).with_headers(conditioning.prompt(count), torch_chance(generator))
     sides: list[Side] = []
     rows: list[np.ndarray] = []
     for policy in (base, tuned):

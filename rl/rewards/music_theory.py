@@ -25,7 +25,7 @@ Differs from the paper and its public code:
     (a minor second, a minor third and a minor sixth are worth nothing), and its count of them in
     the evaluation compares with the outcome of an `or`, so that thirds are never counted.
   - The weights are ours, in nats, for a price of 1 for a nat from the base policy. The study starts
-    from them and steers them until its table holds (docs/rl-tuner.md).
+    from them and steers them until its table holds (benchmarks/rl_tuner_study).
 
 Letters: N melodies, I intervals. Rules give float64 (N,), more is better.
 """

@@ -379,7 +379,7 @@ def test_keys_can_be_chosen_and_conflicts_are_told(studio, browser):
     expect_another_pair(page, before)
     assert [vote["outcome"] for vote in studio.votes(rater)] == ["skip"]
     page.get_by_text("Keys", exact=True).click()
-    page.get_by_role("button", name="Keys as they were").click()
+    page.get_by_role("button", name="Reset keys").click()
     expect(button(page, "skip").locator("kbd")).to_have_text("S")
 
 
@@ -403,7 +403,7 @@ def test_the_first_steps_by_keyboard_alone_and_nothing_is_stored(studio, browser
         page.locator(f".card.heard[data-side={side}]").wait_for()
     page.keyboard.press("Shift+B")
     expect_another_pair(page, practice)
-    expect(page.locator(".hint")).to_contain_text("From now on it counts")
+    expect(page.locator(".hint")).to_contain_text("From now on your answers count")
     assert studio.votes(rater) == []
     page.close()
 

@@ -50,13 +50,12 @@ def test_a_room_is_ours(room):
     assert Path(importlib.import_module(room).__file__).resolve() == PROJECT / room / "__init__.py"
 
 
-def test_the_wheel_takes_every_room_and_nothing_else():
+def test_the_wheel_takes_every_room_the_base_policy_and_nothing_else():
     include = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"][
         "packages"
     ]
-    assert sorted(include["find"]["include"]) == sorted(
-        pattern for room in ROOMS for pattern in (room, f"{room}.*")
-    )
+    rooms = [pattern for room in ROOMS for pattern in (room, f"{room}.*")]
+    assert sorted(include["find"]["include"]) == sorted([*rooms, "checkpoints.base"])
 
 
 def test_every_file_has_a_noun_for_a_name():
@@ -165,18 +164,6 @@ def test_looking_at_jobs_imports_no_torch(tmp_path):
     packages = {name.partition(".")[0] for name in loaded.split()}
     assert "sqlalchemy" in packages
     assert packages.isdisjoint({"torch", "transformers", "pandas", "scipy", "matplotlib"})
-
-
-def test_help_takes_less_than_a_third_of_a_second_of_the_processor(tmp_path):
-    def seconds():
-        before = os.times()
-        assert process(tmp_path, "--help").returncode == 0
-        after = os.times()
-        spent = after.children_user - before.children_user
-        return spent + after.children_system - before.children_system
-
-    # The best of several: others on the machine can only add (caches that they push out).
-    assert min(seconds() for _ in range(5)) < 0.3
 
 
 def commands(group, name=""):

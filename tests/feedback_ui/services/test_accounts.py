@@ -271,13 +271,13 @@ def test_an_organiser_sees_everyone_without_coming_in(page, store, pairs, rater)
     rounds, raters = (json.loads(table.proto.json) for table in app.get("bidi_component"))
     assert rounds["rows"][0][0] == "1"
     assert raters["rows"][0][0] == rater.nickname
-    assert "There is none yet" in words(app)
+    assert "There is no blind test yet" in words(app)
     assert app.query_params["view"] == "everyone"
 
 
 def test_others_do_not_see_everyone(page, store, rater):
     app = page(view="everyone", rater=rater.token)
-    assert "for whoever runs the studio" in words(app)
+    assert "for the person who runs the studio" in words(app)
     assert not app.metric
 
 

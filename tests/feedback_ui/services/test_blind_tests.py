@@ -258,7 +258,7 @@ def test_raters_are_told_no_policy_and_no_leader(page, store, make, ada):
     everything = words(app) + shown.proto.json + str(app.main)
     for word in ("ppo-0001", "aaaa", "bbbb", "12 for", "better than", "policy"):
         assert word not in everything, word
-    assert "For whoever runs" not in str([e.label for e in app.expander])
+    assert "For the person who runs" not in str([e.label for e in app.expander])
 
 
 def test_an_invitation_leads_to_its_test_and_asks_who_comes(page, store, make):
@@ -280,7 +280,7 @@ def test_an_invitation_leads_to_its_test_and_asks_who_comes(page, store, make):
 def test_a_link_that_leads_nowhere_shows_the_list(page, make, query):
     make()
     app = page(**query)
-    assert "leads to no blind test" in app.warning[0].value
+    assert "does not lead to a blind test" in app.warning[0].value
     assert "Listen and vote" in [button.label for button in app.button]
 
 
@@ -302,7 +302,7 @@ def test_the_last_vote_wanted_shows_the_result_at_the_next_look(page, store, mak
     test = make(pairs=4, wanted=2)
     say(store, ada, test, "b", "a")
     app = page(organiser=False, test=str(test))
-    assert "All votes that were wanted are in." in words(app)
+    assert "All the votes asked for are in." in words(app)
 
 
 def test_a_result_without_a_decided_vote(page, store, make, ada):

@@ -602,7 +602,7 @@ def test_coming_in_needs_a_nickname_and_consent(page, studio):
 
 def test_a_token_of_no_one_leads_to_the_form(page, studio):
     app = page(token="gone")
-    assert "belongs to no rater" in app.warning[0].value
+    assert "does not belong to a rater" in app.warning[0].value
     assert len(app.text_input) == 1
 
 
@@ -648,7 +648,7 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
 
     sits(2)
     app = page(token=rater.token)  # opened late: it asks once, not for each break that was due
-    assert "Ears tire" in app.info[0].value
+    assert "ears get tired" in app.info[0].value
     assert not components(app)
     press(app, "Go on all the same")
     assert not app.info
@@ -656,17 +656,17 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
     again = page(token=rater.token, breaks=app.query_params["breaks"][0])
     assert components(again), "nor after a reload"
     sits(3)
-    assert "Ears tire" in app.run().info[0].value
+    assert "ears get tired" in app.run().info[0].value
     sits(0)  # a break was taken
     assert components(app.run())
     sits(1)
-    assert "Ears tire" in app.run().info[0].value
+    assert "ears get tired" in app.run().info[0].value
 
 
 def test_a_break_may_be_taken_at_any_time(page, studio, rater):
     studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
     app = page(token=rater.token)
-    assert "of 20 minutes to the next one" in "".join(text.value for text in app.text)
+    assert "of 20 minutes until the next break" in "".join(text.value for text in app.text)
     press(app, "Take a break")
     assert "Everything is saved" in app.info[0].value
     assert not components(app)
@@ -693,7 +693,7 @@ def test_pairs_of_a_blind_test_alone_are_none_to_hear_here(page, store, random_m
     ids = store.add_melodies(random_melodies(2), policy_id="p", sampler="s", seed=0)
     store.add_comparisons([(ids[0], ids[1])], round=1, purpose="blind_test")
     app = page(token=store.add_rater("Ada").token)
-    assert "nothing to hear here yet" in app.info[0].value
+    assert "no pairs to rate yet" in app.info[0].value
 
 
 def test_the_end_names_what_comes_next_and_can_be_undone(page, studio, rater):

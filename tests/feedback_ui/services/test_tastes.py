@@ -233,7 +233,7 @@ def test_whose_taste_is_in_the_address(page, store, ada):
     rate(store, ada, 60)
     ben = store.add_rater("Ben", consent_version="1")
     app = page(rater=ben.token)
-    assert "0 of 20 answers by you" in words(app)
+    assert "0 of 20 by you" in words(app)
     app = page(rater=ben.token, of="group")
     assert "Learnt from 60 answers" in words(app)
     assert FEATURE_LABELS[LIKED] in words(app)

@@ -42,10 +42,10 @@ import logging, sys, time
 from contextlib import closing
 from uuid import UUID
 from reward.store.database import Database
-from rl.jobs.queue import lease as job_attendance
+from rl.jobs import lease
 from rl.jobs.worker import run_job
 
-job_attendance.BEAT_S = job_attendance.TURN_S = 0.05
+lease.BEAT_S = lease.TURN_S = 0.05
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
 
 def body(hold):
@@ -332,7 +332,7 @@ def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
         hold.beat()
         return reap(*arguments)
 
-    monkeypatch.setattr("rl.jobs.queue.bury", late)
+    monkeypatch.setattr("rl.jobs.queue.reap", late)
     monkeypatch.setattr("rl.jobs.record.Job.is_dead", lambda *_: True)
     assert bury_the_dead(store) == []
     assert read_job(store, hold.job.id).state == "queued"
@@ -484,11 +484,11 @@ import sys, time
 from contextlib import closing
 from pathlib import Path
 from reward.store.database import Database
-from rl.jobs.queue import queue as jobs
+from rl.jobs import queue
 from rl.jobs.record import JobSettings
-jobs.job_command = lambda job: [sys.executable, "-c", Path("process.py").read_text().replace("JOB", str(job.id))]
+queue.job_command = lambda job: [sys.executable, "-c", Path("process.py").read_text().replace("JOB", str(job.id))]
 with closing(Database("ratings.sqlite")) as store:
-    jobs.start_job(store, "ratings.sqlite", folder=Path("ppo-0001"), settings=JobSettings())
+    queue.start_job(store, "ratings.sqlite", folder=Path("ppo-0001"), settings=JobSettings())
     print("started", flush=True)
     time.sleep(600)
 """  # noqa: E501
