@@ -164,17 +164,6 @@ class TasteProfile:
             )
         return self.raters[rater]
 
-    def vote_weight(self, rater: str) -> float:
-        """What a vote of this rater's tells of the group's taste; 1 is typical, 0 is nothing.
-
-        The probability that they listen, times the square of their scale.
-
-        Raises:
-            TasteError: for a rater without votes here.
-        """
-        taste = self.taste(rater)
-        return taste.listens * taste.scale**2
-
     def _scales_of(self, rater_ids: Sequence[str]) -> RaterScales | None:
         """Everyone's scale; None if one is not known here."""
         if len(rater_ids) < 2 or not self.raters.keys() >= set(rater_ids):
