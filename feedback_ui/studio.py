@@ -1,6 +1,6 @@
-"""The studio's entry, run by Streamlit: `tastemaker studio`, or `streamlit run` with this file.
+"""The studio's entry script, run by Streamlit: `tastemaker studio`, or `streamlit run` on it.
 
-It finds the rooms beside it from any working folder, and hands over to a page.
+It makes the project's packages importable from any working folder, and runs the chosen page.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from pathlib import Path
 import streamlit as st
 
 ROOT = str(Path(__file__).resolve().parents[1])
-# Streamlit puts this file's folder on the path, not the one above, where the rooms are.
+# Streamlit puts this file's folder on the path, not the repository's root with the packages.
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from feedback_ui.components.focus_keeper import focus_keeper  # noqa: E402  found only now
+from feedback_ui.components.focus_keeper import focus_keeper  # noqa: E402  needs the path above
 
 HERE = Path(__file__).parent
-# Before the navigation: else each page's icon would be asked of a font service on the internet.
+# Before the navigation: otherwise the browser would fetch each page's icon from a font service.
 st.set_page_config(page_title="Tastemaker", page_icon=str(HERE / "favicon.svg"), layout="centered")
 page = st.navigation(
     [

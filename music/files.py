@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: who opens one finds what was there, or all of it."""
+"""Atomic file writes: a reader finds either the old file or the complete new one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from uuid import uuid4
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`; at the end it is on disk and takes the name, or it is gone.
+    """A temporary file beside `path`, renamed to `path` on success and removed on an exception.
 
-    Only a kill leaves it behind. Threads and processes may write one path at once: the last to end
-    has written it.
+    A killed process leaves it behind. Threads and processes may write one path at the same time;
+    the last one to finish wins.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
@@ -32,6 +32,6 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; text as UTF-8."""
+    """Write a file atomically; text as UTF-8."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

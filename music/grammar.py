@@ -1,12 +1,14 @@
 """The grammar of tokens, as a mask over the next token for a whole batch at once.
 
-Every sequence that follows the mask is one whole melody of the asked metre, pickup and length, and
-decodes. A state is one integer per melody; advancing it and masking are array look-ups.
+Every sequence that follows the mask decodes to one complete melody of the requested metre, pickup
+and length. Advancing the states of a batch and masking are array look-ups.
 
-Rules: the six header tokens in order, a pickup shorter than the bar; a duration fits what is left
-of the bar and leaves a remainder that durations can fill; HOLD only as the first token of a bar,
-after a sounding note; no two rests in a row, so there is always a note; BAR and EOS are forced; PAD
-after EOS.
+Rules:
+  - the six header tokens come first, in order, with a pickup shorter than the bar;
+  - a duration fits into the rest of the bar, and durations can fill what remains after it;
+  - HOLD is only the first token of a bar, after a sounding note;
+  - two rests never follow each other, so every melody has a note;
+  - BAR and EOS are forced; PAD follows EOS.
 
 Letters: B melodies, V vocabulary.
 """
@@ -38,7 +40,7 @@ _NOTES, _DONE = _PHASES.index("notes"), _PHASES.index("done")
 
 @dataclass(slots=True)
 class GrammarState:
-    """Where each of B melodies stands; all fields are int64 of shape (B,)."""
+    """The states of B unfinished melodies; all fields are int64 of shape (B,)."""
 
     phase: np.ndarray
     meter: np.ndarray
@@ -49,7 +51,7 @@ class GrammarState:
     room: np.ndarray
     """ticks left in the current bar"""
     last: np.ndarray
-    """0 a rest or nothing yet, 1 a note, 2 a note with a BAR after it"""
+    """last event: 0 a rest or none yet, 1 a note, 2 a note followed by a BAR"""
     rested: np.ndarray
     """1 where the last note or rest was a rest"""
 
@@ -118,7 +120,7 @@ _FIRST_PICKUP = ID[f"PICKUP_{PICKUPS_TICKS[0]}"]
 
 
 def initial_state(batch: int) -> GrammarState:
-    """Nothing written yet; BOS comes first."""
+    """The states before the first token, BOS."""
     return GrammarState(*(np.zeros(batch, np.int64) for _ in GrammarState.__slots__))
 
 
@@ -137,7 +139,7 @@ def legal(state: GrammarState) -> np.ndarray:
 
 
 def advance(state: GrammarState, ids: np.ndarray) -> GrammarState:
-    """The states after one more token each; `ids` is int (B,) and must be legal (not checked here).
+    """The states after one more token; `ids` is int (B,) and must be legal (not checked here).
 
     See `advance_checked` for tokens from outside.
     """
@@ -171,7 +173,7 @@ def advance_checked(state: GrammarState, ids: np.ndarray) -> GrammarState:
     """As `advance`, for tokens from outside.
 
     Raises:
-        ValueError: naming the first token that may not come here, and some that may.
+        ValueError: names the first illegal token, and some legal ones.
     """
     ids = np.asarray(ids, np.int64)
     allowed = legal(state)

@@ -1,7 +1,7 @@
 """A melody: one voice, exact bars, and a header that says what kind of tune it is.
 
 Time is in ticks, 24 a quarter note. Onset 0 is the first downbeat, so a pickup has negative onsets.
-With a pickup of k ticks the last bar is k ticks short, as printed tunes have it: the whole always
+With a pickup of k ticks the last bar is k ticks short, as in printed tunes, so a melody always
 lasts `bars * bar_ticks`. Pitch is in semitones above the tonic; the key is chosen when rendering.
 Rests are the gaps between notes.
 
@@ -55,7 +55,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is asked of a melody before its first note."""
+    """The header: metre, mode, tune type, number of bars and pickup."""
 
     meter: str = "4/4"
     mode: str = "major"
@@ -64,7 +64,7 @@ class Header:
     pickup_ticks: int = 0
 
     def __post_init__(self) -> None:
-        """Check each field against what the representation knows.
+        """Check that each field has an allowed value.
 
         Raises:
             MelodyError: for a value outside its list, or a pickup as long as a bar.
@@ -115,7 +115,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A note or gap, or the part of it inside one bar; the unit that a token stands for."""
+    """A note or gap, or the part of it inside one bar. One token encodes one segment."""
 
     bar: int
     """-1 for the pickup, then 0, 1, …"""
@@ -123,12 +123,12 @@ class Segment:
     pitch: int | None
     """None for a rest"""
     held: bool
-    """True where a note goes on from the bar before"""
+    """whether it continues a note from the previous bar"""
 
 
 @dataclass(frozen=True, slots=True)
 class Melody:
-    """A whole, valid melody; it cannot be built wrong.
+    """A complete melody. Every rule is checked when it is created.
 
     Raises:
         MelodyError: for notes out of order, outside the bars, off the grid or out of range.

@@ -1,8 +1,8 @@
-"""The notes of many melodies end to end, in arrays: what the yardsticks are computed on.
+"""The notes of many melodies, concatenated into arrays; yardsticks are computed on them.
 
-Thousands of melodies are measured in one go: a few numpy calls for all of them cost less than a few
-calls for each. Every yardstick takes `Melodies`, that is one melody, several, or a `NoteTable`, and
-gives float64 of shape (N,), NaN where it is undefined (the steps of a melody of one note).
+A few numpy calls for thousands of melodies are much faster than a few calls for each melody. Every
+yardstick takes `Melodies` (one melody, several, or a `NoteTable`) and returns float64 (N,), with
+NaN where it is undefined (such as the steps of a melody of one note).
 
 Letters: N melodies, M notes of all of them, I intervals (M - N), C cells (notes cut at barlines).
 Units: ticks (24 a quarter), semitones above the tonic. All arrays are int64.
@@ -32,7 +32,7 @@ class Cells:
     """-1 for the pickup, then 0, 1, …"""
     pitch: np.ndarray
     rhythm: np.ndarray
-    """offset in the bar, duration and whether it is held over, packed into one integer"""
+    """offset in the bar, duration, and whether it is tied to the previous bar, as one integer"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ Melodies = Melody | Sequence[Melody] | NoteTable
 
 
 def note_table(melodies: Melodies) -> NoteTable:
-    """The table of one melody or several; a table is given back as it is.
+    """The table of one melody or several; a table is returned unchanged.
 
     Raises:
         ValueError: for no melodies.

@@ -1,12 +1,13 @@
 """Tokens: the joint layout, in which one note is one token.
 
 A melody is  BOS metre mode type bars pickup | notes of the pickup | BARn notes … BAR1 notes | EOS.
-A note is one token, its pitch above the tonic and its duration together. `BARn` counts down, so the
-model knows how far the end is. `REST` is a gap, `HOLD` goes on with the note before the barline.
-Encoding is lossless but for the key, which is chosen when rendering:
+A note is one token: its pitch above the tonic with its duration. `BARn` counts down, so the model
+knows how many bars are left. `REST` is a gap; `HOLD` continues the note before the barline.
+Encoding is lossless except for the key, which is chosen when rendering:
 decode(encode(m), m.tonic_midi) == m; and a melody has one encoding: encode(decode(ids)) == ids.
 
-Ids are uint16 in files and int64 in batches. The vocabulary is a rule, not a count of a corpus.
+Ids are uint16 in files and int64 in batches. The vocabulary follows from a rule and does
+not depend on a corpus.
 """
 
 from __future__ import annotations

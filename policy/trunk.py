@@ -1,10 +1,10 @@
 """The trunk's forward over whole melodies, for scoring and learning: no padding is computed.
 
-Linear layers see real tokens only, in one flat batch; attention alone is padded. What the last
-layer gives is computed only where it is wanted. Layers can be run from any one on, so a policy
-whose lower layers are frozen is learnt from stored states (`policy.decode.sample` keeps them). It
-reads the weights of a `MelodyForCausalLM` and equals the Hugging Face forward to 1e-5
-(tests/policy/test_trunk.py), dropout aside: scoring and PPO have none.
+Linear layers see real tokens only, in one flat batch; attention alone is padded. The last layer's
+output is computed only where it is wanted. The layers can be run from any one on, so that a policy
+whose lower layers are frozen is trained on stored states (`policy.decode.sample_episodes` keeps
+them). It reads the weights of a `MelodyForCausalLM` and equals the Hugging Face forward to 1e-5
+(tests/policy/test_trunk.py), except that there is no dropout.
 
 Letters: B melodies, T tokens (right-padded), N real tokens, M wanted ones, D width, K key-value
 heads, G queries per key-value head, H width of a head.
@@ -43,9 +43,9 @@ class Packed:
         number[place] = torch.arange(len(place), device=ids_BT.device)
         return cls(ids_BT, place, number)
 
-    def before(self, acted_BT: Tensor) -> Tensor:
-        """Numbers (M,) of the tokens from which those at `acted_BT` were chosen."""
-        return self.number[acted_BT.reshape(-1).nonzero()[:, 0] - 1]
+    def before(self, decision_BT: Tensor) -> Tensor:
+        """Numbers (M,) of the tokens from which those at `decision_BT` were chosen."""
+        return self.number[decision_BT.reshape(-1).nonzero()[:, 0] - 1]
 
     def pick(self, values_BTX: Tensor) -> Tensor:
         """Values (N, X) of the real tokens out of (B, T, X)."""
@@ -55,23 +55,23 @@ class Packed:
 def hidden_at_choices(
     trunk: MelodyModel,
     ids_BT: Tensor,
-    acted_BT: Tensor,
+    decision_BT: Tensor,
     *,
     states_BTD: Tensor | None = None,
     first: int = 0,
 ) -> Tensor:
-    """Hidden states (M, D) from which the ids at `acted_BT` were chosen, in their order.
+    """Hidden states (M, D) from which the ids at `decision_BT` were chosen, in their order.
 
     Args:
         trunk: the model's trunk.
         ids_BT: the melodies.
-        acted_BT: where a hidden state is wanted; never at BOS.
+        decision_BT: where a hidden state is wanted; never at BOS.
         states_BTD: hidden states that enter layer `first`, if they are stored.
         first: that layer.
     """
     packed = Packed.of(ids_BT)
     x_ND = embed(trunk, packed) if states_BTD is None else packed.pick(states_BTD)
-    return run_layers(trunk, x_ND, packed, packed.before(acted_BT), first=first)
+    return run_layers(trunk, x_ND, packed, packed.before(decision_BT), first=first)
 
 
 def embed(trunk: MelodyModel, packed: Packed) -> Tensor:

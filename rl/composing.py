@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from music.corpora.originality import originality
-from music.formats.abc import AbcError, read_tune
-from music.formats.abc_bars import notes_of_bars, without_first_endings
+from music.corpora.strains import last_time_through
+from music.formats.abc import AbcError, AbcTune
+from music.formats.abc_melody import first_strain, joined_at_repeats, notes_of_bars
+from music.formats.abc_reader import read_tune
+from music.formats.abc_text import decode_text
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.melody import BAR_COUNTS, Melody, MelodyError
+from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Conditioning
 from rl.evaluation.evaluate import training_index
 
 
-def conditioning_with_motif(conditioning: Conditioning, file: Path) -> Conditioning:
-    """What is asked, with the notes of an ABC file to begin with and, where open, its header.
+def conditioning_with_motif(
+    conditioning: Conditioning, file: Path, *, say: Callable[[str], None]
+) -> Conditioning:
+    """The conditioning, with the notes of an ABC file to begin with and, where open, its header.
 
-    The motif may be of any length: a bar or two, or most of a tune.
+    The motif may be of any length: a bar or two, or most of a tune. Of a whole tune it is the first
+    strain or, where a number of bars is asked for, so many.
+
+    Args:
+        conditioning: what is asked for beside the motif.
+        file: the first tune in it is the motif.
+        say: told in a line what of the file is left out or read otherwise.
 
     Raises:
         AbcError: when the file is not one tune in ABC.
-        MelodyError: when the motif does not fit what is asked.
+        MelodyError: when the motif does not fit what is asked for.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise AbcError(f"the motif {file} is not text in UTF-8; save it as such") from error
-    tune = read_tune(text)
-    header = header_of_tune(tune)
-    bars = without_first_endings(tune.bars)
+        tune = read_tune(decode_text(file.read_bytes()))
+        header = header_of_tune(tune)
+    except AbcError as error:
+        raise AbcError(f"the motif {file}: {error}") from error
+    for line in _read_otherwise(tune):
+        say(f"the motif {file}: {line}")
+    bars = last_time_through(tune.bars)
     if not any(note.midi is not None for bar in bars for note in bar.notes):
         raise AbcError(f"the motif {file} has no notes; write some after its K: line")
     pickup = int(bars[0].duration_ticks) if len(bars) > 1 else 0
     pickup = pickup if pickup < header.bar_ticks else 0
+    whole = joined_at_repeats(bars, header.bar_ticks)
+    if conditioning.bars is None:
+        bars = joined_at_repeats(first_strain(bars, header.bar_ticks), header.bar_ticks)
+    else:
+        bars = whole[: conditioning.bars + (pickup > 0)]
+    full = len(bars) - (pickup > 0)
+    if len(bars) < len(whole):
+        say(f"the motif {file}: its first {full} of {len(whole) - (pickup > 0)} bars are taken")
     for number, bar in enumerate(bars[pickup > 0 :], start=1):
         ticks, last = bar.duration_ticks, bar is bars[-1]
         if ticks > header.bar_ticks or (ticks < header.bar_ticks and not last):
@@ -44,24 +65,40 @@ def conditioning_with_motif(conditioning: Conditioning, file: Path) -> Condition
                 f"bar {number} of the motif {file} lasts {ticks} ticks, a bar of {header.meter} "
                 f"{header.bar_ticks}, 24 a quarter; check its lengths (only the last may be short)"
             )
-    full = len(bars) - (pickup > 0)
-    enough = next((count for count in BAR_COUNTS if count >= max(full, 8)), BAR_COUNTS[-1])
-    whole = replace(header, bars=conditioning.bars or enough, pickup_ticks=pickup)
-    notes = notes_of_bars(bars, whole.start_ticks, whole.end_ticks, 60 + tune.tonic_class)
+    # Eight bars or sixteen, so that something is left to write.
+    ticks = sum(bar.duration_ticks for bar in bars)
+    enough = next((n for n in BAR_COUNTS[1:] if n * header.bar_ticks > ticks), BAR_COUNTS[-1])
+    placed = replace(header, bars=conditioning.bars or enough, pickup_ticks=pickup)
+    notes = notes_of_bars(bars, placed.start_ticks, placed.end_ticks, 60 + tune.tonic_class)
     return Conditioning(
         meter=header.meter,
         mode=conditioning.mode or header.mode,
         tune_type=conditioning.tune_type,
-        bars=whole.bars,
+        bars=placed.bars,
         pickup_ticks=pickup,
         motif=tuple(notes),
     )
 
 
+def _read_otherwise(tune: AbcTune) -> Iterator[str]:
+    """What a person who wrote the tune should know of how it was read."""
+    if tune.chords == 1:
+        yield "its chord is read as its top note"
+    elif tune.chords:
+        yield f"its {tune.chords} chords are read as their top notes"
+    if tune.tunes_after:
+        yield f"the first of its {tune.tunes_after + 1} tunes is taken"
+
+
 def save_melodies(
-    melodies: Sequence[Melody], folder: Path, *, sound: bool, soundfont: Path | None = None
-) -> Iterator[str]:
-    """Write each melody's files; yields a line about each.
+    melodies: Sequence[Melody],
+    folder: Path,
+    *,
+    sound: bool,
+    soundfont: Path | None = None,
+    report: Report = no_report,
+) -> list[str]:
+    """Write each melody's files; a line about each.
 
     Raises:
         SoundfontError: before anything is written, when there is no font to render with.
@@ -69,16 +106,20 @@ def save_melodies(
     if sound:
         find_soundfont(soundfont)
     folder.mkdir(parents=True, exist_ok=True)
+    report("comparing with the training tunes", 0, 0)
     found = originality(melodies, training_index())
+    lines: list[str] = []
     for number, melody in enumerate(melodies, start=1):
+        report("writing files", number - 1, len(melodies))
         name = f"melody-{number:03d}"
         (folder / f"{name}.abc").write_text(to_abc(melody, title=f"Melody {number}"))
         (folder / f"{name}.mid").write_bytes(to_midi(melody))
         if sound:
             (folder / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
         header = melody.header
-        yield (
+        lines.append(
             f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
             f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
             f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
         )
+    return lines

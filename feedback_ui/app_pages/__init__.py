@@ -2,8 +2,8 @@
 
 rate: listen to two melodies and vote
 library: find, hear and keep melodies
-taste: what was learnt of a taste
-blind_test: make, follow and read blind tests
+taste: what the votes say about a taste
+blind_test: make blind tests, vote in them, read their results
 finetune: start and watch PPO jobs
 people: a rater's own data, and all raters for an organiser
 """

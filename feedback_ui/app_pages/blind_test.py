@@ -1,7 +1,7 @@
-"""Blind test: two policies by ear, and nothing told until it has ended.
+"""Blind test: people compare two policies by ear; the result stays hidden until the test ends.
 
-Which test is open is in the address (`?test=3`), or is what an invitation leads to (`?invite=…`).
-Pairs are heard and answered at the same desk as on the page Rate.
+The address says which test is open (`?test=3`), or holds an invitation to it (`?invite=…`).
+The Rate page uses the same view to play and rate pairs (`views/rating.py`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from feedback_ui.views.notice import notice
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.rating import RatingDesk
 
-# The list
+# The list of tests
 
 
 def show_list() -> None:
-    """All tests, and for organisers how to make one."""
+    """List all tests; organisers also get the form that makes one."""
     tests = list_tests(studio.store)
     if not tests:
         st.info(
@@ -41,8 +41,8 @@ def show_list() -> None:
             + (
                 "Make the first one below."
                 if is_organiser()
-                else "Whoever runs this studio can make one; meanwhile there are pairs on the "
-                "page Rate."
+                else "The person who runs this studio can make one. Until then you can rate pairs "
+                "on the page Rate."
             ),
             icon=":material/hearing:",
         )
@@ -52,7 +52,11 @@ def show_list() -> None:
             said = f"{test.votes} of {counted(test.votes_wanted, 'vote', 'votes')}"
             st.progress(test.progress, text=f"{said}{', ended' if test.has_ended else ''}")
             st.button(
-                "See the result" if test.has_ended else "Listen and vote",
+                "See the result"
+                if test.has_ended
+                else "Look at it"
+                if test.is_imported
+                else "Listen and vote",
                 key=f"open-{test.id}",
                 type="secondary" if test.has_ended else "primary",
                 on_click=open_test,
@@ -78,7 +82,7 @@ def leave() -> None:
 
 
 def hear(test: Standing) -> None:
-    """The next pair of a test that goes on."""
+    """Show the next pair of a running test."""
     rater = signed_in(studio)
     at_most = counted(test.most_more, "more vote", "more votes")
     said = f"{counted(test.votes, 'vote is', 'votes are')} in; at most {at_most} to the result"
@@ -95,52 +99,65 @@ def hear(test: Standing) -> None:
 
 
 def all_heard(desk: RatingDesk) -> None:
-    """What there is to say to who has heard every pair of a test that goes on."""
+    """Thank a rater who has heard every pair of a running test."""
     st.success(
-        "You have heard every pair of this test. Thank you! The result is told here once "
-        "enough votes are in, or whoever runs the studio ends the test.",
+        "You have heard every pair of this test. Thank you! The result appears here when enough "
+        "votes are in, or when the person who runs the studio ends the test.",
         icon=":material/check_circle:",
     )
     desk.undo_button()
 
 
 def manage(test: Standing) -> None:
-    """What an organiser can do with a test that goes on; it does not tell which policy leads."""
-    with st.expander("For whoever runs this test", icon=":material/key:"):
+    """What an organiser can do with a running test; it does not show which policy leads."""
+    with st.expander("For the person who runs this test", icon=":material/key:"):
         a, b = policies_of(studio.store, test.id)
         st.text(f"It compares {a} and {b}. {counted(test.raters, 'person', 'people')} took part.")
-        st.text(advice(studio.store, test.id))
-        st.markdown(
-            "**Invite people.** Who opens the link hears the pairs of this test. A new link takes "
-            "the place of the one before, which then leads nowhere."
-        )
-        if st.button("Make a new link", icon=":material/link:"):
-            token = new_invitation(studio.store, test.id)
-            st.session_state["invitation"] = (test.id, token)
-        made = st.session_state.get("invitation")
-        if made and made[0] == test.id:
-            address = str(st.context.url or "").split("?")[0]
-            st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
-            st.markdown("Copy it now: it is not shown again.")
-        st.markdown("**End the test.** The result is told to everyone, and no vote counts after.")
+        if not test.is_imported:
+            st.text(advice(studio.store, test.id))
+            invite(test)
+        st.markdown("**End the test.** Everyone sees the result, and later votes do not count.")
         sure = st.checkbox("I want to end it before the answer is clear")
         if st.button("End and reveal", icon=":material/flag:", disabled=not sure):
             end(studio.store, test.id)
             st.rerun()
 
 
+def invite(test: Standing) -> None:
+    """Make a link that leads to the test."""
+    st.markdown(
+        "**Invite people.** Anyone who opens the link hears the pairs of this test. A new link "
+        "replaces the old one, which then stops working."
+    )
+    if st.button("Make a new link", icon=":material/link:"):
+        token = new_invitation(studio.store, test.id)
+        st.session_state["invitation"] = (test.id, token)
+    made = st.session_state.get("invitation")
+    if made and made[0] == test.id:
+        address = str(st.context.url or "").split("?")[0]
+        st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
+        st.markdown("Copy it now: it is not shown again.")
+
+
 def show_test(test: Standing) -> None:
-    """One test, going on or ended."""
+    """Show one test, running or ended."""
     st.button("All blind tests", icon=":material/arrow_back:", type="tertiary", on_click=leave)
     st.text(test.name)
     if test.has_ended:
         reply: Reply | None = st.session_state.pop("reply", None)
-        if reply is not None:  # to the vote that ended it, or came when it had ended
+        if reply is not None:  # to the vote that ended the test, or that came too late
             said = "Your answer is saved, and the test has ended." if reply.done else reply.message
             notice(said, icon="check_circle" if reply.done else "warning")
         show_result(studio, test)
         return
-    hear(test)
+    if test.is_imported:
+        st.info(
+            "This test was held elsewhere and imported. Its result is told here when whoever runs "
+            "this studio reveals it.",
+            icon=":material/lock:",
+        )
+    else:
+        hear(test)
     if is_organiser():
         manage(test)
 
@@ -148,18 +165,18 @@ def show_test(test: Standing) -> None:
 studio = open_studio()
 page_heading(
     "Blind test",
-    "Two makers of melodies, heard blind: say for each pair which melody you like better, and only "
-    "at the end everyone learns whose they were.",
+    "Compare two melody generators blind. Say for each pair which melody you like better. Who "
+    "wrote which is shown when the test has ended.",
 )
 try:
     token, chosen = st.query_params.get("invite", ""), st.query_params.get("test", "")
     found = invited_to(studio.store, token) if token else find_test(studio.store, chosen)
     if (token or chosen) and found is None:
-        st.warning("This link leads to no blind test here (any more). Those that there are:")
+        st.warning("This link does not lead to a blind test (any more). These are the tests here:")
     if found is None:
         show_list()
     else:
-        # Here too and not only after a vote: the last vote may have come by another way.
+        # Also here, not only after a vote: the last vote may have been imported.
         show_test(settle(studio.store, found.id))
-except ValueError as error:  # what the store and the synthesizer raise for people to read
+except ValueError as error:  # messages of the store and the synthesizer
     trouble(error)

@@ -1,4 +1,4 @@
-"""Fine-tune: start a PPO job, watch it, hear what it writes, stop it, compare runs."""
+"""Fine-tune: start a PPO job, watch it, hear its melodies, stop it, compare runs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from feedback_ui.views.fine_tune import choose_run, compare, open_desk, watch
 from feedback_ui.views.fine_tune_form import follow_start, start_form
 from feedback_ui.views.page_heading import page_heading
 
-RUN = "run"  # in the address; no docstring here, Streamlit would write it on the page
+RUN = "run"  # query parameter; a comment, because Streamlit would print a docstring on the page
 
 studio = open_studio()
-page_heading("Fine-tune", "Let the melody model practise what people like.")
+page_heading("Fine-tune", "Train the melody model towards what people like.")
 for_organisers()
 st.markdown(
-    "PPO lets the melody model practise: it writes, the reward model scores, and what scores well "
-    "becomes likelier, while a price keeps it near where it began. A run goes on by itself when "
-    "you close this page."
+    "PPO trains the melody model in rounds: it writes melodies, the reward model scores them, and "
+    "what scores well becomes more likely. A KL penalty keeps it near the model it started from. "
+    "A run continues when you close this page."
 )
 try:
     desk = open_desk(studio)
@@ -32,5 +32,5 @@ try:
             st.query_params[RUN] = chosen.run_id
         watch(desk, chosen)
         compare(desk)
-except ValueError as error:  # what the store raises for people to read
+except ValueError as error:  # messages of the store
     trouble(error)

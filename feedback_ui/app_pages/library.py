@@ -1,7 +1,7 @@
-"""Library: every melody, to find, hear, see, keep and take along.
+"""Library: find, hear, see, keep and download every melody.
 
-What is asked for is in the address, so that a reload or a link shows the same; the widgets are set
-from it at each run, and write to it when they are changed.
+The address holds the query, so that a reload or a shared link shows the same melodies. Each run of
+the page sets the widgets from the address; a changed widget writes to the address.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ COLUMNS = 2
 @st.cache_resource(show_spinner=False)
 def open_library(database: str, _studio: StudioSession) -> MelodyLibrary:
     """The library of this server; its melodies are read once."""
-    return MelodyLibrary(_studio.store, _studio.tastes)
+    return MelodyLibrary(_studio.store, _studio.melodies, _studio.tastes)
 
 
 def go(**changes: str | int) -> None:
-    """Ask for something else; what changes the list begins it anew."""
+    """Change the query; a change of the list returns to its first page."""
     if "melody" not in changes:
         changes.setdefault("page", 1)
     before = LibraryQuery.from_params(st.query_params)
@@ -43,12 +43,12 @@ def go(**changes: str | int) -> None:
 
 
 def taken_from_widget(name: str) -> None:
-    """A widget was changed."""
+    """Copy the value of a changed widget to the query."""
     go(**{name: st.session_state[f"library-{name}"] or ""})
 
 
 def choose(label: str, name: str, options: dict[str, str]) -> None:
-    """A box that sets one field of the query."""
+    """Draw a select box that sets one field of the query."""
     key = f"library-{name}"
     st.session_state[key] = getattr(query, name) if getattr(query, name) in options else ""
     st.selectbox(
@@ -62,15 +62,15 @@ def choose(label: str, name: str, options: dict[str, str]) -> None:
 
 
 def controls() -> None:
-    """Search, order and filters."""
+    """Draw the search field, the order and the filters."""
     st.session_state["library-q"] = query.q
     st.text_input(
         "Find by notes or number",
         key="library-q",
         placeholder="D F# A   or   |dfaf gedB|   or   +2 +2 -4",
-        help="**Letters** (`D F# A`): tunes that begin so. **ABC** (`|dfaf gedB|`): anywhere in "
-        "the tune; with a key (`K:D dfaf`), in every key. **Steps** in semitones (`+2 +2 -4`): "
-        "anywhere, in every key. **Number** (`#3fa9c1`): that melody.",
+        help="**Letters** (`D F# A`): tunes that begin with these notes. **ABC** (`|dfaf gedB|`): "
+        "anywhere in the tune; with a key (`K:D dfaf`), in every key. **Steps** in semitones "
+        "(`+2 +2 -4`): anywhere, in every key. **Number** (`#3fa9c1`): that melody.",
         max_chars=200,
         on_change=taken_from_widget,
         args=("q",),
@@ -100,13 +100,13 @@ def controls() -> None:
             with columns[place % COLUMNS]:
                 choose(title, name, {"": "Any"} | {option: option for option in options})
         st.caption(
-            "“Written by” (the version of the generator) and “Round” (of rating) find only "
-            "melodies whose origin you may know already."
+            "“Written by” (the version of the generator) and “Round” (of rating) only find "
+            "melodies whose origin you may already see."
         )
 
 
 def about(item: LibraryMelody) -> str:
-    """One line under a melody's name."""
+    """The line under a melody's name."""
     header = item.melody.header
     parts = [f"{header.bars} bars of {header.meter}", f"#{item.short_code}"]
     if item.verdicts is not None and item.verdicts.heard:
@@ -116,20 +116,22 @@ def about(item: LibraryMelody) -> str:
 
 
 def keep_button(item: LibraryMelody) -> None:
-    """Keep it, or let it go."""
+    """Draw the button that adds a melody to the favourites or removes it."""
     if rater is None:
         return
     st.button(
         "Kept" if item.favourite else "Keep",
         key=f"keep-{item.code}",
         icon=":material/heart_check:" if item.favourite else ":material/favorite:",
-        help="Let go of this favourite" if item.favourite else "Keep it among your favourites",
+        help="Remove it from your favourites"
+        if item.favourite
+        else "Keep it among your favourites",
         on_click=partial(keep, item, rater.id),
     )
 
 
 def keep(item: LibraryMelody, rater_id: int) -> None:
-    """Keep was pressed, or pressed again."""
+    """Add a melody to the favourites, or remove it."""
     with errors_noticed():
         library.keep(item.code, rater_id, kept=not item.favourite)
 
@@ -157,7 +159,7 @@ def card(item: LibraryMelody) -> None:
 
 
 def pager(found: Found) -> None:
-    """To the pages before and after."""
+    """Draw the buttons to the previous and the next page."""
     if found.pages == 1:
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="center"):
@@ -180,7 +182,7 @@ def pager(found: Found) -> None:
 def listing() -> None:
     """The list of melodies."""
     controls()
-    # Some orders and searches measure every melody once; the frame of the page is there by then.
+    # Some orders and searches measure every melody once. The controls above are already drawn.
     with st.spinner("Looking through the melodies …"):
         found = library.find(query, visitor)
     if found.trouble:
@@ -189,14 +191,14 @@ def listing() -> None:
     st.text(f"{number} {found.looked_for}" if found.looked_for else number)
     if not found.pool:
         st.info(
-            "The library is empty. Whoever runs this studio writes melodies with "
+            "The library is empty. The person who runs this studio writes melodies with "
             "`tastemaker pairs`; then reload this page.",
             icon=":material/library_music:",
         )
         return
     if not found.total:
         st.info(
-            "Nothing here matches. Ask for fewer things at once, or begin anew.",
+            "No melody matches. Remove a filter, or start again.",
             icon=":material/search_off:",
         )
         st.button(
@@ -212,9 +214,12 @@ def listing() -> None:
     pager(found)
     if found.withheld:
         st.caption(
-            f"Who wrote {found.withheld:,} of the melodies is not told yet, so that your votes "
-            "stay blind: you learn it when you have rated them and no pair with them waits for you."
+            f"The author of {found.withheld:,} of the melodies stays hidden for now, so that your "
+            "votes are blind. You see it when you have rated the melody and no other pair with it "
+            "waits for you."
         )
+    if found.sealed:
+        st.caption(f"{found.sealed:,} more are in a blind test. They come here when it has ended.")
 
 
 def closer(item: LibraryMelody) -> None:
@@ -246,7 +251,7 @@ def closer(item: LibraryMelody) -> None:
 
 
 studio = open_studio()
-page_heading("Library", "Every melody of this studio: listen, look, keep and take along.")
+page_heading("Library", "Every melody of this studio: listen, see the notes, keep and download.")
 organiser = is_organiser()
 rater = known_rater(studio) if organiser else signed_in(studio)
 visitor = Visitor(None if rater is None else rater.id, organiser)
@@ -258,7 +263,7 @@ try:
         closer(looked_at)
     else:
         if query.melody:
-            st.warning("That link leads to no melody of this studio.", icon=":material/link_off:")
+            st.warning("This studio has no melody at that link.", icon=":material/link_off:")
         listing()
-except ValueError as error:  # what the store and the synthesizer raise for people to read
+except ValueError as error:  # messages of the store and the synthesizer
     trouble(error)

@@ -1,4 +1,4 @@
-"""People: what the studio has of you, and what an organiser sees of all."""
+"""People: a rater's own data, and for an organiser the data of all raters."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def as_percent(share: Share | None) -> str:
 
 
 def show_me() -> None:
-    """What is known of who sits here, and what they can do with it."""
+    """Show what is stored about the rater of this tab, with download and removal."""
     gone = st.session_state.pop("farewell", None)
     if gone is not None:
         with st.container(border=True):
@@ -68,31 +68,31 @@ def show_me() -> None:
             "Agree with yourself",
             as_percent(own.self_agreement),
             border=True,
-            help="Some pairs come twice, sides swapped. This is how often you said the same both "
-            "times. About seven in ten is usual, and no one reaches ten.",
+            help="Some pairs come twice, with the sides swapped. This is how often you gave the "
+            "same answer. About seven in ten is usual, and nobody reaches ten.",
         )
         second[1].metric(
             "Left side chosen",
             as_percent(own.left),
             border=True,
-            help="Sides are drawn by chance, so about half is what one expects.",
+            help="Sides are random, so about half is expected.",
         )
         st.markdown(
             f"{own.ties} times you heard no difference, {own.both_bad} times you liked neither, "
             f"{own.skips} times you skipped."
         )
     st.subheader("Your link", anchor=False)
-    st.markdown("It brings you back, on any device. Who has it can vote in your name.")
+    st.markdown("It signs you in on any device. Anyone who has it can vote in your name.")
     address = str(st.context.url or "").split("?")[0]
     st.code(f"{address}?{TOKEN}={st.query_params.get(TOKEN, '')}", language=None, wrap_lines=True)
     st.button("Sign out here", icon=":material/logout:", on_click=sign_out)
     st.subheader("What you agreed to", anchor=False)
     st.markdown(CONSENT)
     st.text(f"You agreed to version {rater.consent_version}; the newest is {CONSENT_VERSION}.")
-    st.subheader("Take it along", anchor=False)
+    st.subheader("Download your data", anchor=False)
     st.markdown(
-        "All your answers, also those that you took back, with the time of each; the JSON has your "
-        "favourites, too."
+        "All your answers with their times, including those that you took back. The JSON also has "
+        "your favourites."
     )
     with st.container(horizontal=True):
         st.download_button(
@@ -115,18 +115,17 @@ def show_me() -> None:
 
 
 def leave(rater: Rater) -> None:
-    """The way out."""
+    """Offer to remove the rater and all their answers."""
     st.subheader("Remove yourself", anchor=False)
     st.markdown(
-        "Your nickname, your favourites and all your answers are deleted. This cannot be taken "
-        "back."
+        "Your nickname, your favourites and all your answers are deleted. This cannot be undone."
     )
     runs = studio.store.runs_trained_on(rater.id)
     if runs:
         st.text(
-            "These have learnt from your answers and cannot forget them: "
+            "These models were trained on your answers and keep what they learnt: "
             + ", ".join(f"{name} ({votes})" for name, votes in runs.items())
-            + ". Only training anew makes models that did not."
+            + ". Only models that are trained again are free of them."
         )
     with st.form("withdraw"):
         typed = st.text_input("Type your nickname to confirm", autocomplete="off")
@@ -143,7 +142,7 @@ def leave(rater: Rater) -> None:
 
 
 def show_everyone() -> None:
-    """What an organiser sees."""
+    """Show what only an organiser may see."""
     for_organisers()
     counts = studio.store.counts()
     figures = st.columns(2), st.columns(2)
@@ -160,7 +159,8 @@ def show_everyone() -> None:
         place.metric(title, counts[name], border=True)
     if counts["votes_simulated"]:
         st.markdown(
-            f"{counts['votes_simulated']} more votes are of simulated listeners, apart from these."
+            f"There are also {counts['votes_simulated']} votes of simulated listeners, not counted "
+            "here."
         )
     st.subheader("Pairs to learn from", anchor=False)
     rows = round_rows(studio.store)
@@ -168,7 +168,8 @@ def show_everyone() -> None:
         text_table(ROUND_TITLES, rows, key="rounds", caption="Rounds of pairs and their progress")
     else:
         st.info(
-            "There are none yet; `tastemaker pairs` makes some.", icon=":material/library_music:"
+            "There are no pairs yet; `tastemaker pairs` makes some.",
+            icon=":material/library_music:",
         )
     st.subheader("Blind tests", anchor=False)
     tests = list_tests(studio.store)
@@ -186,32 +187,36 @@ def show_everyone() -> None:
         ]
         text_table(TEST_TITLES, rows, key="tests", caption="Blind tests and their progress")
     else:
-        st.info("There is none yet; the page Blind test makes one.", icon=":material/hearing:")
+        st.info(
+            "There is no blind test yet; make one on the page Blind test.",
+            icon=":material/hearing:",
+        )
     st.subheader("How reliable raters are", anchor=False)
     rows = rater_rows(studio.store)
     if not rows:
         st.info(
-            "Nobody has come in yet. Send people this studio's address.", icon=":material/link:"
+            "There are no raters yet. Send people this studio's address.", icon=":material/link:"
         )
         return
     text_table(RATER_TITLES, rows, key="raters", caption="Raters and how reliable they are")
     with st.expander("What the columns mean"):
         st.markdown(
-            "- **Left side**: of votes that chose one; about 0.50 is expected.\n"
-            "- **With themselves**: pairs heard twice and answered alike.\n"
-            "- **With others**: other people on the same pairs who said the same.\n"
-            "- **Traps passed**: pairs in which one melody had wrong notes put in, and the good "
-            "one was chosen.\n"
-            "- **Reliability**: how often they name the melody that all votes together say is "
-            "better; 0.50 is chance, 0.72 is usual.\n"
-            "- **To look at**: always one side or answer, or answers like a coin's. Ask before "
-            "you judge: a taste of one's own looks much the same.\n\n"
-            "In brackets are 95 % intervals: few votes tell little."
+            "- **Left side**: share of left among the votes that chose a side; about 0.50 is "
+            "expected.\n"
+            "- **With themselves**: share of the pairs heard twice that got the same answer.\n"
+            "- **With others**: how often other people gave the same answer to the same pair.\n"
+            "- **Traps passed**: how often they chose the intact melody of a pair in which the "
+            "other one has wrong notes on purpose.\n"
+            "- **Reliability**: how often they choose the melody that is better according to all "
+            "votes together; 0.50 is chance, 0.72 is usual.\n"
+            "- **To look at**: they always gave the same side or answer, or their answers look "
+            "random. Ask before you judge: an unusual taste can look the same.\n\n"
+            "In brackets are 95 % intervals. With few votes they are wide."
         )
 
 
 studio = open_studio()
-page_heading("People", "What the studio has of you, and how to take it along or remove it.")
+page_heading("People", "What the studio stores about you, and how to download or remove it.")
 try:
     view = ME
     if is_organiser():
@@ -233,5 +238,5 @@ try:
         show_everyone()
     else:
         show_me()
-except ValueError as error:  # what the store raises for people to read
+except ValueError as error:  # messages of the store
     trouble(error)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.services.session import PURPOSES
 from feedback_ui.views.access import open_studio, sign_out, signed_in
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.rating import RatingDesk
+from reward.store.schema import ROUND_PURPOSES
 
 
 def the_end() -> None:
-    """What there is to say when nothing waits for this rater."""
+    """Say what comes next when no pair waits for this rater."""
     counts = studio.store.counts()
-    if not {*PURPOSES} & {*studio.store.comparisons_frame()["purpose"]}:
+    if not {*ROUND_PURPOSES} & {*studio.store.comparisons_frame()["purpose"]}:
         st.info(
-            "There is nothing to hear here yet. Whoever runs this studio makes pairs with "
+            "There are no pairs to rate yet. The person who runs this studio makes them with "
             "`tastemaker pairs`; then reload this page. Pairs of blind tests are on the page "
             "Blind test.",
             icon=":material/music_off:",
@@ -45,5 +45,5 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
         "Sign out",
         type="tertiary",
         on_click=sign_out,
-        help="Keep your link first (on the page People): it is the only way back to your answers.",
+        help="Save your link first (page People). You need it to get back to your answers.",
     )

@@ -1,6 +1,6 @@
-"""Taste: what was learnt of a person's or the group's taste, how sure that is, what it is worth.
+"""Taste: the learnt taste of a person or the group, its uncertainty and its accuracy.
 
-Whose taste is looked at is in the address: `?of=mine`, `group` or `simulated`.
+The address says whose taste is shown: `?of=mine`, `group` or `simulated`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from reward.profile.profile import Reason
 POLL_S = 1.5
 PLOTS = {
     "weights": "features that matter, with 90 % intervals",
-    "learning-curve": "agreement by answers learnt from",
+    "learning-curve": "agreement by number of training answers",
     "reliability": "how often predictions came true",
 }
 TITLES = {MINE: "Mine", GROUP: "Everyone's", SIMULATED: "Simulated listeners'"}
@@ -48,23 +48,23 @@ TITLES = {MINE: "Mine", GROUP: "Everyone's", SIMULATED: "Simulated listeners'"}
 
 @st.cache_resource(show_spinner=False)
 def taste_desk(database: str, _studio: StudioSession) -> TasteDesk:
-    """The tastes of this server's votes; computed when they are asked for."""
+    """The tastes learnt from this server's votes, computed on demand."""
     return TasteDesk(_studio.store, _studio.tastes)
 
 
 @st.cache_resource(show_spinner=False)
 def trainer() -> CommandProcess:
-    """What trains reward models for this server."""
+    """The process that trains reward models for this server."""
     return CommandProcess("a training")
 
 
 def scope_changed() -> None:
-    """Another taste was chosen."""
+    """Keep the chosen taste in the address."""
     st.query_params["of"] = st.session_state["taste-of"]
 
 
 def choose_scope() -> str:
-    """Whose taste is looked at; simulated listeners only where there are any."""
+    """Ask whose taste to show; simulated listeners only where there are any."""
     counts = desk.votes_of(None)
     scopes = [scope for scope in TITLES if scope != SIMULATED or counts[SIMULATED]]
     asked = st.query_params.get("of", MINE)
@@ -81,7 +81,7 @@ def choose_scope() -> str:
 
 
 def who_looks(scope: str) -> int | None:
-    """The rater at this tab; an organiser who rates is one too, and is to hear blind."""
+    """The rater of this tab, or None; an organiser who rates must stay blind too."""
     if scope == MINE or not is_organiser():
         return signed_in(studio).id
     rater = known_rater(studio)
@@ -89,13 +89,13 @@ def who_looks(scope: str) -> int | None:
 
 
 def too_few(scope: str, votes: int) -> None:
-    """What to do while there is not enough to tell."""
+    """Say how many answers are missing before a taste can be shown."""
     missing = LEAST_VOTES - votes
     whose = {MINE: "you", GROUP: "people", SIMULATED: "simulated listeners"}[scope]
     st.info(
-        f"There is not enough to tell yet: {votes} of {LEAST_VOTES} answers by {whose}. "
-        f"**{missing} more**, and a first profile stands here. (Skipped pairs and “both are bad” "
-        "do not say which is better, so they do not count.)",
+        f"There are too few answers yet: {votes} of {LEAST_VOTES} by {whose}. After **{missing} "
+        "more**, a first profile appears here. (Skipped pairs and “both are bad” do not say which "
+        "is better, so they do not count.)",
         icon=":material/hourglass_top:",
     )
     st.progress(votes / LEAST_VOTES)
@@ -104,7 +104,7 @@ def too_few(scope: str, votes: int) -> None:
 
 
 def words(look: TasteLook) -> None:
-    """What is liked and disliked, in two columns."""
+    """Write what is liked and what is disliked, in two columns."""
     columns = st.columns(2)
     for column, title, icon, reasons in (
         (columns[0], "Likes", "thumb_up", look.likes),
@@ -113,7 +113,7 @@ def words(look: TasteLook) -> None:
         with column:
             st.markdown(f":material/{icon}: **{title}**")
             if not reasons:
-                st.caption("Nothing that could be told apart from chance yet.")
+                st.caption("Nothing yet that differs clearly from chance.")
             st.markdown("\n".join(f"- {told(reason)}" for reason in reasons))
 
 
@@ -123,15 +123,15 @@ def told(reason: Reason) -> str:
 
 
 def extremes(look: TasteLook) -> None:
-    """Melodies from both ends, to hear whether the profile is right."""
+    """Play the melodies that the profile scores highest and lowest."""
     st.subheader("Hear it", anchor=False)
     st.markdown(
-        "The melodies of this studio that the profile puts at the two ends. If the first five do "
-        "not please more than the last five, it has not understood yet: more answers help."
+        "The melodies of this studio that the profile ranks highest and lowest. If you do not like "
+        "the first five better than the last five, the profile needs more answers."
     )
     ends = {"Most liked": look.liked, "Least liked": look.disliked}
     if not look.liked:
-        st.caption("There is none yet that you have judged in every pair it is in.")
+        st.caption("None yet: every melody is still in a pair that you have not judged.")
     for column, (title, melodies) in zip(st.columns(2), ends.items(), strict=True):
         with column:
             for place, extreme in enumerate(melodies, start=1):
@@ -139,7 +139,7 @@ def extremes(look: TasteLook) -> None:
 
 
 def player(scope: str, label: str, extreme: Extreme) -> None:
-    """One melody and why it stands where it does."""
+    """Play one melody, with its score and the reasons for it."""
     tune_player(
         studio.clip(extreme.melody),
         key=f"taste-{scope}-{label}",
@@ -151,23 +151,23 @@ def player(scope: str, label: str, extreme: Extreme) -> None:
 
 
 def worth(scope: str) -> None:
-    """How well it foretells answers that it did not see, once that is computed."""
+    """Show how well the profile predicts unseen answers, once that is computed."""
     with errors_noticed():
         found = desk.worth(scope, rater_id)
         if found is None:
-            with st.spinner("Trying it on answers that it has not seen. That takes some seconds."):
+            with st.spinner("Testing it on answers that it has not seen. This takes some seconds."):
                 st.empty()
             st.session_state["taste-waits"] = True
             return
         if st.session_state.pop("taste-waits", False):
-            st.rerun()  # no further looks
+            st.rerun()  # stops the polling
         figures(scope, found)
 
 
 def figures(scope: str, found: TrainedReward) -> None:
-    """Agreement beside chance and ceiling, the learning curve, whether its odds hold."""
+    """Show agreement beside chance and ceiling, the learning curve and the calibration."""
     if found.agreement is None or found.curve is None:
-        st.caption("There are too few different pairs to hold any back for a test.")
+        st.caption("There are too few different pairs to hold some out for a test.")
         return
     whose = "you" if scope == MINE else "the answers"
     columns = st.columns(3)
@@ -176,7 +176,7 @@ def figures(scope: str, found: TrainedReward) -> None:
         help="On answers that it had not seen.",
     )  # fmt: skip
     columns[0].caption(f"between {found.agreement.low:.0%} and {found.agreement.high:.0%}")
-    columns[1].metric("A coin would", "50%", border=True)
+    columns[1].metric("Chance", "50%", border=True)
     if found.ceiling is None:
         columns[2].metric("At best possible", "unknown", border=True)
         columns[2].caption("no pair was heard twice yet")
@@ -184,39 +184,39 @@ def figures(scope: str, found: TrainedReward) -> None:
         ceiling = found.ceiling
         columns[2].metric(
             "At best possible", f"{ceiling.reliability:.0%}", border=True,
-            help="Nobody answers the same each time: hidden repeats tell how often.",
+            help="Nobody always gives the same answer. Hidden repeats measure how often people do.",
         )  # fmt: skip
         columns[2].caption(
-            f"between {ceiling.reliability_low:.0%} and {ceiling.reliability_high:.0%}, by "
-            f"{ceiling.self_agreement.pairs} repeats answered alike in "
-            f"{ceiling.self_agreement.share:.0%}"
+            f"between {ceiling.reliability_low:.0%} and {ceiling.reliability_high:.0%}; "
+            f"{ceiling.self_agreement.share:.0%} of {ceiling.self_agreement.pairs} repeats got the "
+            "same answer"
         )
     if scope == MINE:
         st.caption(
-            "Measured with what your own answers alone would teach; the profile above starts from "
-            "what all people here like, so it is rarely worse."
+            "Measured with a profile of your own answers alone. The profile above also uses what "
+            "all people here like, so it is rarely worse."
         )
     st.markdown("**What more answers would bring**")
     st.markdown(f"{forecast_in_words(found).capitalize()}.")
     st.altair_chart(
         learning_chart(found.curve, found.fitted_curve, found.ceiling, colours), width="stretch",
-        alt=f"Agreement by answers learnt from, and as far as {2 * FORECAST_VOTES} more",
+        alt=f"Agreement by number of training answers, forecast for {2 * FORECAST_VOTES} more",
     )  # fmt: skip
     if found.calibration is not None:
         with st.expander("When it says 70 %, is it right 70 times in 100?"):
             st.markdown(
                 f"It is off by {100 * found.calibration.ece:.1f} points on average (calibration "
-                f"error); perfect odds would be by {100 * found.calibration.floor:.1f} with so few "
-                "answers."
+                f"error). With this number of answers, even a perfect model would be off by "
+                f"{100 * found.calibration.floor:.1f}."
             )
             st.altair_chart(
                 reliability_chart(found.calibration, colours), width="stretch",
-                alt="How often predictions came true, by how sure they were",
+                alt="How often predictions came true, by their probability",
             )  # fmt: skip
 
 
 def train(kind: str) -> None:
-    """Train was pressed."""
+    """Start a training on the votes of people or of simulated listeners."""
     try:
         trainer().start(["reward", f"--votes-of={kind}"], database=studio_options().database)
     except CommandError as error:
@@ -225,7 +225,7 @@ def train(kind: str) -> None:
 
 @st.fragment(run_every=POLL_S)
 def training() -> None:
-    """The training that is under way."""
+    """Show the progress of a training until it ends."""
     process = trainer()
     if not process.is_busy:
         st.rerun()
@@ -236,12 +236,11 @@ def training() -> None:
 
 
 def full_model(kind: str) -> None:
-    """Train the model that fine-tuning takes, and show the newest."""
+    """Offer to train a model for fine-tuning, and show the newest one."""
     st.subheader("The full model", anchor=False)
     st.markdown(
-        "Fine-tuning needs the taste measured against what the base policy usually writes, and "
-        "kept as a *reward run* with its figures. That takes a minute or so; it goes on when you "
-        "leave."
+        "Fine-tuning needs a *reward run*: the taste in the base policy's units, stored with its "
+        "figures. Training one takes about a minute and continues when you leave."
     )
     refused = st.session_state.pop("taste-refused", None)
     process = trainer()
@@ -272,7 +271,7 @@ def full_model(kind: str) -> None:
 
 
 def on_paper(svg: str) -> str:
-    """A plot that is drawn in dark ink, with light paper behind it for dark pages."""
+    """Put a light background behind a dark plot, so that it can be read on a dark page."""
     head, opening, rest = svg.partition("<svg")
     attributes, closing, body = rest.partition(">")
     paper = '<rect width="100%" height="100%" fill="#fbfaf8"/>'
@@ -280,7 +279,7 @@ def on_paper(svg: str) -> str:
 
 
 studio = open_studio()
-page_heading("Taste", "What your answers say about what you like, and how sure that is.")
+page_heading("Taste", "What your answers say about what you like, and how certain that is.")
 try:
     desk = taste_desk(studio_options().database, studio)
     scope = choose_scope()
@@ -288,7 +287,7 @@ try:
     look = desk.look(scope, rater_id)
     if scope == SIMULATED:
         st.warning(
-            "These answers are of simulated listeners, which are programs. They say nothing about "
+            "Simulated listeners, which are programs, gave these answers. They say nothing about "
             "what people like.",
             icon=":material/smart_toy:",
         )
@@ -297,13 +296,14 @@ try:
     else:
         colours = chart_colours()
         by = "" if look.raters == 1 else f" by {look.raters}"
-        st.caption(f"Learnt from {look.votes} answers{by}. To look here often may sway your ear.")
+        st.caption(
+            f"Learnt from {look.votes} answers{by}. Looking here often may influence your answers."
+        )
         words(look)
         st.subheader("Everything at a glance", anchor=False)
         st.markdown(
-            "Each line is a feature of a melody. The further right, the more of it is liked. The "
-            "line is where the truth lies with 90 % certainty; strong, filled ones are known to "
-            "be on their side of the middle."
+            "Each line is a feature of a melody. Further right means that more of it is liked. The "
+            "line is the 90 % interval; the point is filled where that excludes the middle."
         )
         st.altair_chart(
             forest_chart(look.reasons, colours), width="stretch",
@@ -315,5 +315,5 @@ try:
         st.fragment(worth, run_every=POLL_S if waits else None)(scope)
         if is_organiser():
             full_model("simulated" if scope == SIMULATED else "person")
-except ValueError as error:  # what the store and the synthesizer raise for people to read
+except ValueError as error:  # messages of the store and the synthesizer
     trouble(error)

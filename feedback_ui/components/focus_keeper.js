@@ -1,12 +1,12 @@
-// The focus keeper: see focus_keeper.py. What is in unseen.js is put before this file.
+// The focus keeper: see focus_keeper.py. unseen.js is placed before this file.
 //
-// What goes away is replaced, in this order: by itself, if it can still be worked; by what has its
-// key; by the first control of its component; by the heading that it stood under. Only for who works
-// by keys: where a pointer was pressed, the page stays as it is.
+// When the focus is lost, the first of these gets it: the same element, if it still works; the first
+// control of the widget with the same key; the first control of its component; the nearest heading
+// above. This applies to keyboard users only: after a pointer press, the focus is left alone.
 
 const HEADINGS = "h1, h2, h3";
 const CONTROLS = "button, a[href], input, select, textarea, summary, [tabindex='0']";
-// The page is let come to rest first: what replaces a thing often comes a moment after it has gone.
+// Wait until the page is quiet: a replacement often appears shortly after the old element is gone.
 const QUIET_MS = 250;
 const mounted = new WeakMap();
 
@@ -25,13 +25,13 @@ class FocusKeeper {
     leaveTheFlow(parent);
     this.had = null;
     this.onKeys = (event) => {
-      if (event.type === "keydown" && event.key === "Tab") this.had = null; // it is let go
+      if (event.type === "keydown" && event.key === "Tab") this.had = null; // the user moves on
       else this.remember();
     };
     this.onPointer = () => {
       this.had = null;
     };
-    // Inside a component the document hears of no new focus, but of the keys.
+    // Focus changes inside a shadow root do not reach the document; key events do.
     document.addEventListener("keydown", this.onKeys, true);
     document.addEventListener("keyup", this.onKeys, true);
     document.addEventListener("pointerdown", this.onPointer, true);
@@ -87,7 +87,7 @@ class FocusKeeper {
   }
 }
 
-// What has the focus, within components too; null for nothing.
+// The focused element, inside components too; null if there is none.
 function focused() {
   let element = document.activeElement;
   while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
@@ -99,7 +99,7 @@ function outermost(element) {
   return root instanceof ShadowRoot ? outermost(root.host) : element;
 }
 
-// Streamlit writes a widget's key among the classes of what it stands in.
+// Streamlit adds a class with the widget's key to the container of the widget.
 function keyOf(element) {
   const keyed = element.closest("[class*='st-key-']");
   return keyed === null ? null : [...keyed.classList].find((name) => name.startsWith("st-key-"));

@@ -1,10 +1,9 @@
-"""The focus keeper: what is worked by keys stays in hand when the page changes under it.
+"""The focus keeper: keeps the keyboard focus near its place when the page changes.
 
-A form that was sent, a button that has become another, a list that made room for one melody: what
-had the focus is gone, and the browser gives the focus to nothing. Who works by keys or listens to
-the page would begin at its top again.
+When the focused control disappears (a sent form, a replaced button, a list that became one melody),
+the browser focuses nothing. Users of a keyboard or a screen reader would start at the top again.
 
-Nothing is shown, nothing comes in, nothing goes back.
+It shows nothing, receives no data and sends none.
 """
 
 from __future__ import annotations

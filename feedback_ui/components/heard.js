@@ -1,5 +1,5 @@
-// How much of a clip was really heard: time that passed on the clock and in the clip alike, so that
-// neither a seek nor a stall counts. Hearing a bar twice counts twice.
+// How much of a clip was really heard: the smaller of the time passed and the distance played, so
+// that neither a seek nor a stall counts. Hearing a bar twice counts twice.
 class Heard {
   constructor(audio) {
     this.audio = audio;

@@ -1,4 +1,4 @@
-// Which key does what: chosen by the rater, kept by the browser, shown on the buttons.
+// The keys of the actions: the rater chooses them, the browser stores them, the buttons show them.
 
 const KEYS_KEPT_AS = "tastemaker-keys";
 const USUAL_KEYS = {
@@ -9,13 +9,13 @@ const ACTION_NAMES = {
   play_left: "Play A", play_right: "Play B", play: "Play or pause", switch: "Switch", loop: "Loop",
   left: "A better", right: "B better", tie: "Tie", both_bad: "Both bad", skip: "Skip", undo: "Undo",
 };
-// With Shift they mean "much better", so they have to be letters: Shift makes other keys new ones.
+// Shift with these means "much better". They must be letters: Shift turns other keys into new ones.
 const LETTERS_ONLY = ["left", "right"];
 
 class Keys {
   constructor(root) {
     this.root = root;
-    this.listening = null; // the action that waits for its key
+    this.listening = null; // the action whose key is being changed
     this.of = { ...USUAL_KEYS, ...this.kept() };
     this.buttons = Object.fromEntries(
       Object.keys(USUAL_KEYS).map((action) => [action, this.offer(action)]),
@@ -23,7 +23,7 @@ class Keys {
     root.querySelector(".actions").replaceChildren(...Object.values(this.buttons));
     root.querySelector(".keys-reset").onclick = () => {
       this.of = { ...USUAL_KEYS };
-      this.keep("All keys are as they were.");
+      this.keep("All keys are reset.");
     };
     this.draw();
   }
@@ -60,7 +60,7 @@ class Keys {
     const key = pressed.toLowerCase();
     const taken = this.action(key);
     if ([...key].length !== 1) {
-      this.say(`${pressed} stays what it is; press a letter, a digit or a sign.`);
+      this.say(`${pressed} cannot be used; press a letter, a digit or a sign.`);
     } else if (LETTERS_ONLY.includes(action) && !/^\p{Letter}$/u.test(key)) {
       this.say(`“${ACTION_NAMES[action]}” needs a letter, because Shift with it means much better.`);
     } else if (taken !== null && taken !== action) {
@@ -72,12 +72,12 @@ class Keys {
     }
   }
 
-  // A browser that keeps nothing (a private window) still changes them for this visit.
+  // A browser that stores nothing (a private window) still uses the new keys for this visit.
   keep(said) {
     try {
       localStorage.setItem(KEYS_KEPT_AS, JSON.stringify(this.of));
     } catch {
-      said += " This browser will forget it.";
+      said += " This browser cannot store it.";
     }
     this.say(said);
   }

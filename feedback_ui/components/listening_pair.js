@@ -1,16 +1,16 @@
-// The listening pair: see listening_pair.py for what comes in and what goes back. `Heard`, `Keys`
-// and what is in player.js are put before this file.
+// The listening pair: see listening_pair.py for the data that it receives and sends. player.js,
+// heard.js and keys.js are placed before this file.
 //
 // Streamlit calls the default export again whenever its data or the theme changes, and cleans up only
-// at the end, so there is one ListeningPair for each mounted element, and `show` may be called at any
-// time. Nothing is ever sent but by a person's click or key.
+// at the end. So there is one ListeningPair for each mounted element, and `show` may be called at any
+// time. Only a person's click or key sends something.
 
 const SIDES = ["left", "right"];
 const LETTER = { left: "A", right: "B" };
 const OUTCOMES = ["left", "right", "tie", "both_bad", "skip"];
-// A new pair takes no vote for so long: the second half of a double click belongs to the last pair.
+// A new pair accepts no vote for this long: a double click must not vote on the next pair too.
 const SETTLE_MS = 500;
-// A vote without an answer for so long may be sent again; the server stores it once anyway.
+// A vote may be sent again when no answer came within this time; the server stores it once anyway.
 const ANSWER_WITHIN_MS = 8000;
 const DRAW_EVERY_MS = 100;
 
@@ -34,7 +34,7 @@ class ListeningPair {
   constructor(parent) {
     this.root = parent.querySelector(".pair");
     this.data = null;
-    this.sent = null; // the run of the page in which something was sent and not yet answered
+    this.sent = null; // the page run in which a vote or undo was sent, until the server answers
     this.heard = Object.fromEntries(SIDES.map((side) => [side, new Heard(this.audio(side))]));
     this.last = "left"; // the side that was played last
     for (const side of SIDES) this.wirePlayer(side);
@@ -69,7 +69,7 @@ class ListeningPair {
     return this.one(`.card[data-side=${side}]`);
   }
 
-  // What the server shows now
+  // Data from the server
 
   show(data) {
     const before = this.data;
@@ -105,7 +105,7 @@ class ListeningPair {
     );
   }
 
-  // Notes sway the ear, so they only come when the rater asked for them.
+  // Notes can influence the vote, so they are shown only when the rater asks for them.
   showPictures(before) {
     if (JSON.stringify(before) === JSON.stringify(this.data.pictures)) return;
     for (const side of SIDES) {
@@ -138,14 +138,14 @@ class ListeningPair {
     clearTimeout(this.unanswered);
     this.sent = null;
     this.hint = hint;
-    this.hintStays = stays; // else until something is played
+    this.hintStays = stays; // otherwise it goes when something is played
   }
 
   // Playing
 
   wirePlayer(side) {
     const audio = this.audio(side);
-    audio.addEventListener("play", () => this.goesAlone(side)); // by a media key, too
+    audio.addEventListener("play", () => this.goesAlone(side)); // also when a media key started it
     audio.addEventListener("error", () => {
       this.failed[side] = true;
       this.draw();
@@ -169,14 +169,14 @@ class ListeningPair {
     else audio.pause();
   }
 
-  // Go on in the other melody, at the same place of its music: as many bars after the first barline.
+  // Continue in the other melody at the same musical position: as many bars after the first barline.
   switchSide() {
     const from = this.last;
     const to = from === "left" ? "right" : "left";
     const { pickup_ms: began, bar_ms: bar } = this.data[from];
     const bars = (this.audio(from).currentTime * 1000 - began) / bar;
     const at = this.data[to].pickup_ms + bars * this.data[to].bar_ms;
-    // Past its end, or before its beginning, it is heard from the start.
+    // If the position is outside the other melody, play that from the start.
     this.audio(to).currentTime = at > 0 && at < this.data[to].duration_ms ? at / 1000 : 0;
     this.play(to);
   }
@@ -193,9 +193,9 @@ class ListeningPair {
   play(side) {
     const audio = this.audio(side);
     if (audio.error) audio.load(); // the server may be back by now
-    this.goesAlone(side); // at once: the event comes later, and both would sound until then
+    this.goesAlone(side); // now, not at the "play" event: until then both would sound
     audio.play().catch((error) => {
-      // Pausing before it has begun is no failure.
+      // AbortError: paused before it started, which is not a failure.
       if (error.name !== "AbortError") this.failed[side] = true;
       this.draw();
     });
@@ -226,7 +226,7 @@ class ListeningPair {
     const chosen = this.all(".chip[aria-pressed=true]");
     this.dispatch("vote", {
       outcome,
-      // How clear a tie is, nobody asked.
+      // Only a preference has a strength.
       strength: outcome === "left" || outcome === "right" ? strength : 1,
       report,
       reasons: chosen.map((chip) => chip.dataset.reason),
@@ -271,7 +271,7 @@ class ListeningPair {
       return;
     }
     if (event.key === "Escape") return;
-    // Space and Enter belong to what has the focus, where that is something to press.
+    // Space and Enter press the focused control, if there is one.
     if ([" ", "Enter"].includes(event.key) && target.matches?.("button, summary, a, input:not([type=range])")) return;
     const action = this.keys.action(event.key);
     if (action === "play_left" || action === "play_right") this.toggle(action.slice(5));
@@ -295,7 +295,7 @@ class ListeningPair {
       this.heard[side].update();
       this.drawCard(side);
     }
-    // aria-disabled keeps the focus where it is, and lets the hint say why.
+    // aria-disabled, not disabled: the button keeps the focus, and the hint says what is missing.
     for (const button of this.all(".vote")) {
       setAttribute(button, "aria-disabled", String(busy || !this.ready(button.dataset.outcome)));
     }
@@ -313,7 +313,7 @@ class ListeningPair {
     card.classList.toggle("heard", this.missingMs(side) === 0);
     const verb = playing ? "Pause" : "Play";
     const play = card.querySelector(".play");
-    // The name holds what is seen on the button (WCAG 2.5.3): the key.
+    // The name contains the key shown on the button (WCAG 2.5.3).
     const key = keyName(this.keys.of[`play_${side}`]);
     setAttribute(play, "aria-label", `${verb} melody ${LETTER[side]}, key ${key}`);
     const seek = card.querySelector(".seek");
@@ -360,7 +360,7 @@ function isTextField(target) {
   return target.matches("input") && !["radio", "checkbox", "range", "button"].includes(target.type);
 }
 
-// Not randomUUID: that needs https, which a studio in a living room has not.
+// Not randomUUID: it needs https, which a studio in a home network does not have.
 function randomHex(bytes) {
   const drawn = crypto.getRandomValues(new Uint8Array(bytes));
   return [...drawn].map((byte) => byte.toString(16).padStart(2, "0")).join("");

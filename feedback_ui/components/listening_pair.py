@@ -1,12 +1,11 @@
-"""The listening pair: plays two clips one at a time, measures what was heard, sends one vote back.
+"""The listening pair: plays two clips one at a time, measures what was heard, sends one vote.
 
-One component plays and votes, because plain buttons lose the tie between what was heard and what is
-stored: a held key voted 13 times, and a page from before a restart voted for a pair never shown.
-Here a vote carries the assignment that the server issued for the two clips, and the component shuts
-itself as it sends it.
+One component plays and votes. With plain Streamlit buttons a held key voted 13 times, and a page
+from before a restart voted for a pair that was never shown. Here a vote carries the assignment that
+the server issued for the two clips, and the component locks itself when it sends a vote.
 
-To the page: the assignment, two audio addresses made of hashes, durations, where the bars are, how
-much of each must be heard, a note, reasons to choose from, and pictures where they were asked for.
+To the page: the assignment, two audio addresses made of hashes, durations, positions of the bars,
+how much of each clip must be heard, a note, reasons to choose from, and pictures if asked for.
 Back: `vote` {assignment_id, nonce, outcome, strength, report, reasons, comment, heard_ms_left,
 heard_ms_right, plays_left, plays_right, latency_ms} or `undo` {assignment_id, nonce}; they are read
 by `feedback_ui.services.answers`.
@@ -23,7 +22,7 @@ from feedback_ui.services.answers import REASONS
 from feedback_ui.services.session import Pair
 
 KEY = "listening_pair"
-"""one key for all pairs, so that the component stays mounted and the focus where it is"""
+"""one key for all pairs, so that the component stays mounted and keeps the focus"""
 _mount = component_of("listening_pair", styles=["player"], scripts=["player", "heard", "keys"])
 
 
@@ -36,15 +35,15 @@ def listening_pair(
     pictures: Mapping[str, Sequence[str]] | None = None,
     practice: bool = False,
 ) -> dict[str, object]:
-    """Mount the component; what the page sent in this run by `vote` and by `undo`, or None.
+    """Mount the component; return what the page sent in this run as `vote` and as `undo`, or None.
 
     Args:
-        pair: what is heard.
-        note: a line to show, such as what became of the last vote; text, never HTML.
+        pair: the two clips and their assignment.
+        note: a line to show, such as the result of the last vote; text, never HTML.
         on_vote: called before the script body when a vote comes.
         on_undo: the same for an undo.
-        pictures: SVGs of what is heard, by side; None keeps the notes hidden.
-        practice: nothing is asked but the answer.
+        pictures: SVGs of the melodies, by side; None hides the notes.
+        practice: ask for the answer only, without reasons or a report.
     """
     sent = _mount(
         key=KEY,
@@ -57,8 +56,8 @@ def listening_pair(
             "practice": practice,
             "reasons": [] if practice else list(REASONS.items()),
             "pictures": None if pictures is None else {k: list(v) for k, v in pictures.items()},
-            # Another value each run: seeing the same pair again tells the page that a vote it sent
-            # has not been stored.
+            # A new value each run: the same pair in a new run tells the page that its vote was not
+            # stored.
             "run": secrets.token_hex(4),
         },
         on_vote_change=on_vote,

@@ -1,4 +1,4 @@
-"""Audio for a component: an address in Streamlit's store of media, which tells no name."""
+"""Audio for a component: an address in Streamlit's media storage that does not reveal a name."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from feedback_ui.services.clips import Clip
 
 
 def clip_data(clip: Clip, coordinates: str) -> dict[str, Any]:
-    """What a component is told of a clip: its address and how long it plays.
+    """The data of a clip for a component: its address and its times in ms.
 
     Args:
         clip: the sound.
-        coordinates: its place on the page; the next clip at the same place lets this one go.
+        coordinates: its place on the page; the next clip at the same place releases this one.
     """
-    # The media manager names a file by its hash, so the address does not tell who wrote it.
-    # Streamlit has no public way to get such an address; st.audio does the same inside.
+    # The media manager names a file by its hash, so the address does not reveal who wrote it.
+    # Streamlit has no public function for this; st.audio does the same internally.
     address = get_instance().media_file_mgr.add(
         clip.path.read_bytes(), "audio/wav", coordinates=coordinates
     )

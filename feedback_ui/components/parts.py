@@ -1,7 +1,7 @@
 """The parts of a component: `name.html`, `name.css` and `name.js`, and files that several share.
 
-The browser is given strings and could not find what they import, so scripts and styles are joined
-here: what one file declares, those after it may use, and of two rules of style the later wins.
+Streamlit sends the browser strings, in which imports would not work, so the files are joined here.
+A script may use what an earlier one declares, and a later style rule overrides an earlier one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _FOLDER = Path(__file__).parent
 def component_of(
     name: str, *, styles: Sequence[str] = (), scripts: Sequence[str] = ()
 ) -> ComponentRenderer:
-    """Register the component of these files; what mounts it on a page.
+    """Register the component of these files; return the function that mounts it on a page.
 
     Args:
-        name: of its own files, and in the page.
-        styles: shared ones, which stand before its own.
-        scripts: the same.
+        name: of its own files, and of the component.
+        styles: names of shared styles, placed before its own.
+        scripts: names of shared scripts, likewise.
     """
     return component(
         f"tastemaker_{name}",
@@ -34,7 +34,7 @@ def component_of(
 
 
 def unseen_component_of(name: str) -> ComponentRenderer:
-    """Register a component that shows nothing and has a script only; what mounts it on a page."""
+    """Register a component that has only a script; return the function that mounts it."""
     return component(
         f"tastemaker_{name}", html="<span hidden></span>", js=_joined(["unseen", name], ".js")
     )

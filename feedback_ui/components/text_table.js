@@ -1,4 +1,4 @@
-// The text table: see text_table.py for what comes in. Every cell is text, never markup.
+// The text table: see text_table.py for its data. Every cell is text, never markup.
 
 export default function (component) {
   const { data, parentElement } = component;

@@ -1,7 +1,7 @@
 """The text table: rows of text under titles, as a table that a screen reader can read.
 
-Streamlit's own tables are no good for what people have typed: `st.table` renders markup in cells,
-and `st.dataframe` offers a CSV in which a nickname may be a formula.
+Streamlit's own tables are unsafe for text that people typed: `st.table` renders markup, and
+`st.dataframe` offers a CSV download in which a nickname may be a formula.
 
 To the page: a caption, titles and rows, all text. Nothing comes back.
 """
@@ -22,9 +22,9 @@ def text_table(
 
     Args:
         titles: of the columns; the first column names its row.
-        rows: as many cells each.
-        key: its own on the page.
-        caption: what the table is of, for those who do not see it.
+        rows: one cell for each title.
+        key: unique on the page.
+        caption: what the table shows, for screen readers.
 
     Raises:
         ValueError: for a row of another length.

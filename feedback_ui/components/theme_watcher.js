@@ -1,5 +1,5 @@
-// The theme watcher: see theme_watcher.py. What is in unseen.js is put before this file. Streamlit
-// calls this again whenever the theme changes.
+// The theme watcher: see theme_watcher.py. unseen.js is placed before this file. Streamlit calls
+// this again whenever the theme changes.
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component;

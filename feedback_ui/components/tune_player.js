@@ -1,7 +1,7 @@
-// The tune player: see tune_player.py for what comes in. player.js is put before this file.
+// The tune player: see tune_player.py for its data. player.js is placed before this file.
 //
-// Players on a page are in shadow trees of their own, so they tell each other by an event on the
-// document that one has begun.
+// Each player is in its own shadow tree, so a player that starts tells the others by an event on the
+// document.
 
 const BEGUN = "tastemaker-tune-begun";
 const mounted = new WeakMap();
@@ -32,7 +32,7 @@ class TunePlayer {
       if (event.detail !== this) this.audio.pause();
     };
     document.addEventListener(BEGUN, this.onBegun);
-    this.audio.addEventListener("play", () => this.goesAlone()); // by a media key, too
+    this.audio.addEventListener("play", () => this.goesAlone()); // also when a media key started it
     for (const happened of ["play", "pause", "ended", "timeupdate", "error", "loadeddata"]) {
       this.audio.addEventListener(happened, () => this.draw());
     }
@@ -91,7 +91,7 @@ class TunePlayer {
       return;
     }
     if (this.audio.error) this.audio.load(); // the server may be back by now
-    this.goesAlone(); // at once: the event comes later, and two would sound until then
+    this.goesAlone(); // now, not at the "play" event: until then two would sound
     this.audio.play().catch((error) => {
       if (error.name !== "AbortError") this.draw();
     });

@@ -1,6 +1,6 @@
-"""The tune player: one melody to hear and, on request, to see; playing it silences all others.
+"""The tune player: plays one melody and shows its notes on request; playing it stops all others.
 
-`st.audio` lets two players sound at once and shows no notes.
+`st.audio` lets two players sound at once and cannot show notes.
 
 To the page: an audio address made of a hash, a duration, a label and pictures (SVG that this
 program drew; never a person's text). Nothing comes back.
@@ -16,7 +16,7 @@ from feedback_ui.services.clips import Clip
 from feedback_ui.services.notation import NOTES
 
 LEAST_PX = {NOTES: 520}
-"""width below which a picture cannot be read; on a narrow screen it then scrolls in its own box"""
+"""least width of a picture that can be read; on a narrower screen it scrolls in its own box"""
 _mount = component_of("tune_player", styles=["player"], scripts=["player"])
 
 
@@ -31,11 +31,11 @@ def tune_player(
     """Mount a player.
 
     Args:
-        clip: what is heard.
-        key: its own on the page.
-        label: what it is called, as text.
-        pictures: name -> SVG; a button each opens and closes them.
-        opened: names of the pictures that are open at first.
+        clip: the sound.
+        key: unique on the page.
+        label: its name, as text.
+        pictures: name -> SVG; each gets a button that opens and closes it.
+        opened: names of the pictures that are open at the start.
     """
     _mount(
         key=key,

@@ -1,7 +1,7 @@
-"""How the studio is started: the command with its server options, and what it reads back from it.
+"""Starting the studio: builds its command line, and reads it back in the server process.
 
-What never changes is in `.streamlit/config.toml`. Here is what depends on the call: where to
-listen, under which names, and which database, clips and soundfont to use.
+`.streamlit/config.toml` has the fixed options. This module has those that depend on the call: the
+address to listen on, the host names, and the database, clips and soundfont to use.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LaunchError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioOptions:
-    """What the running studio was told."""
+    """The options of the running studio."""
 
     database: str = DEFAULT_DATABASE
     """path of an SQLite file, or a URL"""
@@ -43,7 +43,7 @@ class StudioOptions:
     least_heard_ms: int | None = None
     """how much of each side must be heard before a vote; the studio's own rule by default"""
     organiser_key: str | None = None
-    """what an organiser shows to be one; None where everyone at this machine is"""
+    """key that identifies an organiser; None if there is no key"""
 
     @property
     def clips_folder(self) -> Path:
@@ -111,7 +111,7 @@ def studio_command(
 
 
 def is_for_this_machine(address: str, hosts: Sequence[str]) -> bool:
-    """Whether a studio that listens so is only reached from here, so that no key is needed.
+    """Whether only this machine can reach the studio, so that no organiser's key is needed.
 
     Args:
         address: IP address that it listens on.
@@ -125,7 +125,7 @@ def is_for_this_machine(address: str, hosts: Sequence[str]) -> bool:
 
 
 def parse_options(arguments: Sequence[str]) -> StudioOptions:
-    """What stands behind `--` in the command; the environment fills in the database.
+    """Read the arguments after `--`; the database defaults to the environment variable.
 
     Raises:
         LaunchError: for an argument that is not known.
@@ -141,7 +141,7 @@ def parse_options(arguments: Sequence[str]) -> StudioOptions:
         raise LaunchError(f"the studio's arguments cannot be read: {error}") from error
     if unknown:
         raise LaunchError(
-            f"the studio knows no argument {unknown[0]!r}; it takes --database, --clips, "
+            f"the studio has no argument {unknown[0]!r}; it takes --database, --clips, "
             "--soundfont and --least-heard-ms"
         )
     least = known.least_heard_ms

@@ -1,8 +1,8 @@
-"""The studio's server: Streamlit's own, begun when the libraries that pages need are in memory.
+"""The studio's server: Streamlit's server, with the libraries of the pages loaded before it starts.
 
-`python feedback_ui/server/serve.py run STUDIO …` is `streamlit run STUDIO …`. Streamlit alone would
-load them while the first visitor looks at an empty page, for two seconds and more. Here it is
-started a little later and has its first page at once.
+`python feedback_ui/server/serve.py run STUDIO …` does what `streamlit run STUDIO …` does. Streamlit
+itself would load the libraries while the first visitor sees an empty page for two seconds or more.
+This server starts a little later and shows its first page at once.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ ROOT = str(Path(__file__).resolve().parents[2])
 def load_libraries() -> None:
     """Load what a page needs to show melodies: database, arrays, score and sound.
 
-    Nothing here may define a component: Streamlit keeps those only once its server is there.
+    Nothing imported here may define a component: Streamlit accepts components only when its server
+    runs.
     """
-    import feedback_ui.services.library  # noqa: F401  tastes and features, which the desk needs too
+    import feedback_ui.services.library  # noqa: F401  also loads tastes and features
     from feedback_ui.services.practice import WALKING
     from music.formats.notation import to_svg
     from music.rendering.sound import render_wav
 
-    # Both load their engines when they are first used.
+    # Both load their engines at the first call.
     to_svg(WALKING)
     with suppress(ValueError):  # without a soundfont the page says what is missing
         render_wav(WALKING)
 
 
 def main() -> None:
-    """Be the `streamlit` command, well prepared."""
+    """Load the libraries, then run the `streamlit` command."""
     from streamlit.web.cli import main as streamlit
 
     load_libraries()
@@ -39,6 +40,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # Python puts this file's folder on the path, not the one above, where the rooms are.
+    # Python puts this file's folder on the path, not the repository's root with the packages.
     sys.path.insert(0, ROOT)
     main()

@@ -1,12 +1,12 @@
 """What pages are made of.
 
 access: who is rating in this tab, and who may enter
-rating: the listening pair with everything around it
+rating: from the volume check to the last pair
 melody_details: one melody in detail
-blind_test_form: asking for a blind test
+blind_test_form: the form that makes a blind test
 blind_test_result: the result of a blind test
-fine_tune_form: asking for a run
-fine_tune: a run that is watched, and several compared
+fine_tune_form: the form that starts a run
+fine_tune: watching a run, comparing several
 fine_tune_charts: charts of a run
 taste_charts: charts of a taste
 chart_colours: colours of charts in the light and the dark theme

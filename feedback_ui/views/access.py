@@ -1,10 +1,11 @@
-"""The way in: opens the studio once a server, and knows who is rating in this tab.
+"""Access: opens the studio once per server, and identifies the rater and the organiser of a tab.
 
-A rater is a token, in the page's address, so that a reload, a bookmark or a restarted server goes
-on as the same rater. The store has only the token's hash.
+A rater is identified by a token in the page's address, so that it survives a reload, a bookmark or
+a restart of the server. The store has only the token's hash.
 
-An *organiser* starts trainings and blind tests and sees everyone's figures. At a studio that only
-this machine reaches, everyone is one; at any other, who shows the key that its command printed.
+An *organiser* starts trainings and blind tests and sees everyone's figures. If only this machine
+can reach the studio, everyone is an organiser. Otherwise an organiser needs the key that
+`tastemaker studio` prints.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from music.rendering.sound import SoundfontError
 from reward.store.store import Rater, RatingsError, RatingsStore
 
 TOKEN = "rater"
-"""name of the token in the address and in the session"""
+"""name of the rater's token in the address and in the session"""
 ORGANISER = "organiser"
-"""the same for the organiser's key"""
+"""name of the organiser's key, likewise"""
 JUST_SAID = "trouble_just_said"
 TRY_AGAIN_S = 5.0
-"""after trouble"""
+"""seconds after an error until the page runs again"""
 
 
 @st.cache_resource(show_spinner=False)
 def _open(options: StudioOptions) -> StudioSession:
-    # A failure is not cached: the next look tries again.
+    # Streamlit does not cache an exception: the next run tries again.
     return StudioSession(
         RatingsStore(options.database),
         options.clips_folder,
@@ -42,7 +43,7 @@ def _open(options: StudioOptions) -> StudioSession:
 
 
 def studio_options() -> StudioOptions:
-    """What this server was told when it was started.
+    """The options with which this server was started.
 
     Raises:
         LaunchError: for an argument that is not known.
@@ -51,7 +52,7 @@ def studio_options() -> StudioOptions:
 
 
 def open_studio() -> StudioSession:
-    """The studio of this server; says in one line what is wrong, and ends the run, if it cannot."""
+    """The studio of this server; on an error, shows it in one line and ends the run."""
     try:
         studio = _open(studio_options())
     except (RatingsError, SoundfontError, LaunchError) as error:
@@ -61,7 +62,7 @@ def open_studio() -> StudioSession:
 
 
 def trouble(error: Exception) -> NoReturn:
-    """Say in a line why the studio cannot go on, end the run, and try again in a while."""
+    """Show the error in one line, end the run, and try again after `TRY_AGAIN_S`."""
     # Plain text inside: a message may quote what a person typed.
     with st.container(border=True):
         st.markdown(":material/error: **The studio cannot go on**")
@@ -73,17 +74,17 @@ def trouble(error: Exception) -> NoReturn:
 
 @st.fragment(run_every=TRY_AGAIN_S)
 def _try_again() -> None:
-    """A button, which presses itself after a while: most troubles pass, such as a busy database."""
+    """A retry button; the page also retries by itself, because a busy database soon recovers."""
     st.button("Try again", icon=":material/refresh:")
     if not st.session_state.pop(JUST_SAID, False):
         st.rerun()
 
 
 def signed_in(studio: StudioSession, *, consented: bool = True) -> Rater:
-    """Who is rating in this tab; shows the form to come in, and ends the run, if no one yet.
+    """Who is rating in this tab; if nobody is, show the sign-up form and end the run.
 
-    The same where they have agreed to an older version of the consent, unless `consented` is false:
-    who does not agree any more may still see and remove what is theirs.
+    A rater who agreed to an older version of the consent is asked again, unless `consented` is
+    false: who no longer agrees may still see and remove their own data.
     """
     rater = known_rater(studio)
     if rater is None:
@@ -96,7 +97,7 @@ def signed_in(studio: StudioSession, *, consented: bool = True) -> Rater:
 
 
 def known_rater(studio: StudioSession) -> Rater | None:
-    """Who is rating in this tab, if somebody is; asks nobody."""
+    """Who is rating in this tab, or None; shows no form."""
     token = _token()
     try:
         rater = studio.sign_in(token)
@@ -110,12 +111,12 @@ def known_rater(studio: StudioSession) -> Rater | None:
 
 
 def _token() -> str:
-    # Going to another page drops what the address had; the session still knows.
+    # Changing the page drops the query of the address; the session keeps the token.
     return st.query_params.get(TOKEN) or st.session_state.get(TOKEN, "")
 
 
 def is_organiser() -> bool:
-    """Whether who sits at this tab may start trainings and see everyone's figures."""
+    """Whether the user of this tab may start trainings and see everyone's figures."""
     key = studio_options().organiser_key
     if key is None:
         return is_for_this_machine(
@@ -129,7 +130,7 @@ def _organiser_key_shown() -> str:
 
 
 def _keep_organiser_key() -> None:
-    """The right key stays with the tab: going to another page drops what the address had."""
+    """Keep a valid key in the session, because changing the page drops it from the address."""
     if studio_options().organiser_key is not None and is_organiser():
         shown = st.session_state[ORGANISER] = _organiser_key_shown()
         if st.query_params.get(ORGANISER) != shown:
@@ -137,19 +138,19 @@ def _keep_organiser_key() -> None:
 
 
 def for_organisers() -> None:
-    """End the run, with a word why, unless an organiser sits at this tab."""
+    """Say why and end the run, unless the user of this tab is an organiser."""
     if is_organiser():
         return
     st.info(
-        "This page is for whoever runs the studio. Open the organiser's address, which "
-        "`tastemaker studio` printed when it was started.",
+        "This page is for the person who runs the studio. Open the organiser's address, which "
+        "`tastemaker studio` printed when it started.",
         icon=":material/key:",
     )
     st.stop()
 
 
 def sign_out() -> None:
-    """Forget who is rating in this tab, and how they left it: somebody else may come in."""
+    """Forget the rater of this tab and their settings, so that somebody else can sign up."""
     for kept in (st.query_params, st.session_state):
         for name in [name for name in kept if name != ORGANISER]:
             del kept[name]
@@ -159,15 +160,15 @@ def consent_form(studio: StudioSession, rater: Rater) -> None:
     """Ask a rater to agree to the newest version of the consent."""
     st.text(f"Welcome back, {rater.nickname}.")
     st.markdown(
-        "What the studio stores, or what becomes of it, has changed since you agreed to it:"
+        "What the studio stores, or what it is used for, has changed since you agreed to it:"
     )
     with st.form("consent_again"):
         st.markdown(CONSENT)
         agrees = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Go on", type="primary", width="stretch")
     st.markdown(
-        "If you do not agree, nothing more is stored. The page People is open to you still, and "
-        "there you can remove what is."
+        "If you do not agree, nothing more is stored. You can still open the page People and "
+        "remove what is stored."
     )
     if sent and not agrees:
         st.text("Not yet: tick the box to agree.")
@@ -181,7 +182,9 @@ def consent_form(studio: StudioSession, rater: Rater) -> None:
 
 def _form(studio: StudioSession, *, stale: bool) -> None:
     if stale:
-        st.warning("This link belongs to no rater here (any more). Come in under a new nickname.")
+        st.warning(
+            "This link does not belong to a rater here (any more). Sign up with a new nickname."
+        )
     st.markdown(
         "You will hear two short melodies at a time and say which you like better. "
         "There is no right answer. Headphones help; a session of 20 minutes is plenty."
@@ -197,7 +200,7 @@ def _form(studio: StudioSession, *, stale: bool) -> None:
         st.caption(f"Version {CONSENT_VERSION}")
         consents = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Start listening", type="primary", width="stretch")
-    st.caption("Been here before? Open the address that you had then: it knows who you are.")
+    st.caption("Have you been here before? Open your personal link to sign in again.")
     if sent:
         try:
             rater = studio.sign_up(nickname, consents=consents)

@@ -1,4 +1,4 @@
-"""The form in which an organiser asks for a blind test, and how its making gets on."""
+"""The form that makes a blind test, and the progress of making it; for organisers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from feedback_ui.views.fine_tune import open_desk
 
 @st.cache_resource(show_spinner=False)
 def maker() -> CommandProcess:
-    """What makes blind tests for this server; melodies are written where torch is."""
+    """The process that makes blind tests for this server; the studio itself has no torch."""
     return CommandProcess("a blind test")
 
 
 def offer_blind_test(studio: StudioSession) -> None:
-    """The form, or how the test gets on that is being made; for organisers."""
+    """Show the form, or the progress while a test is being made; for organisers."""
     st.subheader("Make a blind test", anchor=False)
     if maker().is_busy:
         follow()
@@ -49,9 +49,9 @@ def offer_blind_test(studio: StudioSession) -> None:
             2000,
             200,
             step=10,
-            help="200 votes find a policy that is liked in 65 of 100 pairs nearly always (94 %), "
-            "one that is liked in 60 of 100 about half the time; for that, ask for 400. "
-            "A clear answer ends the test sooner.",
+            help="If people prefer one policy in 65 of 100 pairs, 200 votes nearly always show it "
+            "(94 %). If they prefer it in 60 of 100 pairs, 200 votes show it about half the time; "
+            "ask for 400 then. The test ends earlier when the answer is clear.",
         )
         left, right = st.columns(2)
         meter = left.selectbox("Metre", ["4/4", "2/4", "3/4", "6/8", "9/8", "any"])
@@ -64,8 +64,7 @@ def offer_blind_test(studio: StudioSession) -> None:
         arguments = blind_test_arguments(
             a,
             b,
-            # A name with both policies in it would tell raters what to expect.
-            name=name.strip() or f"Blind test {taken + 1}",
+            name=name.strip(),
             votes=int(votes),
             meter=meter,
             bars=bars,
@@ -81,7 +80,7 @@ def offer_blind_test(studio: StudioSession) -> None:
 
 @st.fragment(run_every=1.0)
 def follow() -> None:
-    """What the command says, until it has ended."""
+    """Show the newest line of the command until it has ended."""
     if not maker().is_busy:
         st.rerun()
     with st.status("Writing the melodies. This takes a minute or two.", state="running"):

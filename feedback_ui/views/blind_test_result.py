@@ -1,4 +1,4 @@
-"""The result of a blind test that has ended, as a page shows it."""
+"""The result of a blind test that has ended."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from feedback_ui.services.blind_tests import Outcome, Standing, counted, outcome
 from feedback_ui.services.session import StudioSession
 
 TEAL, AMBER = "#2a9d8f", "#d97706"
-"""both seen well on the light and on the dark ground"""
+"""both have enough contrast on the light and on the dark theme"""
 
 
 def show_result(studio: StudioSession, test: Standing) -> None:
-    """All of it; people may know now which policy wrote what.
+    """Show the whole result, including which policy wrote what.
 
     Raises:
         RatingsError: when the test has not ended, or the database cannot be used.
@@ -29,14 +29,15 @@ def show_result(studio: StudioSession, test: Standing) -> None:
     ties = counted(tally.ties, "tie", "ties")
     st.markdown(
         f"{counted(tally.votes, 'vote counts', 'votes count')}: {tally.wins_b} for {found.b}, "
-        f"{tally.wins_a} for {found.a}, {ties}. Not counted: {found.undecided} that said “both are "
-        f"bad” or skipped, {found.again} on pairs that had counted. {_why(found, test)}"
+        f"{tally.wins_a} for {found.a}, {ties}. Not counted: {found.undecided} votes that said "
+        f"“both are bad” or skipped, and {found.again} repeated votes on the same pair. "
+        f"{_why(found, test)}"
     )
     with st.expander("What these figures mean"):
         st.markdown(
             f"*{found.b} wins* is its share of the votes that named one melody as better. "
             "The range holds the true share with 95 % probability, if nothing was known before. "
-            "All this is about the people who voted; others may like other things.\n\n"
+            "The result is about the people who voted; others may prefer something else.\n\n"
             f"{rule_in_words()}"
         )
     if found.raters:
@@ -72,16 +73,16 @@ def _figures(found: Outcome) -> None:
 
 
 def _why(found: Outcome, test: Standing) -> str:
-    """What ended it."""
+    """Why the test ended."""
     if found.claim is not None:
         return f"The answer was clear at vote {found.claim.at_vote}."
     if test.votes >= test.votes_wanted:
-        return "All votes that were wanted are in."
+        return "All the votes asked for are in."
     return "It was ended before the answer was clear."
 
 
 def _chart(found: Outcome) -> alt.LayerChart | alt.FacetChart:
-    """B's share of votes with its intervals, on a line from none to all."""
+    """B's share of votes with its intervals, on an axis from 0 to 100 %."""
     low, high = found.tally.interval(0.95)
     inner_low, inner_high = found.tally.interval(0.9)
     row = {

@@ -1,6 +1,6 @@
-"""Colours for charts: the theme's, for the light or dark page that is being looked at.
+"""Colours for charts, from the light or the dark theme of the page that is shown.
 
-A chart takes `Colours` and knows nothing of Streamlit.
+A chart takes `Colours` and does not use Streamlit.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from feedback_ui.components.theme_watcher import theme_kind
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """What charts are drawn with, as hex."""
+    """Colours of a chart, as hex."""
 
     accent: str
-    """lines and points of what is told"""
+    """lines and points of the data"""
     text: str
-    """words, and what is there for comparison"""
+    """text and reference lines"""
 
 
 def chart_colours() -> Colours:
-    """The theme's, of the page that is being drawn; ask once for a page."""
+    """Colours of the current theme; call it once for each page."""
     kind = theme_kind()
-    # Not the primary colour, which is dim at night for the white that Streamlit writes on it.
+    # Not the primary colour: in the dark theme it is dim, so that white button text is readable.
     palette = st.get_option(f"theme.{kind}.chartCategoricalColors") or ["#0f766e"]
     text = st.get_option(f"theme.{kind}.textColor") or "#1f2933"
     return Colours(str(palette[0]), str(text))

@@ -1,4 +1,4 @@
-"""Runs as the page shows them: one watched and heard, several beside each other."""
+"""Runs on the page Fine-tune: one run with its curves and melodies, or several compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from music.formats.notation import read_melody
 LOOK_EVERY = timedelta(seconds=2)
 LATEST = "latest"
 COMPARED = "compare"
-"""in the address: names of the runs that stand beside each other"""
+"""query parameter: names of the runs that are compared"""
 STATES = {
     "queued": ":material/hourglass_empty: waits for its turn",
     "running": ":material/play_circle: runs",
@@ -37,7 +37,7 @@ def _desk(_studio: StudioSession, database: str) -> JobsDesk:
 
 
 def open_desk(studio: StudioSession) -> JobsDesk:
-    """The jobs desk of this server."""
+    """The jobs service of this server."""
     return _desk(studio, studio_options().database)
 
 
@@ -45,7 +45,7 @@ def choose_run(desk: JobsDesk, wanted: str | None) -> Job | None:
     """Ask which run to look at; None when there is none."""
     jobs = desk.jobs()
     if not jobs:
-        st.caption("Runs that you start stand here, with their curves and what they write.")
+        st.caption("Runs that you start appear here, with their charts and melodies.")
         return None
     names = [job.run_id for job in jobs]
     at = names.index(wanted) if wanted in names else 0
@@ -59,7 +59,7 @@ def choose_run(desk: JobsDesk, wanted: str | None) -> Job | None:
 
 
 def watch(desk: JobsDesk, job: Job) -> None:
-    """Show how a run gets on, and what it writes; looks again by itself while it runs."""
+    """Show the progress and the melodies of a run; refreshes by itself while it runs."""
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def live() -> None:
@@ -67,7 +67,7 @@ def watch(desk: JobsDesk, job: Job) -> None:
             now = desk.look_again(job)
             _state(desk, now)
             if now.state != job.state:
-                st.rerun()  # it has ended, or begun: nothing need be looked at by itself any more
+                st.rerun()  # it has started or ended, which changes `run_every`
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def samples() -> None:
@@ -76,12 +76,12 @@ def watch(desk: JobsDesk, job: Job) -> None:
 
     live()
     samples()
-    with st.expander("What its process said"), errors_noticed():
+    with st.expander("Log of its process"), errors_noticed():
         st.code(desk.log(job), language=None)
 
 
 def compare(desk: JobsDesk) -> None:
-    """Runs beside each other."""
+    """Show the settings and figures of several runs side by side."""
     names = [job.run_id for job in desk.jobs()]
     if len(names) < 2:
         return
@@ -101,8 +101,8 @@ def compare(desk: JobsDesk) -> None:
         notice(str(error))
         return
     for key, title, what, rows in (
-        ("figures", "What came of them", "Figure", found.figures),
-        ("differences", "In what they differ", "Setting", found.differences),
+        ("figures", "Results", "Figure", found.figures),
+        ("differences", "Settings that differ", "Setting", found.differences),
     ):
         if rows:
             st.caption(title)
@@ -133,14 +133,14 @@ def _state(desk: JobsDesk, job: Job) -> None:
     if progress.rows:
         _charts(progress)
     else:
-        st.caption("The first figures come with the first update.")
+        st.caption("The first figures appear after the first update.")
 
 
 def _buttons(desk: JobsDesk, job: Job) -> None:
     if job.is_live:
         if st.button(
             "Stop the run", icon=":material/stop:", disabled=job.cancel_requested,
-            help="It ends after the update in hand, saved, and can go on later.",
+            help="It ends after the current update, with a checkpoint, and can continue later.",
         ):  # fmt: skip
             with errors_noticed():
                 desk.stop(job)
@@ -153,7 +153,7 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
 
 def _charts(progress: Progress) -> None:
     newest = progress.rows[-1]
-    # A row of two at a time, so that a narrow page has them in their order.
+    # Two rows of two, so that a narrow page stacks them in their order.
     columns = [*st.columns(2), *st.columns(2)]
     colours = chart_colours()
     for number, curve in enumerate(curves_of(progress.settings, progress.rows)):
@@ -167,8 +167,8 @@ def _charts(progress: Progress) -> None:
             )
     if newest.get("guards_broken"):
         st.caption(
-            f":material/shield: Beyond what is safe now: {', '.join(newest['guards_broken'])}. "
-            "Such updates, crosses in the curves, are never the result; a run that stays so ends."
+            f":material/shield: Guards broken now: {', '.join(newest['guards_broken'])}. Such "
+            "updates (crosses in the charts) are never the result, and a run that stays there ends."
         )
     st.caption(
         f"Now: reward {newest['score_mean']:+.2f} ± {newest['score_std']:.2f}, "
@@ -180,7 +180,7 @@ def _charts(progress: Progress) -> None:
 def _samples(desk: JobsDesk, job: Job) -> None:
     found = desk.samples(job)
     if not found:
-        st.caption("Melodies come every few updates; the first are the base's own.")
+        st.caption("New melodies appear every few updates; the first ones are by the base policy.")
         return
     st.markdown("**What it writes**")
     chosen = st.selectbox(
@@ -201,7 +201,7 @@ def _samples(desk: JobsDesk, job: Job) -> None:
 
 
 def _melodies_of(update: str) -> str:
-    # These words may not change while the run goes on: the page would go on showing the old ones.
+    # These labels must not change during a run: Streamlit would keep showing the old ones.
     if update == LATEST:
         return "the newest update"
     return f"update {update}" + (" (where it began)" if update == "0" else "")

@@ -16,33 +16,33 @@ CHART_PX = 170
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One figure of a run's log, and the lines that it is measured by."""
+    """One figure of a run's log, and the reference lines drawn with it."""
 
     key: str
-    """in a row of `metrics.jsonl`"""
+    """of the figure in a row of `metrics.jsonl`"""
     title: str
     words: str
     """what it means, for a musician"""
     format: str
     lines: Mapping[str, float]
-    """name -> where it is drawn"""
+    """reference lines: name -> value"""
     band: str | None = None
-    """in a row, how far doubt reaches on either side"""
+    """key of the figure's standard deviation in a row, drawn as a band"""
 
 
 def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """The four figures of a run.
 
     Args:
-        config: what its PPO was given.
-        rows: its log; the first is of the base policy.
+        config: the settings of its PPO.
+        rows: its log; the first row is of the base policy.
     """
     first = rows[0]
     return [
         Curve(
             key="score_mean",
             title="Reward",
-            words="The learnt taste's score, in base deviations; the band is its doubt.",
+            words="The score in standard deviations of the base; the band is its uncertainty.",
             format="+.2f",
             lines={"base": float(first["score_mean"])},
             band="score_std",
@@ -50,7 +50,7 @@ def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
         Curve(
             key="kl_nats",
             title="Distance from the base",
-            words="In nats (KL) a melody: how far it writes from what the base would have.",
+            words="KL from the base policy, in nats per melody.",
             format=".1f",
             lines={
                 **({"aim": float(aim)} if (aim := config["kl_target_nats"]) else {}),
@@ -60,14 +60,14 @@ def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
         Curve(
             key="vendi",
             title="Diversity",
-            words="How many really different melodies an update holds (Vendi score).",
+            words="How many different melodies an update's are worth (Vendi score).",
             format=".0f",
             lines={"floor": float(config["diversity_floor"]) * float(first["vendi"])},
         ),
         Curve(
             key="originality",
             title="Originality",
-            words="Share of a melody that stands in no tune which the base learnt from.",
+            words="Share of a melody that occurs in no training tune.",
             format=".2f",
             lines={"floor": float(config["originality_floor"]) * float(first["originality"])},
         ),

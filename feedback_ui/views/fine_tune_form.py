@@ -1,4 +1,4 @@
-"""The form in which a run is asked for, and how its start gets on."""
+"""The form that starts a run, and the progress of its start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOK_EVERY = timedelta(seconds=1)
 NEWEST = "the newest reward model"
 RULES = "music-theory"
 ASKED = "run_asked_for"
-"""in the session: it has asked for a run that is being started"""
+"""session key: minutes that the run which this session started should take"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +27,35 @@ class Number:
     """smallest value; its type is the field's"""
     help: str | None = None
     format: str | None = None
-    otherwise: str = "PPO's own"
-    """what it is where neither this field nor the preset says"""
+    otherwise: str = "PPO's default"
+    """shown where neither this field nor the preset sets a value"""
 
 
 NUMBERS = {
-    "updates": Number("Updates", 1, "Rounds of writing and learning."),
+    "updates": Number("Updates", 1, "Rounds of sampling and learning."),
     "melodies": Number("Melodies an update", 1),
-    "kl-target": Number("Distance to steer to, KL in nats", 0.1),
-    "kl-limit": Number("Distance never to pass, KL in nats", 0.1),
+    "kl-target": Number("KL target in nats", 0.1),
+    "kl-limit": Number("KL limit in nats", 0.1),
     "std-penalty": Number(
-        "Wariness of doubt",
+        "Penalty on uncertainty",
         0.0,
-        "How much of the reward model's uncertainty is taken off its score.",
+        "How many of the reward model's standard deviations are subtracted.",
     ),
     "learning-rate": Number("Learning rate", 0.0, format="%g"),
     "minibatch": Number(
-        "Minibatch", 1, "Melodies a gradient step; divides the melodies of an update."
+        "Minibatch", 1, "Melodies per gradient step; must divide the melodies of an update."
     ),
     "seed": Number("Seed", 0, otherwise="0"),
 }
 
 
 def start_form(desk: JobsDesk) -> None:
-    """Ask for a new run, and have it started."""
+    """Show the form, and start a run when it is sent."""
     rewards = desk.rewards()
     if not rewards:
         st.info(
-            "There is no reward model yet. Rate some pairs, then learn one on the Taste page or "
-            "with `tastemaker reward`. Without one, a run can still follow the rules of music "
-            "theory.",
+            "There is no reward model yet. Rate some pairs, then train one on the page Taste or "
+            "with `tastemaker reward`. Without one, a run can use the rules of music theory.",
             icon=":material/school:",
         )
     with st.expander("Start a run", icon=":material/add_circle:", expanded=not desk.jobs()):
@@ -73,15 +72,15 @@ def start_form(desk: JobsDesk) -> None:
             reward = st.selectbox(
                 "What it learns from",
                 [*([NEWEST] if rewards else []), *rewards, RULES],
-                help="A reward model that votes have taught, or RL Tuner's rules of music theory.",
+                help="A reward model learnt from votes, or RL Tuner's rules of music theory.",
             )
             base = st.selectbox("Where it starts", desk.policies())
             with st.expander("All settings"):
                 st.caption(
-                    "Left empty, a setting is the one of your choice above. What you type here "
-                    "stays when you choose anew."
+                    "An empty field uses the value of your choice above. What you type here stays "
+                    "when you change that choice."
                 )
-                # By their keys they are the same fields whatever stands in them as a hint.
+                # The keys keep what was typed when the placeholders change.
                 given = {
                     key: column.number_input(
                         field.label, field.least, value=None, key=key, format=field.format,
@@ -93,10 +92,10 @@ def start_form(desk: JobsDesk) -> None:
                 }  # fmt: skip
                 name = st.text_input(
                     "Name of the run", max_chars=64, placeholder="the next number",
-                    help="Small letters, digits and dashes.",
+                    help="Lower-case letters, digits and hyphens.",
                 )  # fmt: skip
                 others = st.text_area(
-                    "Other settings of PPO, one NAME=VALUE a line", placeholder="bars=16"
+                    "Other settings of PPO, one NAME=VALUE per line", placeholder="bars=16"
                 )
             sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
     if not sent:
@@ -116,7 +115,7 @@ def start_form(desk: JobsDesk) -> None:
 
 
 def follow_start(desk: JobsDesk) -> str | None:
-    """Tell how the start of a run gets on; the name of the run that was asked for here, once."""
+    """Show the progress of a start; return the name of a run started in this tab, once."""
     if desk.is_starting:
         _starting(desk)
         return None
@@ -141,7 +140,7 @@ def _starting(desk: JobsDesk) -> None:
         minutes = st.session_state.get(ASKED)
         st.markdown(f":material/hourglass_top: **Starting**, for {desk.starting_s:.0f} s")
         st.text(
-            "The settings are checked, and the run is given a process of its own. It goes on if "
-            "you leave."
+            "The settings are checked, and the run starts in a process of its own. It continues "
+            "if you leave."
             + (f" It then takes about {minutes:.0f} min on two cores." if minutes else "")
         )

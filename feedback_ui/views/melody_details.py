@@ -1,6 +1,7 @@
-"""A melody from close by: beside real tunes, whether it is copied, and where it comes from.
+"""A melody in detail: compared with real tunes, whether it is copied, and where it comes from.
 
-The last two are left out where they could give away who wrote what still waits for a vote.
+The last two are hidden while a pair with the melody waits for the rater's vote, because they could
+reveal who wrote it.
 """
 
 from __future__ import annotations
@@ -22,31 +23,32 @@ VERDICTS = {
     "the generator learnt from, as many real tunes do.",
     "partly copied": ":material/warning: **Partly copied.** It shares a longer stretch with a tune "
     "the generator learnt from than real tunes do.",
-    "copied": ":material/content_copy: **Copied.** Half of it or more stands in a tune the "
-    "generator learnt from.",
+    "copied": ":material/content_copy: **Copied.** At least half of it is in a tune the generator "
+    "learnt from.",
 }
 
 
 def close_up(item: LibraryMelody, studio: StudioSession, library: MelodyLibrary) -> None:
-    """Write all that may be told of a melody.
+    """Show everything that this visitor may know about a melody.
 
     Args:
         item: the melody.
-        studio: makes the sound of the tune that it may be copied from.
-        library: where it is from.
+        studio: renders the tune that it may be copied from.
+        library: the library that has the melody.
 
     Raises:
         RatingsError: when the votes for the group's taste cannot be read.
         SoundfontError: when the other tune cannot be rendered.
     """
-    with st.spinner("Measuring it beside real tunes …"):
+    with st.spinner("Comparing it with real tunes …"):
         real = library.real_tunes()
     _measures(item, real)
     st.subheader("Is it new, or copied?", anchor=False)
     if item.origin is None:
         st.markdown(
-            "Told when you have rated it and no pair with it waits for you: it could give away who "
-            "wrote it, and your votes should stay blind. The same goes for where it comes from."
+            "You see this, and where the melody comes from, when you have rated it and no pair "
+            "with it waits for you. Until then it could reveal who wrote it, and your votes should "
+            "be blind."
         )
         return
     _likeness(item, real, studio)
@@ -55,7 +57,7 @@ def close_up(item: LibraryMelody, studio: StudioSession, library: MelodyLibrary)
 
 def _measures(item: LibraryMelody, real: RealTunes) -> None:
     lines = real.compare(item.melody)
-    st.subheader("Beside real tunes", anchor=False)
+    st.subheader("Compared with real tunes", anchor=False)
     st.table(
         {
             "What": [line.label for line in lines],
@@ -67,7 +69,7 @@ def _measures(item: LibraryMelody, real: RealTunes) -> None:
         border="horizontal",
     )
     st.caption(
-        f"“Most” is eight of ten strains in {item.melody.header.meter} of the two public-domain "
+        f"“Most” means 80 % of the strains in {item.melody.header.meter} in the two public-domain "
         "books that the generator learnt from."
     )
 
@@ -79,7 +81,7 @@ def _likeness(item: LibraryMelody, real: RealTunes, studio: StudioSession) -> No
         st.markdown(
             f"The longest shared stretch has {found.shared_notes} of its {found.notes} notes, from "
             f"note {found.first_note} on (in any key). Real tunes that the generator never saw "
-            f"share {found.usual_notes:.0f} on average. It stands in {found.source}:"
+            f"share {found.usual_notes:.0f} on average. The stretch is in {found.source}:"
         )
         other = found.strain.melody
         tune_player(
@@ -100,11 +102,11 @@ def _origin(origin: Origin, score: tuple[float, float] | None) -> None:
         "Added": f"{origin.created_at:%Y-%m-%d %H:%M} UTC",
         "Rounds of rating": ", ".join(map(str, origin.rounds)) or "none yet",
         "Id in exports": str(origin.melody_id),
-        "The group's taste": f"not known yet: it takes {LEAST_VOTES} answers"
+        "The group's taste": f"not known yet: it needs {LEAST_VOTES} answers"
         if score is None
         else f"likely liked better than {100 * score[1]:.0f} % of the melodies here",
     }
     for name, value in facts.items():
         label, said = st.columns([2, 3], gap="small")
         label.caption(name)
-        said.text(value)  # as text: names may come from an imported file
+        said.text(value)  # plain text: names may come from an imported file

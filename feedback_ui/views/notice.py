@@ -9,10 +9,10 @@ import streamlit as st
 
 
 def notice(line: str, *, icon: str = "warning") -> None:
-    """Show a line as text, never as markup: Streamlit's own boxes would render it.
+    """Show a line as text. Streamlit's own boxes would render it as markup.
 
     Args:
-        line: what there is to say.
+        line: the message.
         icon: name of a Material symbol.
     """
     with st.container(border=True, horizontal=True):
@@ -22,11 +22,11 @@ def notice(line: str, *, icon: str = "warning") -> None:
 
 @contextmanager
 def errors_noticed() -> Iterator[None]:
-    """Say a refusal of what is done in here in a notice, and leave the rest of the page standing.
+    """Show a ValueError raised in here as a notice; the rest of the page stays.
 
-    For callbacks and fragments, whose errors the page's own `try` does not see.
+    For callbacks and fragments, whose errors the page's own `try` does not catch.
     """
     try:
         yield
-    except ValueError as error:  # what stores, desks and synthesizer raise for people to read
+    except ValueError as error:  # messages of the store, the services and the synthesizer
         notice(str(error))

@@ -1,4 +1,4 @@
-"""The head of a page: what it is called, and in one line what one does here."""
+"""The head of a page: its title, and one line about what it is for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 
 def page_heading(title: str, line: str) -> None:
-    """Write both; they are ours, never a person's text.
+    """Write both. They are rendered as markup, so never pass text that a user typed.
 
     Args:
         title: a word or a question, the page's only first-level heading.

@@ -1,7 +1,7 @@
-"""The rating desk: what a rater meets, from the volume to the last pair, as Streamlit shows it.
+"""Rating: the volume check, the practice pair, pairs to rate, breaks, and the end.
 
-A vote is handled in the callback and, where that did not run (a server that has restarted knows of
-no callback), in the script body. Both do the same thing, and the store takes an answer once.
+A vote is handled in the callback. After a restart the server does not know the callback, so the
+script body handles a vote too. Both do the same, and the store takes an answer once.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ import streamlit as st
 from feedback_ui.components.listening_pair import KEY, listening_pair
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.services.practice import WALKING, is_practice, practice_pair
-from feedback_ui.services.session import BREAK_AFTER, PURPOSES, Pair, Reply, StudioSession
+from feedback_ui.services.session import BREAK_AFTER, Pair, Reply, StudioSession
 from feedback_ui.views.access import trouble
 from feedback_ui.views.notice import notice
+from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater
 
 STAGE = "first-steps"
-"""how far a newcomer is, in the address, so that a restarted server knows: 'practice' or 'done'"""
+"""how far a newcomer is: 'practice' or 'done'; in the address, to survive a server restart"""
 DECLINED = "breaks"
-"""in the address: how many breaks of this sitting were declined; a restarted server that asked anew
-would do so in the place of the pair, and lose the vote that was on its way"""
+"""in the address: how many breaks were declined in this listening session. Otherwise a restarted
+server would ask again instead of showing the pair, and the vote in flight would be lost."""
 LAST = "last_heard"
-"""assignment of the pair that was answered last, whose notes may be seen now"""
+"""assignment of the last answered pair, whose notes may now be shown"""
 PAUSED = "paused"
 """a break was asked for"""
 MINUTE = timedelta(minutes=1)
@@ -36,28 +37,28 @@ NOTES = "notes"
 
 
 def own_progress(pair: Pair) -> tuple[float, str]:
-    """How many of the pairs that there are for this rater are answered."""
+    """Share of this rater's pairs that are answered, and a line that says so."""
     return pair.votes_cast / pair.total, f"{pair.votes_cast} of {pair.total} pairs"
 
 
 @dataclass(frozen=True, slots=True)
 class RatingDesk:
-    """What one rater rates on one page.
+    """Rating on one page, by one rater.
 
     Args:
         studio: the studio.
-        rater: who sits here.
-        at_the_end: shows what there is to say when all pairs are answered.
-        progress: share that is done, and a line, for a pair; by default the rater's own count.
-        purposes: of the pairs.
-        campaign_id: that they belong to; None is any.
+        rater: who rates.
+        at_the_end: called to show the end, when all pairs are answered.
+        progress: share done and a line of text, given a pair; by default the rater's own count.
+        purposes: of the pairs to rate.
+        campaign_id: the campaign of the pairs; None for any.
     """
 
     studio: StudioSession
     rater: Rater
     at_the_end: Callable[[], None]
     progress: Callable[[Pair], tuple[float, str]] = own_progress
-    purposes: Collection[str] = PURPOSES
+    purposes: Collection[str] = ROUND_PURPOSES
     campaign_id: int | None = None
 
     def show(self) -> None:
@@ -71,7 +72,7 @@ class RatingDesk:
             breaks_due = sat // BREAK_AFTER
             declined = _declined(breaks_due)
             is_new = self._is_new(pair)
-        except ValueError as error:  # what the store and the synthesizer raise for people to read
+        except ValueError as error:  # messages of the store and the synthesizer
             trouble(error)
         if reply is not None and not reply.done:
             notice(reply.message)
@@ -89,8 +90,8 @@ class RatingDesk:
         self._show_last()
 
     def _is_new(self, pair: Pair | None) -> bool:
-        """Whether the first steps are still to be taken; the store is asked only in doubt."""
-        # None of these answered may be somebody who has answered pairs for another purpose.
+        """Whether the rater still needs the volume check; asks the store only if unclear."""
+        # A rater with no vote on these pairs may have rated pairs of another purpose.
         return (
             pair is not None
             and pair.votes_cast == 0
@@ -99,7 +100,7 @@ class RatingDesk:
         )
 
     def undo_button(self) -> None:
-        """A button that takes the last answer back, for when no pair is shown."""
+        """Draw a button that undoes the last answer, for when no pair is shown."""
         st.button(
             "Undo last answer",
             icon=":material/undo:",
@@ -111,10 +112,10 @@ class RatingDesk:
         st.session_state["reply"] = self.studio.undo(
             self.rater.id, payload, purposes=self.purposes, campaign_id=self.campaign_id
         )
-        st.session_state.pop(LAST, None)  # its notes are not for those who vote on it again
+        st.session_state.pop(LAST, None)  # the rater votes on it again, so its notes are hidden
 
     def _handle(self, trigger: str, payload: object) -> bool:
-        """Store what a trigger brought, unless this session has; whether there was anything."""
+        """Store a vote or an undo, unless this session already did; whether there was one."""
         if payload is None:
             return False
         nonce = payload.get("nonce") if isinstance(payload, dict) else None
@@ -123,7 +124,7 @@ class RatingDesk:
         st.session_state["handled"] = (trigger, nonce)
         if is_practice(payload):
             st.query_params[STAGE] = "done"
-            said = "That is all there is to it. From now on it counts."
+            said = "That is all. From now on it counts."
             st.session_state["reply"] = Reply(True, said)
         elif trigger == "vote":
             reply = self.studio.answer(self.rater.id, payload)
@@ -159,8 +160,8 @@ class RatingDesk:
     def _first_steps(self) -> None:
         if st.query_params.get(STAGE) != "practice":
             st.markdown(
-                "**First, the volume.** Play this and set your volume so that it is comfortable; "
-                "every melody here is equally loud. Headphones help."
+                "**First, the volume.** Play this melody and set a comfortable volume. All "
+                "melodies are equally loud. Headphones help."
             )
             tune_player(self.studio.clip(WALKING), key="volume", label="For the volume")
             with st.container(horizontal=True):
@@ -170,8 +171,8 @@ class RatingDesk:
                 st.button("Skip to rating", on_click=_go_to, args=("done",))
             return
         st.markdown(
-            "**A pair to practise on.** Play both, switch between them at the same place, then say "
-            "which you like better, and by how much. This answer is not kept."
+            "**A pair for practice.** Play both, switch between them at the same place, then say "
+            "which you like better, and by how much. This answer is not stored."
         )
         self._mount(practice_pair(self.studio), "", practice=True)
         st.button("Skip to rating", on_click=_go_to, args=("done",))
@@ -185,7 +186,7 @@ class RatingDesk:
             value=_wants_notes(),
             key="wants_notes",
             on_change=_keep_wish,
-            help="What the eye sees sways what the ear hears; leave it off unless you need it.",
+            help="Seeing the notes influences what you hear; leave it off unless you need it.",
         )
 
     def _offer_a_pause(self, sat: timedelta) -> None:
@@ -195,21 +196,21 @@ class RatingDesk:
                 "Take a break", icon=":material/local_cafe:", type="tertiary", on_click=_set_pause,
                 args=(True,), key="take_a_break",
             )  # fmt: skip
-            st.text(f"{minutes % whole} of {whole} minutes to the next one")
+            st.text(f"{minutes % whole} of {whole} minutes until the next break")
 
     def _pause(self, pair: Pair) -> None:
         self._break(
-            pair, "A break. Everything is saved; go on whenever you like, or come back another day."
+            pair, "A break. Everything is saved. Continue when you like, or come back another day."
         )
         st.button("Go on", type="primary", on_click=_set_pause, args=(False,))
 
     def _offer_a_break(self, pair: Pair, due: int) -> None:
         self._break(
             pair,
-            "You have been listening for a good while. Ears tire before we notice: take ten "
+            "You have been listening for a while, and ears tire before we notice. Take ten "
             "minutes, or come back another day. Everything is saved.",
         )
-        # All that are due: a tab that was opened late in a sitting asks once, not for each.
+        # Declines all that are due: a tab opened late in a session asks once, not once per break.
         st.button("Go on all the same", on_click=_decline, args=(due,))
 
     def _break(self, pair: Pair, line: str) -> None:
@@ -218,7 +219,7 @@ class RatingDesk:
         st.progress(share, text=text)
 
     def _show_last(self) -> None:
-        """Offer the notes of the pair that was answered last; drawn when they are wanted."""
+        """Offer to show the last answered pair, with its notes."""
         last = st.session_state.get(LAST)
         if last is None or not st.toggle("See and hear the last pair again", key="see_last"):
             return
@@ -248,7 +249,7 @@ def _go_to(stage: str) -> None:
 
 
 def _declined(due: int) -> int:
-    """How many of the breaks that are due were declined, as the address says."""
+    """How many of the due breaks were declined, according to the address."""
     if not due:  # a break was taken
         st.query_params.pop(DECLINED, None)
     said = st.query_params.get(DECLINED, "")

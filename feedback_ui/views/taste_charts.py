@@ -1,7 +1,7 @@
-"""Charts of a taste: which features matter, what more votes bring, whether its odds hold.
+"""Charts of a taste: weights of features, the learning curve, calibration.
 
-Colours are the theme's. What is sure differs by shape and strength too, never by colour alone. On a
-phone a label beside its interval would leave no room for the interval, so it stands above.
+Colours come from the theme. Certainty is shown by shape and opacity too, never by colour alone.
+Labels are above the intervals, because beside them they would leave no room on a phone.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from reward.profile.profile import Reason
 
 ROW_PX, CURVE_PX = 38, 260
 SHARES = alt.Scale(domain=[0.4, 1.0], clamp=True)
-"""a coin's half is near the bottom, perfect agreement on top"""
+"""chance (0.5) is near the bottom, perfect agreement at the top"""
 CURVE_POINTS = 60
 
 
 def forest_chart(reasons: Sequence[Reason], colours: Colours) -> alt.LayerChart | alt.FacetChart:
-    """Weights of features with 90 % intervals, the most liked on top; filled where known."""
+    """Weights of features with 90 % intervals, most liked on top; filled if the sign is certain."""
     table = pd.DataFrame(
         [
             {
@@ -47,7 +47,7 @@ def forest_chart(reasons: Sequence[Reason], colours: Colours) -> alt.LayerChart 
         alt.Tooltip("effect:Q", format="+.2f"),
         alt.Tooltip("low:Q", format="+.2f", title="from"),
         alt.Tooltip("high:Q", format="+.2f", title="to"),
-        alt.Tooltip("sure:N", title="sure of the side"),
+        alt.Tooltip("sure:N", title="probability of this sign"),
     ]
     known = alt.condition("datum.known", alt.value(1.0), alt.value(0.6))
     base = alt.Chart(table).encode(y=rows, tooltip=told)
@@ -80,14 +80,14 @@ def forest_chart(reasons: Sequence[Reason], colours: Colours) -> alt.LayerChart 
 def learning_chart(
     curve: LearningCurve, fitted: FittedCurve | None, ceiling: Ceiling | None, colours: Colours
 ) -> alt.LayerChart | alt.FacetChart:
-    """Agreement on votes held out against votes learnt from, and as far as a further sitting."""
+    """Agreement on held-out votes against the number of training votes, with a forecast."""
     measured = pd.DataFrame(
         [
             {"votes": float(votes), "agreement": x.share, "low": x.low, "high": x.high}
             for votes, x in zip(curve.votes_K, curve.agreements, strict=True)
         ]
     )
-    x = alt.X("votes:Q", title="answers learnt from")
+    x = alt.X("votes:Q", title="training answers")
     y = alt.Y(
         "agreement:Q",
         title="agrees with unseen answers",
@@ -128,7 +128,7 @@ def learning_chart(
     ]
     marks = [(CHANCE, "chance")]
     if ceiling is not None:
-        marks.append((ceiling.reliability, "as far as repeats allow"))
+        marks.append((ceiling.reliability, "ceiling from repeats"))
     for share, name in marks:
         line = alt.Chart(pd.DataFrame({"agreement": [share], "name": [name]}))
         layers += [
@@ -143,7 +143,7 @@ def learning_chart(
 def reliability_chart(
     calibration: Calibration, colours: Colours
 ) -> alt.LayerChart | alt.FacetChart:
-    """How often predictions of a confidence came true, beside the line where they are right."""
+    """How often predictions came true, by confidence, with the line of perfect calibration."""
     table = pd.DataFrame(
         [
             {

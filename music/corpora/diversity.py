@@ -1,16 +1,16 @@
-"""Diversity: how many different melodies a set is worth.
+"""Diversity of a set of melodies: the Vendi score.
 
-The Vendi score is exp of the entropy of the eigenvalues of K / n, where K_ij is the likeness of two
-of the n melodies and K_ii = 1: 1 for n copies, n for n melodies that have nothing in common.
+The Vendi score is exp of the entropy of the eigenvalues of K / n, where K_ij is the similarity of
+two of the n melodies and K_ii = 1. It is 1 for n copies, and n for n melodies that have nothing in
+common.
 
-Likeness here: melodies are read as symbols, one a note, of the interval that leads to it and its
-exact duration (the first note's height above the tonic stands for its interval). For each order 1,
-2, 3 the counts of the n-grams are a vector of length 1; likeness is the mean of the three cosines.
-A mean of inner products is positive semidefinite, as the score asks, and does not depend on the
-key.
+For the similarity, each note becomes a symbol: the interval that leads to it and its exact duration
+(for the first note, its height above the tonic instead of the interval). The n-gram counts of each
+order 1, 2 and 3 are a vector of length 1; the similarity is the mean of the three cosines. A mean
+of inner products is positive semidefinite, as the score requires. The key does not matter.
 
-Limits: the score grows with n and levels off slowly, so only scores at one sample size compare
-(`vendi_at`). Time is cubic in n: 256 take milliseconds, 2000 some seconds.
+Limits: the score grows with n, so compare scores at one sample size only (`vendi_at`). The time is
+cubic in n: milliseconds for 256 melodies, seconds for 2000.
 
 Letters: n melodies, G different n-grams.
 Literature: Friedman and Dieng, The Vendi Score: A Diversity Evaluation Metric for Machine Learning,
@@ -33,8 +33,8 @@ SAMPLE_SIZE = 256
 _SYMBOL_BITS = 18
 
 
-def likeness_matrix(melodies: Melodies) -> np.ndarray:
-    """Likeness of each pair of melodies, 0 to 1, 1 on the diagonal; float64 (n, n).
+def similarity_matrix(melodies: Melodies) -> np.ndarray:
+    """Similarity of each pair of melodies, 0 to 1, 1 on the diagonal; float64 (n, n).
 
     Raises:
         ValueError: for no melodies.
@@ -51,13 +51,13 @@ def likeness_matrix(melodies: Melodies) -> np.ndarray:
         unit = _unit_counts(table.of[: len(grams)][whole], grams[whole], len(table))
         total += (unit @ unit.T).toarray()
         orders += table.count >= order
-    # A melody of one or two notes lacks the higher orders: scaled so that it is wholly like itself.
+    # Melodies of one or two notes lack the higher orders: scaled to similarity 1 with themselves.
     return total / np.sqrt(np.outer(orders, orders))
 
 
-def vendi_of_likeness(likeness: np.ndarray) -> float:
+def vendi_of_similarity(similarity: np.ndarray) -> float:
     """Vendi score of a positive semidefinite matrix with ones on its diagonal; (n, n) -> 1 to n."""
-    shares = np.linalg.eigvalsh(likeness / len(likeness))
+    shares = np.linalg.eigvalsh(similarity / len(similarity))
     shares = shares[shares > 0]  # rounding leaves eigenvalues of about -1e-17, which count as 0
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
@@ -68,7 +68,7 @@ def vendi_score(melodies: Melodies) -> float:
     Raises:
         ValueError: for no melodies.
     """
-    return vendi_of_likeness(likeness_matrix(melodies))
+    return vendi_of_similarity(similarity_matrix(melodies))
 
 
 def vendi_at(
@@ -96,10 +96,10 @@ def vendi_at(
         )
     if len(melodies) == size:
         return vendi_score(melodies), 0.0
-    likeness = likeness_matrix(melodies)
+    similarity = similarity_matrix(melodies)
     rng = np.random.default_rng(seed)
     subsets = [rng.choice(len(melodies), size, replace=False) for _ in range(draws)]
-    scores = [vendi_of_likeness(likeness[np.ix_(subset, subset)]) for subset in subsets]
+    scores = [vendi_of_similarity(similarity[np.ix_(subset, subset)]) for subset in subsets]
     return float(np.mean(scores)), float(np.std(scores))
 
 

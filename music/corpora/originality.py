@@ -1,16 +1,16 @@
-"""Originality: how much of a melody stands in the training tunes, and where.
+"""Originality: how much of a melody occurs in the training tunes, and where.
 
-A melody is read as symbols, one a note from its second on: the interval that leads to the note and
-the note's exact duration. A run of L symbols is L + 1 notes, of which the first may have any
-length. Transposition makes no difference, tempo does: the same tune in halved values counts as
-another. Rests are not looked at.
+From the second note on, each note becomes a symbol: the interval that leads to it and its exact
+duration. A run of L symbols is L + 1 notes, and the first of them may have any duration.
+Transposing a melody changes nothing; halving all durations makes it a different melody. Rests are
+ignored.
 
-`found_share` is the share of a melody's n-grams of symbols that stand in the training tunes, and
-`originality` is 1 minus it. `longest_run_notes` is the longest stretch that stands in one training
-strain. Folk tunes share stock figures, so neither means much alone: `compare_originality` gives the
-same for held-out human tunes, as it should always be reported.
+`found_share` is the share of a melody's n-grams of symbols that occur in the training tunes, and
+`originality` is 1 minus it. `longest_run_notes` is the longest run that occurs in one training
+strain. Folk tunes share many figures, so these numbers mean little alone. Report them with those of
+held-out human tunes, which `compare_originality` computes.
 
-The index is a suffix array, and every answer is exact: no hash can collide.
+The index is a suffix array, so results are exact; there are no hashes that could collide.
 
 Letters: N melodies, S symbols of all training strains with a separator after each, Q symbols asked
 for. Literature: Yin, Reuben, Stepney and Collins, Measuring When a Music Generation Algorithm
@@ -31,14 +31,14 @@ from music.note_table import interval_duration_symbols, note_table
 
 @dataclass(frozen=True, slots=True)
 class Originality:
-    """What stands in the training tunes, melody by melody; each array is (N,)."""
+    """What occurs in the training tunes, for each melody; each array is (N,)."""
 
     n: int
     """symbols in an n-gram; it spans n + 1 notes"""
     found_share: np.ndarray
     """share of n-grams found in training, float64; NaN for melodies of fewer than n + 1 notes"""
     longest_run_notes: np.ndarray
-    """notes of the longest run that stands in one training strain; 0 where not even two do"""
+    """notes of the longest run that occurs in one training strain; 0 if shorter than two"""
     run_start_note: np.ndarray
     """number of the note in the melody with which the run begins"""
     training_strain: np.ndarray
@@ -79,7 +79,7 @@ class TrainingIndex:
             raise ValueError(f"n={n} is not a length of n-grams; choose 1 or more")
         symbols, of, lengths = _symbols(melodies)
         kinds, codes = np.unique(symbols, return_inverse=True)
-        # A separator after each strain, which nobody asks for, so that no run crosses to the next.
+        # A separator after each strain, which no query contains, so that no run spans two strains.
         text = np.full(len(codes) + len(lengths), len(kinds))
         places = np.arange(len(codes)) + of
         text[places] = codes
@@ -162,7 +162,7 @@ class TrainingIndex:
 
 
 def originality(melodies: Sequence[Melody], index: TrainingIndex) -> Originality:
-    """How much of each melody stands in the training strains of the index.
+    """How much of each melody occurs in the training strains of the index.
 
     Raises:
         ValueError: for no melodies.
@@ -189,7 +189,7 @@ def originality(melodies: Sequence[Melody], index: TrainingIndex) -> Originality
 def compare_originality(
     samples: Sequence[Melody], held_out: Sequence[Melody], index: TrainingIndex
 ) -> dict[str, dict[str, float]]:
-    """Originality of samples beside that of held-out human tunes, by the same index.
+    """Originality of samples and of held-out human tunes, by the same index.
 
     Returns:
         For "samples" and "held_out": `melodies`, the mean `originality` and its standard error

@@ -1,7 +1,6 @@
 """Strains: cutting the tunes of a corpus into melodies.
 
-`strains_of` cuts a tune at its repeats and double bars and mends what old books leave loose. First
-endings are dropped (the second stays).
+`strains_of` cuts a tune at its repeats and double bars and mends what old books leave loose.
 """
 
 from __future__ import annotations
@@ -10,7 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from music.formats.abc import AbcBar, AbcTune
-from music.formats.abc_bars import MODE_OF_ABC, melody_of_bars, type_of_tune
+from music.formats.abc_melody import (
+    MODE_OF_ABC,
+    last_time_through,
+    melody_of_bars,
+    strain_ends,
+    type_of_tune,
+)
 from music.melody import BAR_TICKS, Header, Melody, MelodyError
 
 
@@ -38,15 +43,13 @@ def strains_of(tune: AbcTune, counts: Counter[str] | None = None) -> Iterator[Me
 
 
 def _split_bars(bars: Sequence[AbcBar]) -> Iterator[list[AbcBar]]:
+    kept = {id(bar) for bar in last_time_through(bars)}
     strain: list[AbcBar] = []
     for bar, after in zip(bars, [*bars[1:], None], strict=True):
-        if bar.ending != "1":
-            strain.append(bar)
-        second_follows = after is not None and after.ending == "2" and bar.ending == "1"
-        ends = any(mark in bar.right for mark in (":", "||", "]", "[|")) or (
-            after is not None and any(mark in after.left for mark in (":", "||", "["))
-        )
-        if strain and not second_follows and (ends or after is None) and bar.ending != "1":
+        if id(bar) not in kept:
+            continue
+        strain.append(bar)
+        if after is not None and strain_ends(bar, after):
             yield strain
             strain = []
     if strain:

@@ -20,7 +20,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from music.formats.abc import AbcError, read_key
+from music.formats.abc import AbcError
+from music.formats.abc_key import read_key
 from music.formats.spelling import LETTER_MIDI, key_of
 from music.melody import Melody
 from music.note_table import NoteTable
@@ -32,7 +33,7 @@ _LETTER = re.compile(r"([A-Ga-g])(##?|bb?|♯|♭|♮)?")
 _KEY = re.compile(
     r"\[?K:\s*([A-G][#b]?(?:\s*(?:major|maj|minor|min|m|dorian|dor|mixolydian|mix))?)(?![A-Za-z])\]?"
 )
-_FIELD = re.compile(r"^[A-JL-Z]:.*$", re.MULTILINE)
+_NOT_MUSIC = re.compile(r"^[A-JL-Z]:.*$|%.*$", re.MULTILINE)
 _ABC_SILENT = re.compile(r'"[^"]*"|![^!]*!|\{[^}]*\}|\[[A-Za-z]:[^\]]*\]')
 _ABC_NOTE = re.compile(r"(\^\^|\^|__|_|=)?([A-Ga-g])([,']*)")
 _ABC_OTHER = re.compile(r"[\s|:\[\]()<>/\d~.\-zxTuvHLMOPSR]*")
@@ -92,7 +93,7 @@ def read_pattern(text: str) -> TunePattern:
 
 
 def _read_abc(text: str) -> TunePattern:
-    text = _FIELD.sub(" ", text)  # a whole tune may be pasted
+    text = _NOT_MUSIC.sub(" ", text)  # a whole tune may be pasted
     key = _KEY.search(text)
     music = _ABC_SILENT.sub(" ", text.replace(key[0], " ", 1) if key else text)
     notes = list(_ABC_NOTE.finditer(music))
@@ -107,14 +108,14 @@ def _read_abc(text: str) -> TunePattern:
             tuple((note[2].upper(), ALTERS[note[1]] if note[1] else None) for note in notes)
         )
     try:
-        _, _, in_force = read_key(key[1])
+        in_force = read_key(key[1]).altered
     except AbcError as error:
         raise TuneSearchError(str(error)) from error
     pitches = []
     in_force = dict(in_force)
     for piece in re.finditer(rf"\||{_ABC_NOTE.pattern}", music):
         if piece[0] == "|":
-            in_force = dict(read_key(key[1])[2])  # an accidental lasts to the end of its bar
+            in_force = dict(read_key(key[1]).altered)  # an accidental lasts to the end of its bar
             continue
         letter = piece[2].upper()
         if piece[1]:

@@ -1,9 +1,9 @@
 """Contour: how a melody moves in pitch.
 
-Conventions: an interval is the signed distance in semitones from a note to the next, whatever rest
-lies between. A step is 1 or 2 semitones; a leap, as in RL Tuner, 7 or more; `leap_share` counts
-what is *over* a fifth, more than 7. Shares of intervals are NaN for a single note. Correlations are
-0 where the pitch never changes. Yardsticks give float64 (N,).
+Conventions: an interval is the signed distance in semitones from a note to the next; rests between
+them are ignored. A step is 1 or 2 semitones. A leap, as in RL Tuner, is 7 or more, but `leap_share`
+counts only intervals *over* a fifth, more than 7. Shares of intervals are NaN for a single note.
+Correlations are 0 where the pitch never changes. Yardsticks return float64 (N,).
 
 Literature: Jaques et al., Tuning Recurrent Neural Networks with Reinforcement Learning (RL Tuner),
 ICLR 2017 submission, and its public code; Huron, The melodic arch in Western folksongs, Computing
@@ -142,9 +142,9 @@ def leaps_resolved(melodies: Melodies) -> np.ndarray:
 
 
 def shrunk_resolved_share(melodies: Melodies, *, prior_leaps: float) -> np.ndarray:
-    """The share with so many more leaps, resolved at the usual rate: neutral where there are none.
+    """The share of resolved leaps, shrunk towards the usual rate by `prior_leaps` added leaps.
 
-    Few melodies have more than two leaps, and a share of one or two of them is mostly chance.
+    Few melodies have more than two leaps, so the plain share is mostly chance.
     """
     resolved, doubled = leap_outcomes(melodies)
     usual = prior_leaps * USUAL_RESOLVED_SHARE
@@ -154,9 +154,9 @@ def shrunk_resolved_share(melodies: Melodies, *, prior_leaps: float) -> np.ndarr
 def leap_outcomes(melodies: Melodies) -> tuple[np.ndarray, np.ndarray]:
     """Leaps resolved and leaps doubled in each melody; two float64 (N,).
 
-    As in RL Tuner's code, a leap stays open until the melody has moved back to the note that it
-    left (resolved), or leaps back: that resolves it from eight sixteenths on and merely closes it
-    earlier. Another leap the same way doubles it, and it stays open.
+    As in RL Tuner's code, a leap stays open until the melody returns to the note before the leap
+    (resolved) or leaps back. A leap back resolves it after eight sixteenths or more; before that it
+    only closes it. Another leap in the same direction doubles it, and it stays open.
     """
     t = note_table(melodies)
     pitches, onsets = t.pitch.tolist(), t.onset.tolist()

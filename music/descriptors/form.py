@@ -1,12 +1,12 @@
-"""Form: what comes again in a melody, and how it begins and closes.
+"""Form: repetition in a melody, and how it begins and ends.
 
-Conventions: bars are the header's; the pickup is none of them, and the last bar is as short as the
-pickup makes it. A bar's content is its notes, cut at the barlines, with offset, duration, pitch and
-whether they are held over from the bar before; two bars are the same when all of it is.
-Halves and quarters count bars; notes of a pickup are in none. Yardsticks give float64 (N,).
+Conventions: bars are those of the header. The pickup is not a bar, and it shortens the last bar. A
+bar's content is its notes, cut at the barlines: offset, duration, pitch, and whether a note is tied
+to the previous bar. Two bars are the same if all of this is equal. Halves and quarters are counted
+in bars; notes of a pickup belong to none. Yardsticks return float64 (N,).
 
 Literature: Jaques et al. (RL Tuner), ICLR 2017 submission, for motifs and the tonic at the start;
-Dice, Ecology 26 (1945), for the likeness of two sets, 2|A∩B| / (|A|+|B|).
+Dice, Ecology 26 (1945), for the similarity of two sets, 2|A∩B| / (|A|+|B|).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOTIF_PITCHES = 3
 DOMINANT_CLASSES = (2, 7, 10, 11)
 """dominant chord above the tonic, with either seventh degree"""
 MELODY_SHIFT = 32
-"""bits below the melody's number in a key of `likeness`"""
+"""bits below the melody's number in a key of `similarity`"""
 
 
 def repeated_bar_share(melodies: Melodies) -> np.ndarray:
@@ -60,22 +60,22 @@ def repeated_motif_share(melodies: Melodies) -> np.ndarray:
 
 
 def halves_alike(melodies: Melodies) -> np.ndarray:
-    """Likeness of the second half to the first: Dice of their (onset, pitch) sets, 0 to 1."""
+    """Similarity of the second half to the first: Dice of their (onset, pitch) sets, 0 to 1."""
     return _spans_alike(melodies, 0.0, 0.5, 0.5)
 
 
 def halves_rhythm_alike(melodies: Melodies) -> np.ndarray:
-    """Likeness of the second half's onsets to the first's (Dice)."""
+    """Similarity of the second half's onsets to the first's (Dice)."""
     return _spans_alike(melodies, 0.0, 0.5, 0.5, with_pitch=False)
 
 
 def opening_returns(melodies: Melodies) -> np.ndarray:
-    """Likeness of the third quarter to the first: the halves begin alike (Dice)."""
+    """Similarity of the third quarter to the first: the halves begin alike (Dice)."""
     return _spans_alike(melodies, 0.0, 0.5, 0.25)
 
 
 def endings_rhyme(melodies: Melodies) -> np.ndarray:
-    """Likeness of the last quarter to the second: both halves close alike (Dice)."""
+    """Similarity of the last quarter to the second: both halves close alike (Dice)."""
     return _spans_alike(melodies, 0.25, 0.75, 0.25)
 
 
@@ -183,7 +183,7 @@ def _spans_alike(
     """Dice of the notes of two spans, given as shares of the bars; NaN where both are empty."""
     t = note_table(melodies)
     one, other = (_span(t, start, length, with_pitch) for start in (first, second))
-    return likeness(one, other, len(t))
+    return similarity(one, other, len(t))
 
 
 def _span(t: NoteTable, start: float, length: float, with_pitch: bool) -> np.ndarray:
@@ -195,7 +195,7 @@ def _span(t: NoteTable, start: float, length: float, with_pitch: bool) -> np.nda
     return (t.of << MELODY_SHIFT | into << 8 | pitch)[inside]
 
 
-def likeness(one: np.ndarray, other: np.ndarray, melodies: int) -> np.ndarray:
+def similarity(one: np.ndarray, other: np.ndarray, melodies: int) -> np.ndarray:
     """Dice of each melody's two sets of keys, (melodies,); NaN where both are empty.
 
     A key is an int64 that stands once in its array, the melody's number from bit `MELODY_SHIFT` on.

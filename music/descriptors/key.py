@@ -1,12 +1,12 @@
-"""Keys: how well a melody says which note is home.
+"""Keys: how clearly a melody establishes its tonic.
 
 Krumhansl and Schmuckler's key finding: the time that each of the twelve pitch classes sounds is
 correlated with the 24 key profiles of Krumhansl and Kessler (1982), and the best is the key.
 The profiles know major and minor; dorian counts as minor and mixolydian as major, by their thirds.
 
-Conventions: a class of 0 is the tonic that the melody's header means, so nothing here depends on
-the key in which it is played. Rests do not count. Correlations are Pearson's, 0 where the twelve
-times are all equal. Yardsticks give float64 (N,).
+Conventions: pitch class 0 is the tonic of the melody's header, so nothing here depends on the key
+in which it is played. Rests do not count. Correlations are Pearson's, and 0 where the twelve times
+are all equal. Yardsticks return float64 (N,).
 
 Literature: Krumhansl, Cognitive Foundations of Musical Pitch, Oxford 1990, chapters 2 and 4;
 Krumhansl and Kessler, Psychological Review 89 (1982).
@@ -62,12 +62,12 @@ def key_correlations(melodies: Melodies) -> np.ndarray:
 
 
 def key_clarity(melodies: Melodies) -> np.ndarray:
-    """Correlation with the profile of the found key: how clearly there is any key."""
+    """Correlation with the profile of the key that was found: clarity of any key."""
     return key_correlations(melodies).max(axis=1)
 
 
 def home_correlation(melodies: Melodies) -> np.ndarray:
-    """Correlation with the profile of the header's tonic and mode: how clearly that is home."""
+    """Correlation with the profile of the header's tonic and mode: clarity of that key."""
     t = note_table(melodies)
     return key_correlations(t)[np.arange(len(t)), 12 * _IS_MINOR[t.mode]]
 

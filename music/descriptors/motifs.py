@@ -1,9 +1,9 @@
 """Motifs as RL Tuner counts them: a window of eight sixteenths that slides over the melody.
 
-A motif is a window with notes of at least three different pitches beginning in it. It is repeated
-where an earlier window, one that has ended before this one begins, holds exactly the same: the same
-notes and rests beginning at the same places. Every sixteenth ends one window; the first seven end
-none. `music.descriptors.form` has the plainer count by bars.
+A motif is a window in which notes of at least three different pitches begin. It is repeated if an
+earlier window that does not overlap it has the same notes and rests beginning at the same places.
+Every sixteenth except the first seven ends one window. `music.descriptors.form` has a simpler count
+by bars.
 
 Literature: Jaques et al., Tuning Recurrent Neural Networks with Reinforcement Learning (RL Tuner),
 ICLR 2017 submission, and its public code, where a bar is eight events. Differs: triplets and
@@ -49,7 +49,7 @@ def motif_steps(melodies: Melodies) -> MotifSteps:
             if end >= 2 * width:
                 ended.add(row[end - 2 * width : end - width])
             window = row[end - width : end]
-            # Most windows hold something besides pitches, so that the set is larger than they are.
+            # Most windows contain rests or empty ticks too, which are no pitches.
             if len(set(window).difference((_NOTHING, _REST))) >= LEAST_PITCHES:
                 motifs += 1
                 repeats += window in ended

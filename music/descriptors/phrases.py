@@ -1,23 +1,23 @@
-"""Phrases: how bars and quarters of a melody answer one another.
+"""Phrases: how the bars and quarters of a melody correspond.
 
-Conventions as in `music.descriptors.form`: bars are the header's and a pickup is in none; quarters
-count bars, the first from the first downbeat. A bar is as like another as their sets of (offset,
-pitch) are (Dice, Ecology 26, 1945: 2|A∩B| / (|A|+|B|)), of notes that begin in them; over several
-pairs of bars, the sums of both. Yardsticks give float64 (N,).
+Conventions are those of `music.descriptors.form`: a pickup belongs to no bar, and quarters are
+counted in bars from the first downbeat. The similarity of two bars is the Dice coefficient (Ecology
+26, 1945: 2|A∩B| / (|A|+|B|)) of their sets of (offset, pitch), over the notes that begin in them.
+For several pairs of bars, numerators and denominators are summed. Yardsticks return float64 (N,).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from music.descriptors.form import MELODY_SHIFT, ends_on_tonic, likeness, open_middle
+from music.descriptors.form import MELODY_SHIFT, ends_on_tonic, open_middle, similarity
 from music.note_table import Melodies, NoteTable, divide, note_table
 
 QUARTERS = 4
 
 
 def bars_alike(melodies: Melodies, *, bars_apart: int, with_pitch: bool = True) -> np.ndarray:
-    """Likeness of each bar to the one so many bars later; NaN in a melody that is too short."""
+    """Similarity of each bar to the one so many bars later; NaN in a melody that is too short."""
     t = note_table(melodies)
     bar = t.onset // t.bar_ticks[t.of]
     earlier = (bar >= 0) & (bar + bars_apart < t.bars[t.of])
@@ -25,7 +25,7 @@ def bars_alike(melodies: Melodies, *, bars_apart: int, with_pitch: bool = True) 
 
 
 def first_bar_returns(melodies: Melodies, *, with_pitch: bool = True) -> np.ndarray:
-    """Likeness of the first bar to the first of the second half (of eight bars the fifth)."""
+    """Similarity of the first bar to the first of the second half (of eight bars the fifth)."""
     t = note_table(melodies)
     bar, half = t.onset // t.bar_ticks[t.of], (t.bars // 2)[t.of]
     return _notes_alike(t, bar, bar == 0, (bar == half) & (half > 0), half, with_pitch)
@@ -81,4 +81,4 @@ def _notes_alike(
     pitch = t.pitch + 12 if with_pitch else np.zeros_like(t.pitch)
     key = (t.of << MELODY_SHIFT) + (offset << 8) + pitch
     one, other = (key + ((bar + bars_apart) << 16))[earlier], (key + (bar << 16))[later]
-    return likeness(one, other, len(t))
+    return similarity(one, other, len(t))

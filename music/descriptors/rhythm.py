@@ -47,7 +47,7 @@ def syncopation_share(melodies: Melodies) -> np.ndarray:
 def offbeat_accent_share(melodies: Melodies) -> np.ndarray:
     """Share of notes that begin off the beat and last longer than the note before (a Scotch snap).
 
-    A long note sounds accented, so this is the common, mild kin of syncopation.
+    A long note sounds accented, so this is a mild and common form of syncopation.
     """
     t = note_table(melodies)
     longer = np.diff(t.duration, prepend=t.duration[0]) > 0
@@ -94,7 +94,7 @@ def npvi(melodies: Melodies) -> np.ndarray:
 
 
 def density_spread(melodies: Melodies) -> np.ndarray:
-    """How much the number of notes differs from bar to bar: its standard deviation over its mean.
+    """Variation of the number of notes per bar: standard deviation divided by mean.
 
     NaN where every note begins in the pickup.
     """

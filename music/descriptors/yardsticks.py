@@ -1,9 +1,8 @@
-"""Yardsticks: what is measured on melodies, by name, for tables beside real tunes.
+"""Yardsticks: named measures of a melody, for comparisons with real tunes.
 
-The measures live with their subject: `music.descriptors.key`, `music.descriptors.contour`,
-`music.descriptors.rhythm` and `music.descriptors.form`. Each takes `Melodies` (one, several, or a
-`NoteTable`) and gives float64 (N,), NaN where it is undefined for a melody. `YARDSTICKS` names them
-all with their unit; means leave out the NaN.
+`music.descriptors.key`, `contour`, `rhythm` and `form` define the measures. Each takes `Melodies`
+(one melody, several, or a `NoteTable`) and returns float64 (N,), with NaN where it is undefined.
+`YARDSTICKS` has them all by name, with their units. Means leave out NaN.
 
 Units: "share" and "yes" are 0 to 1 ("yes" is 0 or 1 a melody), "r" is a correlation -1 to 1.
 None depends on the tonic on which a melody is played.
@@ -118,7 +117,7 @@ def yardstick_values(melodies: Melodies) -> dict[str, np.ndarray]:
 def yardstick_means(melodies: Melodies) -> dict[str, float]:
     """Mean of every yardstick over the melodies that have it; NaN where none has.
 
-    `leaps_resolved` alone is of all melodies' leaps together, as RL Tuner reports it.
+    The exception is `leaps_resolved`: its share is of the leaps of all melodies, as in RL Tuner.
 
     Raises:
         ValueError: for no melodies.
@@ -129,7 +128,7 @@ def yardstick_means(melodies: Melodies) -> dict[str, float]:
 def yardstick_standard_errors(melodies: Melodies) -> dict[str, float]:
     """Standard error of each of `yardstick_means`; NaN below two values.
 
-    Melodies are taken as independent. Strains of one tune are alike, so for real tunes this is
+    Melodies are treated as independent. Strains of one tune are similar, so for real tunes this is
     somewhat too small.
 
     Raises:

@@ -1,8 +1,8 @@
-"""MIDI files of a melody: exact ticks, one track, nothing performed.
+"""MIDI files of a melody: exact ticks, one track, no expression added.
 
-The file's resolution is the melody's own, 24 ticks a quarter, so each onset is where the melody has
-it. Tick 0 of the file is the start of the pickup. A pickup stands in a measure of its own length
-(with its own time signature), so that a sequencer's barlines fall where the melody's do.
+The file has the melody's resolution, 24 ticks per quarter, so onsets are exact. Tick 0 of the file
+is the start of the pickup. A pickup has a measure of its own length and its own time signature, so
+that a sequencer's barlines are the melody's.
 
 Tempo is in *beats* a minute, the beat being the metre's: a quarter in 4/4, 2/4 and 3/4, a dotted
 quarter in 6/8 and 9/8. All notes have one velocity, so that melodies differ by their notes alone.
@@ -26,9 +26,9 @@ TEMPO_MIN_BPM, TEMPO_MAX_BPM = 20.0, 400.0
 METER_TEMPO_BPM = {"4/4": 160.0, "2/4": 112.0, "3/4": 126.0, "6/8": 108.0, "9/8": 108.0}
 """beats a minute where the tune type says nothing"""
 TYPE_TEMPO_BPM = {
-    ("reel", "4/4"): 200.0,  # a little under two half notes a second, as danced
+    ("reel", "4/4"): 200.0,  # a little under two half notes a second, a dancing tempo
     ("reel", "2/4"): 120.0,
-    ("hornpipe", "4/4"): 152.0,  # slower than a reel: its dotted figures need the room
+    ("hornpipe", "4/4"): 152.0,  # slower than a reel because of its dotted rhythms
     ("hornpipe", "2/4"): 92.0,
     ("strathspey", "4/4"): 126.0,
     ("march", "4/4"): 116.0,  # walking pace
@@ -39,7 +39,7 @@ TYPE_TEMPO_BPM = {
     ("slipjig", "9/8"): 112.0,
     ("waltz", "3/4"): 138.0,
 }
-"""beats a minute by tune type and metre, at a listener's tempo rather than a session's"""
+"""beats a minute by tune type and metre; slower than musicians play them in a session"""
 _US_PER_MINUTE = 60_000_000
 
 
@@ -112,7 +112,7 @@ def to_midi(
         onset, end = note.onset_ticks + header.pickup_ticks, note.end_ticks + header.pickup_ticks
         timed.append((onset, mido.Message("note_on", note=pitch, velocity=VELOCITY)))
         timed.append((end, mido.Message("note_off", note=pitch, velocity=0)))
-    # Stable: at one tick a note ends before the next begins, for that is the order of appending.
+    # A stable sort: at one tick, the end of a note stays before the start of the next.
     timed.sort(key=lambda item: item[0])
     end_ticks = header.end_ticks - header.start_ticks + tail_ticks
     timed.append((end_ticks, mido.MetaMessage("end_of_track")))
@@ -127,7 +127,7 @@ def to_midi(
 
 
 def _time_signature(count: int, unit: int, header: Header) -> mido.MetaMessage:
-    """A time signature that clicks on the metre's beats (24 MIDI clocks are a quarter)."""
+    """A time signature whose metronome clicks on the beats (24 MIDI clocks are a quarter)."""
     return mido.MetaMessage(
         "time_signature",
         numerator=count,

@@ -1,7 +1,7 @@
-"""MusicXML of a melody: what notation programs open, with every value, tie, triplet and beam.
+"""MusicXML of a melody for notation programs, with note values, ties, triplets and beams.
 
 `to_musicxml(m)` is a partwise score of version 4.0 with one part on one staff. What is printed is
-decided in `music.formats.score`, as it is for ABC and the engraving, so that all three look alike.
+decided in `music.formats.score`, for ABC and engraving too, so that all three look alike.
 One division is one tick, 24 a quarter; a pickup is a measure without a number of its own.
 """
 
@@ -67,7 +67,7 @@ def _attributes(melody: Melody) -> str:
 
 
 def _tempo(melody: Melody) -> str:
-    """The tempo, told in the metre's beats and, for playing, in quarters a minute."""
+    """The tempo in beats of the metre and, for playback, in quarters per minute."""
     header = melody.header
     quarters = Fraction(US_PER_MINUTE, quarter_microseconds(header))
     beats = round(quarters * TICKS_PER_QUARTER / header.beat_ticks)

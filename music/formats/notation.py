@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from xml.sax.saxutils import escape
 
-from music.formats.abc import AbcError, AbcTune, read_tune
-from music.formats.abc_bars import MODE_OF_ABC, melody_of_bars, type_of_tune, without_first_endings
+from music.formats.abc import AbcError, AbcTune
+from music.formats.abc_melody import (
+    MODE_OF_ABC,
+    joined_at_repeats,
+    last_time_through,
+    melody_of_bars,
+    type_of_tune,
+)
+from music.formats.abc_reader import read_tune
+from music.formats.abc_writer import abc_bars
 from music.formats.score import Cell, ScoreBar, Sign, score_bars
 from music.formats.spelling import key_of
 from music.melody import BAR_TICKS, METERS, MODES, TUNE_TYPES, Header, Melody
@@ -25,21 +32,17 @@ from music.melody import BAR_TICKS, METERS, MODES, TUNE_TYPES, Header, Melody
 if TYPE_CHECKING:
     import verovio
 
-ABC_UNIT_TICKS = 12
-"""`L:1/8`"""
+ABC_VERSION = "%abc-2.1"
+"""first line of a file; without it music21 ends an accidental at its note"""
 BARS_PER_LINE = 4
 MAX_ABC_CHARACTERS = 20_000
 ABC_OF_MODE = {"major": "", "minor": "m", "dorian": "dor", "mixolydian": "mix"}
-ABC_ACCIDENTAL = {None: "", 0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
 MEI_ACCIDENTAL = {0: "n", 1: "s", 2: "x", -1: "f", -2: "ff"}
 MEI_VALUE = {
     3: ("32", 0), 6: ("16", 0), 9: ("16", 1), 12: ("8", 0), 18: ("8", 1), 24: ("4", 0),
     36: ("4", 1), 42: ("4", 2), 48: ("2", 0), 72: ("2", 1), 96: ("1", 0),
 }  # fmt: skip
 """printed ticks -> MEI's dur and dots"""
-ABC_VALUE = {ticks: str(Fraction(ticks, ABC_UNIT_TICKS)) for ticks in MEI_VALUE}
-ABC_VALUE |= {12: "", 6: "/", 3: "/4"}
-"""printed ticks -> ABC's multiple of an eighth"""
 SVG_OPTIONS = {
     "inputFrom": "mei",
     "header": "none",
@@ -60,29 +63,33 @@ SVG_OPTIONS = {
     "xmlIdChecksum": True,
 }
 _LOCK = Lock()
+Bar = TypeVar("Bar", ScoreBar, str)
 
 
 def to_abc(melody: Melody, *, title: str | None = None) -> str:
-    """Melody -> one ABC tune (standard 2.1) in its own key, four bars a line."""
+    """Melody -> one ABC tune (standard 2.1) in its own key, four bars a line.
+
+    music21, abc2midi, verovio and abcjs read the same notes from it; see
+    `music.formats.abc_writer`.
+    """
     header = melody.header
-    lines = ["X:1"]
+    lines = [ABC_VERSION, "X:1"]
     if title is not None:
         lines.append("T:" + " ".join(title.split()).replace("%", "\\%"))
     key = key_of(melody.tonic_midi, header.mode)
-    kind = "slip jig" if header.tune_type == "slipjig" else header.tune_type
-    lines += [f"R:{kind}", f"M:{header.meter}", "L:1/8"]
-    lines.append(f"K:{key.tonic_name}{ABC_OF_MODE[header.mode]}")
-    bars = score_bars(melody)
-    for row in _rows(bars, pickup=header.pickup_ticks > 0):
-        text = " | ".join(" ".join(map(_abc_group, bar.groups)) for bar in row)
-        lines.append(text + (" |]" if row[-1] is bars[-1] else " |"))
-    return "\n".join(lines) + "\n"
+    lines.append(f"R:{'slip jig' if header.tune_type == 'slipjig' else header.tune_type}")
+    if header.tune_type == "hornpipe":
+        lines.append("%%MIDI ratio 1 1")  # abc2midi plays the eighths of a hornpipe 2:1
+    lines += [f"M:{header.meter}", "L:1/8", f"K:{key.tonic_name}{ABC_OF_MODE[header.mode]}"]
+    rows = _rows(abc_bars(melody), pickup=header.pickup_ticks > 0)
+    return "\n".join(lines) + "\n" + " |\n".join(map(" | ".join, rows)) + " |]\n"
 
 
 def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
     """ABC text of one melody, as exported here or as a person writes it -> Melody.
 
-    Its length in bars, its pickup and its octave are taken as written; a first ending is left out.
+    Its length in bars, its pickup and its octave are taken as written. Of several endings the last
+    is read, of a chord the top note. A short bar before a repeat is one with the pickup after it.
 
     Args:
         text: one tune in ABC; `X:` and `T:` may be missing, `K:` may not.
@@ -104,14 +111,15 @@ def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
 
 
 def melody_from_tune(tune: AbcTune, *, tune_type: str | None = None) -> Melody:
-    """A tune that is one strain -> Melody; see `read_melody`.
+    """A tune of 4, 8 or 16 bars -> Melody; see `read_melody`.
 
     Raises:
         AbcError: for a metre or mode that is not known here, or one that changes.
         MelodyError: when its bars or notes break a rule of `music.melody`.
     """
-    bars = without_first_endings(tune.bars)
-    return melody_of_bars(bars, header_of_tune(tune, tune_type=tune_type), 60 + tune.tonic_class)
+    header = header_of_tune(tune, tune_type=tune_type)
+    bars = joined_at_repeats(last_time_through(tune.bars), header.bar_ticks)
+    return melody_of_bars(bars, header, 60 + tune.tonic_class)
 
 
 def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:
@@ -189,34 +197,12 @@ def to_mei(melody: Melody) -> str:
     )
 
 
-def _rows(bars: list[ScoreBar], *, pickup: bool) -> Iterator[list[ScoreBar]]:
+def _rows(bars: list[Bar], *, pickup: bool) -> Iterator[list[Bar]]:
     """Lines of four bars; a pickup stands before the first."""
     end = BARS_PER_LINE + pickup
     yield bars[:end]
     for start in range(end, len(bars), BARS_PER_LINE):
         yield bars[start : start + BARS_PER_LINE]
-
-
-def _abc_group(cells: tuple[Cell, ...]) -> str:
-    return "".join(_abc_cell(cell) for cell in cells)
-
-
-def _abc_cell(cell: Cell) -> str:
-    signs = "".join(map(_abc_sign, cell.signs))
-    if not cell.triplet:
-        return signs
-    return ("(3" if len(cell.signs) == 3 else f"(3:2:{len(cell.signs)}") + signs
-
-
-def _abc_sign(sign: Sign) -> str:
-    printed = ABC_VALUE[sign.value_ticks]
-    if sign.pitch is None:
-        return f"z{printed}"
-    octave = sign.pitch.octave - 4
-    letter = sign.pitch.letter if octave < 1 else sign.pitch.letter.lower()
-    mark = "," * -octave if octave < 1 else "'" * (octave - 1)
-    tie = "-" if sign.tie_out else ""
-    return f"{ABC_ACCIDENTAL[sign.accidental]}{letter}{mark}{printed}{tie}"
 
 
 def _mei_group(cells: tuple[Cell, ...]) -> Iterator[str]:

@@ -1,15 +1,15 @@
 """A melody as it is printed: bars of note values, with tuplets, beams, ties and accidentals.
 
-Between a melody, which knows only ticks and semitones, and the notations
-(`music.formats.notation`), which need to know where a dot, a tie or a sharp stands. Rules:
+A melody has only ticks and semitones. Notation formats also need dots, ties and accidentals, and
+this module computes them. Rules:
 
-- A length that no single value has (5 or 9 eighths, 5 sixteenths) is tied from two, the longer on
-  the beat.
-- Lengths that 3 does not divide are in triplets. Values that fill 12, 24 or 48 ticks together share
-  one; what cannot be completed stands in a bracket of its own, so that every rhythm is exact.
-- Beams join what is shorter than a quarter within a beat, or within half a bar of plain eighths.
-- An accidental lasts to the end of its bar for its letter, in all octaves; a tie carries its own
-  over the barline without writing it anew. This is what `music.formats.abc` reads.
+- A length without a note value of its own (5 or 9 eighths, 5 sixteenths) becomes two tied notes,
+  the longer one on the beat.
+- Lengths that are not divisible by 3 are in triplets. Notes that fill 12, 24 or 48 ticks together
+  share a bracket; the others get a bracket of their own, so that every rhythm is exact.
+- Beams join notes shorter than a quarter within a beat, and plain eighths within half a bar.
+- An accidental is valid to the end of its bar for its letter, in all octaves. A tie keeps it across
+  the barline without printing it again. This is what `music.formats.abc` reads.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class ScoreBar:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A segment with what its surroundings say."""
+    """A segment and what its neighbours determine."""
 
     segment: Segment
     onset_ticks: int
@@ -153,7 +153,7 @@ def _triplet_size(durations: Sequence[int]) -> int:
             break
         if total in TRIPLET_SPANS_TICKS:
             return size
-    # Nothing completes a beat: the shortest bracket that comes back to the grid, or is cut short.
+    # No completed beat: the shortest bracket that returns to the grid, or an incomplete one.
     total = 0
     for size, ticks in enumerate(durations, start=1):
         if ticks % 3 == 0:

@@ -1,8 +1,9 @@
 """Spelling: how a tonic and a mode are named, and which letter each note of the key gets.
 
-Everything counts on the line of fifths, where C is 0, G is 1, F is -1: the accidentals of a key
-signature are its number, a note's letter and accidental are its place, and its pitch class is 7
-times it modulo 12. Pitch is a MIDI number; C4, on the first ledger line below the staff, is 60.
+Everything is computed on the line of fifths, where C is 0, G is 1 and F is -1. The position of a
+major tonic is the number of accidentals in its signature. The position of a note gives its letter
+and accidental, and 7 times the position modulo 12 is its pitch class. Pitch is a MIDI number; C4,
+on the first ledger line below the staff, is 60.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Key:
         return self.tonic_fifths + MODE_FIFTHS[self.mode]
 
     def spell(self, midi: int) -> Spelling:
-        """How `midi` is written in this key; `spell(m).midi == m` for every m."""
+        """The written form of `midi` in this key; `spell(m).midi == m` for every m."""
         lowest = self.tonic_fifths + LOWEST_FIFTHS[self.mode]
         fifths = lowest + (7 * midi - lowest) % 12  # 7 is its own inverse modulo 12
         letter, alter = _letter_at(fifths)

@@ -1,12 +1,12 @@
 """Piano roll: a melody as an SVG picture, time from left to right and pitch upwards.
 
-Each note is a box. Faint lines are the beats, stronger ones the barlines; the dashed ones are the
-tonic in each octave, named on the left. All is drawn in `currentColor`, so that the picture takes
-the text colour of the page it stands in. Equal melodies give equal pictures, which say nothing of
-who wrote them.
+Each note is a box. Faint lines are beats, stronger lines are barlines, and dashed lines are the
+tonic in each octave, named on the left. Everything is drawn in `currentColor`, so the picture takes
+the text colour of its page. Equal melodies give equal pictures, so a picture does not reveal which
+policy wrote the melody.
 
-Units: the viewBox is 1000 wide; `ROW` high is a semitone. A picture is at least an octave high, so
-that a melody on two pitches does not look like one of leaps.
+Units: the viewBox is 1000 wide; a semitone is `ROW` high. A picture is at least an octave high, so
+that a step does not look like a leap in a melody of two pitches.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def piano_roll_svg(melody: Melody) -> str:
             f'font-size="18" fill="currentColor">{TONIC_NAMES[midi % 12]}{midi // 12 - 1}</text>'
         )
     for note in melody.notes:
-        # A hair narrower than it lasts: a note struck again is two boxes.
+        # Slightly narrower than its duration, so that repeated notes are separate boxes.
         width = _number(max(1.0, note.duration_ticks * unit - 1.5))
         lines.append(
             f'<rect x="{x(note.onset_ticks)}" y="{top(note.pitch)}" width="{width}" '

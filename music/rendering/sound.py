@@ -1,16 +1,18 @@
 """Sound: a melody as audio of a chosen instrument, always equally loud.
 
-Rendered by midirenderer at 48 kHz with a SoundFont: by default the one that pretty_midi installs,
-used where it lies; any other `.sf2` by its path. The clip is mixed to mono, reduced to
-`sample_rate`, and brought to `loudness_lufs` (ITU-R BS.1770-4, integrated, measured on the mono
-file), because of two clips the louder is liked better. Peaks are held under -1 dBFS by a limiter
-that looks ahead; loudness is measured after it, so that it is what it says.
+midirenderer renders at 48 kHz with a SoundFont: by default the one that pretty_midi installs, read
+from there, or another `.sf2` file. The clip is mixed to mono, reduced to `sample_rate`, and brought
+to `loudness_lufs` (ITU-R BS.1770-4, integrated, measured on the mono file), because people prefer
+the louder of two clips. A look-ahead limiter keeps peaks under -1 dBFS; loudness is measured after
+it.
 
-Pitch is as good as the font's samples: in TimGM6mb most instruments are within 10 cents, but the
-flute (73) is up to 18 off and the accordion (21) up to 55; choose others for listening tests.
+Pitch depends on the samples of the SoundFont. In TimGM6mb most instruments are within 10 cents, but
+the flute (73) is up to 18 cents off and the accordion (21) up to 55: do not use these two in
+listening tests.
 
-A clip lasts the melody and `TAIL_SECONDS`, in which the last note rings. WAV only: midirenderer's
-Opus ignores its bit rate (257 kbit/s, against 384 here) and comes at no fixed loudness.
+A clip lasts as long as the melody plus `TAIL_SECONDS`, in which the last note fades. Clips are WAV
+files, because midirenderer's Opus ignores its bit rate (257 kbit/s; these WAV files have 384) and
+its loudness is not fixed.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ CEILING = 10 ** (-1 / 20)
 TAIL_SECONDS = 1.0
 FADE_SECONDS = 0.1
 LOOKAHEAD_SECONDS = 0.005
-_FORMAT = 1  # of cached files: raise it when the same arguments come to sound different
+_FORMAT = 1  # of cached files: raise it when the same arguments give other audio
 
 
 class SoundfontError(ValueError):
@@ -82,7 +84,7 @@ def find_soundfont(path: Path | str | None = None) -> Path:
 
 
 def renderer_id(soundfont: Path | str | None = None, program: int = DEFAULT_PROGRAM) -> str:
-    """What plays, for the record of a vote: renderer, version, font with its hash, program.
+    """The renderer, for the record of a vote: name, version, font with its hash, program.
 
     Raises:
         SoundfontError: as `find_soundfont`.
@@ -150,11 +152,10 @@ def cached_wav(
     loudness_lufs: float = LOUDNESS_LUFS,
     sample_rate: int = SAMPLE_RATE,
 ) -> Path:
-    """File in `folder` with what `render_wav` gives, made if it is not there yet.
+    """Path of a file in `folder` with the output of `render_wav`; rendered if it is missing.
 
-    Its name is a hash of the tokens, the key and the settings: it says nothing of the melody, and
-    equal melodies share a file. It is written beside its place and moved there, so that a reader
-    never finds half a file and two writers do not disturb each other.
+    The name is a hash of the tokens, the key and the settings. So it reveals nothing about the
+    melody, and equal melodies share a file. The file is written atomically.
 
     Raises:
         SoundfontError, ValueError: as `render_wav`.
@@ -226,15 +227,15 @@ def _synthesise(midi: bytes, font: Path) -> tuple[np.ndarray, int]:
 
 
 def _of_length(sound: np.ndarray, samples: int) -> np.ndarray:
-    """The same sound, cut or filled with silence to so many samples."""
+    """The same sound, cut or padded with silence to this number of samples."""
     return np.pad(sound[:samples], (0, max(0, samples - len(sound))))
 
 
 def _at_loudness(sound: np.ndarray, sample_rate: int, loudness_lufs: float) -> np.ndarray:
-    """Scaled to a loudness and limited to `CEILING`; what the limiter takes is given back.
+    """Scaled to a loudness and limited to `CEILING`, with the limiter's loss compensated.
 
     Raises:
-        ValueError: when peaks leave no room for so much loudness.
+        ValueError: when the loudness cannot be reached under the ceiling.
     """
     gain_db, short_lu = 0.0, 0.0
     for _ in range(12):
@@ -250,7 +251,7 @@ def _at_loudness(sound: np.ndarray, sample_rate: int, loudness_lufs: float) -> n
 
 
 def _limited(sound: np.ndarray, sample_rate: int) -> np.ndarray:
-    """No sample over `CEILING`: the gain dips smoothly around each peak, before and after it."""
+    """Samples limited to `CEILING`: the gain falls and rises smoothly around each peak."""
     from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
     peaks = np.abs(sound)

@@ -175,9 +175,8 @@ def statistics_json(found: RatingsStatistics) -> str:
 
 
 def statistics_table(found: RatingsStatistics) -> list[Table | str]:
-    """A table of raters and a few lines about all, for a terminal."""
+    """A table of raters and a few lines about all, for a console without markup."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("rater", "kind"):
@@ -197,7 +196,7 @@ def statistics_table(found: RatingsStatistics) -> list[Table | str]:
     for rater in found.raters:
         shares = (rater.left, rater.self_agreement, rater.agreement_with_others)
         table.add_row(
-            Text(rater.nickname),  # as it is: brackets in a nickname are no markup
+            rater.nickname,
             rater.kind,
             str(rater.votes),
             str(rater.ties),
@@ -220,5 +219,4 @@ def statistics_table(found: RatingsStatistics) -> list[Table | str]:
 
 
 def _cell(value: object) -> str:
-    """As a table shows it, without rich taking the brackets for markup."""
-    return "–" if value is None else str(value).replace("[", r"\[")
+    return "–" if value is None else str(value)

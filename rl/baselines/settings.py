@@ -1,6 +1,6 @@
-"""What the baselines are given: a budget, and the settings of DPO and of RLOO and GRPO.
+"""Settings of the baselines: a budget, and how DPO, RLOO and GRPO learn.
 
-The defaults are the best of the sweep in docs/baselines.md, where all that was tried stands too.
+docs/baselines.md explains the methods; benchmarks/README.md has their results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Budget:
     """copies of the policy that are handed out on the way, evenly over the budget"""
 
     def __post_init__(self) -> None:
-        """Check that it ends.
+        """Check that the budget has a limit.
 
         Raises:
             ValueError: without a limit, or for numbers that are not positive.
@@ -45,7 +45,7 @@ class DPOSettings:
     """How DPO learns."""
 
     beta: float = 0.1
-    """price of leaving the base: the larger, the nearer it stays"""
+    """KL coefficient: the larger, the nearer the policy stays to the base"""
     learning_rate: float = 3e-5
     """Adam's step, constant"""
     pairs_per_step: int = 16
@@ -65,8 +65,8 @@ class OnlineSettings:
     """How RLOO and GRPO learn."""
 
     beta: float
-    """price of KL. RLOO: of a nat of a whole melody, in the objective's unit, as PPO's. GRPO: of a
-    nat, in the objective's standard deviations within a group"""
+    """KL coefficient. RLOO: per nat of a whole melody, in the objective's unit, like PPO's. GRPO:
+    per nat, in the objective's standard deviations within a group"""
     learning_rate: float
     """Adam's step, constant"""
     melodies_per_step: int = 64
@@ -76,7 +76,7 @@ class OnlineSettings:
     melodies_per_header: int = 8
     """k: melodies of one header, each other's baseline; divides `melodies_per_step`"""
     headers: int = 512
-    """different prompts, drawn from the base where they are not asked for"""
+    """different prompts; fields that are not requested are sampled from the base"""
     max_grad_norm: float = 1.0
     """gradient clipping"""
 

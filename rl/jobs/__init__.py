@@ -1,7 +1,7 @@
 """Runs in processes of their own, with a row in the database.
 
 record: what a job is and what its row holds
-queue: lists, starts, finds and stops jobs
+queue: lists, starts, resumes, finds and stops jobs
 lease: a process's claim on its job, renewed while it runs
 worker: the process of a job
 progress: what a running job reports

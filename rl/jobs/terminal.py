@@ -48,10 +48,15 @@ PIPE_WIDTH = 200
 """columns when the output is no terminal"""
 
 
-def make_console() -> Console:
-    """A console that is wide enough for a table where nobody has told how wide it is."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that is wide enough for a table where nobody has told how wide it is.
+
+    It shows brackets as they are: what people, files and libraries say is no markup.
+    """
+    console = Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+    if console.is_terminal:
+        return console
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=PIPE_WIDTH)
 
 
 def update_line(row: dict[str, Any], updates: int | None = None) -> str:
@@ -122,7 +127,7 @@ def job_view(job: Job, now: datetime) -> RenderableType:
     checkpoint = f"checkpoint {job.last_checkpoint or 'none yet'}"
     return Panel(
         Group(state, Text(job.message), progress, table, Text(checkpoint, "dim")),
-        title=title,
+        title=Text(title),  # a panel takes a string for markup on any console
         title_align="left",
         expand=False,
     )

@@ -1,4 +1,4 @@
-"""How PPO spends its melodies: a frozen configuration, checked at birth, kept in a run's record."""
+"""PPO's settings: a frozen configuration, checked when created, kept in a run's record."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PPOConfig:
-    """How PPO spends its melodies."""
+    """PPO's settings."""
 
     updates: int = 32
     """rounds of sampling and learning"""
@@ -50,9 +50,9 @@ class PPOConfig:
     learning_rate: float = 0.45
     """step of stochastic gradient descent"""
     learning_rate_decay: float = 1.0
-    """share of that step which each update leaves to the next"""
+    """factor on the learning rate after each update"""
     momentum: float = 0.9
-    """share of the last step that goes on in the next"""
+    """momentum of stochastic gradient descent"""
     clip: float = 0.2
     """how far a probability ratio may move before its gradient stops"""
     max_grad_norm: float = 1.0
@@ -60,27 +60,26 @@ class PPOConfig:
     gae_lambda: float = 0.95
     """how far advantages look ahead; 1 is the whole melody"""
     critic_knows_rules: bool = False
-    """tell the critic what the rules of music theory have seen so far, too
-    (`rl.ppo.critic_rule_features`)"""
+    """give the critic the state of the music-theory rules too (`rl.ppo.critic_rule_features`)"""
     kl_target_nats: float | None = 7.0
-    """KL from the base policy, per melody, that the controller steers to; None leaves the price of
-    a nat as it is"""
+    """KL from the base policy, per melody, that the controller steers to; None keeps the KL
+    coefficient fixed"""
     kl_limit_nats: float = 8.0
-    """no policy beyond this is kept as the result"""
+    """guard: the result is at most this far from the base policy"""
     diversity_floor: float = 0.5
-    """nor one whose Vendi score is below this share of the base's"""
+    """guard: its Vendi score is at least this share of the base's"""
     originality_floor: float = 0.5
-    """nor one whose originality is below this share of the base's"""
+    """guard: its originality is at least this share of the base's"""
     disagreement_limit: float = 2.0
-    """nor one whose melodies the reward model doubts more than so many times as much"""
+    """guard: the reward model is at most this many times as uncertain about its melodies"""
     patience: int = 6
-    """updates in a row with a guard broken after which the run ends"""
+    """the run ends after this many updates in a row with a broken guard"""
     kl_coefficient: float = 0.18
-    """price of a nat at the start, in the reward's unit; for good where there is no KL target"""
+    """KL coefficient at the start, in reward per nat; fixed if there is no KL target"""
     std_penalty: float = 0.5
-    """lambda: how much of the reward model's uncertainty is taken off"""
+    """lambda: how many of the reward model's standard deviations are subtracted from its score"""
     saturation_point: float | None = 1.5
-    """score beyond which more is worth little, in base standard deviations; None for no such"""
+    """score above which more earns little, in base standard deviations; None: no saturation"""
     meter: str | None = "4/4"
     """metre of the melodies; None leaves it to the base policy"""
     mode: str | None = None
@@ -90,17 +89,17 @@ class PPOConfig:
     bars: int | None = 8
     """bars of the melodies"""
     bf16: bool = False
-    """learn in bfloat16 (weights stay float32) where the processor computes in it; sampling does
-    not, so ratios then start at 1 only to two digits"""
+    """learn in bfloat16 (weights stay float32) where the processor supports it; sampling uses
+    float32, so ratios then start at 1 only to two digits"""
     seed: int = 0
-    """of sampling and of the order of minibatches"""
+    """seed of sampling and of the order of minibatches"""
     threads: int = 2
-    """threads of torch in each process: bits depend on them"""
+    """threads of torch in each process; results depend on them to the bit"""
     processes: int = 1
-    """processes that share the melodies of an update: bits depend on them"""
+    """processes that share the melodies of an update; results depend on them to the bit"""
 
     def __post_init__(self) -> None:
-        """Check what arithmetic needs.
+        """Check every setting.
 
         Raises:
             ValueError: with the value, the rule and the nearest that would do.

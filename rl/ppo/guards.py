@@ -1,9 +1,9 @@
-"""Guards against gaming the reward model: what a policy must not break to be a run's result.
+"""Guards against over-optimisation: limits that the result of a run must keep.
 
-A reward model is right about melodies like those that were rated. A policy that leaves them behind
-can score ever better and be worse (Gao et al. 2022, arXiv:2210.10760); where it begins shows in how
-far it is from the base, how alike its melodies are, how much it copies, and how much the reward
-model doubts. The first update's melodies, which are the base's, are the measure.
+A reward model is reliable for melodies like those that were rated. A policy that leaves them can
+score better and better while it gets worse (Gao et al. 2022, arXiv:2210.10760). Signs of this are
+the KL from the base, the diversity of the melodies, how much they copy, and the uncertainty of the
+reward model. The limits are relative to the melodies of update 0, which are the base's.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOC
 def kept_row(rows: Sequence[dict[str, Any]], config: PPOConfig) -> dict[str, Any] | None:
     """The log row of the update whose policy is the run's result; None when none held all guards.
 
-    The highest conservative reward among those within the guards, the earliest of equal ones. Where
-    a nat has a price that stays, the price of its KL is taken off, for then this is what is sought.
+    The highest conservative reward among those within the guards, the earliest of equal ones. With
+    a fixed KL coefficient it is the reward less the coefficient times the KL, which is then the
+    objective.
     """
-    price = config.kl_coefficient if config.kl_target_nats is None else 0.0
+    coefficient = config.kl_coefficient if config.kl_target_nats is None else 0.0
     within = [row for row in rows if not row["guards_broken"]]
-    return max(within, key=lambda row: row["reward"] - price * row["kl_nats"], default=None)
+    return max(within, key=lambda row: row["reward"] - coefficient * row["kl_nats"], default=None)
 
 
 def out_of_patience(rows: Sequence[Mapping[str, Any]], config: PPOConfig) -> bool:

@@ -50,10 +50,10 @@ def profile(tiny_policy):
 # --- FLOPs
 
 
-def counted(actor, ids, acted, mask_row, states=None):
+def counted(actor, ids, decision, mask_row, states=None):
     """What torch's counter sees of a forward and a backward."""
     with FlopCounterMode(display=False) as counter:
-        actor(ids, mask_row, acted, states).exp().square().sum().backward()
+        actor(ids, mask_row, decision, states).exp().square().sum().backward()
     return counter.get_total_flops()
 
 
@@ -63,16 +63,16 @@ def test_the_formula_is_what_torch_counts_less_half_the_attention_square(policy,
     row = encode(compose(policy, 1, conditioning=SMALL.conditioning)[0])
     melodies, tokens = 3, len(row)
     ids = right_pad([row] * melodies)  # of one length: nothing is padded
-    acted = torch.zeros_like(ids, dtype=torch.bool)
-    acted[:, 7::2] = True
+    decision = torch.zeros_like(ids, dtype=torch.bool)
+    decision[:, 7::2] = True
     mask_row = torch.from_numpy(mask_rows_of(ids.numpy()))
     actor = Actor(copy.deepcopy(policy), None if first == 0 else 2 - first)
     states = torch.randn(*ids.shape, 32) if first else None
-    fed, choices = np.full(melodies, tokens), acted.sum(1).numpy()
+    fed, choices = np.full(melodies, tokens), decision.sum(1).numpy()
     useful = flops.learning_flops(policy.config, fed, choices, first=first)
     # The product of all pairs, of which the formula takes those that are not in the future.
     future = 3 * melodies * (2 - first) * 2 * 4 * 8 * (tokens**2 - tokens)
-    assert counted(actor, ids, acted, mask_row, states) == useful + future
+    assert counted(actor, ids, decision, mask_row, states) == useful + future
 
 
 def test_the_peak_is_that_of_a_product_that_ran():

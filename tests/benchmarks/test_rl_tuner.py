@@ -7,7 +7,7 @@ from rl_tuner_metrics import METRICS
 
 from policy.checkpoint import save_policy
 from rl.ppo.config import PPOConfig
-from rl.rewards.scaled import music_theory
+from rl.rewards import music_theory
 from rl.rewards.spec import RewardError
 
 BEGIN, END = "<!-- benchmarks/rl_tuner_study/rl_tuner.py writes from here -->", "<!-- to here -->"

@@ -126,7 +126,7 @@ def test_from_an_invitation_to_the_result_and_nothing_told_before(page, address,
         assert side.split("/")[-2] == "media"
 
     vote(page, "right")
-    expect(page.get_by_text("All votes that were wanted are in.")).to_be_visible()
+    expect(page.get_by_text("All the votes asked for are in.")).to_be_visible()
     # `exact`: the nickname stands in a table of text.
     expect(page.get_by_role("rowheader", name="Ada", exact=True)).to_be_visible()
     expect(page.locator("audio")).to_have_count(0)

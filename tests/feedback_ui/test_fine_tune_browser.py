@@ -16,7 +16,7 @@ JOB_MS = 10 * 60_000
 """for a process that loads torch on a busy machine"""
 SMALL = {
     "Updates": "100000", "Melodies an update": "16", "Minibatch": "8", "Name of the run": "by-hand",
-    "Distance never to pass, KL in nats": "1000",
+    "KL limit in nats": "1000",
 }  # fmt: skip
 OTHERS = "bars=4\nmeter=2/4\nthreads=1\ngood_enough=3\npatience=1000000"
 

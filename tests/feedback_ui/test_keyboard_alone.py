@@ -24,6 +24,7 @@ from reward.store.campaigns import Policies
 from reward.store.favourites import favourites
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from rl.jobs.queue import ask_to_stop, find_job, list_jobs, wait_for_end
 from tests.support.keyboard_driver import Hands
 from tests.support.studio_server import PATIENCE_MS, StudioServer, settled, soon
@@ -34,7 +35,7 @@ JOB_MS = 10 * 60_000
 """for a process that loads torch on a busy machine"""
 ASKED = {
     "Updates": "500", "Melodies an update": "16", "Minibatch": "8", "Name of the run": "by-keys",
-    "Distance never to pass, KL in nats": "1000",
+    "KL limit in nats": "1000",
 }  # fmt: skip
 OTHERS = "bars=4\nmeter=2/4\nthreads=1\ngood_enough=3\npatience=1000000"
 
@@ -72,7 +73,8 @@ def ada(store, ids):
         pair = store.issue(rater.id)
         likes_left = notes[pair.left.id] > notes[pair.right.id]
         store.vote(
-            pair.assignment_id, outcome="left" if likes_left else "right", nonce=f"nonce-{place:08}"
+            pair.assignment_id,
+            Answer(outcome="left" if likes_left else "right", nonce=f"nonce-{place:08}"),
         )
     return rater
 
@@ -156,7 +158,7 @@ def test_a_newcomer_comes_in_practises_votes_takes_back_and_changes_a_key(
     listen(hands)
     hands.press("Shift+B")
     another_pair(page, practice)
-    expect(page.locator(".hint")).to_contain_text("From now on it counts")
+    expect(page.locator(".hint")).to_contain_text("From now on your answers count")
     assert votes_of(store, ben) == []
     hands.holds()
 
@@ -277,7 +279,7 @@ def test_a_melody_is_found_kept_looked_at_and_taken_along(hands, server, store, 
     with store.reading() as session:
         assert favourites(session, ada.id) == {ids[3]}
     hands.tab_to("button", re.compile("Look closer$"), back=True).press("Enter")
-    page.get_by_text("Beside real tunes").wait_for()
+    page.get_by_text("Compared with real tunes").wait_for()
     assert hands.holds()[0] == "heading"
     with page.expect_download() as download:
         hands.tab_to("button", re.compile("ABC$")).press("Enter")
@@ -312,7 +314,9 @@ def test_a_blind_test_is_led_voted_in_and_revealed(hands, browser, server, store
     page.get_by_role("button", name="Skip to rating").wait_for()
     assert hands.holds()[0] == "heading"
     skip_first_steps(hands)
-    hands.tab_to("DisclosureTriangle", re.compile("For whoever runs this test$")).press("Enter")
+    hands.tab_to("DisclosureTriangle", re.compile("For the person who runs this test$")).press(
+        "Enter"
+    )
     hands.tab_to("button", re.compile("Make a new link$")).press("Enter")
     page.get_by_text("?invite=").wait_for()
     assert re.search("Make a new link$", hands.holds()[1])
@@ -355,7 +359,7 @@ def test_a_blind_test_is_led_voted_in_and_revealed(hands, browser, server, store
 def test_people_take_their_data_along_and_leave(hands, server, store, ids):
     rater = store.add_rater("Pia", consent_version="studio-1")
     pair = store.issue(rater.id)
-    store.vote(pair.assignment_id, outcome="left", nonce="nonce-of-pia-0001")
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce="nonce-of-pia-0001"))
     page = visit(hands, f"{server.address}/people?rater={rater.token}")
 
     # a newer consent
@@ -372,7 +376,7 @@ def test_people_take_their_data_along_and_leave(hands, server, store, ids):
     hands.press("Tab")
     hands.tab_to("region", "Raters and how reliable they are")
     hands.tab_to("radio", "Everyone", back=True).press("ArrowLeft")
-    page.get_by_text("Take it along").wait_for()
+    page.get_by_text("Download your data").wait_for()
     hands.holds()
 
     with page.expect_download() as download:
@@ -401,10 +405,10 @@ def test_what_is_typed_into_the_settings_stays_when_another_way_is_chosen(hands,
     hands.tab_to("spinbutton", "Updates").type("5").press("Tab")
     hands.tab_to("spinbutton", "Melodies an update").type("64")
     hands.tab_to("radio", re.compile("^Balanced"), back=True).press("ArrowUp")
-    expect(page.get_by_label("Distance to steer to")).to_have_attribute("placeholder", "3.0")
+    expect(page.get_by_label("KL target in nats")).to_have_attribute("placeholder", "3.0")
     assert hands.holds()[1].startswith("A first listen")
     hands.press("ArrowDown", "ArrowDown")
-    expect(page.get_by_label("Distance to steer to")).to_have_attribute("placeholder", "4.0")
+    expect(page.get_by_label("KL target in nats")).to_have_attribute("placeholder", "4.0")
     expect(page.get_by_role("spinbutton", name="Updates", exact=True)).to_have_value("5")
     expect(page.get_by_role("spinbutton", name="Melodies an update")).to_have_value("64")
     expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("")

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from feedback_ui.services.clips import MIN_HEARD_MS
 from music.corpora.corpus import load_corpus
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from tests.support.studio_server import PATIENCE_MS, StudioServer, enter, soon
 
 pytestmark = pytest.mark.browser
@@ -232,7 +233,7 @@ def test_a_restart_never_votes_for_a_pair_that_was_not_shown(studio, server, sto
     listen(waits, overtaken)
     server.kill()
     # Meanwhile the second rater answers in another way, so that another pair is live for them.
-    store.vote(shown[1].assignment_id, outcome="skip", nonce="elsewhere")
+    store.vote(shown[1].assignment_id, Answer(outcome="skip", nonce="elsewhere"))
     live = store.issue(raters[1].id)
     assert live.comparison_id != shown[1].comparison_id
     before = sources(waits)
@@ -378,7 +379,7 @@ def test_keys_can_be_chosen_and_conflicts_are_told(studio, browser):
     expect_another_pair(page, before)
     assert [vote["outcome"] for vote in studio.votes(rater)] == ["skip"]
     page.get_by_text("Keys", exact=True).click()
-    page.get_by_role("button", name="Keys as they were").click()
+    page.get_by_role("button", name="Reset keys").click()
     expect(button(page, "skip").locator("kbd")).to_have_text("S")
 
 
@@ -402,7 +403,7 @@ def test_the_first_steps_by_keyboard_alone_and_nothing_is_stored(studio, browser
         page.locator(f".card.heard[data-side={side}]").wait_for()
     page.keyboard.press("Shift+B")
     expect_another_pair(page, practice)
-    expect(page.locator(".hint")).to_contain_text("From now on it counts")
+    expect(page.locator(".hint")).to_contain_text("From now on your answers count")
     assert studio.votes(rater) == []
     page.close()
 

@@ -172,7 +172,7 @@ class TestSteps:
 
     # Newer Pythons warn of any fork beside threads; this child only writes files, then is killed.
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked writer")
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     def test_a_writer_killed_at_any_moment_leaves_a_whole_step(self, tmp_path):
         rng = random.Random(0)
         newest = 0

@@ -1,4 +1,4 @@
-"""The README: it lists every file, its links lead somewhere, and its commands work."""
+"""The README: its commands work, its map shows every folder, and links in all documents work."""
 
 import os
 import re
@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -32,54 +31,88 @@ SMALLER = {
 }
 """options that make a long command short, and change nothing of what it does"""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT)}
+DOCUMENTS = sorted(
+    str(path.relative_to(PROJECT))
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "checkpoints/base/*.md")
+    for path in PROJECT.glob(pattern)
+)
+"""every document of the project, as a path from its root"""
+ROOMS_WITH_FOLDERS = ("tastemaker", "rl", "feedback_ui", "env", "reward", "policy", "music")
 
 
-def listed():
-    """Path or pattern, and what it is, of each line of 'Every file'."""
-    block = re.search(r"## Every file\n+```text\n(.*?)```", README, re.S)[1]
-    return [tuple(line.split(maxsplit=1)) for line in block.splitlines() if line]
+def folder_map():
+    """The lines of 'The folders': path of the folder and what it is; indented ones are inside."""
+    block = re.search(r"## The folders\n.*?```text\n(.*?)```", README, re.S)[1]
+    outer, found = "", []
+    for line in block.splitlines():
+        path, _, what = line.strip().partition(" ")
+        if line.startswith(" "):
+            path = outer + path
+        else:
+            outer = path
+        found.append((path, what.strip()))
+    return found
 
 
-def tracked():
-    """Files under version control."""
+def folders():
+    """Each folder at the top of the tree, and in rooms and benchmarks each folder of modules."""
     git = ["git", "-c", "safe.directory=*", "ls-files"]
     done = subprocess.run(git, cwd=PROJECT, capture_output=True, text=True)
     if done.returncode:
         pytest.skip("not a git checkout")
-    return done.stdout.split()
+    files = [Path(name) for name in done.stdout.splitlines()]
+    top = {f"{file.parts[0]}/" for file in files if len(file.parts) > 1}
+    inside = {
+        f"{file.parts[0]}/{file.parts[1]}/"
+        for file in files
+        if file.parts[0] in (*ROOMS_WITH_FOLDERS, "benchmarks")
+        and len(file.parts) == 3
+        and file.suffix == ".py"
+    }
+    return top | inside
 
 
-def test_every_file_has_its_line():
-    patterns = [pattern for pattern, _ in listed()]
-    missing = [f for f in tracked() if not any(fnmatchcase(f, pattern) for pattern in patterns)]
-    assert missing == [], "add a line for each to the README's 'Every file'"
+def test_the_map_shows_every_folder_once():
+    paths = [path for path, _ in folder_map()]
+    assert sorted(paths) == sorted(folders())
 
 
-def test_every_line_has_its_file():
-    assert [pattern for pattern, _ in listed() if not any(PROJECT.glob(pattern))] == []
+def test_each_line_of_the_map_says_what_the_folder_is():
+    assert [path for path, what in folder_map() if len(what.split()) < 3] == []
 
 
-def test_a_line_stands_once_and_says_something():
-    patterns = [pattern for pattern, _ in listed()]
-    assert len(set(patterns)) == len(patterns)
-    assert min(len(what.split()) for _, what in listed()) >= 2
+def test_the_readme_can_be_read_in_one_sitting():
+    assert len(README.splitlines()) <= 180
 
 
-def test_a_pattern_hides_no_room():
-    # A pattern is for files of one kind in one folder; `music/*` would make this list worthless.
-    wide = [p for p, _ in listed() if "*" in p and not p.startswith("checkpoints/base/")]
-    assert [pattern for pattern in wide if Path(pattern).name.strip("*") == ""] == []
+def anchors(text):
+    """What `#...` in a link may name: the headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/README.md", "docs/log.md"])
-def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (PROJECT / page).read_text())
-    local = [target for target in targets if "://" not in target]
-    assert [t for t in local if not ((PROJECT / page).parent / t).exists()] == []
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    page = PROJECT / document
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        there = page.parent / path if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there.read_text())):
+            broken.append(target)
+    assert broken == []
+
+
+def test_each_document_is_listed_once():
+    listed = re.findall(r"\]\(([^)#]+)\)", (PROJECT / "docs" / "README.md").read_text())
+    pages = [page for page in DOCUMENTS if page.startswith("docs/") and page != "docs/README.md"]
+    assert sorted(listed) == sorted(page.removeprefix("docs/") for page in pages)
 
 
 def test_it_begins_with_the_two_commands():
-    assert COMMANDS[:2] == ["make demo", "make test"]
+    assert COMMANDS[:2] == ["make demo", "make studio"]
     assert README.index("make demo") < 700
 
 
@@ -93,11 +126,24 @@ def test_make_knows_the_target(command):
     assert ".venv/bin/" in done.stdout
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("tastemaker ")])
-def test_the_options_of_a_command_are_there(command):
-    _, name, *arguments = shlex.split(command)
-    with cli.commands[name].make_context(name, arguments) as context:
-        assert isinstance(context, click.Context)
+def typed_in(document):
+    """The commands that a document tells a person to type; its continued lines are joined."""
+    text = (PROJECT / document).read_text().replace("\\\n", " ")
+    blocks = re.findall(r"```console\n(.*?)```", text, re.S)
+    return re.findall(r"^\$ (.+)$", "\n".join(blocks), re.M)
+
+
+@pytest.mark.parametrize("document", [page for page in DOCUMENTS if typed_in(page)])
+def test_the_commands_of_a_document_are_there(document):
+    for typed in typed_in(document):
+        program, name, *arguments = shlex.split(typed, comments=True)
+        if program == "tastemaker":
+            with cli.commands[name].make_context(name, arguments) as context:
+                assert isinstance(context, click.Context)
+        elif program == "python":
+            assert (PROJECT / name).is_file(), typed
+        else:
+            assert program in ("make", "torchrun"), typed
 
 
 def test_no_command_is_of_an_unknown_kind():
@@ -111,7 +157,7 @@ def test_its_commands_work_one_after_another(tmp_path):
     for command in COMMANDS:
         program, name, *arguments = shlex.split(command)
         if program == "make":
-            continue  # .ci/run calls `make test`; of `make demo` the last command is another
+            continue  # `make demo` and `make studio` call the last two of these commands
         typed = [sys.executable, "-m", "tastemaker", name, *arguments]
         typed += shlex.split(SMALLER.get(name, ""))
         if name == "studio":

@@ -32,7 +32,11 @@ PAGE = (PROJECT / "docs" / "trl.md").read_text()
 CODE = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)
 TRAINERS = ("Reward", "DPO", "KTO", "SFT", "RLOO", "GRPO")
 POLICIES = ("dpo", "kto", "sft", "rloo", "grpo")
-ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PROJECT)]),
+}
 
 
 def test_the_page_has_a_recipe_for_each_trainer():

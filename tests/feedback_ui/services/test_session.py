@@ -7,6 +7,7 @@ import sys
 import time
 import tomllib
 from dataclasses import asdict
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -24,6 +25,7 @@ from feedback_ui.services.practice import PRACTICE_ID, practice_pair
 from feedback_ui.services.session import BREAK_AFTER, StudioSession
 from music.melody import Header, Melody, Note
 from reward.store.listening_sessions import Sitting
+from reward.store.schema import AssignmentRow
 from reward.store.store import RatingsError, RatingsStore
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press
@@ -43,9 +45,10 @@ def tunes(count):
 
 
 @pytest.fixture
-def store(tmp_path, new_database):
-    shutil.copy(new_database, tmp_path / "ratings.db")
-    with RatingsStore(tmp_path / "ratings.db", lock_timeout_s=0.1) as store:
+def store(ratings_url, new_database):
+    if "://" not in ratings_url:
+        shutil.copy(new_database, ratings_url)
+    with RatingsStore(ratings_url, lock_timeout_s=0.1) as store:
         yield store
 
 
@@ -385,6 +388,21 @@ def test_undo_works_after_the_last_pair(studio, rater):
     assert studio.current_pair(rater.id).left == pair.left
 
 
+def test_undo_works_when_a_lease_has_run_out(studio, rater):
+    heard = [studio.current_pair(rater.id)]
+    studio.answer(rater.id, answer_to(heard[0]))
+    heard.append(studio.current_pair(rater.id))
+    studio.answer(rater.id, answer_to(heard[1]))
+    for again in (heard[1], heard[0]):
+        on_the_page = studio.current_pair(rater.id)
+        with studio.store.writing() as session:
+            live = session.get_one(AssignmentRow, on_the_page.assignment_id)
+            live.expires_at = datetime(2026, 1, 1, tzinfo=UTC)
+        assert studio.undo(rater.id, shows(on_the_page)).message.startswith("Your last pair")
+        reopened = studio.current_pair(rater.id)
+        assert (reopened.left, reopened.right) == (again.left, again.right)
+
+
 def test_undo_is_offered_when_there_is_something(studio, rater):
     first = studio.current_pair(rater.id)
     assert not first.can_undo
@@ -495,7 +513,7 @@ print(feedback_ui.services.session.__file__, "torch" in sys.modules)
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [str(UI / "session.py"), "False"]
+    assert done.stdout.split() == [str(UI / "services/session.py"), "False"]
 
 
 def test_pages_import_nothing_heavy():
@@ -512,7 +530,7 @@ def test_nothing_in_the_app_folder_is_named_like_a_library():
     # Streamlit puts this folder first on the path.
     names = {path.stem for path in UI.iterdir() if path.stem.isidentifier()}
     names -= {"__init__", "__pycache__"}
-    assert "session" in names
+    assert "services" in names
     installed = set(packages_distributions()) | set(sys.stdlib_module_names)
     assert not names & installed
 
@@ -552,8 +570,8 @@ def test_no_page_renders_text_as_html():
 
 
 @pytest.fixture
-def page(tmp_path, clips, monkeypatch):
-    def look(database=tmp_path / "ratings.db", token=None, **params):
+def page(ratings_url, tmp_path, clips, monkeypatch):
+    def look(database=ratings_url, token=None, **params):
         monkeypatch.setattr(
             sys, "argv", ["studio.py", f"--database={database}", f"--clips={clips}"]
         )
@@ -584,7 +602,7 @@ def test_coming_in_needs_a_nickname_and_consent(page, studio):
 
 def test_a_token_of_no_one_leads_to_the_form(page, studio):
     app = page(token="gone")
-    assert "belongs to no rater" in app.warning[0].value
+    assert "does not belong to a rater" in app.warning[0].value
     assert len(app.text_input) == 1
 
 
@@ -630,7 +648,7 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
 
     sits(2)
     app = page(token=rater.token)  # opened late: it asks once, not for each break that was due
-    assert "Ears tire" in app.info[0].value
+    assert "ears get tired" in app.info[0].value
     assert not components(app)
     press(app, "Go on all the same")
     assert not app.info
@@ -638,17 +656,17 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
     again = page(token=rater.token, breaks=app.query_params["breaks"][0])
     assert components(again), "nor after a reload"
     sits(3)
-    assert "Ears tire" in app.run().info[0].value
+    assert "ears get tired" in app.run().info[0].value
     sits(0)  # a break was taken
     assert components(app.run())
     sits(1)
-    assert "Ears tire" in app.run().info[0].value
+    assert "ears get tired" in app.run().info[0].value
 
 
 def test_a_break_may_be_taken_at_any_time(page, studio, rater):
     studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
     app = page(token=rater.token)
-    assert "of 20 minutes to the next one" in "".join(text.value for text in app.text)
+    assert "of 20 minutes until the next break" in "".join(text.value for text in app.text)
     press(app, "Take a break")
     assert "Everything is saved" in app.info[0].value
     assert not components(app)
@@ -675,7 +693,7 @@ def test_pairs_of_a_blind_test_alone_are_none_to_hear_here(page, store, random_m
     ids = store.add_melodies(random_melodies(2), policy_id="p", sampler="s", seed=0)
     store.add_comparisons([(ids[0], ids[1])], round=1, purpose="blind_test")
     app = page(token=store.add_rater("Ada").token)
-    assert "nothing to hear here yet" in app.info[0].value
+    assert "no pairs to rate yet" in app.info[0].value
 
 
 def test_the_end_names_what_comes_next_and_can_be_undone(page, studio, rater):

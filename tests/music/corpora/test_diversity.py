@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from music.corpora.diversity import likeness_matrix, vendi_at, vendi_of_likeness, vendi_score
+from music.corpora.diversity import similarity_matrix, vendi_at, vendi_of_similarity, vendi_score
 from music.melody import TONIC_MIDI_MAX
 
 
@@ -26,7 +26,7 @@ def test_copies_are_worth_one(tune):
 
 
 def test_strangers_are_worth_their_number(strangers):
-    assert likeness_matrix(strangers) == pytest.approx(np.eye(4))
+    assert similarity_matrix(strangers) == pytest.approx(np.eye(4))
     assert vendi_score(strangers) == pytest.approx(4)
     assert vendi_score([*strangers, *strangers]) == pytest.approx(4)
 
@@ -40,7 +40,7 @@ def test_uneven_groups_by_hand(strangers):
 def test_two_half_alike_by_hand():
     # Eigenvalues of [[1, r], [r, 1]] / 2 are (1 ± r) / 2.
     shares = np.array([0.75, 0.25])
-    got = vendi_of_likeness(np.array([[1, 0.5], [0.5, 1]]))
+    got = vendi_of_similarity(np.array([[1, 0.5], [0.5, 1]]))
     assert got == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
 
 
@@ -51,12 +51,12 @@ def test_likeness_by_hand(tune):
     singles = (1 * 1 + 3 * 2) / np.sqrt(10 * 6)
     pairs = (1 * 1 + 2 * 1) / np.sqrt(5 * 3)
     triples = 1 / np.sqrt(2 * 2)
-    assert likeness_matrix([one, two])[0, 1] == pytest.approx((singles + pairs + triples) / 3)
+    assert similarity_matrix([one, two])[0, 1] == pytest.approx((singles + pairs + triples) / 3)
 
 
 def test_likeness_is_positive_semidefinite_with_a_unit_diagonal(random_melodies, tune):
     melodies = [*random_melodies(150), tune((0, 192)), tune((0, 96), (2, 96))]
-    likeness = likeness_matrix(melodies)
+    likeness = similarity_matrix(melodies)
     assert np.diag(likeness) == pytest.approx(np.ones(len(melodies)))
     assert np.array_equal(likeness, likeness.T)
     assert likeness.min() >= 0

@@ -7,8 +7,8 @@ import pytest
 
 from music.corpora.corpus import DATA, build_corpus, find_books
 from music.corpora.strains import strains_of
-from music.formats.abc import read_tune
-from music.formats.abc_bars import melody_of_bars, type_of_tune
+from music.formats.abc_melody import melody_of_bars, type_of_tune
+from music.formats.abc_reader import read_tune
 from music.melody import Header, MelodyError
 
 

@@ -71,6 +71,13 @@ def test_a_melody_is_found_by_what_is_printed_of_it_and_in_other_keys(real_melod
         assert find_tunes(read_pattern(f"K:{key} {music}"), elsewhere, table)[place]
 
 
+def test_an_exported_tune_may_be_pasted(tune):
+    melody = tune((0, 24), (2, 24), (6, 48), (5, 48), (0, 48))
+    text = to_abc(melody, title="A bag")
+    assert text.startswith("%abc-2.1")
+    assert read_pattern(text).steps == (2, 4, -1, -5)
+
+
 def test_steps_agree_with_a_plain_loop(random_melodies):
     pool = random_melodies(80)
     for steps in ((0,), (1,), (2, -2), (0, 0, 0), (5, -5, 0)):

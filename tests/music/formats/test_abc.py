@@ -1,12 +1,14 @@
-"""Reading ABC: golden bars by hand, and music21 as a second opinion where it is right."""
+"""Reading ABC: golden bars by hand; how other programs read ours is in test_abc_readers."""
 
-import warnings
 from fractions import Fraction
 
 import pytest
 
-from music.formats.abc import AbcError, read_key, read_length, read_tune, split_tunes
-from music.formats.notation import to_abc
+from music.formats.abc import AbcError
+from music.formats.abc_key import AbcKey, read_key
+from music.formats.abc_reader import read_tune
+from music.formats.abc_text import decode_text, split_tunes
+from music.formats.abc_tokens import read_length
 
 G, A, B = 67, 69, 71
 HEADER = "M:4/4\nL:1/8\nK:C"
@@ -53,6 +55,7 @@ def test_tuplets():
     assert ticks("(3ABc (3A2B2c2") == [[8, 8, 8, 16, 16, 16]]
     assert ticks("(3:2:2A2B c") == [[16, 8, 12]]
     assert ticks("(3:2:1A/ B") == [[4, 12]]
+    assert ticks("(3:2:10ABcdefgabc' A") == [[*[8] * 10, 12]]
     assert ticks("(2AB c", "M:6/8\nL:1/8\nK:C") == [[18, 18, 12]]
     assert ticks("(4ABcd e", "M:6/8\nL:1/8\nK:C") == [[9, 9, 9, 9, 12]]
     # Five in the time of two, but of three in a compound metre.
@@ -96,14 +99,16 @@ def test_a_line_of_music_may_look_like_a_field():
 
 def test_barlines_and_endings():
     tune = read_tune("L:1/4\nK:C\n|:c d|[1 e f:|[2 g a||b c'|1 d:|2 e|]\n")
-    assert [(bar.notes[0].midi, bar.left, bar.right, bar.ending) for bar in tune.bars] == [
-        (72, "|:", "|", ""),
-        (76, "|", ":|", "1"),
-        (79, ":|", "||", "2"),
-        (83, "||", "|", ""),
-        (74, "|", ":|", "1"),
-        (76, ":|", "|]", "2"),
+    assert [(bar.notes[0].midi, bar.left, bar.right, bar.endings) for bar in tune.bars] == [
+        (72, "|:", "|", ()),
+        (76, "|", ":|", (1,)),
+        (79, ":|", "||", (2,)),
+        (83, "||", "|", ()),
+        (74, "|", ":|", (1,)),
+        (76, ":|", "|]", (2,)),
     ]
+    bars = read_tune("L:1/4\nK:C\nc|[1,3 d:|[2-4 e:|]").bars
+    assert [bar.endings for bar in bars] == [(), (1, 3), (2, 3, 4)]
 
 
 @pytest.mark.parametrize(
@@ -120,11 +125,21 @@ def test_barlines_and_endings():
         ("Dphr", 2, "phr", {"B": -1, "E": -1}),
         ("Flyd", 5, "lyd", {}),
         ("D clef=treble", 2, "", {"F": 1, "C": 1}),
-        ("Am clef=bass transpose=-12 % low", 9, "m", {}),
+        ("Am clef=bass transpose=-12", 9, "m", {}),
+        ("G bass", 7, "", {"F": 1}),
+        ("E b baritone", 3, "", {"B": -1, "E": -1, "A": -1}),
+        ("Gmix treble-8 octave=1", 7, "mix", {}),
+        ('D clef="alto" middle=C name="Violin"', 2, "", {"F": 1, "C": 1}),
+        ("D =c", 2, "", {"F": 1, "C": 0}),
+        ("Ador ^g _B", 9, "dor", {"F": 1, "G": 1, "B": -1}),
+        ("D=c^g", 2, "", {"F": 1, "C": 0, "G": 1}),
+        ("D exp _b _e ^f", 2, "", {"B": -1, "E": -1, "F": 1}),
+        ("D exp", 2, "", {}),
+        ("A m __e", 9, "m", {"E": -2}),
     ],
 )
 def test_keys(text, tonic_class, mode, altered):
-    assert read_key(text) == (tonic_class, mode, altered)
+    assert read_key(text) == AbcKey(tonic_class, mode, altered)
 
 
 def test_unit_length_by_the_metre_when_it_is_missing():
@@ -163,7 +178,21 @@ def test_one_voice_may_be_named():
         ("K:C\nc/0", "divides by zero"),
         ("K:C\nc" + "9" * 5000, "is too long; write for example 3/2"),
         ("K:C\nc" + "/" * 5000, "is too long; write for example 3/2"),
-        ("K:C\n[ceg]", r"the chord '\[ceg\]' is more than one voice"),
+        ("K:C\n[!f!]", r"the chord '\[!f!\]' has no notes"),
+        ("K:C\nZ33", "a rest of 33 bars in M:4/4 is none of 1 to 32 bars"),
+        ("K:C\nZ" + "9" * 5000, "is none of 1 to 32 bars"),
+        ("K:C\ncZ", "Z and X are rests of whole bars"),
+        ("M:none\nK:C\nZ", "a rest of 1 bars in M:none"),
+        ("K:D hijaz", "unknown mode 'hijaz'"),
+        ("K:D =h", "unknown mode '=h'"),
+        ("K:D octave=up", "octave=up is no small whole number"),
+        ("K:D clef=treble\nV:1 clef=wide", "the clef 'wide' is not known"),
+        ("K:C perc", "a percussion clef have no pitch"),
+        ("K:C\nV:1 score=Bc", "score= changes the pitches and is not read here; take it out"),
+        ("K:C\n[I:transpose 2]c", "directive 'transpose 2' changes the pitches"),
+        ("%%MIDI  transpose -12\nK:C\nc", "directive 'MIDI transpose -12' changes the pitches"),
+        ("I:propagate-accidentals not\nK:C\nc", "'propagate-accidentals not' changes the pitches"),
+        ("K:C\nc\n%%abc-include other.abc\nd", "directive 'abc-include other.abc' changes"),
         ("K:C\nab & cd", r"cannot read '& cd' \(column 4 of 'ab & cd'\)"),
         ("K:C\n>c", "'>' has no note before it"),
         ("K:C\nc 2 d", "number '2' stands inside a bar"),
@@ -191,32 +220,100 @@ def test_lengths_by_hand():
     assert found == [1, 3, halves, halves**2, 3 * halves, 3 * halves, halves**2]
 
 
+@pytest.mark.parametrize("letter", [*"ABCDEFGHNORSTWZ", *"bcdrsw", "+"])
+def test_a_field_in_the_body_is_no_music(letter):
+    assert pitches(f"GA|\n{letter}:a bag of tunes\n{letter}:\nB|") == [[G, A], [B]]
+
+
+@pytest.mark.parametrize("line", ["", "   ", "\t"])
+def test_an_empty_line_ends_a_tune(line):
+    assert pitches(f"GA|\n{line}\nAdd a bed\nK:Dhijaz\n>") == [[G, A]]
+    assert pitches(f"{line}\nGA|B", f"M:4/4\n{line}\nL:1/8\nK:C") == [[G, A], [B]]
+
+
+def test_of_several_tunes_the_first_is_read():
+    tune = read_tune("X:1\nL:1/8\nK:D\nf|\nX:2\nK:G\nG|\n\nX:3\nK:H\n")
+    assert [note.midi for bar in tune.bars for note in bar.notes] == [78]
+    assert (tune.tonic_class, tune.changes_meter_or_key, tune.tunes_after) == (2, False, 2)
+    assert read_tune("X:1\nK:D\nf|\n").tunes_after == 0
+
+
+def test_a_block_of_text_is_no_music():
+    assert pitches("G|\n%%begintext\nA bed\n%%endtext\nA|\n%%text B\nB|") == [[G], [A], [B]]
+    assert pitches("%%beginps\nCAB\n", "%%begintext\nK:X\n%%endtext\nK:C") == []
+
+
+def test_a_rest_may_last_whole_bars():
+    whole = (None, Fraction(96))
+    assert bars_of("G8|X|Z2|A8|") == [[(G, 96)], [whole], [whole], [whole], [(A, 96)]]
+    assert ticks("Z|", "M:6/8\nK:C") == [[72]]
+    assert pitches("G y2 A y") == [[G, A]]
+
+
+def test_of_a_chord_the_top_note_is_read():
+    assert bars_of("[CEG]2 [G2E4] [^Fc]/ | [c'zC]>[GB]") == [
+        [(G, 24), (G, 24), (72, 6)],
+        [(84, 18), (B, 6)],
+    ]
+    assert read_tune("K:C\n[CE]2[G]").chords == 1
+    assert pitches("[^FC]F|F") == [[66, 66], [65]], "an accidental in a chord lasts too"
+    for music in ("[CG]-G|", "[CG-]G|", "[C-G-]2G|"):
+        assert read_tune(f"K:C\n{music}").bars[0].notes[0].tied, music
+
+
+@pytest.mark.parametrize(
+    ("fields", "midi", "tonic_class"),
+    [
+        ("K:D octave=-1", 50, 2),
+        ("K:D clef=treble octave=1", 74, 2),
+        ("K:D treble-8", 50, 2),
+        ("K:D clef=bass", 62, 2),
+        ("K:D clef=treble+15", 86, 2),
+        ("K:D transpose=-2", 60, 0),
+        ("K:D\nV:1 octave=-1", 50, 2),
+        ("V:1 octave=-1\nK:D", 50, 2),
+        ("V:1 octave=-1\nV:2\nK:D\nV:2", 62, 2),
+        ('K:D octave=1\nV:1 nm="D octave=2" octave=-1', 50, 2),
+        ("K:D treble-8\nV:1 clef=treble transpose=3", 65, 5),
+        ("K:D\nK:treble-8", 50, 2),
+    ],
+)
+def test_octaves_and_transposition_are_applied(fields, midi, tonic_class):
+    tune = read_tune(f"L:1/8\n{fields}\nD2-|D2")
+    assert [note.midi for bar in tune.bars for note in bar.notes] == [midi, midi]
+    assert (tune.tonic_class, tune.changes_meter_or_key) == (tonic_class, False)
+    assert tune.bars[0].notes[0].tied
+
+
+def test_a_change_of_the_signature_is_told():
+    for field in ("[K:D =c]", "[K:D transpose=2]", "[V:1 transpose=1]"):
+        assert read_tune(f"L:1/8\nK:D\nV:1\nf {field} c").changes_meter_or_key, field
+    octaves = read_tune("L:1/8\nK:D\nf [K:D octave=-1] f")
+    assert [note.midi for note in octaves.bars[0].notes] == [78, 66]
+    assert not octaves.changes_meter_or_key
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "M:6/8\nK:C\nc".encode("utf-8-sig"),
+        "\nM:6/8\nT:Ré\nK:C\nc".encode(),
+        "T:Ré\nM:6/8\nK:C\nc".encode("latin-1"),
+        "M:6/8\r\nT:Ré\r\nK:C\r\nc".encode("utf-16"),
+        b"\xfe\xff" + "M:6/8\nK:C\nc".encode("utf-16-be"),
+    ],
+)
+def test_a_file_is_read_with_a_byte_order_mark_or_without(data):
+    tune = read_tune(decode_text(data))
+    assert (tune.meter, tune.bars[0].notes[0].midi) == ("6/8", 72)
+
+
+def test_a_byte_order_mark_in_a_text_is_passed_over():
+    assert read_tune("\ufeffM:6/8\nK:C\nc").meter == "6/8"
+    (book,) = split_tunes("\ufeffX:1\nK:C\nc")
+    assert read_tune(book).bars[0].notes[0].midi == 72
+
+
 def test_a_book_is_split_at_its_numbers():
     book = "% a book\r\nX:1\r\nK:C\r\nc\r\n\r\nX:2\rK:D\rd\r"
     assert [read_tune(text).bars[0].notes[0].midi for text in split_tunes(book)] == [72, 74]
-
-
-def test_music21_reads_exports_alike(real_melodies):
-    """On what it gets right: no accidentals, no broken rhythm, no slurs."""
-    from music21 import converter
-    from music21.note import Note
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its warnings are not ours
-        plain = [text for text in map(to_abc, real_melodies) if not set("^=_") & set(text)]
-        assert len(plain) > 200
-        for text in plain[::40]:
-            score = converter.parse(text, format="abc").stripTies()
-            theirs = [
-                (n.pitch.midi if isinstance(n, Note) else None, Fraction(n.quarterLength) * 24)
-                for n in score.flatten().notesAndRests
-            ]
-            ours: list[tuple[int | None, Fraction]] = []
-            tied = False
-            for note in (note for bar in read_tune(text).bars for note in bar.notes):
-                if tied:
-                    ours[-1] = (note.midi, ours[-1][1] + note.duration_ticks)
-                else:
-                    ours.append((note.midi, note.duration_ticks))
-                tied = note.tied
-            assert theirs == ours, text

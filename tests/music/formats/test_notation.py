@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import mido
+import numpy as np
 import pytest
 
 from music.corpora.corpus import load_corpus
@@ -17,6 +19,8 @@ from music.formats.abc import AbcError
 from music.formats.notation import read_melody, to_abc, to_mei, to_svg
 from music.formats.score import score_bars
 from music.melody import MelodyError, Note
+from music.tokens import decode
+from tests.support.project import PROJECT
 
 REEL = """T:by hand
 R:reel
@@ -40,8 +44,8 @@ def test_a_tune_by_hand(tune):
         tonic_midi=60,
     )
     assert to_abc(melody, title="Up & 50% down\nX:2") == (
-        "X:1\nT:Up & 50\\% down X:2\nR:other\nM:2/4\nL:1/8\nK:C\n"
-        "GF E2 | ^FF=F^F | z2 B,3/2_B,/ | C4 |]\n"
+        "%abc-2.1\nX:1\nT:Up & 50\\% down X:2\nR:other\nM:2/4\nL:1/8\nK:C\n"
+        "GF E2 | ^F^F=F^F | z2 B,3/2_B,/ | C4 |]\n"
     )
 
 
@@ -49,7 +53,7 @@ def test_headers_by_hand(tune):
     melody = tune(*[(0, 108)] * 4, meter="9/8", mode="mixolydian", tonic_midi=69)
     melody = replace(melody, header=replace(melody.header, tune_type="slipjig"))
     bars = " | ".join(["A6- A3"] * 4)
-    assert to_abc(melody) == f"X:1\nR:slip jig\nM:9/8\nL:1/8\nK:Amix\n{bars} |]\n"
+    assert to_abc(melody) == f"%abc-2.1\nX:1\nR:slip jig\nM:9/8\nL:1/8\nK:Amix\n{bars} |]\n"
 
 
 def test_a_pickup_is_a_short_first_bar_and_lines_have_four(tune):
@@ -60,13 +64,14 @@ def test_a_pickup_is_a_short_first_bar_and_lines_have_four(tune):
 @pytest.mark.parametrize(
     ("notes", "meter", "first_bar"),
     [
-        # A triplet of eighths, of sixteenths, of quarters; a quarter and an eighth in one bracket.
+        # A triplet of eighths, of sixteenths; quarters in one are tied eighths
+        # (`music.formats.abc_writer`).
         (((0, 8), (2, 8), (4, 8), (0, 24)), "2/4", "(3CDE C2"),
-        (((0, 4), (2, 4), (4, 4), (0, 36)), "2/4", "(3C/D/E/C3"),
-        (((0, 16), (2, 16), (4, 16)), "2/4", "(3C2D2E2"),
-        (((0, 16), (2, 8), (4, 24)), "2/4", "(3:2:2C2D E2"),
+        (((0, 4), (2, 4), (4, 4), (0, 36)), "2/4", "(3C/D/E/ C3"),
+        (((0, 16), (2, 16), (4, 16)), "2/4", "(3:2:6C-CD-DE-E"),
+        (((0, 16), (2, 8), (4, 24)), "2/4", "(3C-CD E2"),
         # What fills no beat stands in brackets of its own: 3 + 4 + 9 + 32 ticks.
-        (((0, 3), (2, 4), (4, 9), (0, 16), (2, 16)), "2/4", "C/4(3:2:1D/E3/4(3:2:2C2D2"),
+        (((0, 3), (2, 4), (4, 9), (0, 16), (2, 16)), "2/4", "C/4 (3:2:2D/4-D/4 E3/4 (3:2:4C-CD-D"),
         # Five eighths are a half and an eighth, the half on the beat; in 6/8 3 + 2.
         (((0, 60), (2, 12)), "3/4", "C4- CD"),
         (((2, 12), (0, 60)), "3/4", "DC- C4"),
@@ -90,7 +95,7 @@ def test_rhythms_by_hand(tune, notes, meter, first_bar):
 
 def test_ties_over_the_barline_carry_their_accidental(tune):
     melody = tune((0, 24), (6, 36), (6, 12), (5, 24), *[(0, 48)] * 2, tonic_midi=60)
-    assert body(to_abc(melody)).startswith("C2 ^F2- | F^F =F2 |")
+    assert body(to_abc(melody)).startswith("C2 ^F2- | ^F^F =F2 |")
     assert read_melody(to_abc(melody)) == melody
 
 
@@ -102,6 +107,16 @@ def test_strains_of_the_corpus_read_back_equal(step, count):
     assert len(strains) == count
     for strain in strains:
         assert read_melody(to_abc(strain.melody)) == strain.melody, to_abc(strain.melody)
+
+
+def test_exports_of_older_versions_read_back_equal():
+    """They have no line with the version, and fewer accidentals."""
+    lines = (PROJECT / "tests" / "data" / "abc_exports.jsonl").read_text().splitlines()
+    assert len(lines) == 30
+    for line in map(json.loads, lines):
+        melody = decode(np.array(line["tokens"]), tonic_midi=line["tonic_midi"])
+        assert read_melody(line["abc"]) == melody, line["abc"]
+        assert not line["abc"].startswith("%abc")
 
 
 def test_every_melody_of_the_grammar_reads_back_equal(random_melodies):
@@ -124,6 +139,13 @@ def test_what_a_person_writes_is_read():
 def test_a_first_ending_is_left_out():
     text = "L:1/4\nM:2/4\nK:C\n|:c d|e f|g a|1 b b:|2 c c|]"
     assert [note.pitch for note in read_melody(text).notes] == [12, 14, 16, 17, 19, 21, 12, 12]
+
+
+def test_a_whole_tune_with_pickups_at_its_repeats_is_read():
+    music = "L:1/4\nM:2/4\nK:C\nG|:c d|e f|g a|b:|\nd|e f|g a|[1 b c|G:|[2 c c|c|]"
+    melody = read_melody(music)
+    assert (melody.header.bars, melody.header.pickup_ticks) == (8, 24)
+    assert [note.pitch for note in melody.notes][7:] == [23, 14, 16, 17, 19, 21, 12, 12, 12]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from reward.listeners.simulated import SimulatedListener, simulate_votes
 from reward.pairs.round import PoolConfig, pair_up
 from reward.store.store import RatingsStore
 from reward.training.fit import fit_reward
+from rl.baselines import comparison
 from rl.baselines.comparison import (
     Task,
     compare_baselines,
@@ -24,7 +25,6 @@ from rl.baselines.results import Measured, table, write_results
 from rl.baselines.settings import Budget
 from rl.baselines.trl import Tuned
 from rl.evaluation.best_of_n import best_of_n_kl_nats
-from rl.evaluation.best_of_n import comparison as baseline_comparison
 from rl.ppo.algorithm import PPO
 from rl.ppo.config import PPOConfig
 from rl.ppo.objective import objective_of
@@ -137,8 +137,8 @@ def on_the_way(monkeypatch, task):
             melodies, _ = measure(policy, task, count, seed)
             return melodies, known[id(policy)]
 
-        monkeypatch.setattr(baseline_comparison, "train_by", train_by)
-        monkeypatch.setattr(baseline_comparison, "measure", measured)
+        monkeypatch.setattr(comparison, "train_by", train_by)
+        monkeypatch.setattr(comparison, "measure", measured)
         seen = []
         result = run_baseline(
             method, task, budget=Budget(seconds=1), on_checkpoint=lambda *row: seen.append(row)
@@ -210,7 +210,7 @@ def test_the_command_gives_all_methods_one_reward_and_its_votes(voted, task, tmp
         got[method] = (pairs, conditioning)
         return Tuned(load_policy(base_folder), 1.0, 16, 1, [])
 
-    monkeypatch.setattr(baseline_comparison, "train_by", train_by)
+    monkeypatch.setattr(comparison, "train_by", train_by)
     said = []
     results = compare_baselines(
         ["dpo", "best-of-n"],
@@ -221,10 +221,11 @@ def test_the_command_gives_all_methods_one_reward_and_its_votes(voted, task, tmp
         changes={"threads": 1},
         best_of=2,
         root=folder / "runs",
-        say=said.append,
+        report=lambda *told: said.append(told),
     )
     assert [result.name for result in results] == ["dpo", "best-of-2"]
-    assert said == results
+    assert said[0] == ("dpo", 0, 0)
+    assert ("best-of-n, melodies", 512, 512) in said
     pairs, conditioning = got["dpo"]
     assert pairs == voted_pairs(store, record)
     assert (conditioning.meter, conditioning.bars) == ("2/4", 4)

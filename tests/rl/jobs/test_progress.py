@@ -6,7 +6,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from music.formats.abc import read_tune
+from music.formats.abc_reader import read_tune
 from music.rendering.sound import SoundfontError
 from policy.compose import Conditioning
 from policy.runs import new_run

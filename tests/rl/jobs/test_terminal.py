@@ -2,6 +2,7 @@
 
 import io
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,15 @@ from reward.store.database import Database
 from rl.jobs.lease import Attendance
 from rl.jobs.queue import queue_job, read_job
 from rl.jobs.record import JobSettings
-from rl.jobs.terminal import comparison_table, duration, job_view, jobs_table, update_line, watch
+from rl.jobs.terminal import (
+    comparison_table,
+    duration,
+    job_view,
+    jobs_table,
+    make_console,
+    update_line,
+    watch,
+)
 
 
 def row(update):
@@ -40,12 +49,12 @@ def running(store, tmp_path):
     return hold
 
 
-def shown(*things, terminal=False):
-    text = io.StringIO()
-    console = Console(file=text, width=160, force_terminal=terminal)
-    for thing in things:
-        console.print(thing)
-    return text.getvalue()
+def shown(*things):
+    console = make_console()
+    with console.capture() as captured:
+        for thing in things:
+            console.print(thing)
+    return captured.get()
 
 
 def test_an_update_in_a_line():
@@ -81,6 +90,38 @@ def test_a_job_that_is_watched(store, running):
     ):
         assert word in text
     assert "asked to stop" not in text
+
+
+BRACKETS = "[/data/list.csv] is [bold]not[/bold] there :warning:"
+
+
+def test_what_people_and_libraries_say_is_no_markup(store, tmp_path):
+    """A word in brackets was left out, and a closing one ended every look at the jobs."""
+    run = new_run("ppo", {"updates": 10}, root=tmp_path)
+    run.log(row(0) | {"guards_broken": ["[b]kl[/b]"]})
+    job = queue_job(store, folder=run.path, settings=JobSettings())
+    job = replace(job, message=BRACKETS, host="[/host]", pid=12)
+    now = datetime.now(UTC)
+    assert BRACKETS in shown(jobs_table([job], now))
+    view = shown(job_view(job, now))
+    for said in (BRACKETS, "12@[/host]", "[b]kl[/b]"):
+        assert said in view
+    table = comparison_table("figures", ["[one]"], {"[/clip]": [BRACKETS]})
+    lines = shown(table).splitlines()
+    assert lines[1].split() == ["[one]"]
+    assert lines[2].split(maxsplit=1) == ["[/clip]", BRACKETS]
+
+
+def test_a_message_in_brackets_is_told_in_a_line(store, tmp_path, monkeypatch):
+    run = new_run("ppo", {"updates": 10}, root=tmp_path)
+    job = queue_job(store, folder=run.path, settings=JobSettings())
+    monkeypatch.setattr("rl.jobs.terminal._look", lambda *_: replace(job, message=BRACKETS))
+    monkeypatch.setattr("rl.jobs.terminal.time.sleep", lambda _: monkeypatch.setattr(
+        "rl.jobs.terminal._look", lambda *_: replace(job, state="stopped")))  # fmt: skip
+    console = make_console()
+    with console.capture() as captured:
+        watch(store, job, console)
+    assert captured.get().splitlines() == [BRACKETS]
 
 
 def test_a_job_on_another_machine_shows_what_its_row_says(store, tmp_path):

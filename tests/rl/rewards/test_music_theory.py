@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rl.rewards import music_theory
 from rl.rewards.music_theory import (
     RULES,
     interval_worth,
@@ -11,7 +12,6 @@ from rl.rewards.music_theory import (
     rules_sha256,
     shrunk_resolved_share,
 )
-from rl.rewards.scaled import music_theory
 
 RULE = {rule.name: rule for rule in RULES}
 SCALE = (0, 2, 4, 5, 7, 5, 4, 2)

@@ -16,9 +16,9 @@ from reward.profile.feature_scale import FeatureScale
 from reward.profile.profile import TasteProfile
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.trainer import fine_tune
+from rl.rewards import sources
 from rl.rewards.music_theory import music_theory_score
 from rl.rewards.scaled import STANDARD_MELODIES, STANDARD_SEED, excess_over, reward_of, same_reward
-from rl.rewards.scaled import sources as reward_parts
 from rl.rewards.spec import Constraint, RewardError, RewardSpec, Term, read_spec
 
 CONDITIONING = Conditioning(meter="2/4", bars=4)
@@ -49,7 +49,7 @@ def written(tmp_path, monkeypatch):
     """Writes a user's module into the working folder and forgets it afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(reward_parts, "_imported_sha256", {})
+    monkeypatch.setattr(sources, "_imported_sha256", {})
     names = []
 
     def write(name, text):
@@ -298,7 +298,7 @@ def test_a_wrong_function_is_told_in_one_line(runs, real_melodies, written, body
 
 
 def test_a_pair_of_scores_is_no_score_and_std(real_melodies):
-    score = reward_parts.checked("two", lambda _: (1.0, 2.0))
+    score = sources.checked("two", lambda _: (1.0, 2.0))
     np.testing.assert_array_equal(score(real_melodies[:2]), [[1, 2], [0, 0]])
 
 

@@ -1,15 +1,17 @@
-"""From the bars of an ABC tune to a melody: the step that the corpus and a person's file share.
+"""From the bars of an ABC tune to a melody: the step that a corpus and a person's file share.
 
-A pickup is a first bar that is short; the last bar is then its complement.
+Of several endings the last stays. A pickup is a first bar that is short; the last bar is then its
+complement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from music.formats.abc import AbcBar, AbcTune
-from music.melody import Header, Melody, MelodyError, Note
+from music.melody import BAR_COUNTS, Header, Melody, MelodyError, Note
 
 MODE_OF_ABC = {
     "": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor",
@@ -31,9 +33,46 @@ def type_of_tune(tune: AbcTune, meter: str) -> str:
     return "slipjig" if meter == "9/8" else "other"
 
 
-def without_first_endings(bars: Sequence[AbcBar]) -> list[AbcBar]:
-    """The bars as they are played the last time round."""
-    return [bar for bar in bars if bar.ending != "1"]
+def last_time_through(bars: Sequence[AbcBar]) -> list[AbcBar]:
+    """The bars as they are played the last time round: of several endings the last."""
+    kept: list[AbcBar] = []
+    place = 0
+    while place < len(bars):
+        end = place + 1
+        if bars[place].endings:
+            while end < len(bars) and bars[end].endings >= bars[end - 1].endings:
+                end += 1
+        # A first ending without a second is followed by the second, unmarked.
+        last = max(2, *(max(bar.endings, default=2) for bar in bars[place:end]))
+        kept += [bar for bar in bars[place:end] if not bar.endings or last in bar.endings]
+        place = end
+    return kept
+
+
+def joined_at_repeats(bars: Sequence[AbcBar], bar_ticks: int) -> list[AbcBar]:
+    """The bars, where a short one before a repeat or double bar is one with the pickup after it."""
+    joined: list[AbcBar] = []
+    for bar in bars:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.duration_ticks < bar_ticks
+            and last.duration_ticks + bar.duration_ticks == bar_ticks
+            and strain_ends(last, bar)
+        ):
+            joined[-1] = AbcBar([*last.notes, *bar.notes], last.left, bar.right, last.endings)
+        else:
+            joined.append(bar)
+    return joined
+
+
+def first_strain(bars: Sequence[AbcBar], bar_ticks: int) -> list[AbcBar]:
+    """The bars up to the first repeat or double bar that has at least four bars before it."""
+    for end, (bar, after) in enumerate(pairwise(bars), start=1):
+        ticks = sum(bar.duration_ticks for bar in bars[:end])
+        if ticks >= BAR_COUNTS[0] * bar_ticks and strain_ends(bar, after):
+            return list(bars[:end])
+    return list(bars)
 
 
 def melody_of_bars(
@@ -105,3 +144,10 @@ def notes_of_bars(
         at += ticks
         tied = written.tied
     return notes
+
+
+def strain_ends(bar: AbcBar, after: AbcBar) -> bool:
+    """Whether there is a repeat or a double bar between two bars."""
+    return any(mark in bar.right for mark in (":", "||", "]", "[|")) or any(
+        mark in after.left for mark in (":", "||", "[")
+    )

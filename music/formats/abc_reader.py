@@ -1,0 +1,316 @@
+"""Reading ABC notation (standard 2.1, one voice) into exact bars of notes.
+
+Kept: accidentals (to the end of the bar, in all octaves), key signatures, broken rhythm, tuplets,
+ties, rests of whole bars, inline fields; of a chord its top note. Dropped: grace notes,
+decorations, chord symbols, words. A dash between different pitches is an old slur, not a tie.
+Several voices are refused. A tune ends at the first empty line after its first note.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from music.formats.abc import AbcBar, AbcError, AbcNote, AbcTune
+from music.formats.abc_key import ACCIDENTAL, AbcKey, check_directive, read_key, read_shifts
+from music.formats.abc_tokens import FIELD, TOKEN, read_length, read_ratio
+from music.formats.spelling import LETTER_MIDI
+from music.melody import TICKS_PER_QUARTER
+
+TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+METER_ALIASES = {"C": "4/4", "C|": "4/4", "2/2": "4/4"}
+MOST_BARS_OF_REST = 32
+
+
+def read_tune(text: str) -> AbcTune:
+    """Read the first tune of a text; what comes after it is not read.
+
+    Raises:
+        AbcError: with the place and the sign that could not be read.
+    """
+    return _Reader().read(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pitch:
+    """A pitch as a note token names it."""
+
+    midi: int
+    letter: tuple[str, int]
+    """and its octave"""
+    has_accidental: bool
+
+
+class _Reader:
+    """State of one pass: unit length, key, the bar's accidentals, tuplet, tie, broken rhythm."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, list[str]] = {}
+        self.meter = "4/4"
+        self.unit_ticks: Fraction | None = None
+        self.key: AbcKey | None = None
+        self.key_shifts: dict[str, int] = {}
+        self.voice_shifts: dict[str, dict[str, int]] = {}
+        self.changes = False
+        self.bars = [AbcBar()]
+        self.accidentals: dict[str, int] = {}
+        self.tuplet_left = 0
+        self.tuplet_ratio = Fraction(1)
+        self.broken: Fraction | None = None
+        self.tie_letter: tuple[str, int] | None = None
+        self.voice: str | None = None
+        self.chords = 0
+
+    def read(self, text: str) -> AbcTune:
+        lines = iter(re.split(r"\r\n|\r|\n", text.lstrip("\ufeff")))
+        tunes_after = 0
+        for raw in lines:
+            ended = self.sounded() and (not raw.strip() or raw.startswith("X:"))
+            if ended:
+                tunes_after = sum(line.startswith("X:") for line in (raw, *lines))
+                break
+            if raw.startswith("%%"):
+                self.directive(raw[2:], lines)
+                continue
+            line = re.sub(r"(?<!\\)%.*", "", raw)
+            match = FIELD.match(line)
+            if match:
+                self.field(match[1], match[2].strip())
+            elif self.key is not None:
+                self.music(line)
+        if self.key is None:
+            raise AbcError("the tune has no K: field; add one, for example K:D")
+        if self.bars and not self.bars[-1].notes:
+            self.bars.pop()
+        return AbcTune(
+            self.fields,
+            self.meter,
+            self.tonic_class(self.key),
+            self.key.mode,
+            self.bars,
+            self.changes,
+            self.chords,
+            tunes_after,
+        )
+
+    def sounded(self) -> bool:
+        """Whether there were notes or rests."""
+        return any(bar.notes for bar in self.bars)
+
+    def directive(self, text: str, lines: Iterator[str]) -> None:
+        """A line that begins with %%; a block of text or pictures is passed over to its end."""
+        check_directive(text)
+        block = re.match(r"\s*begin([a-z]+)", text)
+        if block is not None:
+            end = re.compile(rf"%%\s*end{block[1]}\b")
+            while (line := next(lines, None)) is not None and not end.match(line):
+                pass
+
+    def shifts(self) -> dict[str, int]:
+        """Semitones that clef, octave= and transpose= move the notes by: the voice's, else K:'s."""
+        voice = self.voice or next(iter(self.voice_shifts), "")
+        return self.key_shifts | self.voice_shifts.get(voice, {})
+
+    def tonic_class(self, key: AbcKey) -> int:
+        """The tonic as it sounds."""
+        return (key.tonic_class + self.shifts().get("transpose", 0)) % 12
+
+    def field(self, name: str, value: str) -> None:
+        self.fields.setdefault(name, []).append(value)
+        in_body = self.key is not None
+        if name == "M":
+            meter = "".join(value.split())
+            meter = METER_ALIASES.get(meter, meter)
+            self.changes |= in_body and meter != self.meter
+            self.meter = meter
+        elif name == "L":
+            self.unit_ticks = read_ratio(value, "L") * 4 * TICKS_PER_QUARTER
+        elif name == "K":
+            self.set_key(value)
+        elif name == "V":
+            self.set_voice(value)
+        elif name == "I":
+            check_directive(value)
+
+    def set_key(self, value: str) -> None:
+        before = self.key
+        shifts = read_shifts("K", value)
+        only_clef = before is not None and shifts and not value[:1].isupper()
+        key = before if before is not None and only_clef else read_key(value)
+        sounding = None if before is None else self.tonic_class(before)
+        self.key_shifts |= shifts
+        self.key = key
+        self.changes |= before is not None and (
+            (key.mode, key.altered) != (before.mode, before.altered)
+            or self.tonic_class(key) != sounding
+        )
+
+    def set_voice(self, value: str) -> None:
+        """The voice that follows; in the header, what is said of one that will come."""
+        name = (value.split() or [""])[0]
+        sounding = None if self.key is None else self.tonic_class(self.key)
+        self.voice_shifts[name] = self.voice_shifts.get(name, {}) | read_shifts("V", value)
+        if self.key is None:
+            return
+        if name != self.voice and (self.voice is not None or self.sounded()):
+            raise AbcError("the tune has several voices; take one out into a tune of its own")
+        self.voice = name
+        self.changes |= self.sounded() and self.tonic_class(self.key) != sounding
+
+    def default_unit_ticks(self) -> Fraction:
+        """The standard's rule: a sixteenth below 3/4, else an eighth."""
+        short = self.meter != "none" and read_ratio(self.meter, "M") < Fraction(3, 4)
+        return Fraction(TICKS_PER_QUARTER, 4 if short else 2)
+
+    def music(self, line: str) -> None:
+        at = 0
+        while at < len(line):
+            match = TOKEN.match(line, at)
+            if match is None:
+                place = f"column {at + 1} of {line.strip()[:40]!r}"
+                raise AbcError(
+                    f"cannot read {line[at : at + 8]!r} ({place}); take it out, or write it as "
+                    "the ABC standard 2.1 has it"
+                )
+            at = match.end()
+            kind = match.lastgroup
+            if kind == "note":
+                self.note(match)
+            elif kind == "chord":
+                self.chord(match)
+            elif kind == "bar_rest":
+                self.bar_rest(match["bars"])
+            elif kind == "bar":
+                self.barline(match["bar"])
+            elif kind == "ending":
+                self.ending(match["ending"])
+            elif kind == "tuplet":
+                self.tuplet(match["tuplet"])
+            elif kind == "broken":
+                self.break_rhythm(match["broken"])
+            elif kind == "tie" and self.bars[-1].notes:
+                # Only a note can be held; a dash after a rest is a slip of the pen.
+                self.bars[-1].notes[-1].tied = self.bars[-1].notes[-1].midi is not None
+            elif kind == "inline":
+                self.field(match["inline"][1], match["inline"][3:-1].strip())
+
+    def note(self, match: re.Match[str]) -> None:
+        self.sound(self.pitch(match), read_length(match["length"]))
+
+    def chord(self, match: re.Match[str]) -> None:
+        """The highest note of a chord, as long as the first."""
+        notes = []
+        tied = False
+        for inside in TOKEN.finditer(match["inside"]):
+            if inside.lastgroup == "note":
+                notes.append((self.pitch(inside), read_length(inside["length"])))
+            tied |= inside.lastgroup == "tie"
+        if not notes:
+            raise AbcError(f"the chord {match['chord'][:20]!r} has no notes; write some or none")
+        self.chords += len(notes) > 1
+        sounding = [pitch for pitch, _ in notes if pitch is not None]
+        top = max(sounding, key=lambda pitch: pitch.midi, default=None)
+        self.sound(top, notes[0][1] * read_length(match["chord_length"]))
+        self.bars[-1].notes[-1].tied = tied and top is not None
+
+    def pitch(self, match: re.Match[str]) -> _Pitch | None:
+        """What a note token names; its accidental holds from here on."""
+        letter = match["letter"]
+        if letter in "zx":
+            return None
+        name = letter.upper()
+        octave = 12 * (letter.islower() + match["octave"].count("'") - match["octave"].count(","))
+        if match["accidental"]:
+            self.accidentals[name] = ACCIDENTAL[match["accidental"]]
+        assert self.key is not None
+        alter = self.accidentals.get(name, self.key.altered.get(name, 0))
+        midi = LETTER_MIDI[name] + octave + alter + sum(self.shifts().values())
+        return _Pitch(midi, (name, octave), bool(match["accidental"]))
+
+    def sound(self, pitch: _Pitch | None, length: Fraction) -> None:
+        """Add a note or rest of so many unit lengths."""
+        duration = (self.unit_ticks or self.default_unit_ticks()) * length
+        if self.tuplet_left:
+            duration *= self.tuplet_ratio
+            self.tuplet_left -= 1
+        if self.broken is not None:
+            duration *= self.broken
+            self.broken = None
+        if pitch is None:
+            self.tie_letter = None
+            self.bars[-1].notes.append(AbcNote(None, duration))
+            return
+        midi = pitch.midi
+        before = self.last_note()
+        if before is not None and before.tied and before.midi is not None:
+            if self.tie_letter == pitch.letter and not pitch.has_accidental:
+                midi = before.midi  # a tie carries its accidental over the barline
+            before.tied = before.midi == midi  # else the dash is an old slur
+        self.tie_letter = pitch.letter
+        self.bars[-1].notes.append(AbcNote(midi, duration))
+
+    def bar_rest(self, bars: str) -> None:
+        """A rest of one bar or several."""
+        count = int(bars[:4] or 1)
+        if not 1 <= count <= MOST_BARS_OF_REST or self.meter == "none":
+            raise AbcError(
+                f"a rest of {bars[:9] or 1} bars in M:{self.meter} is none of 1 to "
+                f"{MOST_BARS_OF_REST} bars of a metre; write it with z"
+            )
+        if self.bars[-1].notes:
+            raise AbcError("Z and X are rests of whole bars, not of a part of one; write z or x")
+        ticks = read_ratio(self.meter, "M") * 4 * TICKS_PER_QUARTER
+        for number in range(count):
+            if number:
+                self.barline("|")
+            self.bars[-1].notes.append(AbcNote(None, ticks))
+        self.tie_letter = None
+
+    def last_note(self) -> AbcNote | None:
+        for bar in reversed(self.bars[-2:]):
+            if bar.notes:
+                return bar.notes[-1]
+        return None
+
+    def barline(self, sign: str) -> None:
+        self.accidentals = {}
+        self.tuplet_left = 0
+        last = self.bars[-1]
+        if not last.notes:
+            last.left += sign
+            return
+        last.right = sign
+        ends = any(mark in sign for mark in (":", "||", "]", "[|"))
+        # An ending lasts until its own closing barline; the second one opens with a new number.
+        self.bars.append(AbcBar(left=sign, endings=() if ends else last.endings))
+
+    def ending(self, sign: str) -> None:
+        if self.bars[-1].notes and not sign.startswith("["):
+            raise AbcError(
+                f"the number {sign!r} stands inside a bar; a length follows its note at once, and "
+                "an ending inside a bar is written [1"
+            )
+        numbers: list[int] = []
+        for first, last in re.findall(r"([1-9])(?:-([1-9]))?", sign):
+            numbers += range(int(first), int(last or first) + 1)
+        self.bars[-1].endings = tuple(numbers)
+
+    def tuplet(self, sign: str) -> None:
+        parts = sign[1:].split(":")
+        notes = int(parts[0])
+        compound = self.meter in ("6/8", "9/8", "12/8", "3/8")
+        usual = TUPLET_TIME.get(notes, 3 if compound else 2)
+        time = int(parts[1]) if len(parts) > 1 and parts[1] else usual
+        self.tuplet_left = int(parts[2]) if len(parts) > 2 and parts[2] else notes
+        self.tuplet_ratio = Fraction(time, notes)
+
+    def break_rhythm(self, sign: str) -> None:
+        before = self.last_note()
+        if before is None or not self.bars[-1].notes:
+            raise AbcError(f"a {sign!r} has no note before it")
+        short = Fraction(1, 2 ** len(sign))
+        long = 2 - short
+        before.duration_ticks *= long if sign[0] == ">" else short
+        self.broken = short if sign[0] == ">" else long

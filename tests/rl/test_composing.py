@@ -1,0 +1,119 @@
+"""From a file of ABC to what is conditioning: the motif, and what the person is told of it."""
+
+import pytest
+
+from music.formats.abc import AbcError
+from music.melody import MelodyError
+from policy.compose import Conditioning
+from rl.composing import conditioning_with_motif
+
+FIELDS = "X:1\nM:4/4\nL:1/8\nK:D\n"
+WHOLE_TUNE = (
+    "A2|:d2d2A2A2|f2f2A2A2|d2d2A2A2|d4 d2:|\n"
+    "B2|g2g2A2A2|d2d2A2A2|[1 f2f2A2A2|d4 d2:|[2 a2a2A2A2|f4 d2|]\n"
+)
+
+
+@pytest.fixture
+def motif(tmp_path):
+    """Reads a file of such content; gives what is conditioning, and what is said."""
+
+    def read(content, conditioning=None):
+        file = tmp_path / "motif.abc"
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        said = []
+        return conditioning_with_motif(conditioning or Conditioning(), file, say=said.append), said
+
+    return read
+
+
+def pitches(conditioning):
+    return [note.pitch for note in conditioning.motif]
+
+
+def test_a_motif_brings_its_place(motif):
+    conditioning, said = motif(FIELDS + "A2|d4 =c2")
+    assert (
+        conditioning.meter,
+        conditioning.mode,
+        conditioning.bars,
+        conditioning.pickup_ticks,
+    ) == ("4/4", "major", 8, 24)
+    assert [(n.onset_ticks, n.duration_ticks, n.pitch) for n in conditioning.motif] == [
+        (-24, 24, 7), (0, 48, 12), (48, 24, 10),
+    ]  # fmt: skip
+    assert said == []
+
+
+def test_of_a_whole_tune_the_first_strain_is_the_motif(motif):
+    conditioning, (said,) = motif(FIELDS + WHOLE_TUNE)
+    assert (conditioning.bars, conditioning.pickup_ticks, len(conditioning.motif)) == (8, 24, 15)
+    assert conditioning.motif[-1].end_ticks == 4 * 96 - 24
+    assert said.endswith("motif.abc: its first 4 of 8 bars are taken")
+
+
+@pytest.mark.parametrize("sign", [":|", ":|\n|:", "::", "||", "|]", ":||:"])
+def test_the_bar_before_a_repeat_and_the_pickup_after_it_are_one(motif, sign):
+    music = "A2|d2d2A2A2|f2f2A2A2|d2d2A2A2|d4 d2" + sign + "B2|g8|g8|g8|g6|]"
+    conditioning, said = motif(FIELDS + music, Conditioning(bars=8))
+    assert (conditioning.bars, conditioning.pickup_ticks, said) == (8, 24, [])
+    joined = [(n.onset_ticks, n.pitch) for n in conditioning.motif if 288 <= n.onset_ticks <= 384]
+    assert joined == [(288, 12), (336, 12), (360, 9), (384, 17)]
+
+
+def test_as_much_of_a_tune_as_is_asked(motif):
+    conditioning, said = motif(FIELDS + WHOLE_TUNE, Conditioning(bars=8))
+    assert (conditioning.bars, said) == (8, [])
+    assert pitches(conditioning)[-6:] == [19, 19, 7, 7, 16, 12], "as played the last time round"
+    assert conditioning.motif[-1].end_ticks == 8 * 96 - 24
+    conditioning, said = motif(FIELDS + WHOLE_TUNE, Conditioning(bars=4))
+    assert conditioning.motif[-1].onset_ticks == 336
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(("bars", "conditioning"), [(1, 8), (7, 8), (8, 16), (16, 16), (20, 16)])
+def test_bars_are_left_to_write(motif, bars, conditioning):
+    assert motif(FIELDS + "d8|" * bars)[0].bars == conditioning
+
+
+@pytest.mark.parametrize(
+    ("endings", "last"),
+    [
+        ("[1 A8:|[2 B8:|[3 d8|]", [0, 12]),
+        ("[1,2 A8:|[3 d8|]", [0, 12]),
+        ("[1 A8:|[2,3 B8|]", [0, 9]),
+        ("[1-3 A8:|[4 d8|]", [0, 12]),
+        ("|1 A8:|2 B8|]", [0, 9]),
+        ("[1 A8:|d8|]", [0, 12]),  # the second is not marked
+    ],
+)
+def test_of_endings_the_last_is_read(motif, endings, last):
+    assert pitches(motif(FIELDS + f"|:D8|{endings}")[0]) == last
+
+
+def test_chords_and_more_tunes_are_told(motif):
+    conditioning, said = motif(FIELDS + "[DFA]2E2 [df]4|\n\nX:2\nK:G\nG8|\n")
+    assert pitches(conditioning) == [7, 2, 16]
+    assert [line.split("motif.abc: ")[1] for line in said] == [
+        "its 2 chords are read as their top notes",
+        "the first of its 2 tunes is taken",
+    ]
+
+
+def test_a_byte_order_mark_does_not_cost_the_first_field(motif):
+    assert motif(b"\xef\xbb\xbfM:6/8\nL:1/8\nK:D\nDEF")[0].meter == "6/8"
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "says"),
+    [
+        ("K:D\nz8|", AbcError, "has no notes; write some after its K: line"),
+        ("K:Dhijaz\nD8|", AbcError, "motif.abc: K:Dhijaz has an unknown mode"),
+        ("K:D shift=DF\nD8|", AbcError, "motif.abc: K:D shift=DF: shift= changes the pitches"),
+        (bytes(range(128, 256)), AbcError, "motif.abc: the tune has no K: field"),
+        ("M:4/4\nL:1/8\nK:D\nD8|D6|D8|", MelodyError, "bar 2 of the motif .* lasts 72 ticks"),
+    ],
+)
+def test_what_is_no_motif_is_told(motif, content, error, says):
+    with pytest.raises(error, match=says):
+        motif(content)
