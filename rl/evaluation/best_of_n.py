@@ -1,7 +1,7 @@
 """Baselines that need no training: best-of-n under the same reward.
 
-The KL of picking the best of n is log n - (n - 1) / n nats (Gao et al. 2022, arXiv:2210.10760): the
-frontier that a fine-tuned policy is held against. It pays n melodies for each one that it shows.
+The KL of best-of-n is log n - (n - 1) / n nats (Gao et al. 2022, arXiv:2210.10760). A fine-tuned
+policy is compared with it at equal KL. Best-of-n samples n melodies for each one that it keeps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reward.scorer import Reward
 
 @dataclass(frozen=True, slots=True)
 class BestOfN:
-    """The winners of groups of n melodies."""
+    """The best melody of each group of n."""
 
     n: int
     melodies: list[Melody]
@@ -31,7 +31,7 @@ class BestOfN:
 
 
 def best_of_n_kl_nats(n: int) -> float:
-    """KL in nats between best-of-n and the policy it draws from, for rewards without ties."""
+    """KL in nats of best-of-n from the policy that it samples, for rewards without ties."""
     return math.log(n) - (n - 1) / n
 
 
@@ -45,7 +45,7 @@ def best_of_n(
     std_penalty: float = 0.0,
     seed: int = 0,
 ) -> BestOfN:
-    """Write n * count melodies and keep the best of each n by mean - std_penalty * std.
+    """Sample n * count melodies and keep the best of each n by mean - std_penalty * std.
 
     Raises:
         ValueError: for n or count below 1.
