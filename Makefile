@@ -5,16 +5,22 @@
 #   make studio   rate pairs of melodies yourself, in the browser
 #   make test     the tests that a desk can wait for
 #   make check    everything that CI does
+#   make mutants  change the code at random, and count how many changes the tests notice
+#   make docs     write docs/commands.md from the commands
 #
 #   make demo PYTHON=python3.12   with another Python than `python3` (3.11 or newer)
+#   make demo TORCH=cpu           without CUDA, which is 4 GB; `auto` (the default) does so on Linux
+#                                 without an NVIDIA GPU; `default` takes the usual package.
+#                                 An installed torch is kept: `make clean` first to change it.
 
 PYTHON ?= python3
+TORCH ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo studio test check clean
+.PHONY: help demo studio test check docs mutants clean
 
 help:
-	@sed -n '4,9s/^# *//p' Makefile
+	@sed -n '4,14s/^# \{0,3\}//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -25,23 +31,33 @@ studio: .venv/.run
 	$(BIN)/tastemaker studio
 
 test: .venv/.test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check:
-	PYTHON=$(PYTHON) .ci/run
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/run
+
+mutants: .venv/.mutants
+	$(BIN)/python .ci/mutants.py
+
+docs: .venv/.run
+	$(BIN)/python docs/make_commands.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Stamps: what .venv was made for. Each holds what the ones before it hold.
-.venv/.run: pyproject.toml .ci/install
-	PYTHON=$(PYTHON) .ci/install
+.venv/.run: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install
 	@touch .venv/.run
 
-.venv/.test: pyproject.toml .ci/install
-	PYTHON=$(PYTHON) .ci/install test
+.venv/.test: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install test
 	@touch .venv/.run .venv/.test
 
-.venv/.check: pyproject.toml .ci/install
-	PYTHON=$(PYTHON) .ci/install check
+.venv/.check: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install check
 	@touch .venv/.run .venv/.test .venv/.check
+
+.venv/.mutants: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install mutants
+	@touch .venv/.run .venv/.mutants

@@ -1,9 +1,9 @@
 """The Gymnasium environment: a melody is written token by token, then scored.
 
-core: the rules, for N melodies at once; the single and the vector environment share them
+core: N melodies being written, the reference and the reward; the environments and PPO use it
 melody_env: the environment for one melody; its docstring is the rule book
 vector_env: the environment for N melodies at once
-prompt: what is already written when an episode starts
+prompt: the tokens that are set when an episode starts
 reference: the frozen pretrained policy that a learner is compared with
 nearest: the legal token that replaces an illegal action
 

@@ -12,26 +12,27 @@ from gymnasium.error import ResetNeeded
 
 from env.core import (
     RENDER_MODES,
-    MelodyGame,
+    MelodyCore,
     Reward,
     action_space,
     checked_render_mode,
     observation_space,
 )
+from env.prompt import prompt_ids
 from env.reference import Reference
 from policy.model import MelodyForCausalLM
 
 
 class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
-    """Write a melody, note by note; at the end hear what it is worth.
+    """Write a melody, note by note, and be rewarded at its end.
 
     ## Description
-    The learner continues an opening (a header, perhaps the first notes) until the melody has the
-    bars that the header says. A grammar tells at each step which tokens may come next; whatever
-    the learner does, the result is one whole melody of that metre, pickup and length. A pretrained
-    policy, the **reference**, chooses what the header leaves open and tells how likely it would
-    have written the same, so that a learner can stay close to it (RL Tuner: Jaques et al. 2017,
-    arXiv:1611.02796).
+    The learner continues a prompt (a header, and first notes if they are asked for) until the
+    melody has as many bars as its header says. At each step a grammar says which tokens may come
+    next. Whatever the learner does, the result is one whole melody of that metre, pickup and
+    length. A pretrained policy, the **reference**, chooses the header fields that are left open. It
+    also says how likely it would have written the same, so that a learner can stay close to it (RL
+    Tuner: Jaques et al. 2017, arXiv:1611.02796).
 
         import gymnasium
         env = gymnasium.make("env:tastemaker/Melody-v0", reward=lambda melodies: [...])
@@ -124,8 +125,10 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
             policy.checkpoint.CheckpointError: when the policy's folder cannot be read.
         """
         self.render_mode = checked_render_mode(render_mode)
-        self._game = MelodyGame(
-            1, policy=policy, reward=reward, options=options, illegal_penalty=illegal_penalty
+        self.options = dict(options or {})
+        self._prompt = prompt_ids(self.options)
+        self._core = MelodyCore(
+            1, Reference(policy), reward=reward, illegal_penalty=illegal_penalty
         )
         self.observation_space = observation_space()
         self.action_space = action_space()
@@ -134,7 +137,7 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
     @property
     def reference(self) -> Reference:
         """The frozen policy that melodies are compared with."""
-        return self._game.reference
+        return self._core.reference
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -145,7 +148,8 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
             ValueError: for options that are not known or do not go together.
         """
         super().reset(seed=seed)
-        info = self._game.start(0, self._game.given(options), self.np_random)
+        prompt = prompt_ids({**self.options, **options}) if options else self._prompt
+        (info,) = self._core.start([0], prompt, self.np_random.random)
         self._started = True
         return self._observation(), info
 
@@ -158,21 +162,21 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
             ResetNeeded: before the first reset, and after a melody has ended.
             ValueError: for an action that is no token, or a reward that breaks its contract.
         """
-        if not self._started or self._game.state.done[0]:
+        if not self._started or self._core.ended[0]:
             why = "the melody has ended" if self._started else "no melody has been begun"
             raise ResetNeeded(f"{why}; call reset() before step()")
-        played = self._game.play(np.asarray(action)[None])
-        info = {"token": int(played.tokens[0]), "illegal": bool(played.illegal[0])}
-        info |= played.endings.get(0, {})
-        return self._observation(), float(played.rewards[0]), bool(played.ended[0]), False, info
+        step = self._core.step(np.asarray(action)[None])
+        info = {"token": int(step.tokens[0]), "illegal": bool(step.illegal[0])}
+        info |= step.endings.get(0, {})
+        return self._observation(), float(step.rewards[0]), bool(step.ended[0]), False, info
 
     def action_masks(self) -> np.ndarray:
         """Which tokens are legal now, bool (V,): what sb3-contrib's MaskablePPO asks for."""
-        return self._game.masks()[0]
+        return self._core.masks()[0]
 
     def render(self) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The melody so far as text; None without a render mode."""
-        return None if self.render_mode is None else self._game.text(0, self.render_mode)
+        return None if self.render_mode is None else self._core.text(0, self.render_mode)
 
     def _observation(self) -> dict[str, np.ndarray]:
-        return {name: array[0] for name, array in self._game.observation().items()}
+        return {name: array[0] for name, array in self._core.observation().items()}

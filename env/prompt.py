@@ -1,18 +1,18 @@
-"""The opening: what is already written when an episode starts, from the options of `reset`.
+"""The prompt: the tokens that are set when an episode starts, from the options of `reset`.
 
-An opening is BOS, the five header fields and, where a prefix is asked for, the first notes. Ids are
-int64 (P,), -1 where the reference policy is still to choose; only header fields can be left so.
+A prompt is BOS, the five header fields and, where a prefix is asked for, the first notes. It is
+int64 (P,), with -1 where the reference policy is still to choose. Only header fields can be left
+open in this way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from music.grammar import GrammarState, advance, advance_checked, initial_state, legal
+from music.grammar import advance_checked, initial_state, legal
 from music.melody import Melody, Note
 from music.tokens import HEADER_LENGTH
 from policy.compose import Conditioning
@@ -21,8 +21,8 @@ HEADER_FIELDS = ("meter", "mode", "tune_type", "bars", "pickup_ticks")
 OPTIONS = (*HEADER_FIELDS, "prefix")
 
 
-def given_ids(options: Mapping[str, Any]) -> np.ndarray:
-    """Options -> the ids that are set beforehand, int64 (P,) with P >= 6, -1 where they are not.
+def prompt_ids(options: Mapping[str, Any]) -> np.ndarray:
+    """The prompt that options ask for; int64 (P,) with P >= 6, -1 where a field is open.
 
     Args:
         options: any of `OPTIONS`, as `env.melody_env.MelodyEnv` explains them; None is the same as
@@ -38,26 +38,17 @@ def given_ids(options: Mapping[str, Any]) -> np.ndarray:
     fields = {name: options[name] for name in HEADER_FIELDS if options.get(name) is not None}
     prefix = _as_list(options.get("prefix"))
     if not prefix or isinstance(prefix[0], Note):
-        given = Conditioning(**fields, motif=tuple(prefix)).given(1)[0]
+        prompt_P = Conditioning(**fields, motif=tuple(prefix)).prompt(1)[0]
     elif fields:
         raise ValueError(
             f"a prefix of token ids has its own header, and {sorted(fields)} was asked for beside "
             "it; leave out the one or the other (None leaves out an option)"
         )
     else:
-        given = np.full(max(HEADER_LENGTH, len(prefix)), -1, np.int64)
-        given[: len(prefix)] = prefix
-    _check_legal(given)
-    return given
-
-
-@lru_cache(maxsize=4096)  # most episodes open with one of a few hundred headers
-def state_after(ids: tuple[int, ...]) -> GrammarState:
-    """Grammar state (batch of one, to be read only) after legal ids."""
-    state = initial_state(1)
-    for token in ids:
-        state = advance(state, np.array([token]))
-    return state
+        prompt_P = np.full(max(HEADER_LENGTH, len(prefix)), -1, np.int64)
+        prompt_P[: len(prefix)] = prefix
+    _check_legal(prompt_P)
+    return prompt_P
 
 
 def _as_list(prefix: object) -> list[Any]:
@@ -80,9 +71,9 @@ def _as_list(prefix: object) -> list[Any]:
     )
 
 
-def _check_legal(given: np.ndarray) -> None:
+def _check_legal(prompt_P: np.ndarray) -> None:
     state = initial_state(1)
-    for place, token in enumerate(given):
+    for place, token in enumerate(prompt_P):
         # What is legal after the header does not depend on the fields that can be left open here.
         taken = legal(state).argmax(1) if token < 0 and place < HEADER_LENGTH else token[None]
         try:
@@ -91,6 +82,6 @@ def _check_legal(given: np.ndarray) -> None:
             raise ValueError(f"token {place} of the prefix: {error}") from error
     if state.done[0]:
         raise ValueError(
-            f"the prefix of {len(given)} tokens is a whole melody, with nothing left to write; "
+            f"the prefix of {len(prompt_P)} tokens is a whole melody, with nothing left to write; "
             "cut it before its EOS"
         )

@@ -1,7 +1,7 @@
-"""`tastemaker/Melody-v0` for N melodies at once, equal to N single ones.
+"""`tastemaker/Melody-v0` for N melodies at once, equal to N single environments.
 
-The rules are those of `env.melody_env.MelodyEnv`. The grammar advances as one batch, and all
-melodies that end in a step are rewarded and scored by the reference in one batch.
+The rules are those of `env.melody_env.MelodyEnv`. The grammar advances as one batch. The melodies
+that end in one step are rewarded, and read by the reference, in one batch.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from gymnasium.vector.utils import batch_space
 
 from env.core import (
     RENDER_MODES,
-    MelodyGame,
+    MelodyCore,
     Reward,
     action_space,
     checked_render_mode,
     observation_space,
 )
+from env.prompt import prompt_ids
 from env.reference import Reference
 from policy.model import MelodyForCausalLM
 
@@ -31,14 +32,16 @@ from policy.model import MelodyForCausalLM
 class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     """N melodies, one token each a step.
 
-    A melody that has ended is begun anew in the step after (`AutoresetMode.NEXT_STEP`): that step's
-    action for it is of no consequence, its reward is 0 and its `info` is that of a reset, with the
-    options given to the constructor.
+    A melody that has ended begins anew in the step after (`AutoresetMode.NEXT_STEP`), with the
+    options given to the constructor. That step's action for it is ignored, its reward is 0, and its
+    `info` is that of a reset.
 
-    `reset` takes one seed (melody k is seeded with it plus k), or one or None for each; and beside
-    the options of the single environment `reset_mask`, bool (N,), to begin only some anew.
+    `reset` takes one seed (melody k is seeded with it plus k), or one or None for each melody. Its
+    options are those of the single environment, for all melodies, and two more:
+    - `reset_mask`: bool (N,), to begin only some melodies anew.
+    - `per_env`: N mappings, the options of each melody, on top of the others.
 
-    `infos` hold for each key an array (N, ...) and, as `_key`, which melodies it is about.
+    For each key, `infos` has an array (N, ...) and, as `_key`, which melodies it is about.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -59,8 +62,10 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     ) -> None:
         """As the single environment, for `num_envs` melodies; it raises the same."""
         self.render_mode = checked_render_mode(render_mode)
-        self._game = MelodyGame(
-            num_envs, policy=policy, reward=reward, options=options, illegal_penalty=illegal_penalty
+        self.options = dict(options or {})
+        self._prompt = prompt_ids(self.options)
+        self._core = MelodyCore(
+            num_envs, Reference(policy), reward=reward, illegal_penalty=illegal_penalty
         )
         self.num_envs = num_envs
         self.single_observation_space = observation_space()
@@ -74,7 +79,7 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     @property
     def reference(self) -> Reference:
         """The frozen policy that melodies are compared with."""
-        return self._game.reference
+        return self._core.reference
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -101,7 +106,7 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         """
         options = dict(options or {})
         numbers = np.flatnonzero(self._checked_reset_mask(options.pop("reset_mask", None)))
-        given = self._game.given(options)  # checked before anything is begun
+        prompts = self._prompts(options)  # checked before any melody begins
         if seed is None or isinstance(seed, int | np.integer):
             seeds = [
                 None if seed is None else int(seed) + number for number in range(self.num_envs)
@@ -115,9 +120,10 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         infos: dict[str, Any] = {}
         for number in numbers.tolist():
             rng = self._rng(number, seeds[number])
-            infos = self._add_info(infos, self._game.start(number, given, rng), number)
+            (info,) = self._core.start([number], prompts[number], rng.random)
+            infos = self._add_info(infos, info, number)
         self._started[numbers] = True
-        return self._game.observation(), infos
+        return self._core.observation(), infos
 
     def step(
         self, actions: np.ndarray
@@ -131,31 +137,29 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         if not self._started.all():
             number = int(np.flatnonzero(~self._started)[0])
             raise ResetNeeded(f"melody {number} has not been begun; call reset() before step()")
-        over = self._game.state.done
-        played = self._game.play(actions)
+        over = self._core.ended
+        step = self._core.step(actions)
         infos: dict[str, Any] = {}
         if not over.all():
-            infos = {"token": played.tokens, "_token": ~over}
-            infos |= {"illegal": played.illegal, "_illegal": ~over}
-        for number, ending in played.endings.items():
+            infos = {"token": step.tokens, "_token": ~over}
+            infos |= {"illegal": step.illegal, "_illegal": ~over}
+        for number, ending in step.endings.items():
             infos = self._add_info(infos, ending, number)
         for number in np.flatnonzero(over).tolist():
-            given = self._game.given(None)
-            infos = self._add_info(
-                infos, self._game.start(number, given, self._rng(number)), number
-            )
+            (info,) = self._core.start([number], self._prompt, self._rng(number).random)
+            infos = self._add_info(infos, info, number)
         truncated = np.zeros(self.num_envs, bool)
-        return self._game.observation(), played.rewards, played.ended, truncated, infos
+        return self._core.observation(), step.rewards, step.ended, truncated, infos
 
     def action_masks(self) -> np.ndarray:
         """Which tokens are legal now; bool (N, V)."""
-        return self._game.masks()
+        return self._core.masks()
 
     def render(self) -> tuple[str, ...] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Each melody so far as text; None without a render mode."""
         if self.render_mode is None:
             return None
-        return tuple(self._game.text(number, self.render_mode) for number in range(self.num_envs))
+        return tuple(self._core.text(number, self.render_mode) for number in range(self.num_envs))
 
     def _rng(self, number: int, seed: int | None = None) -> np.random.Generator:
         rng = self._rngs[number]
@@ -163,6 +167,23 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
             rng, self._seeds[number] = seeding.np_random(seed)
             self._rngs[number] = rng
         return rng
+
+    def _prompts(self, options: dict[str, Any]) -> list[np.ndarray]:
+        """What a reset with these options sets in each melody."""
+        own = options.pop("per_env", None)
+        shared = {**self.options, **options}
+        if own is None:
+            return [prompt_ids(shared) if options else self._prompt] * self.num_envs
+        if (
+            not isinstance(own, Sequence)
+            or len(own) != self.num_envs
+            or not all(isinstance(one, Mapping) for one in own)
+        ):
+            raise ValueError(
+                f"per_env={str(own)[:60]} does not hold the options of each melody; give a list of "
+                f"{self.num_envs} mappings, {{}} where a melody has no options of its own"
+            )
+        return [prompt_ids({**shared, **one}) for one in own]
 
     def _checked_reset_mask(self, mask: object) -> np.ndarray:
         if mask is None:

@@ -4,6 +4,7 @@ melody: a melody of one voice, with its header; it cannot be built wrong
 tokens: a melody as token ids, one token a note, and back
 grammar: which tokens may come next, for a whole batch at once
 note_table: the notes of many melodies in arrays
+progress: how far a piece of work is
 files: files that are written whole or not at all
 formats: reading and writing ABC, MIDI, MusicXML and printed scores
 descriptors: what is measured on a melody

@@ -1,12 +1,14 @@
 """The melody language model: its network, its checkpoints, decoding, pretraining, and run folders.
 
 model: the network, a Llama with the position in the bar as one more input
+shipped: where the shipped base policy is
 checkpoint: saving and loading policies and training steps
 runs: run folders: configuration, record, log and result of a run
 pretrain: training a base policy on the corpus
 model_card: the model card of a policy
 compose: writing melodies from a policy, under a header and a motif
-decode: cached sampling of a batch within the grammar
+episodes: a batch of melodies being written within the grammar
+decode: cached sampling of such a batch
 logprobs: log-probabilities of whole melodies
 trunk: hidden states of whole melodies without padding
 masked: the policy as TRL's trainers drive it

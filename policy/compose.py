@@ -1,6 +1,6 @@
-"""Composing: melodies from a policy, as asked.
+"""Composing: a policy writes melodies under a header and a motif.
 
-What is asked may be any part of the header and a motif to begin with; the rest is the policy's.
+Any part of the header may be asked for, and some first notes; the policy chooses the rest.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from music.melody import Header, Melody, MelodyError, Note
-from music.tokens import HEADER_LENGTH, ID, decode, encode_motif
-from policy.decode import header_only, sample
+from music.progress import Progress, no_progress
+from music.tokens import BOS, HEADER_LENGTH, ID, decode, encode_motif
+from policy.decode import sample
 from policy.model import MelodyForCausalLM
 
 DEFAULT_TONIC_MIDI = 62
@@ -22,7 +23,7 @@ DEFAULT_TONIC_MIDI = 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditioning:
-    """What is asked of a melody; None leaves it to the policy."""
+    """What a melody is to be like; the policy chooses what is None."""
 
     meter: str | None = None
     mode: str | None = None
@@ -30,8 +31,8 @@ class Conditioning:
     bars: int | None = None
     pickup_ticks: int | None = None
     motif: tuple[Note, ...] = ()
-    """notes that the melody begins with; needs metre, bars and pickup to be asked too. Where the
-    last of them ends on a barline, the policy may hold it on."""
+    """notes that the melody begins with. They need metre, bars and pickup beside them. Where the
+    last note ends on a barline, the policy may tie it over."""
 
     def __post_init__(self) -> None:
         """Check each field as `Header` does.
@@ -40,7 +41,7 @@ class Conditioning:
             MelodyError: for a value that the representation does not know.
         """
         given: dict[str, Any] = {k: v for k, v in self.fields().items() if v is not None}
-        # Left to the policy, the metre may be the shortest, so the pickup must fit that one.
+        # The policy may choose the shortest metre, so the pickup must fit that one.
         Header(**{"meter": "2/4", **given})
         if self.motif and None in (self.meter, self.bars, self.pickup_ticks):
             raise MelodyError("a motif needs a place: ask for meter, bars and pickup_ticks with it")
@@ -55,17 +56,19 @@ class Conditioning:
             "pickup_ticks": self.pickup_ticks,
         }
 
-    def given(self, count: int) -> np.ndarray:
-        """Ids set beforehand, int (count, P), -1 where the policy chooses: see `sample`."""
+    def prompt(self, count: int) -> np.ndarray:
+        """The tokens that are set beforehand, int64 (count, P), -1 where the policy chooses."""
         words = {"tune_type": "TYPE", "pickup_ticks": "PICKUP"}
-        conditioning = {n: v for n, v in self.fields().items() if v is not None}
-        header = header_only(
-            count, **{n: ID[f"{words.get(n, n.upper())}_{v}"] for n, v in conditioning.items()}
-        )
-        if not self.motif:
-            return header
-        motif = encode_motif(Header(**conditioning), self.motif)[HEADER_LENGTH:].astype(np.int64)
-        return np.concatenate([header, np.tile(motif, (count, 1))], axis=1)
+        header = [
+            -1 if value is None else ID[f"{words.get(name, name.upper())}_{value}"]
+            for name, value in self.fields().items()
+        ]
+        ids = np.array([BOS, *header], np.int64)
+        if self.motif:
+            fields = {name: value for name, value in self.fields().items() if value is not None}
+            motif = encode_motif(Header(**fields), self.motif)[HEADER_LENGTH:]
+            ids = np.concatenate([ids, motif.astype(np.int64)])
+        return np.tile(ids, (count, 1))
 
 
 def compose(
@@ -77,14 +80,23 @@ def compose(
     seed: int = 0,
     tonic_midi: int = DEFAULT_TONIC_MIDI,
     batch: int = 256,
+    progress: Progress = no_progress,
 ) -> list[Melody]:
     """`count` whole melodies; the same seed, count and batch give the same ones.
 
+    `progress` is told how many are written.
+
     Raises:
-        ValueError: when what is asked cannot be written: the value, the rule and what may stand.
+        ValueError: when what is asked for cannot be written, naming what can.
     """
     rows = sample_rows(
-        model, count, conditioning=conditioning, temperature=temperature, seed=seed, batch=batch
+        model,
+        count,
+        conditioning=conditioning,
+        temperature=temperature,
+        seed=seed,
+        batch=batch,
+        progress=progress,
     )
     return [decode(row, tonic_midi) for row in rows]
 
@@ -97,6 +109,7 @@ def sample_rows(
     temperature: float = 1.0,
     seed: int = 0,
     batch: int = 256,
+    progress: Progress = no_progress,
 ) -> list[np.ndarray]:
     """As `compose`, but the token rows (uint16, BOS to EOS)."""
     if count < 0 or batch < 1:
@@ -106,7 +119,17 @@ def sample_rows(
     conditioning = conditioning or Conditioning()
     generator = torch.Generator(model.lm_head.weight.device).manual_seed(seed)
     rows: list[np.ndarray] = []
+
+    def after(written: int) -> Progress:
+        return lambda done, _: progress(written + done, count)
+
     while len(rows) < count:
-        given = conditioning.given(min(batch, count - len(rows)))
-        rows += sample(model, given, generator=generator, temperature=temperature).rows()
+        prompts = conditioning.prompt(min(batch, count - len(rows)))
+        rows += sample(
+            model,
+            prompts,
+            generator=generator,
+            temperature=temperature,
+            progress=after(len(rows)),
+        ).rows()
     return rows

@@ -1,10 +1,11 @@
-"""Cached decoding of a batch, with the grammar's mask inside: every result is a whole melody.
+"""Decoding with a key-value cache: a policy writes a batch of episodes to its end.
 
-It reads the weights of a `MelodyForCausalLM` and runs its forward one token at a time, with a
-key-value cache that is allocated ahead and rows that are dropped once their melody has ended. Equal
-to the Hugging Face forward to 1e-5 (tests/policy/test_decode.py), dropout aside: decoding has none.
-Attention at query length 1 is two batched matrix products; scaled_dot_product_attention takes
-longer than all other products together here.
+What may come next, what is forced and when a melody ends is the batch's to say
+(`policy.episodes`). This module reads the weights of a `MelodyForCausalLM` and runs its forward one
+token at a time. The cache is allocated ahead, and melodies that have ended leave it. The result is
+equal to the Hugging Face forward to 1e-5 (tests/policy/test_decode.py), except that there is no
+dropout. Attention at query length 1 is two batched matrix products: scaled_dot_product_attention
+takes longer here than all other products together.
 
 Letters: B melodies, T tokens, D width, V vocabulary, K key-value heads, G queries per key-value
 head, H width of a head, L layers.
@@ -21,13 +22,14 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from music.grammar import MASK_TABLE, advance, initial_state, mask_rows
-from music.tokens import BOS, DURATION_OF_ID, HEADER_LENGTH, MAX_LENGTH, PAD, VOCABULARY
+from music.grammar import MASK_TABLE
+from music.progress import Progress, no_progress
+from music.tokens import DURATION_OF_ID, MAX_LENGTH, PAD
+from policy.episodes import EpisodeBatch
 from policy.model import BAR_POSITIONS, MelodyForCausalLM, bar_positions
 
 _CACHE_STEP = 64
 _COMPACT_BELOW = 0.75
-_CHOICES = MASK_TABLE.sum(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,14 @@ class Sampled:
     ids: Tensor
     """int64, BOS to EOS, then PAD"""
     logprob: Tensor
-    """log-probability in nats of each sampled id under the masked policy at the temperature asked;
-    0 where given, forced or PAD"""
+    """log-probability in nats of each id under the masked policy, at the temperature asked for; 0
+    where the policy had no choice"""
     mask_row: Tensor
     """int64, row of `music.grammar.MASK_TABLE` that was legal for each id"""
-    acted: Tensor
-    """bool, where the policy had a choice and made it"""
+    decision: Tensor
+    """bool, where the policy had a choice"""
     states: Tensor | None = None
-    """(B, T, D) what enters layer `keep_states` at each id, if asked for; anything from EOS on"""
+    """(B, T, D) what enters layer `keep_states` at each id, if asked for; undefined from EOS on"""
     hidden: Tensor | None = None
     """(B, T, D) the final hidden states there, from which the next id is chosen"""
 
@@ -57,8 +59,8 @@ class Sampled:
         ]
 
 
-class _Step:
-    """One token further for every row: the weights laid out for decoding, and the cache."""
+class _Decoder:
+    """The policy's forward, one token at a time: weights laid out for it, and the cache."""
 
     def __init__(self, model: MelodyForCausalLM, batch: int) -> None:
         config, trunk = model.config, model.model
@@ -134,87 +136,131 @@ class _Step:
         return functional.rms_norm(x, (x.shape[-1],), eps=self.eps)
 
 
-@torch.no_grad()
 def sample(
     model: MelodyForCausalLM,
-    given: np.ndarray,
+    prompts_BP: np.ndarray,
     *,
     generator: torch.Generator,
     temperature: float = 1.0,
-    stop_at: int = MAX_LENGTH,
-    keep_states: int | None = None,
+    progress: Progress = no_progress,
 ) -> Sampled:
-    """Decode one melody for each row of `given`.
+    """Decode one melody for each prompt.
 
     Args:
         model: the policy.
-        given: int (B, P); ids that are set beforehand (BOS first), -1 where the policy chooses.
+        prompts_BP: int, the tokens that are set beforehand (BOS first); -1 where the policy
+            chooses.
         generator: the only source of chance, on the model's device.
-        temperature: 1 samples the policy itself; towards 0 it takes the likeliest.
-        stop_at: decode no more than so many tokens: for headers alone.
-        keep_states: store what enters this layer, for a learner whose layers below it are frozen
-            (`policy.trunk.run_layers`), and the final hidden states.
+        temperature: 1 samples the policy itself; towards 0 it takes the likeliest token.
+        progress: is told how many melodies have ended.
 
     Raises:
-        ValueError: when a given id may not stand where it is, naming ids that may.
+        ValueError: when a token of a prompt is not legal at its place, naming some that are.
+    """
+    return sample_episodes(
+        model,
+        EpisodeBatch.prompted(prompts_BP),
+        generator=generator,
+        temperature=temperature,
+        progress=progress,
+    )
+
+
+@torch.no_grad()
+def sample_episodes(
+    model: MelodyForCausalLM,
+    episodes: EpisodeBatch,
+    *,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    keep_states: int | None = None,
+    progress: Progress = no_progress,
+) -> Sampled:
+    """Write all melodies of a batch to their end.
+
+    Args:
+        model: the policy.
+        episodes: melodies that have begun; they are whole afterwards.
+        generator: the only source of chance, on the model's device.
+        temperature: as in `sample`.
+        keep_states: store what enters this layer, for a learner whose layers below it are frozen
+            (`policy.trunk.run_layers`), and the final hidden states.
+        progress: is told how many melodies have ended.
+
+    Raises:
+        ValueError: when a token of a prompt is not legal at its place, naming some that are.
     """
     if not temperature > 0:  # NaN too
         raise ValueError(
             f"temperature={temperature} is not positive; 1 samples the policy as it is"
         )
-    batch = len(given)
+    batch = len(episodes)
     device = model.lm_head.weight.device
     table = torch.from_numpy(MASK_TABLE).to(device)
-    step = _Step(model, batch)
-    state = initial_state(batch)
+    decoder = _Decoder(model, batch)
     alive = np.arange(batch)
-    columns: list[tuple[np.ndarray, Tensor, Tensor, np.ndarray, np.ndarray]] = []
+    logprob_BT = torch.zeros(batch, MAX_LENGTH, device=device)
     kept: list[tuple[np.ndarray, Tensor, Tensor]] = []
     hidden: Tensor | None = None
     position = np.zeros(batch, np.int64)
-    for at in range(min(stop_at, MAX_LENGTH)):
-        rows = mask_rows(state)
-        fixed = given[alive, at] if at < given.shape[1] else np.full(len(alive), -1)
-        _check_given(fixed, rows)
-        choosing = (fixed < 0) & (_CHOICES[rows] > 1)
-        forced = np.where(fixed >= 0, fixed, MASK_TABLE[rows].argmax(1))
-        logprob = torch.zeros(len(alive), device=device)
-        ids = torch.from_numpy(forced).to(device)
-        if hidden is not None and choosing.any():
-            who = torch.from_numpy(np.flatnonzero(choosing)).to(device)
-            legal = table[torch.from_numpy(rows[choosing]).to(device)]
-            logits = functional.linear(hidden[who], step.head).float()
-            logits = logits.masked_fill(~legal, -torch.inf)
-            if temperature != 1:  # from the likeliest down, or next to 0 all would be infinite
-                below = logits - logits.amax(-1, keepdim=True)
-                logits = below / max(temperature, torch.finfo(below.dtype).tiny)
-            logps = logits.log_softmax(-1)
-            drawn = _draw(logps.exp(), generator)
-            ids[who] = drawn
-            logprob[who] = logps.gather(1, drawn[:, None])[:, 0]
-        columns.append((alive, ids, logprob, rows, choosing))
-        taken = ids.cpu().numpy()
-        position = _next_position(position, taken)
-        state = advance(state, taken)
-        done = state.done
-        if done.all():
+    for at in range(MAX_LENGTH):
+        (waiting,) = np.nonzero(episodes.length[alive] == at)  # others are still in their prompt
+        if len(waiting):
+            numbers = alive[waiting]
+            tokens = episodes.forced(numbers)
+            choosing = tokens < 0
+            if choosing.any():
+                assert hidden is not None  # BOS is forced
+                who = torch.from_numpy(waiting[choosing]).to(device)
+                legal = table[torch.from_numpy(episodes.mask_row[numbers[choosing]]).to(device)]
+                logits = functional.linear(hidden[who], decoder.head).float()
+                drawn, logprob = _choose(logits, legal, temperature, generator)
+                tokens[choosing] = drawn.cpu().numpy()
+                logprob_BT[torch.from_numpy(numbers[choosing]).to(device), at] = logprob
+            episodes.write(numbers, tokens)
+            progress(int(episodes.ended.sum()), batch)
+        left = ~episodes.ended[alive] | (episodes.length[alive] > at + 1)
+        if not left.any():
             break
-        if (~done).sum() < _COMPACT_BELOW * len(alive):
-            left = np.flatnonzero(~done)
-            step.keep(torch.from_numpy(left).to(device))
-            alive, state, position = alive[left], state[left], position[left]
-            ids = ids[torch.from_numpy(left).to(device)]
-        hidden = step(ids, torch.from_numpy(position).to(device), at, keep_states)
-        if step.kept is not None:
-            kept.append((alive, step.kept, hidden))
-    sampled = _assemble(columns, batch, device)
+        taken = episodes.tokens_NT[alive, at]
+        position = _next_position(position, taken)
+        if left.sum() < _COMPACT_BELOW * len(alive):
+            decoder.keep(torch.from_numpy(np.flatnonzero(left)).to(device))
+            alive, taken, position = alive[left], taken[left], position[left]
+        hidden = decoder(
+            torch.from_numpy(taken).to(device),
+            torch.from_numpy(position).to(device),
+            at,
+            keep_states,
+        )
+        if decoder.kept is not None:
+            kept.append((alive, decoder.kept, hidden))
+    length = int(episodes.length.max(initial=0))
+    ids, mask_row, decision = (
+        torch.from_numpy(whole[:, :length].copy()).to(device)
+        for whole in (episodes.tokens_NT, episodes.mask_row_NT, episodes.decision_NT)
+    )
+    sampled = Sampled(ids, logprob_BT[:, :length].clone(), mask_row, decision)
     if keep_states is None:
         return sampled
-    states, last = torch.zeros(2, *sampled.ids.shape, model.config.hidden_size, device=device)
+    states, last = torch.zeros(2, *ids.shape, model.config.hidden_size, device=device)
     for at, (alive, entered, left) in enumerate(kept):
         who = torch.from_numpy(alive).to(device)
         states[who, at], last[who, at] = entered, left
     return replace(sampled, states=states, hidden=last)
+
+
+def _choose(
+    logits_NV: Tensor, legal_NV: Tensor, temperature: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """One legal id a row, and its log-probability in nats."""
+    logits_NV = logits_NV.masked_fill(~legal_NV, -torch.inf)
+    if temperature != 1:  # from the likeliest down, or next to 0 all would be infinite
+        below = logits_NV - logits_NV.amax(-1, keepdim=True)
+        logits_NV = below / max(temperature, torch.finfo(below.dtype).tiny)
+    logps_NV = logits_NV.log_softmax(-1)
+    drawn_N = _draw(logps_NV.exp(), generator)
+    return drawn_N, logps_NV.gather(1, drawn_N[:, None])[:, 0]
 
 
 def _draw(probability_NV: Tensor, generator: torch.Generator) -> Tensor:
@@ -233,45 +279,3 @@ def _next_position(position: np.ndarray, ids: np.ndarray) -> np.ndarray:
     # Alone in its row, a barline or header token gives the position that it resets to.
     alone = bar_positions(torch.from_numpy(ids)[:, None])[:, 0].numpy()
     return np.where(DURATION_OF_ID[ids] > 0, inside, alone)
-
-
-def _check_given(fixed: np.ndarray, rows: np.ndarray) -> None:
-    known = fixed >= 0
-    inside = known & (fixed < len(VOCABULARY))
-    bad = known & ~(inside & MASK_TABLE[rows, np.where(inside, fixed, 0)])
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        instead = [VOCABULARY[i] for i in np.flatnonzero(MASK_TABLE[rows[row]])[:6]]
-        name = VOCABULARY[fixed[row]] if inside[row] else f"id {fixed[row]}"
-        raise ValueError(
-            f"given token {name} of melody {row} may not stand there; "
-            f"among those that may: {instead}"
-        )
-
-
-def _assemble(
-    columns: list[tuple[np.ndarray, Tensor, Tensor, np.ndarray, np.ndarray]],
-    batch: int,
-    device: torch.device,
-) -> Sampled:
-    shape = (batch, len(columns))
-    ids = torch.full(shape, PAD, dtype=torch.int64, device=device)
-    logprob = torch.zeros(shape, device=device)
-    mask_row = torch.zeros(shape, dtype=torch.int64, device=device)
-    acted = torch.zeros(shape, dtype=torch.bool, device=device)
-    for at, (alive, new, logp, rows, choosing) in enumerate(columns):
-        who = torch.from_numpy(alive).to(device)
-        ids[who, at], logprob[who, at] = new, logp
-        mask_row[who, at] = torch.from_numpy(rows).to(device)
-        acted[who, at] = torch.from_numpy(choosing).to(device)
-    return Sampled(ids, logprob, mask_row, acted)
-
-
-def header_only(count: int, **tokens: int) -> np.ndarray:
-    """`given` (count, 6) with BOS and those header ids that are named; -1 elsewhere."""
-    given = np.full((count, HEADER_LENGTH), -1, np.int64)
-    given[:, 0] = BOS
-    for place, name in enumerate(("meter", "mode", "tune_type", "bars", "pickup_ticks"), start=1):
-        if name in tokens:
-            given[:, place] = tokens[name]
-    return given

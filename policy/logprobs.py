@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from music.grammar import MASK_TABLE, advance_checked, initial_state, mask_rows
-from music.tokens import PAD
+from music.tokens import HEADER_LENGTH, PAD
 from policy.model import MelodyForCausalLM, right_pad
 from policy.trunk import hidden_at_choices
 
@@ -51,43 +51,46 @@ def chosen_logprobs(
     model: MelodyForCausalLM,
     ids_BT: Tensor,
     mask_row_BT: Tensor,
-    acted_BT: Tensor,
+    decision_BT: Tensor,
     *,
     states_BTD: Tensor | None = None,
     first: int = 0,
 ) -> Tensor:
-    """Log-probability in nats of each id that the policy chose, 0 elsewhere; float32 (B, T).
+    """Log-probability in nats of each id where the policy had a choice, else 0; float32 (B, T).
 
     Args:
         model: the policy.
         ids_BT: the melodies.
         mask_row_BT: rows of the mask table that were legal.
-        acted_BT: whether the policy chose the id.
+        decision_BT: where the policy had a choice.
         states_BTD: stored hidden states before layer `first`, if there are any.
         first: the first layer to run.
     """
     chosen = torch.zeros(ids_BT.shape, device=ids_BT.device)
     order = (ids_BT != PAD).sum(1).argsort()
     for rows in order.split(CHUNK):
-        acted = acted_BT[rows]
+        decision = decision_BT[rows]
         hidden_ND = hidden_at_choices(
             model.model,
             ids_BT[rows],
-            acted,
+            decision,
             states_BTD=None if states_BTD is None else states_BTD[rows],
             first=first,
         )
-        logps_NV = masked_log_softmax(model.lm_head(hidden_ND), mask_row_BT[rows][acted])
-        chosen_N = logps_NV.gather(1, ids_BT[rows][acted][:, None])[:, 0]
-        chosen[rows] = chosen[rows].masked_scatter(acted, chosen_N)
+        logps_NV = masked_log_softmax(model.lm_head(hidden_ND), mask_row_BT[rows][decision])
+        chosen_N = logps_NV.gather(1, ids_BT[rows][decision][:, None])[:, 0]
+        chosen[rows] = chosen[rows].masked_scatter(decision, chosen_N)
     return chosen
 
 
 @torch.no_grad()
 def melody_nats(
-    model: MelodyForCausalLM, rows: Sequence[np.ndarray], given: int = 6, size: int = 128
+    model: MelodyForCausalLM,
+    rows: Sequence[np.ndarray],
+    prompt_tokens: int = HEADER_LENGTH,
+    size: int = 128,
 ) -> np.ndarray:
-    """Log-probability in nats of whole melodies after their first `given` tokens; float64 (B,)."""
+    """Log-probability in nats of what follows the first tokens of whole melodies; float64 (B,)."""
     out = np.zeros(len(rows))
     order = np.argsort([len(row) for row in rows], kind="stable")
     choices = MASK_TABLE.sum(1)
@@ -95,14 +98,14 @@ def melody_nats(
         some = order[start : start + size]
         ids = right_pad([rows[i] for i in some])
         legal = mask_rows_of(ids.numpy())
-        acted = (choices[legal] > 1) & (ids.numpy() != PAD)
-        acted[:, :given] = False
+        decision = (choices[legal] > 1) & (ids.numpy() != PAD)
+        decision[:, :prompt_tokens] = False
         device = model.lm_head.weight.device
         logps = chosen_logprobs(
             model,
             ids.to(device),
             torch.from_numpy(legal).to(device),
-            torch.from_numpy(acted).to(device),
+            torch.from_numpy(decision).to(device),
         )
         out[some] = logps.sum(1).double().cpu().numpy()
     return out

@@ -1,4 +1,4 @@
-"""Pretraining: next-token cross-entropy on the corpus, with validation, resume and a progress bar.
+"""Pretraining: next-token cross-entropy on the corpus, with validation and resume.
 
 A batch has strains of similar length, so that it has little padding. The learning rate warms up and
 then follows a cosine to zero. The validation metric is `bits_per_note`: the bits of everything
@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
 
 from music.corpora.corpus import load_token_rows
+from music.progress import Progress, no_progress
 from music.tokens import FIRST_NOTE, HEADER_LENGTH, PAD
 from policy.checkpoint import (
     CheckpointError,
@@ -150,11 +150,14 @@ def learning_rate(config: PretrainConfig, step: int, total: int) -> float:
     return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total))
 
 
-def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> MelodyForCausalLM:
+def pretrain(
+    config: PretrainConfig, run: Path, *, progress: Progress = no_progress
+) -> MelodyForCausalLM:
     """Train a policy in `run`; return the best by validation, ready to sample from.
 
     Resumes from the newest checkpoint in `run`, with the same bits as without the interruption.
     Writes `run/steps/N/`, `run/metrics.jsonl` and, whenever validation improves, `run/policy/`.
+    `progress` is told how many steps are done.
 
     Raises:
         CheckpointError: when the run was started with another configuration, or `start_from` is
@@ -205,52 +208,44 @@ def pretrain(config: PretrainConfig, run: Path, *, quiet: bool = False) -> Melod
 
     begun = time.monotonic()
     context = bf16_context(torch.device("cpu"))
-    with Progress(
-        TextColumn("pretrain {task.completed}/{task.total}"),
-        BarColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-        disable=quiet,
-    ) as progress:
-        bar = progress.add_task("pretrain", total=total, completed=step, loss="")
-        model.train()
-        while step < total:
-            epoch = step // per_epoch
-            # Each epoch's order depends only on its number, so a resumed run sees the same batches.
-            rng = np.random.default_rng([config.seed, epoch])
-            for place, ids in enumerate(batches(train, config.strains_per_step, rng)):
-                if place < step - epoch * per_epoch:
-                    continue
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, step, total)
-                with context:
-                    nats = token_nats(model, ids)
-                loss = nats.sum() / (ids[:, 1:] != PAD).sum()
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                step += 1
-                progress.update(bar, completed=step, loss=f"{loss.item():.3f} nats/token")
-                if step % config.save_every_steps and step != total:
-                    continue
-                bits = bits_per_note(model, validation)
-                seconds = spent + time.monotonic() - begun
-                with (run / "metrics.jsonl").open("a") as log:
-                    row = {
-                        "step": step,
-                        "train_nats": loss.item(),
-                        "validation_bits_per_note": bits,
-                    }
-                    log.write(json.dumps({**row, "seconds": round(seconds, 1)}) + "\n")
-                if bits < best:
-                    best = bits
-                    save_policy(model, run / "policy")
-                tensors = {
-                    f"model.{n}": t for n, t in model.state_dict().items() if n != "lm_head.weight"
+    model.train()
+    while step < total:
+        epoch = step // per_epoch
+        # Each epoch's order depends only on its number, so a resumed run sees the same batches.
+        rng = np.random.default_rng([config.seed, epoch])
+        for place, ids in enumerate(batches(train, config.strains_per_step, rng)):
+            if place < step - epoch * per_epoch:
+                continue
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step, total)
+            with context:
+                nats = token_nats(model, ids)
+            loss = nats.sum() / (ids[:, 1:] != PAD).sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+            progress(step, total)
+            if step % config.save_every_steps and step != total:
+                continue
+            bits = bits_per_note(model, validation)
+            seconds = spent + time.monotonic() - begun
+            with (run / "metrics.jsonl").open("a") as log:
+                row = {
+                    "step": step,
+                    "train_nats": loss.item(),
+                    "validation_bits_per_note": bits,
                 }
-                tensors |= optimizer_tensors(optimizer) | {"rng": torch.get_rng_state()}
-                tensors["model.lm_head.weight"] = model.state_dict()["lm_head.weight"].clone()
-                state = {"config": asdict(config), "best": best, "seconds": seconds}
-                write_step(run / "steps", step, tensors, state)
+                log.write(json.dumps({**row, "seconds": round(seconds, 1)}) + "\n")
+            if bits < best:
+                best = bits
+                save_policy(model, run / "policy")
+            tensors = {
+                f"model.{n}": t for n, t in model.state_dict().items() if n != "lm_head.weight"
+            }
+            tensors |= optimizer_tensors(optimizer) | {"rng": torch.get_rng_state()}
+            tensors["model.lm_head.weight"] = model.state_dict()["lm_head.weight"].clone()
+            state = {"config": asdict(config), "best": best, "seconds": seconds}
+            write_step(run / "steps", step, tensors, state)
     return load_policy(run / "policy")

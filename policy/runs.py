@@ -1,6 +1,6 @@
 """Run folders: `checkpoints/runs/<name>/`, what a run was given, what it logged, what it made.
 
-A name is ours, `<kind>-NNNN` or what the user asked for within `[a-z0-9-]{1,64}`, never a path.
+A name is ours, `<kind>-NNNN`, or one that the user chose: `RUN_NAME` says what it may be.
 `run.json` is written once at the start: configuration, seed, code version, libraries, parents.
 `metrics.jsonl` is appended to; on resume, rows after the resumed step are dropped.
 """
@@ -8,6 +8,7 @@ A name is ours, `<kind>-NNNN` or what the user asked for within `[a-z0-9-]{1,64}
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,18 @@ from music.files import write_whole
 RUNS = Path("checkpoints/runs")
 EARLIER_NAMES = {"asked": "conditioning", "good_enough": "saturation_point"}
 """settings and fields of a record by their names in version 0.1.0, and by those of today"""
-_NAME = re.compile(r"[a-z0-9-]{1,64}")
+RUN_NAME = re.compile(r"[a-z0-9-]{1,64}")
+"""the name of a run, which is never a path; a new one does not begin with a dash either"""
+RESERVED_NAMES = {
+    "base": "the shipped policy",
+    "music-theory": "a built-in reward",
+    "where": "a word of reward specifications",
+}
+"""names that mean something else where the name of a run may stand"""
 _LIBRARIES = ("torch", "transformers", "numpy", "gymnasium", "trl", "sqlalchemy")
+_RECORD_FIELDS = {"kind": str, "created_at": str, "config": dict, "parents": dict}
+
+log = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
@@ -48,10 +60,10 @@ class Run:
         """What `run.json` says, in the names of today.
 
         Raises:
-            RunError: when it is not there or not JSON.
+            RunError: when it is not there, not JSON or not the record of a run.
         """
         try:
-            return json.loads(
+            record = json.loads(
                 (self.path / "run.json").read_text(),
                 object_hook=lambda fields: {
                     EARLIER_NAMES.get(name, name): value for name, value in fields.items()
@@ -61,6 +73,14 @@ class Run:
             raise RunError(
                 f"{self.path}/run.json cannot be read; the run is damaged, start a new one"
             ) from error
+        if not isinstance(record, dict) or not all(
+            isinstance(record.get(name), kind) for name, kind in _RECORD_FIELDS.items()
+        ):
+            raise RunError(
+                f"{self.path}/run.json is not the record of a run, which has the fields "
+                f"{', '.join(_RECORD_FIELDS)}; move the folder elsewhere, or start a new run"
+            )
+        return record
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to `metrics.jsonl`."""
@@ -106,16 +126,15 @@ def new_run(
     Raises:
         RunError: when the asked name is taken or not a name.
     """
-    root.mkdir(parents=True, exist_ok=True)
     if name is not None:
-        path = root / checked_name(name)
+        path = root / free_name(name, root=root)
+        root.mkdir(parents=True, exist_ok=True)
         try:
             path.mkdir()
         except FileExistsError:
-            raise RunError(
-                f"run {name!r} is there already; choose another name or resume it"
-            ) from None
+            raise RunError(_taken(name)) from None
     else:
+        root.mkdir(parents=True, exist_ok=True)
         number = 1 + max((_number(p.name, kind) for p in root.iterdir()), default=0)
         while True:
             path = root / f"{kind}-{number:04d}"
@@ -147,7 +166,7 @@ def open_run(name: str, *, kind: str | None = None, root: Path = RUNS) -> Run:
     """
     run = Run(root / checked_name(name))
     if not (run.path / "run.json").is_file():
-        there = sorted(p.parent.name for p in root.glob("*/run.json"))
+        there = sorted(run.name for run, _ in readable_runs(root))
         raise RunError(
             f"there is no run {name!r} in {root}; there are: {', '.join(there) or 'none yet'}"
         )
@@ -160,21 +179,60 @@ def newest_run(
     kind: str, *, root: Path = RUNS, usable: Callable[[Run], bool] = lambda run: True
 ) -> Run | None:
     """The newest run of a kind, by when it was made, of those that are `usable`."""
-    runs = [Run(p.parent) for p in root.glob("*/run.json")]
-    return max(
-        (run for run in runs if run.record["kind"] == kind and usable(run)),
-        key=lambda run: (run.record["created_at"], run.name),
-        default=None,
-    )
+    runs = [
+        (record["created_at"], run.name, run)
+        for run, record in readable_runs(root)
+        if record["kind"] == kind and usable(run)
+    ]
+    return max(runs, default=(None, None, None))[2]
+
+
+def readable_runs(root: Path = RUNS) -> list[tuple[Run, dict[str, Any]]]:
+    """All runs with their records; a damaged or foreign one is left out, which is logged once."""
+    found: list[tuple[Run, dict[str, Any]]] = []
+    for file in sorted(root.glob("*/run.json")):
+        run = Run(file.parent)
+        try:
+            found.append((run, run.record))
+        except RunError as error:
+            _log_once(str(error))
+    return found
+
+
+@cache
+def _log_once(message: str) -> None:
+    log.warning("left out: %s", message)
+
+
+def free_name(name: str, *, root: Path = RUNS) -> str:
+    """The name itself, which a new run may have.
+
+    Raises:
+        RunError: when it is not a name, begins with a dash, is reserved or is taken.
+    """
+    checked_name(name)
+    if name.startswith("-"):
+        raise RunError(
+            f"{name!r} begins with a dash, as options do; begin the name of a run with a-z or 0-9"
+        )
+    if name in RESERVED_NAMES:
+        raise RunError(f"{name!r} is {RESERVED_NAMES[name]}; choose another name for the run")
+    if (root / name).exists():
+        raise RunError(_taken(name))
+    return name
+
+
+def _taken(name: str) -> str:
+    return f"run {name!r} is there already; choose another name or resume it"
 
 
 def checked_name(name: str) -> str:
     """The name itself.
 
     Raises:
-        RunError: when it is not `[a-z0-9-]{1,64}`.
+        RunError: when it is not of the form `RUN_NAME`.
     """
-    if not _NAME.fullmatch(name):
+    if not RUN_NAME.fullmatch(name):
         raise RunError(f"{name!r} is not the name of a run; use a-z, 0-9 and -, at most 64 of them")
     return name
 

@@ -2,9 +2,9 @@
 
 Linear layers process only real tokens, in one flat batch; only attention is padded. The output of
 the last layer is computed only at the wanted tokens. The pass can start at any layer, so a policy
-with frozen lower layers learns from stored states (`policy.decode.sample` stores them). It uses the
-weights of a `MelodyForCausalLM` and equals the Hugging Face forward to 1e-5
-(tests/policy/test_trunk.py), except for dropout, which scoring and PPO do not use.
+with frozen lower layers learns from stored states (`policy.decode.sample_episodes` stores them). It
+uses the weights of a `MelodyForCausalLM` and equals the Hugging Face forward to 1e-5
+(tests/policy/test_trunk.py), except that it has no dropout.
 
 Letters: B melodies, T tokens (right-padded), N real tokens, M wanted ones, D width, K key-value
 heads, G queries per key-value head, H width of a head.
@@ -43,9 +43,9 @@ class Packed:
         number[place] = torch.arange(len(place), device=ids_BT.device)
         return cls(ids_BT, place, number)
 
-    def before(self, acted_BT: Tensor) -> Tensor:
-        """Numbers (M,) of the tokens just before those at `acted_BT`."""
-        return self.number[acted_BT.reshape(-1).nonzero()[:, 0] - 1]
+    def before(self, decision_BT: Tensor) -> Tensor:
+        """Numbers (M,) of the tokens just before those at `decision_BT`."""
+        return self.number[decision_BT.reshape(-1).nonzero()[:, 0] - 1]
 
     def pick(self, values_BTX: Tensor) -> Tensor:
         """Select the values (N, X) of the real tokens from (B, T, X)."""
@@ -55,23 +55,23 @@ class Packed:
 def hidden_at_choices(
     trunk: MelodyModel,
     ids_BT: Tensor,
-    acted_BT: Tensor,
+    decision_BT: Tensor,
     *,
     states_BTD: Tensor | None = None,
     first: int = 0,
 ) -> Tensor:
-    """Hidden states (M, D) that predict the ids at `acted_BT`, in their order.
+    """Hidden states (M, D) that predict the ids at `decision_BT`, in their order.
 
     Args:
         trunk: the model's trunk.
         ids_BT: the melodies.
-        acted_BT: the ids that the policy chose; never BOS.
+        decision_BT: where a hidden state is wanted; never at BOS.
         states_BTD: stored hidden states before layer `first`, if there are any.
         first: the first layer to run.
     """
     packed = Packed.of(ids_BT)
     x_ND = embed(trunk, packed) if states_BTD is None else packed.pick(states_BTD)
-    return run_layers(trunk, x_ND, packed, packed.before(acted_BT), first=first)
+    return run_layers(trunk, x_ND, packed, packed.before(decision_BT), first=first)
 
 
 def embed(trunk: MelodyModel, packed: Packed) -> Tensor:

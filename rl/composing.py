@@ -15,6 +15,7 @@ from music.formats.abc_text import decode_text
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.melody import BAR_COUNTS, Melody, MelodyError
+from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Conditioning
 from rl.evaluation.evaluate import training_index
@@ -90,9 +91,14 @@ def _read_otherwise(tune: AbcTune) -> Iterator[str]:
 
 
 def save_melodies(
-    melodies: Sequence[Melody], folder: Path, *, sound: bool, soundfont: Path | None = None
-) -> Iterator[str]:
-    """Write each melody's files and yield a line about it, with its originality.
+    melodies: Sequence[Melody],
+    folder: Path,
+    *,
+    sound: bool,
+    soundfont: Path | None = None,
+    report: Report = no_report,
+) -> list[str]:
+    """Write each melody's files; return a line about each, with its originality.
 
     Raises:
         SoundfontError: when there is no soundfont to render with; nothing is written then.
@@ -100,16 +106,20 @@ def save_melodies(
     if sound:
         find_soundfont(soundfont)
     folder.mkdir(parents=True, exist_ok=True)
+    report("comparing with the training tunes", 0, 0)
     found = originality(melodies, training_index())
+    lines: list[str] = []
     for number, melody in enumerate(melodies, start=1):
+        report("writing files", number - 1, len(melodies))
         name = f"melody-{number:03d}"
         (folder / f"{name}.abc").write_text(to_abc(melody, title=f"Melody {number}"))
         (folder / f"{name}.mid").write_bytes(to_midi(melody))
         if sound:
             (folder / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
         header = melody.header
-        yield (
+        lines.append(
             f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
             f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
             f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
         )
+    return lines

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from music.files import write_whole
+from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
@@ -27,7 +29,9 @@ from reward.training.fit import FittedReward, fit_reward
 from rl.evaluation.best_of_n import best_of_n
 from rl.evaluation.evaluate import Evaluation, evaluate, training_index
 from rl.evaluation.report import ReportInput, guard_facts, write_report
+from rl.jobs.terminal import kept_line
 from rl.ppo.config import PPOConfig, config_record
+from rl.ppo.rollout import Rollout
 from rl.ppo.trainer import Callback, fine_tune
 
 REPEAT_SHARE = 0.1
@@ -90,10 +94,12 @@ def run_loop(
     out: Path,
     *,
     say: Callable[[str], None] = lambda line: None,
-    watcher: Callback | None = None,
+    report: Report = no_report,
     soundfont: Path | None = None,
 ) -> LoopResult:
     """Run the loop once; writes `out/ratings.sqlite`, `out/runs/`, `out/report.html` and `.json`.
+
+    `say` gets a line with the result of each stage; `report` gets its progress.
 
     Raises:
         RunError: when `out` already has the result of a loop, whose votes would count again.
@@ -109,9 +115,8 @@ def run_loop(
     conditioning = config.ppo.conditioning
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)
     with RatingsStore(out / "ratings.sqlite") as store:
-        say(f"{2 * config.votes} melodies; pairs are chosen by what was learnt from earlier votes")
         with _timed(seconds, "votes"):
-            answered = collect_votes(store, base, base_id, listener, config)
+            answered = collect_votes(store, base, base_id, listener, config, report=report)
         with _timed(seconds, "reward"):
             fitted = fit_reward(
                 store,
@@ -120,10 +125,17 @@ def run_loop(
                 root=out / "runs",
                 parents={"base": base_id},
                 seed=config.seed,
+                report=report,
             )
     say(f"{answered} votes of a listener who is {config.reliability:.0%} reliable")
     # A large sample of the base standardises the listener's utility for the evaluation.
-    standard = compose(base, 2000, conditioning=conditioning, seed=CALIBRATION_SEED)
+    standard = compose(
+        base,
+        2000,
+        conditioning=conditioning,
+        seed=CALIBRATION_SEED,
+        progress=partial(report, "writing melodies for the final judgement"),
+    )
     listener.calibrate(standard)
     ceiling = listener.ceiling(standard[:1000], standard[1000:])
     say(f"held-out agreement {fitted.agreement}   ceiling {ceiling:.2f}   chance 0.50")
@@ -135,9 +147,17 @@ def run_loop(
         parents={"base": base_id, "reward": fitted.run.name},
     )
     with _timed(seconds, "ppo"):
-        best = fine_tune(run, config.ppo, base, fitted.profile.score, index, watcher=watcher)
+        best = fine_tune(
+            run,
+            config.ppo,
+            base,
+            fitted.profile.score,
+            index,
+            watcher=_Updates(config.ppo.updates, report),
+        )
     if best is None:
         raise RunError(f"{run.name} was asked to stop before its end")
+    say(kept_line(best))
     tuned: MelodyForCausalLM = load_policy(run.path / "policy")
     with _timed(seconds, "best_of_n"):
         others = None
@@ -150,6 +170,7 @@ def run_loop(
                 conditioning=conditioning,
                 std_penalty=config.ppo.std_penalty,
                 seed=config.seed + 700_001,
+                progress=partial(report, f"writing melodies for best of {config.best_of}"),
             )
     with _timed(seconds, "evaluation"):
         evaluation = evaluate(
@@ -162,7 +183,9 @@ def run_loop(
             judge=listener.true_utility,
             best=others,
             index=index,
+            report=report,
         )
+    report("writing the report", 0, 0)
     result = LoopResult(fitted, run, run.rows(), best, evaluation, ceiling, seconds)
     with _timed(seconds, "report"):
         write_report(
@@ -229,6 +252,8 @@ def collect_votes(
     base_id: str,
     listener: SimulatedListener,
     config: LoopConfig,
+    *,
+    report: Report = no_report,
 ) -> int:
     """Have a listener rate melodies of the base, in rounds whose pairs depend on earlier votes.
 
@@ -246,9 +271,21 @@ def collect_votes(
             round=1 + answered // ROUND_PAIRS,
             seed=config.seed,
         )
-        waiting = len(pair_up(store, base, base_id, config.ppo.conditioning, pool))
+        waiting = len(pair_up(store, base, base_id, config.ppo.conditioning, pool, report=report))
+        report("votes of the simulated listener", answered, config.votes)
         answered += simulate_votes(store, listener, waiting)
     return answered
+
+
+class _Updates(Callback):
+    """Reports each update of PPO."""
+
+    def __init__(self, updates: int, report: Report) -> None:
+        self._updates, self._report = updates, report
+
+    def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
+        """Report it."""
+        self._report("fine-tuning by PPO", row["update"], self._updates)
 
 
 @contextmanager

@@ -9,12 +9,16 @@ with exit code 2. The commands import what they need inside, so that `--help` an
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from tastemaker.fine_tuning import baselines, jobs, ppo
+from tastemaker.fine_tuning import baselines, ppo
+from tastemaker.jobs import jobs
 from tastemaker.judging import blind_test, demo, evaluate
 from tastemaker.melodies import compose, corpus, pretrain
 from tastemaker.options import HERE
@@ -22,6 +26,7 @@ from tastemaker.rating import pairs, rate, ratings, studio
 from tastemaker.rewards import reward, taste
 
 ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker")
+FOLDER_GONE = "the working folder was removed; change to a folder that exists and try again"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -48,6 +53,11 @@ def _is_ours(error: BaseException) -> bool:
 
 def main() -> None:
     """Run the command line; what a user got wrong is one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show "±" gets "?"
+            stream.reconfigure(errors="replace")
+    if _is_folder_gone():
+        _refuse(FOLDER_GONE)
     try:
         cli(prog_name="tastemaker", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -59,17 +69,30 @@ def main() -> None:
         click.echo("stopped", err=True)
         sys.exit(130)
     except ValueError as error:
+        if _is_folder_gone():
+            _refuse(FOLDER_GONE)
         if not _is_ours(error):
             raise
-        click.echo(f"tastemaker: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        _refuse(" ".join(str(error).split()))
     except OSError as error:
+        if _is_folder_gone():
+            _refuse(FOLDER_GONE)
         reason = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(
-            f"tastemaker: {where}{reason}; check the path, its permissions and the disk", err=True
-        )
-        sys.exit(2)
+        _refuse(f"{where}{reason}; check the path, its permissions and the disk")
+
+
+def _refuse(reason: str) -> NoReturn:
+    click.echo(f"tastemaker: {reason}", err=True)
+    sys.exit(2)
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  Path.cwd() may answer from $PWD
+    except FileNotFoundError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,22 +14,39 @@ from tastemaker.options import (
     database_option,
     header_options,
     make_conditioning,
+    on_database,
     policy_folder,
     seed_option,
     soundfont_option,
 )
-
-if TYPE_CHECKING:
-    from rl.ppo.rollout import Rollout
-    from rl.ppo.trainer import Callback
+from tastemaker.progress import shown_progress
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo"),
+    help="Folder for the results; it must not hold a demo yet.",
+)
 @click.option("--taste", type=click.Choice(TASTES), default="calm", help="What the listener likes.")
-@click.option("--votes", type=click.IntRange(20, 5000), default=200)
-@click.option("--reliability", type=click.FloatRange(0.55, 1.0), default=0.72)
-@click.option("--updates", type=click.IntRange(1, 1000), help="PPO updates; by default PPO's own.")
+@click.option(
+    "--votes",
+    type=click.IntRange(20, 5000),
+    default=200,
+    help="Votes of the listener; a tenth of the pairs are hidden repeats.",
+)
+@click.option(
+    "--reliability",
+    type=click.FloatRange(0.55, 1.0),
+    default=0.72,
+    help="Share of votes that name the melody that the listener truly prefers.",
+)
+@click.option(
+    "--updates",
+    type=click.IntRange(1, 1000),
+    help="PPO updates; by default the number in PPO's settings.",
+)
 @seed_option
 @soundfont_option
 def demo(
@@ -41,15 +58,25 @@ def demo(
     seed: int,
     soundfont: Path | None,
 ) -> None:
-    """The whole loop with a simulated listener; writes OUT/report.html and OUT/report.json."""
-    from rl.loop import LoopConfig, run_loop
-    from rl.ppo.config import PPOConfig
+    """Run the whole loop with a simulated listener, and write a report.
 
-    ppo = PPOConfig(seed=seed) if updates is None else PPOConfig(seed=seed, updates=updates)
-    config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
-    result = run_loop(
-        config, base_folder(), out, say=click.echo, watcher=_console(), soundfont=soundfont
-    )
+    It writes melodies, pairs them, rates them, learns the reward, fine-tunes by PPO, and measures
+    the tuned policy beside the base by the listener's *true* utility, which neither the reward
+    model nor PPO sees.
+
+    OUT then holds `report.html` (plots, scores and sound in one file), `report.json`,
+    `ratings.sqlite` and `runs/`.
+    """
+    with shown_progress() as shown:
+        shown("loading libraries")
+        from rl.loop import LoopConfig, run_loop
+        from rl.ppo.config import PPOConfig
+
+        ppo = PPOConfig(seed=seed) if updates is None else PPOConfig(seed=seed, updates=updates)
+        config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
+        result = run_loop(
+            config, base_folder(), out, say=shown.say, report=shown, soundfont=soundfont
+        )
     evaluation = result.evaluation
     click.echo(
         f"tuned melodies win {evaluation.true_win_rate:.1%} of noise-free comparisons, "
@@ -63,13 +90,22 @@ def demo(
 @click.command()
 @click.argument("base")
 @click.argument("tuned")
-@click.option("--reward", "spec", help="What to judge by; by default what it was tuned by.")
+@click.option(
+    "--reward",
+    "spec",
+    help="What to judge by, as for `ppo`; by default the reward that TUNED was tuned by.",
+)
 @click.option("--count", type=click.IntRange(256), default=512, help="Melodies a side.")
 @click.option(
-    "--best-of", type=click.IntRange(0), default=64, help="n of best-of-n; 0 leaves it out."
+    "--best-of",
+    type=click.IntRange(0),
+    default=64,
+    help="n of best-of-n from BASE, for comparison; 0 leaves it out.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Default: the run's folder."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the report; by default that of the run.",
 )
 @seed_option
 @soundfont_option
@@ -83,21 +119,28 @@ def evaluate(
     seed: int,
     soundfont: Path | None,
 ) -> None:
-    """Measure TUNED beside BASE ('base' or names of runs) and write a report."""
+    """Measure the PPO run TUNED beside the policy BASE, and write a report.
+
+    BASE is `base` or the name of a run. Measured are reward, KL, diversity, originality and
+    yardsticks beside real tunes. The run's folder then holds `report.html` and `report.json`.
+    """
     folder = policy_folder(base)
     policy_folder(tuned)
-    from rl.runs.fine_tuning import evaluate_run
+    with shown_progress() as shown:
+        shown("loading libraries")
+        from rl.runs.fine_tuning import evaluate_run
 
-    path, summary = evaluate_run(
-        folder,
-        tuned,
-        spec,
-        count=count,
-        best_of=best_of,
-        out=out,
-        seed=seed,
-        soundfont=soundfont,
-    )
+        path, summary = evaluate_run(
+            folder,
+            tuned,
+            spec,
+            count=count,
+            best_of=best_of,
+            out=out,
+            seed=seed,
+            soundfont=soundfont,
+            report=shown,
+        )
     click.echo(
         f"score {summary['score_base']:+.2f} -> {summary['score_tuned']:+.2f} "
         f"at {summary['kl_nats']:.2f} nats, "
@@ -113,8 +156,13 @@ def evaluate(
 @click.argument("base")
 @click.argument("tuned")
 @database_option
-@click.option("--name", help="What raters see; by default 'BASE and TUNED'.")
-@click.option("--votes", type=click.IntRange(1, 100_000), default=200, help="After which it ends.")
+@click.option("--name", help="What raters see; by default 'Blind test' and a number.")
+@click.option(
+    "--votes",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    help="Votes after which it ends, unless the answer is clear before.",
+)
 @click.option(
     "--melodies", type=click.IntRange(1), help="Of each policy; by default a fifth more than votes."
 )
@@ -133,30 +181,25 @@ def blind_test(
     bars: str,
     seed: int,
 ) -> None:
-    """Write pairs of BASE's and TUNED's melodies, to be compared by ear in the studio."""
+    """Write pairs of BASE's and TUNED's melodies, to be compared by ear in the studio.
+
+    Both are `base` or the name of a run. The melodies of a pair have the same header: what was not
+    asked for is chosen by the one policy in half of the pairs and by the other in the rest. Raters
+    are not told the policies. `docs/studio.md` says when a blind test ends.
+    """
     folders = [(policy, policy_folder(policy)) for policy in (base, tuned)]
     conditioning = make_conditioning(meter, mode, tune_type, bars)
-    from policy.checkpoint import load_policy, policy_hash
-    from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test
-    from reward.store.store import RatingsStore
+    with shown_progress() as shown:
+        shown("loading the policies")
+        from policy.checkpoint import load_policy, policy_hash
+        from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test
+        from reward.store.store import RatingsStore
 
-    config = BlindTestConfig(
-        name=name or f"{base} and {tuned}", votes=votes, melodies=melodies, seed=seed
-    )
-    a, b = (Contestant(policy, policy_hash(at), load_policy(at)) for policy, at in folders)
-    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
-    with RatingsStore(database) as store:
-        made = make_blind_test(store, a, b, conditioning, config, say=click.echo)
-    click.echo(f"made the blind test {made.name!r}   next: tastemaker studio, page Blind test")
-
-
-def _console() -> Callback:
-    """A watcher that tells each update in a line."""
-    from rl.jobs.terminal import update_line
-    from rl.ppo.trainer import Callback
-
-    class Console(Callback):
-        def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
-            click.echo(update_line(row))
-
-    return Console()
+        config = BlindTestConfig(name=name or None, votes=votes, melodies=melodies, seed=seed)
+        a, b = (Contestant(policy, policy_hash(at), load_policy(at)) for policy, at in folders)
+        Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+        with RatingsStore(database) as store:
+            writing = partial(shown, "writing pairs")
+            made = make_blind_test(store, a, b, conditioning, config, progress=writing)
+    click.echo(f"made {made.name!r}, of {base} and {tuned}; raters are told neither name")
+    click.echo(f"next, on its page Blind test: {on_database('tastemaker studio', database)}")

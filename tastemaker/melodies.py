@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,18 +17,30 @@ from tastemaker.options import (
     seed_option,
     soundfont_option,
 )
+from tastemaker.progress import shown_progress
 
 
 @click.command()
 @policy_option
-@click.option("--count", type=click.IntRange(1, 10_000), default=4)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("composed"))
-@click.option("--temperature", type=float, default=1.0)
+@click.option("--count", type=click.IntRange(1, 10_000), default=4, help="Number of melodies.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("composed"),
+    help="Folder for the files.",
+)
+@click.option(
+    "--temperature",
+    type=float,
+    default=1.0,
+    help="1 is the policy as it is; lower is safer, higher is stranger.",
+)
 @click.option("--pickup", type=int, help="Pickup in ticks, 24 a quarter.")
 @click.option(
     "--motif",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="ABC file whose notes the melodies begin with.",
+    help="ABC file whose notes the melodies begin with: of a whole tune the first strain, or as "
+    "many bars as --bars asks. Its header fills what is not given.",
 )
 @click.option("--sound/--no-sound", default=True, help="Render WAV files too.")
 @header_options(None, None)
@@ -48,46 +61,76 @@ def compose(
     seed: int,
     soundfont: Path | None,
 ) -> None:
-    """Write melodies as ABC, MIDI and sound, each with its originality."""
-    folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
-    from policy.checkpoint import load_policy
-    from policy.compose import compose as write_melodies
-    from rl.composing import conditioning_with_motif, save_melodies
+    """Write melodies as ABC, MIDI and WAV, and say how original each is.
 
-    conditioning = make_conditioning(meter, mode, tune_type, bars, pickup)
-    if motif is not None:
-        conditioning = conditioning_with_motif(
-            conditioning, motif, say=lambda line: click.echo(line, err=True)
+    Originality is the share of a melody's (interval, duration) n-grams that are in no training
+    tune. The longest run of notes that is in one is printed too.
+    """
+    folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
+    with shown_progress() as shown:
+        shown("loading the policy")
+        from policy.checkpoint import load_policy
+        from policy.compose import compose as write_melodies
+        from rl.composing import conditioning_with_motif, save_melodies
+
+        conditioning = make_conditioning(meter, mode, tune_type, bars, pickup)
+        if motif is not None:
+            conditioning = conditioning_with_motif(
+                conditioning, motif, say=lambda line: click.echo(line, err=True)
+            )
+        melodies = write_melodies(
+            load_policy(folder),
+            count,
+            conditioning=conditioning,
+            temperature=temperature,
+            seed=seed,
+            progress=partial(shown, "writing melodies"),
         )
-    melodies = write_melodies(
-        load_policy(folder), count, conditioning=conditioning, temperature=temperature, seed=seed
-    )
-    for line in save_melodies(melodies, out, sound=sound, soundfont=soundfont):
+        lines = save_melodies(melodies, out, sound=sound, soundfont=soundfont, report=shown)
+    for line in lines:
         click.echo(line)
     click.echo(f"wrote {count} melodies to {out}")
 
 
 @click.command()
-@click.option("--books", type=click.Path(path_type=Path, exists=True), help="Folder of ABC books.")
+@click.option(
+    "--books",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder with the books' folders of ABC; by default that of music21.",
+)
 def corpus(books: Path | None) -> None:
-    """Build the shipped corpus anew from music21's package (needs the extra 'corpus')."""
+    """Build the shipped corpus anew from the ABC books in music21's package.
+
+    This needs `pip install tastemaker[corpus]`; nothing else needs music21.
+    """
     from music.corpora.corpus import DATA, build_corpus, find_books
 
-    for what, number in build_corpus(books or find_books()).most_common():
+    with shown_progress() as shown:
+        built = build_corpus(books or find_books(), progress=partial(shown, "reading books"))
+    for what, number in built.most_common():
         click.echo(f"{number:6d}  {what}")
     click.echo(f"wrote {DATA}   next: tastemaker pretrain")
 
 
 @click.command()
-@click.option("--epochs", type=click.IntRange(1), default=36)
-@click.option("--learning-rate", type=float, default=2e-3, help="Peak of the cosine.")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=36, help="Passes over the training strains."
+)
+@click.option("--learning-rate", type=float, default=2e-3, help="Peak of the cosine schedule.")
 @click.option("--warmup", type=click.IntRange(1), default=200, help="Steps of linear warm-up.")
-@click.option("--dropout", type=float, default=0.3)
-@click.option("--width", type=click.IntRange(16), default=192)
-@click.option("--layers", type=click.IntRange(1), default=4)
-@click.option("--save-every", type=click.IntRange(1), default=500, help="Steps to a validation.")
-@click.option("--start-from", help="Run whose policy to go on from, with a new schedule.")
-@click.option("--run", "name", help="Name of the run; one that was stopped goes on where it was.")
+@click.option(
+    "--dropout", type=float, default=0.3, help="Share of activations dropped in training."
+)
+@click.option("--width", type=click.IntRange(16), default=192, help="Width of the model.")
+@click.option("--layers", type=click.IntRange(1), default=4, help="Layers of the model.")
+@click.option(
+    "--save-every",
+    type=click.IntRange(1),
+    default=500,
+    help="Steps between two checkpoints, each with a validation.",
+)
+@click.option("--start-from", help="Run whose policy to begin with, with a new schedule.")
+@click.option("--run", "name", help="Name of the run; a run that was stopped goes on where it was.")
 @seed_option
 def pretrain(
     epochs: int,
@@ -101,11 +144,18 @@ def pretrain(
     name: str | None,
     seed: int,
 ) -> None:
-    """Train a base policy on the corpus (about an hour of one core for the shipped one)."""
+    """Train a base policy on the corpus (about an hour of one core for the shipped one).
+
+    When it was stopped or killed, the same `--run` goes on from its newest whole step.
+    `checkpoints/base` is only ever replaced by hand.
+    """
     from dataclasses import asdict
 
-    from policy.runs import new_run, open_run
+    from policy.runs import free_name, new_run, open_run
 
+    resumed = name is not None and (RUNS / name / "run.json").is_file()
+    if name is not None and not resumed:
+        free_name(name)
     start = None if start_from is None else str(policy_folder(start_from))
     from policy.model_card import write_model_card
     from policy.pretrain import PretrainConfig
@@ -122,11 +172,12 @@ def pretrain(
         seed=seed,
         start_from=start,
     )
-    if name is not None and (RUNS / name / "run.json").is_file():
+    if name is not None and resumed:
         run = open_run(name, kind="pretrain")
     else:
         run = new_run("pretrain", asdict(config), name=name)
-    train(config, run.path)
+    with shown_progress() as shown:
+        train(config, run.path, progress=partial(shown, "training steps"))
     command = f"`{' '.join(['tastemaker', *sys.argv[1:]])}`, on {run.record['hardware']}"
     write_model_card(run.path / "policy", command)
     click.echo(f"wrote {run.path}/policy   next: tastemaker compose --policy {run.name}")

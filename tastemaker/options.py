@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
+
 if TYPE_CHECKING:
     from policy.compose import Conditioning
 
 HERE = Path(__file__).resolve().parents[1]
 """the folder of our packages"""
-BASE = Path("checkpoints/base")
 RUNS = Path("checkpoints/runs")
 DATABASE = "checkpoints/ratings.sqlite"
-METERS = ("4/4", "2/4", "3/4", "6/8", "9/8")
-MODES = ("major", "minor", "dorian", "mixolydian")
-TUNE_TYPES = ("reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other")
 TASTES = ("arches", "calm", "dance", "form", "contrast")
 
 
@@ -28,13 +28,25 @@ def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callabl
     def wrap(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
             click.option(
-                "--bars", type=click.Choice(["4", "8", "16", "any"]), default=bars or "any"
+                "--bars",
+                type=click.Choice([*map(str, BAR_COUNTS), "any"]),
+                default=bars or "any",
+                help="Number of bars.",
             ),
             click.option(
-                "--type", "tune_type", type=click.Choice([*TUNE_TYPES, "any"]), default="any"
+                "--type",
+                "tune_type",
+                type=click.Choice([*TUNE_TYPES, "any"]),
+                default="any",
+                help="Kind of tune.",
             ),
-            click.option("--mode", type=click.Choice([*MODES, "any"]), default="any"),
-            click.option("--meter", type=click.Choice([*METERS, "any"]), default=meter or "any"),
+            click.option("--mode", type=click.Choice([*MODES, "any"]), default="any", help="Mode."),
+            click.option(
+                "--meter",
+                type=click.Choice([*METERS, "any"]),
+                default=meter or "any",
+                help="Metre; `any` leaves it, like the three below, to the policy.",
+            ),
         ):
             command = option(command)
         return command
@@ -46,36 +58,68 @@ database_option = click.option(
     "--database",
     default=DATABASE,
     envvar="TASTEMAKER_DATABASE",
-    help="SQLite file or postgresql:// URL.",
+    help="SQLite file, or the URL of a PostgreSQL database.",
 )
-policy_option = click.option("--policy", default="base", help="'base' or the name of a run.")
-seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0)
+policy_option = click.option("--policy", default="base", help="`base`, or the name of a run.")
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    help="The same seed, versions and number of threads give the same result.",
+)
+
+
+def _free_run_name(
+    context: click.Context, parameter: click.Parameter, name: str | None
+) -> str | None:
+    from policy.runs import free_name
+
+    return None if name is None else free_name(name)
+
+
+name_option = click.option(
+    "--name",
+    callback=_free_run_name,  # before any work, such as minutes of training, is done
+    help="Name of the run: a-z, 0-9 and -; by default the kind and a number.",
+)
 detach_option = click.option(
-    "--detach", is_flag=True, help="Return at once; the job goes on in the background."
+    "--detach", is_flag=True, help="Return once the process is up; it goes on in the background."
 )
 slots_option = click.option(
     "--slots",
     type=click.IntRange(1),
     default=1,
     envvar="TASTEMAKER_JOB_SLOTS",
-    help="Jobs at a time on this machine; this one waits for its turn.",
+    help="Jobs at a time on this machine; a job waits for its turn, first come, first served.",
 )
 job_argument = click.argument("job")
 job_database_option = click.option(
     "--database",
     callback=lambda context, _, value: value or context.obj,
-    help="By default that of 'tastemaker jobs'.",
+    help="By default the database of `tastemaker jobs`.",
 )
 soundfont_option = click.option(
     "--soundfont",
     type=click.Path(path_type=Path),
-    help="A .sf2 file instead of the one that comes along.",
+    help="A .sf2 file, instead of the one that pretty_midi installs.",
 )
 
 
+def on_database(command: str, database: str) -> str:
+    """A command to print as the next step, with `--database` where it would use another one.
+
+    An address with a password is not printed: the environment variable names such a database.
+    """
+    if database == os.environ.get("TASTEMAKER_DATABASE", DATABASE) or "@" in database:
+        return command
+    return f"{command} --database {shlex.quote(database)}"
+
+
 def base_folder() -> Path:
-    """The shipped base policy: in the working folder, or beside this file."""
-    return BASE if (BASE / "config.json").is_file() else HERE / BASE
+    """The shipped base policy: in the working folder, or beside the packages."""
+    from policy.shipped import shipped_policy
+
+    return shipped_policy()
 
 
 def policy_folder(name: str) -> Path:

@@ -12,24 +12,36 @@ from tastemaker.options import (
     database_option,
     header_options,
     make_conditioning,
+    name_option,
     seed_option,
 )
+from tastemaker.progress import shown_progress
 
 REWARD_MODELS = ("profile", "neural", "blend")
 
 
 @click.command()
 @database_option
-@click.option("--votes-of", "kind", type=click.Choice(["person", "simulated", "both"]))
+@click.option(
+    "--votes-of",
+    "kind",
+    type=click.Choice(["person", "simulated", "both"]),
+    help="Whose votes; required where the store holds both kinds, which are not mixed unasked.",
+)
 @click.option(
     "--model",
     type=click.Choice(REWARD_MODELS),
     default="profile",
     show_default=True,
-    help="What scores; any but the profile compares all three.",
+    help="What scores; with another model than the profile, all three are compared.",
 )
-@click.option("--more-votes", type=click.IntRange(1), default=60, help="Forecast for so many.")
-@click.option("--name", help="Name of the run.")
+@click.option(
+    "--more-votes",
+    type=click.IntRange(1),
+    default=60,
+    help="Number of further votes that the forecast is for.",
+)
+@name_option
 @header_options()
 @seed_option
 def reward(
@@ -44,27 +56,42 @@ def reward(
     bars: str,
     seed: int,
 ) -> None:
-    """Learn a reward model from the votes; say what it is worth, and more votes would be."""
-    from policy.checkpoint import load_policy, policy_hash
-    from reward.profile.cross_validation import forecast_in_words
-    from reward.store.store import RatingsStore
-    from reward.training.fit import fit_reward
-    from reward.training.model_card import CARD_FILE
+    """Learn a reward model from the votes; say what it is worth, and what more votes would add.
 
-    base = base_folder()
-    with RatingsStore(database) as store:
-        fitted = fit_reward(
-            store,
-            load_policy(base),
-            make_conditioning(meter, mode, tune_type, bars),
-            root=RUNS,
-            kind=kind,
-            parents={"base": policy_hash(base)},
-            seed=seed,
-            name=name,
-            model=model,
-            tell=lambda line: click.echo(line, err=True),
-        )
+    The model is a taste profile: Bayesian Bradley-Terry-Davidson on musical features. Printed are
+    held-out agreement, beside the raters' agreement with themselves and chance, and a forecast.
+    While the agreement may still be chance, or with fewer than 40 pairs, it says that this cannot
+    be told.
+
+    The run's folder holds the profile (`taste.json`), the figures (`run.json`) and a model card,
+    `README.md`, with plots. The first run samples a thousand melodies of the base policy to fix the
+    unit of a score; they are kept in `checkpoints/runs/.base-scales/`.
+
+    `--model neural` and `--model blend` also train small networks on the policy's trunk, and
+    compare all three models on the same held-out votes, of which there must be five pairs at least.
+    """
+    with shown_progress() as shown:
+        shown("loading the policy")
+        from policy.checkpoint import load_policy, policy_hash
+        from reward.profile.cross_validation import forecast_in_words
+        from reward.store.store import RatingsStore
+        from reward.training.fit import fit_reward
+        from reward.training.model_card import CARD_FILE
+
+        base = base_folder()
+        with RatingsStore(database) as store:
+            fitted = fit_reward(
+                store,
+                load_policy(base),
+                make_conditioning(meter, mode, tune_type, bars),
+                root=RUNS,
+                kind=kind,
+                parents={"base": policy_hash(base)},
+                seed=seed,
+                name=name,
+                model=model,
+                report=shown,
+            )
     repeats = fitted.ceiling.self_agreement if fitted.ceiling else "no repeats yet"
     agreement = fitted.agreement or "too few votes to tell"
     click.echo(
@@ -83,11 +110,15 @@ def reward(
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--rater", help="One rater's own taste; by default the group's.")
-@click.option("--top", type=click.IntRange(1), default=12, help="Features told.")
-@click.option("--json", "as_json", is_flag=True, help="All features, for programs.")
+@click.option("--rater", help="Id of a rater, for their own taste; by default the group's.")
+@click.option("--top", type=click.IntRange(1), default=12, help="Number of features.")
+@click.option("--json", "as_json", is_flag=True, help="Print all features as JSON.")
 def taste(run: str | None, rater: str | None, top: int, as_json: bool) -> None:
-    """Say in words what a reward model has learnt: the newest one, or RUN."""
+    """Say in words what a reward model has learnt.
+
+    What is liked and disliked, how much, and how sure that is. RUN is a reward run, by default the
+    newest.
+    """
     from dataclasses import asdict
 
     from policy.runs import RunError, open_run

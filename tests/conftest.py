@@ -1,12 +1,10 @@
-"""Melodies, databases and benchmarks that several test files need."""
+"""Melodies and databases that several test files need."""
 
-import importlib
 import os
 import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -37,7 +35,6 @@ from music.melody import (
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
 from reward.store.database import parse_url
 from reward.store.store import RatingsStore
-from tests.support.project import PROJECT
 
 MAIN = sys.modules["__main__"]
 
@@ -146,20 +143,6 @@ def tiny_policy() -> Any:
             20
         )  # tied to the head: logits about 20 times as far apart
     return policy
-
-
-@pytest.fixture(scope="session")
-def benchmarks() -> Path:
-    """The folder of the benchmarks, which is no package."""
-    return PROJECT / "benchmarks"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, benchmarks: Path) -> Callable[[str], ModuleType]:
-    """Imports a script of one of its folders, by its name."""
-    for group in sorted(path.parent for path in benchmarks.glob("*/*.py")):
-        monkeypatch.syspath_prepend(group)
-    return importlib.import_module
 
 
 @pytest.fixture(scope="session")

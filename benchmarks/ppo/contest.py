@@ -53,7 +53,7 @@ def take_turns(
     """
     # The learning rate costs no time; a small one keeps the melodies those of the base.
     all_layers = replace(config, layers_trained=None, learning_rate=1e-3)
-    whole = OurUpdates(all_layers, ours.ppo.reference, ours.profile)
+    whole = OurUpdates(all_layers, ours.ppo.reference.model, ours.profile)
     whole.update()
     turns = Turns([], [], [], 0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -98,7 +98,8 @@ def warmed_up(trl: TRLProcess, melodies: int) -> int:
 
 def trl_job(config: PPOConfig, base: Path, taste: Path) -> dict[str, Any]:
     """The same work for TRL, an update at a time."""
-    # Learning rate, KL price and the like cost no time and mean other things there: TRL's stay.
+    # Learning rate, KL coefficient and the like cost no time and mean other things in TRL, so its
+    # own defaults stay.
     same = (
         "melodies_per_update", "minibatch", "epochs", "std_penalty", "saturation_point", "seed",
         "threads",

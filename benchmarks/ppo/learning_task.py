@@ -22,6 +22,7 @@ import torch
 from second_environment import second_environment
 from trl_process import TRLProcess
 
+from env.reference import Reference, torch_chance
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.files import write_whole
 from music.melody import Melody
@@ -30,6 +31,7 @@ from policy.checkpoint import load_policy, policy_hash
 from policy.compose import DEFAULT_TONIC_MIDI, compose
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
+from policy.shipped import shipped_policy
 from reward.listeners.simulated import SimulatedListener
 from reward.store.store import RatingsStore
 from reward.training.fit import fit_reward
@@ -41,10 +43,9 @@ from rl.loop import CALIBRATION_SEED, LoopConfig, collect_votes
 from rl.ppo.algorithm import PPO
 from rl.ppo.config import PPOConfig
 from rl.ppo.guards import broken_guards, kept_row, out_of_patience
-from rl.ppo.rollout import with_reference_header
 from rl.ppo.trainer import measure as log_row
 
-BASE = Path(__file__).resolve().parents[2] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 VOTES = 200
 BEST_OF = (1, 2, 4, 8, 16, 32, 64)
 PROMPTS = SAMPLE_SIZE
@@ -58,7 +59,7 @@ MEASURED = 512
 START = {"seconds": 0.0, "kl_nats": 0.0, "true_utility": 0.0}
 """the base, by which utilities are standardised"""
 NEAR = {"ours_near": 0.35, "ours_nearer": 0.7}
-"""price of a nat at which PPO comes to rest at about one, and at a third of one, as near the base
+"""KL coefficient at which PPO comes to rest at about one, and at a third of one, as near the base
 as RLOO and TRL's PPO stop. Our own curve only passes there on its way to 7 nats"""
 METHODS = ("ours", *NEAR, "best_of_n", "dpo", "rloo", "trl_ppo")
 
@@ -143,13 +144,13 @@ def ours(given: Listened, config: PPOConfig) -> dict[str, Any]:
     return _result(given, kept, seconds, points)
 
 
-def ours_near(given: Listened, price: float, budgets: Budgets) -> dict[str, Any]:
-    """Our PPO with a price of a nat that stays, and steps that shrink until it rests."""
+def ours_near(given: Listened, kl_coefficient: float, budgets: Budgets) -> dict[str, Any]:
+    """Our PPO with a fixed KL coefficient, and steps that shrink until it rests."""
     config = replace(
         given.task.config,
         updates=budgets.near_updates,
         kl_target_nats=None,
-        kl_coefficient=price,
+        kl_coefficient=kl_coefficient,
         learning_rate_decay=0.88,
     )
     return ours(given, config)
@@ -214,7 +215,8 @@ def best_of(given: Listened) -> dict[str, Any]:
     task = given.task
     generator = torch.Generator().manual_seed(given.seed + 500_009)
     begun = time.process_time()
-    headers = with_reference_header(task.base, task.conditioning.given(PROMPTS), generator)
+    reference = Reference(task.base)
+    headers = reference.with_headers(task.conditioning.prompt(PROMPTS), torch_chance(generator))
     most = max(BEST_OF)
     rows = [
         row
@@ -284,7 +286,7 @@ def run_task(
     config = given.task.config
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         "ours": lambda: ours(given, replace(config, updates=budgets.updates)),
-        **{name: lambda at=price: ours_near(given, at, budgets) for name, price in NEAR.items()},
+        **{name: lambda at=value: ours_near(given, at, budgets) for name, value in NEAR.items()},
         "best_of_n": lambda: best_of(given),
         "dpo": lambda: baseline(given, "dpo", budgets),
         "rloo": lambda: baseline(given, "rloo", budgets),

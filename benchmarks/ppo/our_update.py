@@ -84,8 +84,8 @@ class OurUpdates:
     def useful_flops(self, rollout: Rollout) -> tuple[int, int]:
         """FLOPs that the rollout (decoding, the reference's pass) and the learning need."""
         fed = (rollout.sampled.ids != PAD).sum(1).numpy() - 1
-        choices = rollout.acted.sum(1).numpy()
-        sizes, first = self.ppo.reference.config, self.ppo.actor.first
+        choices = rollout.sampled.decision.sum(1).numpy()
+        sizes, first = self.ppo.reference.model.config, self.ppo.actor.first
         sampling = forward_flops(sizes, fed, choices)
         reference = forward_flops(sizes, fed, choices, first=first)
         learning = learning_flops(sizes, fed, choices, first=first)
@@ -130,7 +130,7 @@ def levers() -> list[Lever]:
     return [
         Lever(
             "without stored states: the frozen layers are run again",
-            lambda: forward_instead(lambda trunk, ids, acted: hidden_at_choices(trunk, ids, acted)),
+            lambda: forward_instead(hidden_at_choices),
         ),
         Lever(
             "without packing: padding is computed",
@@ -155,20 +155,20 @@ def levers() -> list[Lever]:
 def forward_instead(forward: Callable[[MelodyModel, Tensor, Tensor], Tensor]) -> Iterator[None]:
     """Another `policy.trunk.hidden_at_choices`, which does not know of stored states."""
 
-    def hidden(trunk: MelodyModel, ids_BT: Tensor, acted_BT: Tensor, **_: Any) -> Tensor:  # noqa: ANN401
-        return forward(trunk, ids_BT, acted_BT)
+    def hidden(trunk: MelodyModel, ids_BT: Tensor, decision_BT: Tensor, **_: Any) -> Tensor:  # noqa: ANN401
+        return forward(trunk, ids_BT, decision_BT)
 
     with (
         patch("rl.ppo.actor.hidden_at_choices", hidden),
-        patch("rl.ppo.rollout.hidden_at_choices", hidden),
+        patch("env.reference.hidden_at_choices", hidden),
     ):
         yield
 
 
-def transformers_forward(trunk: MelodyModel, ids_BT: Tensor, acted_BT: Tensor) -> Tensor:
+def transformers_forward(trunk: MelodyModel, ids_BT: Tensor, decision_BT: Tensor) -> Tensor:
     """Padded rows through the model's own forward, every place to the end."""
     states_BTD = trunk(input_ids=ids_BT[:, :-1], use_cache=False).last_hidden_state
-    return states_BTD[acted_BT[:, 1:]]
+    return states_BTD[decision_BT[:, 1:]]
 
 
 def every_place(ids_BT: Tensor) -> Packed:

@@ -5,9 +5,9 @@
 
 The listener is one whose taste (`form`) a linear profile from 200 noisy votes reaches only in part:
 the reward model is wrong somewhere, and a policy that is pushed finds out where. Without guards:
-lambda 0, no saturation, next to no price on KL, no floors, every update kept. The judge is the true
-utility, in standard deviations of the base's melodies. About 10 minutes a seed on one core. The
-last line is one JSON object.
+lambda 0, no saturation, a KL coefficient near 0, no floors, every update kept. The judge is the
+true utility, in standard deviations of the base's melodies. About 10 minutes a seed on one core.
+The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import json
 import os
 import platform
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # for second_environment
 
 import numpy as np
 from learning_task import listen, ours

@@ -10,9 +10,9 @@ the methods that all runs have.
 
 How methods are compared:
   - at equal KL: a method's result against our PPO at that method's KL, run by run. Ours is run at
-    three distances: `ours_nearer` and `ours_near`, where a nat has a price at which PPO comes to
-    rest at some third of a nat and at one, and `ours`, as shipped. Between the base and these two
-    the line is straight; beyond them it is the shipped one's curve;
+    three distances: `ours_nearer` and `ours_near`, with a fixed KL coefficient at which PPO comes
+    to rest at some third of a nat and at one, and `ours`, as shipped. Between the base and these
+    two the line is straight; beyond them it is the shipped one's curve;
   - in seconds: when our curve, the mean over a taste's seeds, first reaches the mean utility that
     TRL's PPO ends at, against the seconds that TRL spent.
 """
@@ -30,6 +30,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # for second_environment
 
 import numpy as np
 from learning_plot import plot

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from env.reference import Reference, torch_chance
 from music.tokens import decode
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM
 from reward.profile.profile import TasteProfile
 from rl.ppo.objective import objective
-from rl.ppo.rollout import with_reference_header
 
 
 class MelodyReward(nn.Module):
@@ -77,8 +77,8 @@ def headers(
 ) -> list[dict[str, list[int]]]:
     """Prompts: the header that is asked, what it leaves open chosen by the base."""
     generator = torch.Generator().manual_seed(seed)
-    given = with_reference_header(base, conditioning.given(count), generator)
-    return [{"input_ids": row} for row in given.tolist()]
+    prompts = Reference(base).with_headers(conditioning.prompt(count), torch_chance(generator))
+    return [{"input_ids": row} for row in prompts.tolist()]
 
 
 def collate(rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ gradient checkpointing, no bf16 (off by default on our side too), no debugging s
 AdamW, generation that stops when the last melody has ended, headers drawn before the clock starts,
 and `gradient_accumulation_steps=1`: more would silently take fewer steps than minibatches.
 What stays TRL's own: all layers trained, a second trunk for the value, whole batches padded to
-their longest melody, logits at every place, clipped value loss, fixed KL price, no gradient
+their longest melody, logits at every place, clipped value loss, fixed KL coefficient, no gradient
 clipping.
 
 Letters: B melodies, T tokens, D width.
@@ -70,7 +70,7 @@ class TRLJob:
     learning_rate: float = 1e-4
     """of AdamW, constant; TRL's own default, 3e-6 and falling, is for models of billions"""
     kl_coefficient: float = 0.05
-    """price of a nat, fixed"""
+    """KL coefficient, fixed"""
     gae_lambda: float = 0.95
     value_weight: float = 0.1
     clip: float = 0.2

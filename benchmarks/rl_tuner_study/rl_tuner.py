@@ -1,7 +1,7 @@
 """RL Tuner's study, repeated: its music-theory rules as the reward of our PPO, and its table.
 
-    python benchmarks/rl_tuner_study/rl_tuner.py --out checkpoints/runs/rl-tuner --write
-    docs/rl-tuner.md
+    python benchmarks/rl_tuner_study/rl_tuner.py --out checkpoints/runs/rl-tuner-study \
+        --write benchmarks/rl_tuner_study/README.md
 
 Writes 10,000 melodies with the shipped base (4/4, 8 bars), tunes it towards the rules of
 `music-theory` with weights that are steered until the table holds (`rl_tuner_steering`), writes as
@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from rl_tuner_bound import Bound, Counts, bounds_of, sixteenths
 from rl_tuner_document import document, moved, write_between_markers
+from rl_tuner_metrics import AS_CODED
 from rl_tuner_steering import Steered, Steering, steering_sha256
+from rl_tuner_table import as_json, compare
 from rl_tuner_task import BASE, CONDITIONING, write_side
 
-from benchmarks.rl_tuner_study.rl_tuner_metrics import AS_CODED
-from benchmarks.rl_tuner_study.rl_tuner_table import as_json, compare
 from music.corpora.corpus import load_corpus
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.corpora.originality import compare_originality

@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
+from rl_tuner_table import wanted
 from rl_tuner_task import BASE, write_side
 from scipy.optimize import linprog, minimize
 
-from benchmarks.rl_tuner_study.rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
-from benchmarks.rl_tuner_study.rl_tuner_table import wanted
 from music.descriptors.motifs import STEP_TICKS
 from music.melody import Melody
 from music.note_table import Melodies, note_table

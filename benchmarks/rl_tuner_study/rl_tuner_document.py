@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rl_tuner_table import Row, markdown
 
-from benchmarks.rl_tuner_study.rl_tuner_table import Row, markdown
 from music.corpora.diversity import SAMPLE_SIZE
 from music.descriptors.yardsticks import YARDSTICKS, yardstick_means, yardstick_values
 from music.melody import Melody

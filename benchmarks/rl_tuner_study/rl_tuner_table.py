@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
 
-from benchmarks.rl_tuner_study.rl_tuner_metrics import METRICS, THEIR_STEPS, Metric
 from music.melody import Melody
 from music.note_table import note_table
 from reward.comparisons.intervals import resamples

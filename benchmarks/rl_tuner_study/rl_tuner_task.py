@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
+from env.reference import Reference, torch_chance
 from policy.compose import Conditioning
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
-from rl.ppo.rollout import with_reference_header
+from policy.shipped import shipped_policy
 
-BASE = Path(__file__).resolve().parents[2] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 CONDITIONING = Conditioning(meter="4/4", bars=8)
 BATCH = 256
 
@@ -21,9 +20,11 @@ def write_side(
     policy: MelodyForCausalLM, base: MelodyForCausalLM, count: int, seed: int
 ) -> list[np.ndarray]:
     """Token rows of `count` melodies; with one seed every policy gets the same headers."""
+    reference = Reference(base)
     rows: list[np.ndarray] = []
     for number, begin in enumerate(range(0, count, BATCH)):
         chance = torch.Generator().manual_seed(seed + number)
-        headers = with_reference_header(base, CONDITIONING.given(min(BATCH, count - begin)), chance)
+        prompts = CONDITIONING.prompt(min(BATCH, count - begin))
+        headers = reference.with_headers(prompts, torch_chance(chance))
         rows += sample(policy, headers, generator=chance).rows()
     return rows

@@ -43,6 +43,7 @@ from feedback_ui.server.launch import studio_command
 from music.corpora.corpus import load_corpus
 from reward.pairs.random_pairs import random_pairs
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 
 LEAST_HEARD_MS = 300
 SETTLE_MS = 550
@@ -130,7 +131,7 @@ def fill(store: RatingsStore, melodies: int, raters: int, votes: int) -> list[st
         # A first answer is behind them, so that nobody is shown how the studio works.
         issued = store.issue(rater.id)
         assert issued is not None
-        store.vote(issued.assignment_id, outcome="skip", nonce=uuid4().hex)
+        store.vote(issued.assignment_id, Answer(outcome="skip", nonce=uuid4().hex))
         tokens.append(str(rater.token))
     return tokens
 
@@ -212,7 +213,7 @@ def writes(store: RatingsStore) -> list[float]:
         if issued is None:
             break
         begun = time.perf_counter()
-        store.vote(issued.assignment_id, outcome="left", nonce=uuid4().hex)
+        store.vote(issued.assignment_id, Answer(outcome="left", nonce=uuid4().hex))
         spent.append(1000 * (time.perf_counter() - begun))
     return spent
 

@@ -36,9 +36,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from listener_families import family_taste, opposite
 from panel import BASE, POOL, agreement, mean_of, panel, voter
 
-from benchmarks.votes.listener_families import family_taste, opposite
 from reward.comparisons.preferences import LEFT, RIGHT, Preferences
 from reward.listeners.simulated import SimulatedListener
 from reward.profile.profile import TasteProfile

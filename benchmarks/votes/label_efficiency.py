@@ -37,10 +37,10 @@ from typing import Any
 
 import camps
 import numpy as np
+from listener_families import FAMILIES, family_taste
 from panel import BASE, POOL, Panel, agreement, logistic, mean_of, panel, random_votes, voter
 from scipy.special import expit
 
-from benchmarks.votes.listener_families import FAMILIES, family_taste
 from music.melody import Melody
 from reward.comparisons.intervals import Z_90
 from reward.comparisons.preferences import Preferences

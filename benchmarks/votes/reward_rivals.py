@@ -31,6 +31,7 @@ import argparse
 import json
 import platform
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -40,17 +41,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # for second_environment
+
 import numpy as np
 import torch
 from datasets.utils import disable_progress_bars
 from imitation_environment import imitation_environment
 from label_efficiency import BUDGETS, resolve
+from listener_families import FAMILIES
 from panel import BASE, Panel, agreement, logistic, mean_of, panel, random_votes
 from second_environment import process_variables
 from torch import Tensor
 from trl_rewards import trl_scores
 
-from benchmarks.votes.listener_families import FAMILIES
 from music.tokens import VOCABULARY, encode
 from policy.checkpoint import load_policy
 from policy.model import right_pad

@@ -52,7 +52,11 @@ def show_list() -> None:
             said = f"{test.votes} of {counted(test.votes_wanted, 'vote', 'votes')}"
             st.progress(test.progress, text=f"{said}{', ended' if test.has_ended else ''}")
             st.button(
-                "See the result" if test.has_ended else "Listen and vote",
+                "See the result"
+                if test.has_ended
+                else "Look at it"
+                if test.is_imported
+                else "Listen and vote",
                 key=f"open-{test.id}",
                 type="secondary" if test.has_ended else "primary",
                 on_click=open_test,
@@ -109,26 +113,30 @@ def manage(test: Standing) -> None:
     with st.expander("For the person who runs this test", icon=":material/key:"):
         a, b = policies_of(studio.store, test.id)
         st.text(f"It compares {a} and {b}. {counted(test.raters, 'person', 'people')} took part.")
-        st.text(advice(studio.store, test.id))
-        st.markdown(
-            "**Invite people.** Anyone who opens the link can rate the pairs of this test. A new "
-            "link replaces the previous one, which then stops working."
-        )
-        if st.button("Make a new link", icon=":material/link:"):
-            token = new_invitation(studio.store, test.id)
-            st.session_state["invitation"] = (test.id, token)
-        made = st.session_state.get("invitation")
-        if made and made[0] == test.id:
-            address = str(st.context.url or "").split("?")[0]
-            st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
-            st.markdown("Copy it now: it is not shown again.")
-        st.markdown(
-            "**End the test.** Everyone then sees the result, and later votes do not count."
-        )
+        if not test.is_imported:
+            st.text(advice(studio.store, test.id))
+            invite(test)
+        st.markdown("**End the test.** Everyone sees the result, and later votes do not count.")
         sure = st.checkbox("I want to end it before the answer is clear")
         if st.button("End and reveal", icon=":material/flag:", disabled=not sure):
             end(studio.store, test.id)
             st.rerun()
+
+
+def invite(test: Standing) -> None:
+    """Make a link that leads to the test."""
+    st.markdown(
+        "**Invite people.** Anyone who opens the link hears the pairs of this test. A new link "
+        "replaces the old one, which then stops working."
+    )
+    if st.button("Make a new link", icon=":material/link:"):
+        token = new_invitation(studio.store, test.id)
+        st.session_state["invitation"] = (test.id, token)
+    made = st.session_state.get("invitation")
+    if made and made[0] == test.id:
+        address = str(st.context.url or "").split("?")[0]
+        st.code(f"{address}?invite={made[1]}", language=None, wrap_lines=True)
+        st.markdown("Copy it now: it is not shown again.")
 
 
 def show_test(test: Standing) -> None:
@@ -142,7 +150,14 @@ def show_test(test: Standing) -> None:
             notice(said, icon="check_circle" if reply.done else "warning")
         show_result(studio, test)
         return
-    hear(test)
+    if test.is_imported:
+        st.info(
+            "This test was held elsewhere and imported. Its result is told here when whoever runs "
+            "this studio reveals it.",
+            icon=":material/lock:",
+        )
+    else:
+        hear(test)
     if is_organiser():
         manage(test)
 
@@ -150,8 +165,8 @@ def show_test(test: Standing) -> None:
 studio = open_studio()
 page_heading(
     "Blind test",
-    "Compare two melody generators without knowing which is which. Say for each pair which melody "
-    "you like better. Who wrote them is revealed only at the end.",
+    "Compare two melody generators blind. Say for each pair which melody you like better. Who "
+    "wrote which is shown when the test has ended.",
 )
 try:
     token, chosen = st.query_params.get("invite", ""), st.query_params.get("test", "")

@@ -12,12 +12,12 @@ from feedback_ui.views.page_heading import page_heading
 RUN = "run"  # query parameter; a comment, because Streamlit would print a docstring on the page
 
 studio = open_studio()
-page_heading("Fine-tune", "Let the melody model practise what people like.")
+page_heading("Fine-tune", "Train the melody model towards what people like.")
 for_organisers()
 st.markdown(
-    "PPO trains the melody model: the model writes melodies, the reward model scores them, and "
-    "melodies that score well become more likely. A KL penalty keeps it near the model it started "
-    "from. A run continues when you close this page."
+    "PPO trains the melody model in rounds: it writes melodies, the reward model scores them, and "
+    "what scores well becomes more likely. A KL penalty keeps it near the model it started from. "
+    "A run continues when you close this page."
 )
 try:
     desk = open_desk(studio)

@@ -28,7 +28,7 @@ COLUMNS = 2
 @st.cache_resource(show_spinner=False)
 def open_library(database: str, _studio: StudioSession) -> MelodyLibrary:
     """The library of this server; its melodies are read once."""
-    return MelodyLibrary(_studio.store, _studio.tastes)
+    return MelodyLibrary(_studio.store, _studio.melodies, _studio.tastes)
 
 
 def go(**changes: str | int) -> None:
@@ -218,6 +218,8 @@ def listing() -> None:
             "votes are blind. You see it when you have rated the melody and no other pair with it "
             "waits for you."
         )
+    if found.sealed:
+        st.caption(f"{found.sealed:,} more are in a blind test. They come here when it has ended.")
 
 
 def closer(item: LibraryMelody) -> None:

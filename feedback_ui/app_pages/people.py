@@ -68,21 +68,21 @@ def show_me() -> None:
             "Agree with yourself",
             as_percent(own.self_agreement),
             border=True,
-            help="Some pairs come twice, sides swapped. This is how often you said the same both "
-            "times. About seven in ten is usual, and no one reaches ten.",
+            help="Some pairs come twice, with the sides swapped. This is how often you gave the "
+            "same answer. About seven in ten is usual, and nobody reaches ten.",
         )
         second[1].metric(
             "Left side chosen",
             as_percent(own.left),
             border=True,
-            help="The sides are random, so about half is expected.",
+            help="Sides are random, so about half is expected.",
         )
         st.markdown(
             f"{own.ties} times you heard no difference, {own.both_bad} times you liked neither, "
             f"{own.skips} times you skipped."
         )
     st.subheader("Your link", anchor=False)
-    st.markdown("It signs you in again, on any device. Anyone who has it can vote in your name.")
+    st.markdown("It signs you in on any device. Anyone who has it can vote in your name.")
     address = str(st.context.url or "").split("?")[0]
     st.code(f"{address}?{TOKEN}={st.query_params.get(TOKEN, '')}", language=None, wrap_lines=True)
     st.button("Sign out here", icon=":material/logout:", on_click=sign_out)
@@ -125,7 +125,7 @@ def leave(rater: Rater) -> None:
         st.text(
             "These models were trained on your answers and keep what they learnt: "
             + ", ".join(f"{name} ({votes})" for name, votes in runs.items())
-            + ". Only newly trained models are free of them."
+            + ". Only models that are trained again are free of them."
         )
     with st.form("withdraw"):
         typed = st.text_input("Type your nickname to confirm", autocomplete="off")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from feedback_ui.services.session import PURPOSES
 from feedback_ui.views.access import open_studio, sign_out, signed_in
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.rating import RatingDesk
+from reward.store.schema import ROUND_PURPOSES
 
 
 def the_end() -> None:
     """Say what comes next when no pair waits for this rater."""
     counts = studio.store.counts()
-    if not {*PURPOSES} & {*studio.store.comparisons_frame()["purpose"]}:
+    if not {*ROUND_PURPOSES} & {*studio.store.comparisons_frame()["purpose"]}:
         st.info(
             "There are no pairs to rate yet. The person who runs this studio makes them with "
             "`tastemaker pairs`; then reload this page. Pairs of blind tests are on the page "

@@ -126,12 +126,12 @@ def extremes(look: TasteLook) -> None:
     """Play the melodies that the profile scores highest and lowest."""
     st.subheader("Hear it", anchor=False)
     st.markdown(
-        "The five melodies of this studio with the highest score and the five with the lowest. If "
-        "you do not like the first five better, the profile is not good yet: give more answers."
+        "The melodies of this studio that the profile ranks highest and lowest. If you do not like "
+        "the first five better than the last five, the profile needs more answers."
     )
     ends = {"Most liked": look.liked, "Least liked": look.disliked}
     if not look.liked:
-        st.caption("There is no melody yet whose pairs you have all judged.")
+        st.caption("None yet: every melody is still in a pair that you have not judged.")
     for column, (title, melodies) in zip(st.columns(2), ends.items(), strict=True):
         with column:
             for place, extreme in enumerate(melodies, start=1):
@@ -193,8 +193,8 @@ def figures(scope: str, found: TrainedReward) -> None:
         )
     if scope == MINE:
         st.caption(
-            "Measured for a profile that learns from your answers only. The profile above also "
-            "uses the answers of all people here, so it is rarely worse."
+            "Measured with a profile of your own answers alone. The profile above also uses what "
+            "all people here like, so it is rarely worse."
         )
     st.markdown("**What more answers would bring**")
     st.markdown(f"{forecast_in_words(found).capitalize()}.")
@@ -205,8 +205,8 @@ def figures(scope: str, found: TrainedReward) -> None:
     if found.calibration is not None:
         with st.expander("When it says 70 %, is it right 70 times in 100?"):
             st.markdown(
-                f"Its probabilities are off by {100 * found.calibration.ece:.1f} points on average "
-                "(calibration error). With so few answers, perfect probabilities would be off by "
+                f"It is off by {100 * found.calibration.ece:.1f} points on average (calibration "
+                f"error). With this number of answers, even a perfect model would be off by "
                 f"{100 * found.calibration.floor:.1f}."
             )
             st.altair_chart(
@@ -239,9 +239,8 @@ def full_model(kind: str) -> None:
     """Offer to train a model for fine-tuning, and show the newest one."""
     st.subheader("The full model", anchor=False)
     st.markdown(
-        "Fine-tuning needs a *reward run*: the taste, scaled by what the base policy usually "
-        "writes, and stored with its figures. Training takes about a minute and continues when you "
-        "leave this page."
+        "Fine-tuning needs a *reward run*: the taste in the base policy's units, stored with its "
+        "figures. Training one takes about a minute and continues when you leave."
     )
     refused = st.session_state.pop("taste-refused", None)
     process = trainer()
@@ -296,16 +295,15 @@ try:
         too_few(scope, desk.votes_of(rater_id)[scope])
     else:
         colours = chart_colours()
-        by = "" if look.raters == 1 else f" by {look.raters} raters"
+        by = "" if look.raters == 1 else f" by {look.raters}"
         st.caption(
-            f"Learnt from {look.votes} answers{by}. Looking here often may influence your votes."
+            f"Learnt from {look.votes} answers{by}. Looking here often may influence your answers."
         )
         words(look)
         st.subheader("Everything at a glance", anchor=False)
         st.markdown(
-            "Each line is a feature of a melody. The further right, the more it is liked. The true "
-            "value lies within the line with 90 % probability. Where the point is filled, the "
-            "whole line is on one side of zero."
+            "Each line is a feature of a melody. Further right means that more of it is liked. The "
+            "line is the 90 % interval; the point is filled where that excludes the middle."
         )
         st.altair_chart(
             forest_chart(look.reasons, colours), width="stretch",

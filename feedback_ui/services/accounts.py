@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from feedback_ui.services.session import PURPOSES
 from reward.comparisons.intervals import Share
 from reward.comparisons.preferences import Preferences
 from reward.comparisons.rater_statistics import ratings_statistics
@@ -21,6 +20,8 @@ from reward.comparisons.reliability import self_agreement, side_bias
 from reward.exchange.export import plain_row, write_csv
 from reward.pairs.traps import CORRUPTED
 from reward.store.favourites import favourites
+from reward.store.raters import is_same_nickname
+from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater, RatingsError, RatingsStore, Withdrawal
 
 OWN_COLUMNS = [
@@ -106,7 +107,7 @@ def withdraw(store: RatingsStore, rater: Rater, typed: str) -> Withdrawal:
     Raises:
         RatingsError: for another word, or a database that cannot be used.
     """
-    if " ".join(typed.split()) != rater.nickname:
+    if not is_same_nickname(typed, rater.nickname):
         raise RatingsError(
             f"{typed!r} is not your nickname; type it as it stands here, or keep your votes"
         )
@@ -173,9 +174,9 @@ def round_rows(store: RatingsStore) -> list[tuple[str, ...]]:
     Hidden repeats and traps are counted with the pairs; blind tests are elsewhere.
     """
     pairs = store.comparisons_frame()
-    pairs = pairs.loc[pairs["purpose"].isin(PURPOSES)]
+    pairs = pairs.loc[pairs["purpose"].isin(ROUND_PURPOSES)]
     votes = store.votes_frame(kind="person")
-    votes = votes.loc[votes["purpose"].isin(PURPOSES)]
+    votes = votes.loc[votes["purpose"].isin(ROUND_PURPOSES)]
     melodies = store.melodies_frame()
     writer = dict(zip(melodies["melody_id"], melodies["policy_id"], strict=True))
     rows: list[tuple[str, ...]] = []

@@ -3,7 +3,7 @@
 Before the end there is a number of votes and nothing else: not which policy leads, nor to whom. A
 test ends by itself when the stopping rule (`reward.blind_test.stopping_rule`) has its answer or as
 many votes as were wanted are in, or when an organiser ends it; then it is closed and revealed at
-once.
+once. A test that was imported is closed from the start, and only an organiser reveals it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Standing:
     raters: int
     """who have said something, also what does not count"""
     has_ended: bool
+    is_imported: bool
+    """it was held elsewhere: its pairs are not heard here, and it ends when an organiser says so"""
 
     @property
     def most_more(self) -> int:
@@ -123,7 +125,11 @@ def settle(store: RatingsStore, test_id: int) -> Standing:
         campaign = campaigns.get_campaign(session, test_id)
         said = campaign_votes(session, test_id)
     standing = _standing(campaign, said)
-    if standing.has_ended or not (standing.votes >= standing.votes_wanted or _claim(said)):
+    if (
+        standing.is_imported
+        or standing.has_ended
+        or not (standing.votes >= standing.votes_wanted or _claim(said))
+    ):
         return standing
     return end(store, test_id)
 
@@ -231,6 +237,7 @@ def _standing(campaign: Campaign, said: Sequence[Said]) -> Standing:
         votes_wanted=campaign.votes_wanted,
         raters=len({vote.rater for vote in said}),
         has_ended=campaign.revealed_at is not None,
+        is_imported=campaign.closed_at is not None and campaign.revealed_at is None,
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from feedback_ui.services.background_command import CommandProcess
-from policy.runs import RUNS, Run, RunError, open_run
+from policy.runs import RUN_NAME, RUNS, Run, open_run, readable_runs
 from reward.store.store import RatingsStore
 from rl.jobs.queue import (
     ask_to_stop,
@@ -29,10 +29,10 @@ from rl.jobs.record import Job
 from rl.runs.run_comparison import RunComparison, compare_runs
 
 SECONDS_A_MELODY = 2.9 / 256
-"""of sampling, scoring and learning, on two cores (benchmarks/README.md, ppo_throughput.py)"""
+"""of sampling, scoring and learning, on two cores (benchmarks/ppo/README.md)"""
 BEGINNING_S = 15.0
 """before the first update: torch, and the base's scale"""
-SAID_RUN = re.compile(r"^run ([a-z0-9-]{1,64}),", re.MULTILINE)
+SAID_RUN = re.compile(rf"^run ({RUN_NAME.pattern}),", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +269,9 @@ class JobsDesk:
         return "\n".join(log_tail(job, lines))
 
     def _names(self, kind: str, needed: str) -> list[str]:
-        found: list[tuple[str, str]] = []
-        for folder in self._runs.glob(f"*/{needed}"):
-            run = Run(folder.parent)
-            try:
-                record = run.record
-            except RunError:
-                continue  # a damaged run is nothing to choose
-            if record.get("kind") == kind:
-                found.append((str(record.get("created_at", "")), run.name))
+        found = [
+            (record["created_at"], run.name)
+            for run, record in readable_runs(self._runs)
+            if record["kind"] == kind and (run.path / needed).exists()
+        ]
         return [name for _, name in sorted(found, reverse=True)]

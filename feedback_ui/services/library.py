@@ -2,10 +2,11 @@
 
 Blinding. Who wrote a melody would sway a vote, so a `LibraryMelody` has its `origin` only where it
 may be told: to an organiser, or to a rater who has answered a comparison of it; and never while a
-pair with it still waits for who is looking, or it is in a blind test that is not revealed. What
+pair with it still waits for who is looking. What
 would give the origin away goes with it: rounds, dates, likeness to the training tunes, the group's
 score, the filters on these, and the order in which melodies came. The others stand in the order of
 their codes, which are hashes. An organiser who rates is a rater; one who does not sign in sees all.
+Melodies of a blind test come to nobody until it is revealed, and their scores neither.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from datetime import UTC, datetime
 import numpy as np
 
 from feedback_ui.services.library_query import LibraryQuery
-from feedback_ui.services.pool_cache import CODE_DIGITS, MelodyShelf, Pool
+from feedback_ui.services.pool_cache import CODE_DIGITS, Pool, PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, PERSON, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
 from music.melody import Melody
-from reward.store.catalogue import CatalogueEntry, Listening, Verdicts, listening, rounds, sealed
+from reward.store.catalogue import CatalogueEntry, Listening, Verdicts, listening, rounds
 from reward.store.favourites import favourites, set_favourite
 from reward.store.store import RatingsError, RatingsStore
 
@@ -82,9 +83,11 @@ class Found:
     page: int
     pages: int
     pool: int
-    """melodies of the whole pool"""
+    """melodies that can be shown"""
     withheld: int
-    """melodies of the pool of which the origin may not be told"""
+    """of these, the ones of which the origin may not be told"""
+    sealed: int
+    """melodies of a blind test that has not been revealed: they are not shown"""
     looked_for: str
     """the search in words; empty without one"""
     trouble: str
@@ -109,6 +112,8 @@ class _Sight:
     rounds: Mapping[int, frozenset[int]]
     told: np.ndarray
     """whether the origin may be told; bool (N,)"""
+    visible: np.ndarray
+    """whether it may be shown: it is in no blind test that goes on; bool (N,)"""
 
 
 class MelodyLibrary:
@@ -116,6 +121,7 @@ class MelodyLibrary:
 
     Args:
         store: an open ratings store.
+        melodies: its melodies.
         tastes: what was learnt from its votes.
         real_tunes: makes what melodies are compared with, when it is first needed.
     """
@@ -123,11 +129,11 @@ class MelodyLibrary:
     def __init__(
         self,
         store: RatingsStore,
+        melodies: PoolCache,
         tastes: LearntTastes,
         real_tunes: Callable[[], RealTunes] = RealTunes.load,
     ) -> None:
-        self._store, self._tastes = store, tastes
-        self._shelf = MelodyShelf(store, real_tunes)
+        self._store, self._melodies, self._tastes = store, melodies, tastes
         self.real_tunes = real_tunes
 
     # What is asked for
@@ -140,7 +146,7 @@ class MelodyLibrary:
         """
         sight = self._sight(visitor)
         wanted, looked_for, trouble = self._search(query, sight)
-        wanted &= self._filtered(query, sight)
+        wanted &= self._filtered(query, sight) & sight.visible
         by, order_trouble = self._order(query.sort, sight)
         # Best first; the unknown last; then those that may be told by age, the others by code.
         age = np.arange(len(wanted))
@@ -159,8 +165,9 @@ class MelodyLibrary:
             total=len(places),
             page=page,
             pages=pages,
-            pool=len(sight.pool.entries),
-            withheld=int((~sight.told).sum()),
+            pool=int(sight.visible.sum()),
+            withheld=int((sight.visible & ~sight.told).sum()),
+            sealed=int((~sight.visible).sum()),
             looked_for=looked_for,
             trouble=trouble or order_trouble,
         )
@@ -173,7 +180,7 @@ class MelodyLibrary:
         """
         sight = self._sight(visitor)
         place = sight.pool.by_code.get(code.lower()[:CODE_DIGITS])
-        return None if place is None else self._shown(place, sight)
+        return None if place is None or not sight.visible[place] else self._shown(place, sight)
 
     def choices(self, visitor: Visitor) -> Choices:
         """What the filters on the origin offer this visitor.
@@ -194,11 +201,11 @@ class MelodyLibrary:
         Raises:
             RatingsError: for an unknown rater or melody, or a database that cannot be written.
         """
-        pool = self._shelf.pool()
+        pool = self._melodies.pool()
         place = pool.by_code.get(code)
-        if place is None:
+        melody_id = None if place is None else pool.entries[place].id
+        if melody_id is None or melody_id in pool.sealed:
             raise RatingsError(f"there is no melody #{code} here; reload the page")
-        melody_id = pool.entries[place].id
         with self._store.writing() as session:
             set_favourite(session, rater_id, melody_id, kept=kept, now=datetime.now(UTC))
 
@@ -211,26 +218,31 @@ class MelodyLibrary:
         learnt = self._tastes.of(PERSON) if melody.origin is not None else None
         if melody.origin is None or learnt is None:
             return None
+        row = learnt.pool.row_of.get(melody.origin.melody_id)
+        if row is None:  # it came, or was sealed, this moment
+            return None
         scores = learnt.score_M
-        score = scores[self._shelf.pool().place[melody.origin.melody_id]]
+        score = scores[row]
         return float(score), float((scores < score).mean())
 
     # How
 
     def _sight(self, visitor: Visitor) -> _Sight:
-        pool = self._shelf.pool()
+        pool = self._melodies.pool()
         with self._store.reading() as session:
-            paired, hidden = rounds(session), sealed(session)
+            paired = rounds(session)
             heard, kept = Listening(), frozenset[int]()
             if visitor.rater_id is not None:
                 heard = listening(session, visitor.rater_id)
                 kept = favourites(session, visitor.rater_id)
+        visible = np.ones(len(pool.entries), bool)
+        visible[_places(pool, pool.sealed)] = False
         told = np.full(len(pool.entries), visitor.organiser)
         if visitor.rater_id is not None or not visitor.organiser:
             if not visitor.organiser:
                 told[_places(pool, heard.answered)] = True
-            told[_places(pool, heard.waiting | hidden)] = False
-        return _Sight(pool, heard, kept, paired, told)
+            told[_places(pool, heard.waiting)] = False
+        return _Sight(pool, heard, kept, paired, told & visible, visible)
 
     def _shown(self, place: int, sight: _Sight) -> LibraryMelody:
         entry = sight.pool.entries[place]
@@ -268,7 +280,11 @@ class MelodyLibrary:
         except TuneSearchError as error:
             return everything, "", str(error)
         melodies = [entry.melody for entry in entries]
-        return find_tunes(pattern, melodies, self._shelf.table(sight.pool)), pattern.in_words(), ""
+        return (
+            find_tunes(pattern, melodies, self._melodies.table(sight.pool)),
+            pattern.in_words(),
+            "",
+        )
 
     def _filtered(self, query: LibraryQuery, sight: _Sight) -> np.ndarray:
         heard = sight.heard
@@ -312,9 +328,13 @@ class MelodyLibrary:
                     f"The group's taste is not known yet: it needs {LEAST_VOTES} answers and more. "
                     "Newest first instead."
                 )
-            return np.where(sight.told, learnt.score_M[:count], -np.inf), ""
+            for place, entry in enumerate(sight.pool.entries):
+                row = learnt.pool.row_of.get(entry.id)
+                if row is not None and sight.told[place]:
+                    last[place] = learnt.score_M[row]
+            return last, ""
         if sort == "original":
-            original = self._shelf.originalities()[:count]
+            original = self._melodies.originalities(sight.pool, self.real_tunes)
             return np.where(sight.told & ~np.isnan(original), original, -np.inf), ""
         return np.zeros(count), ""
 

@@ -1,10 +1,9 @@
-"""The shelf: all melodies of the pool in memory, with what is measured on them once.
+"""All melodies of the pool in memory, each read, decoded and measured once a server.
 
-A melody never changes, so each is read, decoded and measured once a server; what has come since is
-added at the next look. Only reading is quick: notes are decoded and measured when somebody asks for
-what needs them, and meanwhile the pool may be looked at.
+A melody never changes, so only newer ones have to be read. Reading is quick; notes are decoded and
+measured when somebody asks for what needs them, and meanwhile the pool may be looked at.
 
-Letters: N melodies, in the order in which they came.
+Letters: N melodies, in the order in which they came; F features.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ import numpy as np
 
 from feedback_ui.services.reference_corpus import RealTunes
 from music.note_table import NoteTable, note_table
+from reward.profile.features import FEATURE_NAMES, feature_matrix
 from reward.store.catalogue import CatalogueEntry, entries_after
+from reward.store.sealed import sealed_melody_ids
 from reward.store.store import RatingsStore
 
 CODE_DIGITS = 12
@@ -32,24 +33,22 @@ class Pool:
     """id -> number among the N"""
     by_code: Mapping[str, int]
     """first digits of the hash -> number among the N"""
+    sealed: frozenset[int]
+    """ids of the melodies of a blind test that has not been revealed: not to be shown or scored"""
 
 
-class MelodyShelf:
-    """The pool of one ratings store in memory; safe to share between the threads of a server.
+class PoolCache:
+    """The pool of one ratings store in memory; safe to share between the threads of a server."""
 
-    Args:
-        store: an open ratings store.
-        real_tunes: makes what melodies are compared with, when it is first needed.
-    """
-
-    def __init__(self, store: RatingsStore, real_tunes: Callable[[], RealTunes]) -> None:
+    def __init__(self, store: RatingsStore) -> None:
         self._store = store
-        self.real_tunes = real_tunes
         self._reading = Lock()
-        self._measuring = Lock()  # held for seconds; who only looks does not wait for it
-        self._pool = Pool((), {}, {})
+        # Held for seconds; who only looks does not wait for them.
+        self._tabulating, self._comparing, self._measuring = Lock(), Lock(), Lock()
+        self._pool = Pool((), {}, {}, frozenset())
         self._table: NoteTable | None = None
         self._originality = np.zeros(0)
+        self._features_NF = np.zeros((0, len(FEATURE_NAMES)))
 
     def pool(self) -> Pool:
         """All melodies, those that have come since included.
@@ -58,31 +57,42 @@ class MelodyShelf:
             RatingsError: when the database cannot be read.
         """
         with self._reading:
-            before = self._pool.entries
+            before = self._pool
             with self._store.reading() as session:
-                newer = entries_after(session, before[-1].id if before else 0)
+                newer = entries_after(session, before.entries[-1].id if before.entries else 0)
+                sealed = sealed_melody_ids(session)
             if newer:
-                entries = (*before, *newer)
+                entries = (*before.entries, *newer)
                 self._pool = Pool(
                     entries,
                     {entry.id: place for place, entry in enumerate(entries)},
                     {entry.sha256[:CODE_DIGITS]: place for place, entry in enumerate(entries)},
+                    sealed,
                 )
+            elif sealed != before.sealed:
+                self._pool = Pool(before.entries, before.place, before.by_code, sealed)
             return self._pool
 
     def table(self, pool: Pool) -> NoteTable | None:
         """The notes of a pool, for searching; None of an empty one."""
-        with self._measuring:
+        with self._tabulating:
             if pool.entries and (self._table is None or len(self._table) != len(pool.entries)):
                 self._table = note_table([entry.melody for entry in pool.entries])
             return self._table if pool.entries else None
 
-    def originalities(self) -> np.ndarray:
+    def originalities(self, pool: Pool, real_tunes: Callable[[], RealTunes]) -> np.ndarray:
         """Share of each melody that stands in no training tune; float64 (N,), NaN where short."""
-        pool = self.pool()
-        with self._measuring:
+        with self._comparing:
             newer = [entry.melody for entry in pool.entries[len(self._originality) :]]
             if newer:
-                fresh = self.real_tunes().originality(newer).originality
+                fresh = real_tunes().originality(newer).originality
                 self._originality = np.concatenate([self._originality, fresh])
-            return self._originality
+            return self._originality[: len(pool.entries)]
+
+    def features(self, pool: Pool) -> np.ndarray:
+        """The features of each melody; float64 (N, F)."""
+        with self._measuring:
+            newer = [entry.melody for entry in pool.entries[len(self._features_NF) :]]
+            if newer:
+                self._features_NF = np.concatenate([self._features_NF, feature_matrix(newer)])
+            return self._features_NF[: len(pool.entries)]

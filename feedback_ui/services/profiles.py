@@ -12,20 +12,20 @@ Letters: M melodies of the pool, F features.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from music.melody import Melody
+from feedback_ui.services.pool_cache import Pool, PoolCache
 from reward.comparisons.learnable import learnable
 from reward.comparisons.preferences import Preferences
 from reward.pairs.traps import CORRUPTED
 from reward.profile.feature_scale import FeatureScale
-from reward.profile.features import feature_matrix
 from reward.profile.profile import TasteProfile
-from reward.store.catalogue import entries_after
+from reward.store.catalogue import CatalogueEntry
 from reward.store.store import RatingsStore
 
 PERSON, SIMULATED = "person", "simulated"
@@ -35,14 +35,30 @@ LEAST_VOTES = 20
 
 @dataclass(frozen=True, slots=True)
 class FeaturePool:
-    """Melodies that a taste may be heard by, in the order in which they came; their features."""
+    """Melodies that a taste may be heard by, in the order in which they came; their features.
 
+    Melodies of a blind test are not among them until it is revealed.
+    """
+
+    entries: tuple[CatalogueEntry, ...]
+    """M melodies"""
     ids: tuple[int, ...]
-    melodies: tuple[Melody, ...]
+    row_of: Mapping[int, int]
+    """id -> number among the M"""
     features_MF: np.ndarray
-    spoiled: np.ndarray
+    corrupted: np.ndarray
     """bool (M,): made worse on purpose, for traps"""
     scale: FeatureScale
+
+
+def preferences_in(votes: pd.DataFrame, pool: FeaturePool) -> Preferences:
+    """The votes as preferences between rows of the pool.
+
+    A vote on a melody that the pool lacks is left out: a blind test was made or revealed between
+    the reading of the votes and that of the pool.
+    """
+    known = votes["melody_a"].isin(pool.ids) & votes["melody_b"].isin(pool.ids)
+    return Preferences.from_votes(votes.loc[known], pool.ids)
 
 
 @dataclass(frozen=True)
@@ -62,12 +78,13 @@ class LearntTaste:
 class LearntTastes:
     """Features and profiles of one ratings store; safe to share between the threads of a server."""
 
-    def __init__(self, store: RatingsStore) -> None:
-        self._store = store
+    def __init__(self, store: RatingsStore, melodies: PoolCache) -> None:
+        self._store, self._melodies = store, melodies
         # Held for seconds at times: who asks for the same waits, and does not compute it too.
         self._learning = threading.Lock()
         self._measuring = threading.Lock()
         self._pool: FeaturePool | None = None
+        self._measured: Pool | None = None
         self._learnt: dict[str, LearntTaste] = {}
 
     def votes(self, kind: str) -> pd.DataFrame:
@@ -95,28 +112,34 @@ class LearntTastes:
         with self._learning:
             learnt = self._learnt.get(kind)
             if learnt is None or learnt.vote_ids != vote_ids or learnt.pool is not pool:
-                preferences = Preferences.from_votes(votes, pool.ids)
+                preferences = preferences_in(votes, pool)
                 profile = TasteProfile.fit(preferences, pool.features_MF, pool.scale)
                 learnt = self._learnt[kind] = LearntTaste(vote_ids, pool, profile)
             return learnt
 
     def pool(self) -> FeaturePool:
-        """The pool as it is; the same object until melodies come, which never change.
+        """The pool as it is; the same object until melodies come or a blind test is revealed.
 
         Raises:
             RatingsError: when the database cannot be read.
             FeatureScaleError: with fewer than two melodies.
         """
-        count = self._store.counts()["melodies"]
+        melodies = self._melodies.pool()
         with self._measuring:
-            if self._pool is None or len(self._pool.ids) != count:
-                with self._store.reading() as session:
-                    entries = entries_after(session, 0)
-                melodies = tuple(entry.melody for entry in entries)
-                features_MF = feature_matrix(melodies)
-                spoiled = np.array([entry.policy_id == CORRUPTED for entry in entries], bool)
-                # What is usual is what a policy writes, not what was spoiled for traps.
-                scale = FeatureScale.of(features_MF[~spoiled])
+            if self._pool is None or self._measured is not melodies:
+                features_NF = self._melodies.features(melodies)
+                places = [
+                    place
+                    for place, entry in enumerate(melodies.entries)
+                    if entry.id not in melodies.sealed
+                ]
+                entries = tuple(melodies.entries[place] for place in places)
+                features_MF = features_NF[places]
+                corrupted = np.array([entry.policy_id == CORRUPTED for entry in entries], bool)
+                # What is usual is what a policy writes, not what was corrupted for traps.
+                scale = FeatureScale.of(features_MF[~corrupted])
                 ids = tuple(entry.id for entry in entries)
-                self._pool = FeaturePool(ids, melodies, features_MF, spoiled, scale)
+                row_of = {melody_id: row for row, melody_id in enumerate(ids)}
+                self._pool = FeaturePool(entries, ids, row_of, features_MF, corrupted, scale)
+                self._measured = melodies
             return self._pool

@@ -21,9 +21,12 @@ from uuid import UUID
 from feedback_ui.services.answers import REPORTS, check_heard, read_answer, read_undo
 from feedback_ui.services.clips import Clip, ClipFolder
 from feedback_ui.services.notation import pictures_of
+from feedback_ui.services.pool_cache import PoolCache
 from feedback_ui.services.profiles import LearntTastes
 from music.melody import Melody
+from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater, RatingsError, RatingsStore
+from reward.store.votes import Answer, StalePageError
 
 CONSENT_VERSION = "studio-3"
 CONSENT = (
@@ -33,7 +36,6 @@ CONSENT = (
     "be shared as data under your nickname. You may stop whenever you like. On the page People you "
     "can take your answers along, and remove yourself with all that is yours."
 )
-PURPOSES = ("train", "repeat", "trap")
 BREAK_AFTER = timedelta(minutes=20)
 """of one sitting, after which a break is offered (ITU-T P.808: sessions of 20 to 30 minutes)"""
 PAIRS_AHEAD = 2
@@ -101,7 +103,8 @@ class StudioSession:
     ) -> None:
         self.store = store
         self._clips = ClipFolder(clips_folder, soundfont=soundfont, least_heard_ms=least_heard_ms)
-        self.tastes = LearntTastes(store)
+        self.melodies = PoolCache(store)
+        self.tastes = LearntTastes(store, self.melodies)
         self._app_version = app_version()
 
     def sign_up(self, nickname: str, *, consents: bool) -> Rater:
@@ -127,7 +130,7 @@ class StudioSession:
         self,
         rater_id: int,
         *,
-        purposes: Collection[str] = PURPOSES,
+        purposes: Collection[str] = ROUND_PURPOSES,
         campaign_id: int | None = None,
     ) -> Pair | None:
         """The rater's live pair, or the next; None when all are answered or there are none.
@@ -161,9 +164,7 @@ class StudioSession:
             check_heard(fields, self.clip(left.melody), self.clip(right.melody))
             receipt = self.store.vote(
                 assignment_id,
-                renderer=self._clips.renderer,
-                app_version=self._app_version,
-                **fields,
+                Answer(renderer=self._clips.renderer, app_version=self._app_version, **fields),
             )
         except ValueError as error:  # the store's, or the synthesizer's of a sound that is gone
             return Reply(False, str(error))
@@ -179,7 +180,7 @@ class StudioSession:
         rater_id: int,
         payload: object,
         *,
-        purposes: Collection[str] = PURPOSES,
+        purposes: Collection[str] = ROUND_PURPOSES,
         campaign_id: int | None = None,
     ) -> Reply:
         """Show the last answered pair again, if the page still shows what the database has live.
@@ -189,12 +190,13 @@ class StudioSession:
         """
         try:
             shown = read_undo(payload)
-            live = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
-            if (None if live is None else live.assignment_id) != shown:
-                return Reply(True, "")
-            undone = self.store.undo(rater_id, purposes=purposes, campaign_id=campaign_id)
+            undone = self.store.undo(
+                rater_id, purposes=purposes, campaign_id=campaign_id, shown=shown
+            )
             if undone is None:
                 return Reply(False, "There is no earlier answer to take back.")
+        except StalePageError:
+            return Reply(True, "")
         except RatingsError as error:
             return Reply(False, str(error))
         return Reply(True, "Your last pair again. Answer anew.")

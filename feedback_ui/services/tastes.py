@@ -24,13 +24,13 @@ from feedback_ui.services.profiles import (
     FeaturePool,
     LearntTaste,
     LearntTastes,
+    preferences_in,
 )
 from music.melody import Melody
-from reward.comparisons.preferences import Preferences
 from reward.profile.cross_validation import TrainedReward, train_reward
 from reward.profile.features import FAR_FROM_USUAL, FEATURE_LABELS
 from reward.profile.profile import SURE_ENOUGH, Reason
-from reward.store.catalogue import listening, sealed
+from reward.store.catalogue import listening
 from reward.store.store import RatingsStore
 
 MINE, GROUP = "mine", "group"
@@ -133,10 +133,10 @@ class TasteDesk:
         learnt = self._tastes.of(_kind(scope), None if scope == MINE else counted)
         if learnt is None:  # some were taken back this moment
             return None
-        with self._store.reading() as session:
-            hidden = sealed(session)
-            if rater_id is not None:
-                hidden |= listening(session, rater_id).waiting
+        hidden = frozenset[int]()
+        if rater_id is not None:
+            with self._store.reading() as session:
+                hidden = listening(session, rater_id).waiting
         rater = str(rater_id) if scope == MINE else None
         return _look(scope, learnt, rater, counted, hidden)
 
@@ -159,7 +159,7 @@ class TasteDesk:
             if judged is None or judged.vote_ids != vote_ids or judged.pool is not pool:
                 if judged is not None:
                     judged.trained.cancel()
-                preferences = Preferences.from_votes(counted, pool.ids)
+                preferences = preferences_in(counted, pool)
                 coming = self._beside.submit(
                     train_reward, preferences, pool.features_MF, pool.scale
                 )
@@ -198,14 +198,14 @@ def _look(
     mean_M, std_M = profile.score(pool.features_MF, rater)
     weight_of = {reason.feature: reason.weight for reason in every if reason.sure >= SURE_ENOUGH}
     hidden_M = np.array([melody_id in hidden for melody_id in pool.ids], bool)
-    shown = np.flatnonzero(~(pool.spoiled | hidden_M))
+    shown = np.flatnonzero(~(pool.corrupted | hidden_M))
     ends: list[tuple[Extreme, ...]] = []
     for sign in (1, -1):
         order = shown[np.argsort(-sign * mean_M[shown] + std_M[shown], kind="stable")]
         ends.append(
             tuple(
                 Extreme(
-                    pool.melodies[row],
+                    pool.entries[row].melody,
                     float(mean_M[row]),
                     float(std_M[row]),
                     _why(pool, row, weight_of, sign),

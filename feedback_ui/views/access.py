@@ -159,14 +159,16 @@ def sign_out() -> None:
 def consent_form(studio: StudioSession, rater: Rater) -> None:
     """Ask a rater to agree to the newest version of the consent."""
     st.text(f"Welcome back, {rater.nickname}.")
-    st.markdown("What the studio stores, or how the data is used, has changed since you agreed:")
+    st.markdown(
+        "What the studio stores, or what it is used for, has changed since you agreed to it:"
+    )
     with st.form("consent_again"):
         st.markdown(CONSENT)
         agrees = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Go on", type="primary", width="stretch")
     st.markdown(
-        "If you do not agree, nothing more is stored. On the page People you can still remove "
-        "what is stored already."
+        "If you do not agree, nothing more is stored. You can still open the page People and "
+        "remove what is stored."
     )
     if sent and not agrees:
         st.text("Not yet: tick the box to agree.")
@@ -198,7 +200,7 @@ def _form(studio: StudioSession, *, stale: bool) -> None:
         st.caption(f"Version {CONSENT_VERSION}")
         consents = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Start listening", type="primary", width="stretch")
-    st.caption("Been here before? Open the address that you had then: it signs you in.")
+    st.caption("Have you been here before? Open your personal link to sign in again.")
     if sent:
         try:
             rater = studio.sign_up(nickname, consents=consents)

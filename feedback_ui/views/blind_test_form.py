@@ -64,8 +64,7 @@ def offer_blind_test(studio: StudioSession) -> None:
         arguments = blind_test_arguments(
             a,
             b,
-            # Raters see the name, so it must not contain the policies.
-            name=name.strip() or f"Blind test {taken + 1}",
+            name=name.strip(),
             votes=int(votes),
             meter=meter,
             bars=bars,

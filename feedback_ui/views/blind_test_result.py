@@ -36,8 +36,8 @@ def show_result(studio: StudioSession, test: Standing) -> None:
     with st.expander("What these figures mean"):
         st.markdown(
             f"*{found.b} wins* is its share of the votes that named one melody as better. "
-            "The range contains the true share with 95 % probability, under a uniform prior. "
-            "The result is about the people who voted; others may like other things.\n\n"
+            "The range holds the true share with 95 % probability, if nothing was known before. "
+            "The result is about the people who voted; others may prefer something else.\n\n"
             f"{rule_in_words()}"
         )
     if found.raters:

@@ -45,7 +45,7 @@ def choose_run(desk: JobsDesk, wanted: str | None) -> Job | None:
     """Ask which run to look at; None when there is none."""
     jobs = desk.jobs()
     if not jobs:
-        st.caption("Runs that you start appear here, with their curves and melodies.")
+        st.caption("Runs that you start appear here, with their charts and melodies.")
         return None
     names = [job.run_id for job in jobs]
     at = names.index(wanted) if wanted in names else 0
@@ -140,7 +140,7 @@ def _buttons(desk: JobsDesk, job: Job) -> None:
     if job.is_live:
         if st.button(
             "Stop the run", icon=":material/stop:", disabled=job.cancel_requested,
-            help="It finishes and saves the current update, then ends. You can continue it later.",
+            help="It ends after the current update, with a checkpoint, and can continue later.",
         ):  # fmt: skip
             with errors_noticed():
                 desk.stop(job)
@@ -168,8 +168,7 @@ def _charts(progress: Progress) -> None:
     if newest.get("guards_broken"):
         st.caption(
             f":material/shield: Guards broken now: {', '.join(newest['guards_broken'])}. Such "
-            "updates (crosses in the curves) are never kept as the result. A run that stays so "
-            "ends."
+            "updates (crosses in the charts) are never the result, and a run that stays there ends."
         )
     st.caption(
         f"Now: reward {newest['score_mean']:+.2f} ± {newest['score_std']:.2f}, "

@@ -42,7 +42,7 @@ def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
         Curve(
             key="score_mean",
             title="Reward",
-            words="Score of the learnt taste, in base deviations; the band is its uncertainty.",
+            words="The score in standard deviations of the base; the band is its uncertainty.",
             format="+.2f",
             lines={"base": float(first["score_mean"])},
             band="score_std",
@@ -50,7 +50,7 @@ def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
         Curve(
             key="kl_nats",
             title="Distance from the base",
-            words="KL in nats per melody: how far its melodies are from the base policy's.",
+            words="KL from the base policy, in nats per melody.",
             format=".1f",
             lines={
                 **({"aim": float(aim)} if (aim := config["kl_target_nats"]) else {}),
@@ -60,14 +60,14 @@ def curves_of(config: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
         Curve(
             key="vendi",
             title="Diversity",
-            words="The effective number of different melodies in an update (Vendi score).",
+            words="How many different melodies an update's are worth (Vendi score).",
             format=".0f",
             lines={"floor": float(config["diversity_floor"]) * float(first["vendi"])},
         ),
         Curve(
             key="originality",
             title="Originality",
-            words="Share of a melody that is in no tune of the base policy's training corpus.",
+            words="Share of a melody that occurs in no training tune.",
             format=".2f",
             lines={"floor": float(config["originality_floor"]) * float(first["originality"])},
         ),

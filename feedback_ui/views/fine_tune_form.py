@@ -32,14 +32,14 @@ class Number:
 
 
 NUMBERS = {
-    "updates": Number("Updates", 1, "Rounds of writing melodies and learning from them."),
+    "updates": Number("Updates", 1, "Rounds of sampling and learning."),
     "melodies": Number("Melodies an update", 1),
     "kl-target": Number("KL target in nats", 0.1),
     "kl-limit": Number("KL limit in nats", 0.1),
     "std-penalty": Number(
-        "Uncertainty penalty",
+        "Penalty on uncertainty",
         0.0,
-        "How much of the reward model's uncertainty is subtracted from its score.",
+        "How many of the reward model's standard deviations are subtracted.",
     ),
     "learning-rate": Number("Learning rate", 0.0, format="%g"),
     "minibatch": Number(
@@ -72,13 +72,13 @@ def start_form(desk: JobsDesk) -> None:
             reward = st.selectbox(
                 "What it learns from",
                 [*([NEWEST] if rewards else []), *rewards, RULES],
-                help="A reward model trained on votes, or RL Tuner's rules of music theory.",
+                help="A reward model learnt from votes, or RL Tuner's rules of music theory.",
             )
             base = st.selectbox("Where it starts", desk.policies())
             with st.expander("All settings"):
                 st.caption(
-                    "An empty field uses the setting of your choice above. What you type here "
-                    "stays when you change that choice."
+                    "An empty field uses the value of your choice above. What you type here stays "
+                    "when you change that choice."
                 )
                 # The keys keep what was typed when the placeholders change.
                 given = {
@@ -140,7 +140,7 @@ def _starting(desk: JobsDesk) -> None:
         minutes = st.session_state.get(ASKED)
         st.markdown(f":material/hourglass_top: **Starting**, for {desk.starting_s:.0f} s")
         st.text(
-            "The settings are checked, and the run gets a process of its own. It continues if you "
-            "leave this page."
+            "The settings are checked, and the run starts in a process of its own. It continues "
+            "if you leave."
             + (f" It then takes about {minutes:.0f} min on two cores." if minutes else "")
         )

@@ -16,9 +16,10 @@ import streamlit as st
 from feedback_ui.components.listening_pair import KEY, listening_pair
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.services.practice import WALKING, is_practice, practice_pair
-from feedback_ui.services.session import BREAK_AFTER, PURPOSES, Pair, Reply, StudioSession
+from feedback_ui.services.session import BREAK_AFTER, Pair, Reply, StudioSession
 from feedback_ui.views.access import trouble
 from feedback_ui.views.notice import notice
+from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater
 
 STAGE = "first-steps"
@@ -57,7 +58,7 @@ class RatingDesk:
     rater: Rater
     at_the_end: Callable[[], None]
     progress: Callable[[Pair], tuple[float, str]] = own_progress
-    purposes: Collection[str] = PURPOSES
+    purposes: Collection[str] = ROUND_PURPOSES
     campaign_id: int | None = None
 
     def show(self) -> None:
@@ -123,7 +124,7 @@ class RatingDesk:
         st.session_state["handled"] = (trigger, nonce)
         if is_practice(payload):
             st.query_params[STAGE] = "done"
-            said = "Well done. From now on your answers count."
+            said = "That is all. From now on it counts."
             st.session_state["reply"] = Reply(True, said)
         elif trigger == "vote":
             reply = self.studio.answer(self.rater.id, payload)
@@ -185,7 +186,7 @@ class RatingDesk:
             value=_wants_notes(),
             key="wants_notes",
             on_change=_keep_wish,
-            help="Seeing the notes can influence your vote. Leave it off unless you need it.",
+            help="Seeing the notes influences what you hear; leave it off unless you need it.",
         )
 
     def _offer_a_pause(self, sat: timedelta) -> None:
@@ -206,8 +207,8 @@ class RatingDesk:
     def _offer_a_break(self, pair: Pair, due: int) -> None:
         self._break(
             pair,
-            "You have been listening for a while, and ears get tired. Take a break of ten minutes, "
-            "or come back another day. Everything is saved.",
+            "You have been listening for a while, and ears tire before we notice. Take ten "
+            "minutes, or come back another day. Everything is saved.",
         )
         # Declines all that are due: a tab opened late in a session asks once, not once per break.
         st.button("Go on all the same", on_click=_decline, args=(due,))

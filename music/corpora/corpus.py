@@ -27,6 +27,7 @@ from music.formats.abc import AbcError
 from music.formats.abc_reader import read_tune
 from music.formats.abc_text import decode_text, split_tunes
 from music.melody import Melody
+from music.progress import Progress, no_progress
 from music.tokens import decode, encode
 
 BOOKS = {"oneills1850": "O'Neill 1903", "ryansMammoth": "Ryan 1883"}
@@ -102,25 +103,31 @@ def find_books() -> Path:
     return Path(spec.origin).parent / "corpus"
 
 
-def build_corpus(folder: Path, path: Path = DATA) -> Counter[str]:
-    """Read the books in `folder`, write the token file, count what was kept and why not."""
+def build_corpus(
+    folder: Path, path: Path = DATA, *, progress: Progress = no_progress
+) -> Counter[str]:
+    """Read the books in `folder`, write the token file, count what was kept and why not.
+
+    `progress` is told how many files are read.
+    """
     counts: Counter[str] = Counter()
     found: list[tuple[str, int, Melody]] = []
     tune_number = 0
-    for book in BOOKS:
-        for file in sorted((folder / book).glob("*.abc")):
-            for text in split_tunes(decode_text(file.read_bytes())):
-                counts["tunes"] += 1
-                try:
-                    tune = read_tune(text)
-                except AbcError as error:
-                    counts["unreadable: " + str(error).split("'")[0].split(";")[0][:30]] += 1
-                    continue
-                if tune.chords:
-                    counts["tunes with chords"] += 1
-                    continue
-                found += [(book, tune_number, melody) for melody in strains_of(tune, counts)]
-                tune_number += 1
+    files = [(book, file) for book in BOOKS for file in sorted((folder / book).glob("*.abc"))]
+    for place, (book, file) in enumerate(files):
+        progress(place, len(files))
+        for text in split_tunes(decode_text(file.read_bytes())):
+            counts["tunes"] += 1
+            try:
+                tune = read_tune(text)
+            except AbcError as error:
+                counts["unreadable: " + str(error).split("'")[0].split(";")[0][:30]] += 1
+                continue
+            if tune.chords:
+                counts["tunes with chords"] += 1
+                continue
+            found += [(book, tune_number, melody) for melody in strains_of(tune, counts)]
+            tune_number += 1
     melodies, tunes = [melody for _, _, melody in found], [tune for _, tune, _ in found]
     groups, kept = _group_and_dedupe(melodies, tunes)
     counts["near-duplicate strains"] = len(found) - len(kept)

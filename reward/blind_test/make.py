@@ -11,7 +11,6 @@ a melody is, only its `policy_id` says. So only melodies that are new to the sto
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
@@ -20,12 +19,13 @@ import numpy as np
 import torch
 
 from music.melody import Melody
+from music.progress import Progress, no_progress
 from music.tokens import HEADER_LENGTH, decode
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
-from reward.store.campaigns import Campaign, Policies, create_campaign, free_name
+from reward.store.campaigns import Campaign, Policies, create_campaign, default_name, free_name
 from reward.store.pool import PlannedPair, add_melodies, add_plan, tokens_to_bytes
 from reward.store.store import RatingsStore
 
@@ -52,8 +52,8 @@ class Contestant:
 class BlindTestConfig:
     """How a blind test is made."""
 
-    name: str
-    """told to the raters too"""
+    name: str | None = None
+    """told to the raters too; by default one that does not tell the policies"""
     votes: int = 200
     """votes that count after which it ends, if the stopping rule has not ended it"""
     melodies: int | None = None
@@ -88,7 +88,7 @@ def make_blind_test(
     conditioning: Conditioning,
     config: BlindTestConfig,
     *,
-    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = no_progress,
 ) -> Campaign:
     """Write the melodies, and store them with their pairs and the campaign, all or nothing.
 
@@ -97,16 +97,19 @@ def make_blind_test(
         RatingsError: for a name that is taken, or a policy against itself.
     """
     policies = Policies(a=a.name, b=b.name, a_id=a.policy_id, b_id=b.policy_id)
-    with store.reading() as session:  # before the work
-        free_name(session, config.name)
+    if config.name is not None:
+        with store.reading() as session:  # before the work
+            free_name(session, config.name)
     known = set(store.melodies_frame()["sha256"])
-    pairs = write_pairs(a.model, b.model, conditioning, config.pairs, config.seed, known, say=say)
+    pairs = write_pairs(
+        a.model, b.model, conditioning, config.pairs, config.seed, known, progress=progress
+    )
     rng = np.random.default_rng([config.seed, 1])
     now = datetime.now(UTC)
     with store.writing() as session:
         campaign = create_campaign(
             session,
-            config.name,
+            config.name or default_name(session),
             purpose=PURPOSE,
             votes_wanted=config.votes,
             policies=policies,
@@ -140,7 +143,6 @@ def make_blind_test(
             campaign_id=campaign.id,
             now=now,
         )
-    say(f"stored {len(plan)} pairs")
     return campaign
 
 
@@ -152,7 +154,7 @@ def write_pairs(
     seed: int,
     known: set[str],
     *,
-    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = no_progress,
 ) -> list[tuple[Melody, Melody]]:
     """Pairs of a melody of `a` and one of `b` of equal headers, none of them known or twice.
 
@@ -163,7 +165,7 @@ def write_pairs(
         count: how many pairs.
         seed: the same seed and policies give the same pairs.
         known: sha256 of tokens that are not to come again.
-        say: is told how far it is.
+        progress: is told how many pairs are written.
 
     Raises:
         RunError: when nothing new comes any more.
@@ -177,11 +179,11 @@ def write_pairs(
         for leading in ((size + 1) // 2, size // 2):
             if leading:
                 lead, follow = (a, b) if a_leads else (b, a)
-                written = _under_one_header(lead, follow, conditioning.given(leading), generator)
+                written = _under_one_header(lead, follow, conditioning.prompt(leading), generator)
                 pairs += _fresh(written if a_leads else [(y, x) for x, y in written], taken)
             a_leads = not a_leads
         del pairs[count:]
-        say(f"wrote {len(pairs)} of {count} pairs")
+        progress(len(pairs), count)
         vain = vain + 1 if len(pairs) == before else 0
         if vain == VAIN_BATCHES:
             raise RunError(

@@ -31,6 +31,18 @@ def only_kind(store: RatingsStore) -> str:
 
 
 def learnable(votes: pd.DataFrame) -> pd.DataFrame:
-    """The votes of a store's frame that say which melody is better, or that both are equal."""
+    """The votes of a store's frame to learn from: one melody is better, or both are equal.
+
+    Votes on the melodies of a blind test are left out until it is revealed.
+    """
+    return votes.loc[_is_to_learn_from(votes) & ~votes["sealed"]]
+
+
+def sealed_count(votes: pd.DataFrame) -> int:
+    """How many votes may be learnt from only once a blind test of their melodies is revealed."""
+    return int((_is_to_learn_from(votes) & votes["sealed"]).sum())
+
+
+def _is_to_learn_from(votes: pd.DataFrame) -> pd.Series:
     said_nothing = votes["outcome_a"].isin(UNDECIDED_OUTCOMES)
-    return votes.loc[~said_nothing & votes["purpose"].isin(TRAINED_PURPOSES)]
+    return ~said_nothing & votes["purpose"].isin(TRAINED_PURPOSES)

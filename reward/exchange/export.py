@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from music.files import whole_file
+from music.progress import Progress, no_progress
 from music.tokens import to_text
 from reward.comparisons.learnable import TRAINED_PURPOSES
 from reward.store import frames
@@ -42,6 +43,7 @@ def export_ratings(
     formats: Collection[str] | None = None,
     kind: str | None = None,
     current_only: bool = True,
+    progress: Progress = no_progress,
 ) -> list[Path]:
     """Write votes, comparisons, melodies and raters into a folder; the paths written.
 
@@ -51,6 +53,7 @@ def export_ratings(
         formats: of `FORMATS`; None for all that can be written here.
         kind: 'person' or 'simulated' for the votes and raters of that kind only.
         current_only: leave out votes that an undo has superseded.
+        progress: is told how many files are written.
 
     Raises:
         RatingsError: for an unknown format or kind, Parquet without pyarrow, or a folder that
@@ -78,6 +81,7 @@ def export_ratings(
             if suffix not in formats:
                 continue
             path = Path(folder) / f"{name}.{suffix}"
+            progress(len(written), len(tables) * len(formats))
             with exported_file(path) as temporary:
                 if suffix == "csv":
                     write_csv(temporary, table)
@@ -102,7 +106,7 @@ def export_preferences(
     kind: str | None = "person",
     purposes: Collection[str] = TRAINED_PURPOSES,
 ) -> int:
-    """Write TRL's preference pairs as JSONL; how many.
+    """Write TRL's preference pairs as JSONL; how many. Those of sealed melodies are left out.
 
     Raises:
         RatingsError: for an unknown kind or purpose, or a file that cannot be written.
@@ -113,7 +117,7 @@ def export_preferences(
     with store.reading() as session:
         votes = frames.votes_frame(session, kind=kind, current_only=True)
         melodies = frames.melodies_frame(session)
-    wanted = votes.loc[votes["purpose"].isin(list(purposes))]
+    wanted = votes.loc[votes["purpose"].isin(list(purposes)) & ~votes["sealed"]]
     pairs = list(preference_pairs(wanted, melodies))
     with exported_file(Path(path)) as temporary:
         _write_jsonl(temporary, iter(pairs))

@@ -1,10 +1,10 @@
 """Melodies and comparisons of an export, into the pool of another store.
 
 Every function notes in a row what is wrong with it and goes on with the next. A melody is known by
-its tokens and keeps the origin that it has here; a comparison is known by its id. The plan's order
-is kept: comparisons come behind those that are here, as far from each other as they were, or, when
-a part of their plan is here already, in line with that. What is added is in no campaign: whom to
-ask, and when to stop, is decided where the campaign is.
+its tokens and keeps the origin that it has here; a comparison is known by its id. Imported
+comparisons are queued after the existing ones and keep their own order; when a part of their plan
+is here already, they are queued in line with that. Of campaigns only blind tests are taken up
+(`reward.exchange.import_blind_tests`).
 """
 
 from __future__ import annotations

@@ -16,15 +16,17 @@ does not supersede that one; an export with superseded votes tells what supersed
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from music.progress import Report, no_report
 from reward.exchange.export import FORMATS, TABLES
+from reward.exchange.import_blind_tests import store_blind_tests
 from reward.exchange.import_pool import once, read_melodies, store_comparisons, store_melodies
 from reward.exchange.table_files import Row, read_rows, write_refused
 from reward.store.database import RatingsError
@@ -32,7 +34,7 @@ from reward.store.pool import batches
 from reward.store.raters import Rater, rater_named
 from reward.store.schema import AssignmentRow, ComparisonRow, VoteRow
 from reward.store.store import RatingsStore
-from reward.store.votes import Answer, is_current, outcome_for_a
+from reward.store.votes import Answer, is_current, make_stale, outcome_for_a, vote_row
 
 NEEDED = {
     "melodies": "melody_id tokens tonic_midi policy_id step sampler seed created_at",
@@ -59,23 +61,30 @@ class Imported:
     refused_files: list[Path] = field(default_factory=list)
 
 
-def import_ratings(store: RatingsStore, path: str | Path) -> Imported:
+def import_ratings(
+    store: RatingsStore, path: str | Path, *, report: Report = no_report
+) -> Imported:
     """Take up an export: a folder, or its file of votes with the other tables beside it.
 
-    Rows that are refused are written to `<file>.refused.csv` beside each file.
+    Rows that are refused are written to `<file>.refused.csv` beside each file. `report` is told
+    each stage.
 
     Raises:
         RatingsError: for a table that is not there or cannot be read; nothing is stored then.
     """
+    report("reading tables", 0, 0)
     files = _table_files(Path(path))
     rows = {name: read_rows(files[name], NEEDED[name].split()) for name in TABLES}
     done = Imported()
+    report(f"checking {len(rows['melodies'])} melodies", 0, 0)
     melodies = read_melodies(rows["melodies"])  # the slow part, while others may still vote
+    report(f"storing {len(rows['votes'])} votes", 0, 0)
     with store.writing() as session:
         melody_ids, done.added["melodies"] = store_melodies(session, melodies)
         comparisons, done.added["comparisons"] = store_comparisons(
             session, rows["comparisons"], melody_ids
         )
+        store_blind_tests(session, rows["comparisons"], comparisons, now=datetime.now(UTC))
         raters, done.added["raters"] = _store_raters(session, rows["raters"])
         done.added["votes"] = _store_votes(session, rows["votes"], comparisons, raters)
     for name in TABLES:
@@ -93,11 +102,15 @@ def _table_files(path: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     if not path.is_dir():
         files["votes"] = path
-        folder, endings = path.parent, (path.suffix.removeprefix("."), *FORMATS)
+        folder, endings = path.parent, (path.suffix.removeprefix(".").lower(), *FORMATS)
+    # By name in lower case: spreadsheets and old systems write `votes.CSV`.
+    there = {}
+    if folder.is_dir():
+        there = {file.name.lower(): file for file in sorted(folder.iterdir()) if file.is_file()}
     for name in TABLES:
-        there = [folder / f"{name}.{ending}" for ending in endings]
-        found = [file for file in there if file.is_file()]
-        files.setdefault(name, (found or there)[0])
+        names = [f"{name}.{ending}" for ending in endings]
+        found = [there[file] for file in names if file in there]
+        files.setdefault(name, found[0] if found else folder / names[0])
     return files
 
 
@@ -172,7 +185,7 @@ def _store_votes(
             continue
         assignment = _assignment(vote, reopens=before is not None)
         shown.append(assignment)
-        row = _vote_row(vote, assignment.id)
+        row = vote_row(assignment.id, vote.answer, created_at=vote.created_at)
         added.append((row, before))
         counting[vote.said[:2]] = by_key[vote.key] = row
         by_nonce[nonce] = (vote.said, row)
@@ -185,6 +198,9 @@ def _store_votes(
             row.supersedes = before.id
         session.add(row)
     session.flush()
+    for assignment in shown:
+        if assignment.reopens:  # a page here may have opened the comparison again too
+            make_stale(session, assignment.rater_id, assignment.comparison_id)
     return len(added)
 
 
@@ -261,10 +277,6 @@ def _assignment(vote: _ReadVote, *, reopens: bool) -> AssignmentRow:
         expires_at=max(vote.issued_at, vote.created_at),
         closed_at=vote.created_at,
     )
-
-
-def _vote_row(vote: _ReadVote, assignment_id: UUID) -> VoteRow:
-    return VoteRow(assignment_id=assignment_id, **asdict(vote.answer), created_at=vote.created_at)
 
 
 def _stored_votes(session: Session, nonces: Sequence[str]) -> dict[str, tuple[Said, VoteRow]]:

@@ -4,7 +4,8 @@ A row is asked for its cells by name and kind. What a cell has wrong is noted in
 reader sees all that is wrong with it at once and the rows beside it are not lost. A file of which
 no row can be read (no such file, other columns, another encoding) is refused whole.
 
-Numbers may be written as spreadsheets leave them (`3.0`), truth as `True`, `true` or `1`.
+Numbers may be written as spreadsheets leave them (`3.0`, `0,25`), truth as `True`, `true` or `1`,
+and the cells of a CSV may be separated by commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from reward.store.database import RatingsError, check_text
 MAX_WHOLE = 2**31 - 1
 CELL_BYTES = 2**24
 """longest cell; the csv module's own limit of 2**17 would cut a melody's features"""
+DELIMITERS = ",;\t"
 REFUSED_ROW, REFUSED_BECAUSE = "refused_row", "refused_because"
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
@@ -80,7 +82,9 @@ class Row:
         """A finite number, or None where there is none."""
         if self.missing(name):
             return None
-        number = self._float(self.cells[name])
+        value = self.cells[name]
+        # Where cells are separated by semicolons, a spreadsheet writes a decimal comma.
+        number = self._float(value.replace(",", ".") if isinstance(value, str) else value)
         if number is None:
             self.refuse(f"{name}={_shown(self.cells[name])} is not a finite number")
         return number
@@ -149,7 +153,8 @@ def read_rows(path: Path, columns: Collection[str]) -> list[Row]:
         RatingsError: for a file that is not there, of another kind, damaged, or that lacks one of
             these columns.
     """
-    read = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}.get(path.suffix)
+    suffix = path.suffix.lower()
+    read = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}.get(suffix)
     if read is None:
         raise RatingsError(f"{path} does not end in .csv, .jsonl or .parquet; rename or convert it")
     if not path.is_file():
@@ -161,10 +166,10 @@ def read_rows(path: Path, columns: Collection[str]) -> list[Row]:
             f"{path} is not UTF-8 at byte {error.start}; save it as 'CSV UTF-8'"
         ) from error
     known = {name for row in rows for name in row.cells} | set(
-        _csv_header(path) if path.suffix == ".csv" else ()
+        _csv_header(path) if suffix == ".csv" else ()
     )
     lacking = [name for name in columns if name not in known]
-    if lacking and (rows or path.suffix == ".csv"):
+    if lacking and (rows or suffix == ".csv"):
         raise RatingsError(
             f"{path} has no column {lacking[0]!r} ({len(lacking)} such); "
             "its columns are to be those of an export"
@@ -174,13 +179,20 @@ def read_rows(path: Path, columns: Collection[str]) -> list[Row]:
 
 def _csv_header(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return next(csv.reader(file), [])
+        return next(csv.reader(file, delimiter=_delimiter(path)), [])
+
+
+def _delimiter(path: Path) -> str:
+    """What stands between the names of the columns: a spreadsheet may have saved `;` or tabs."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+    return max(DELIMITERS, key=header.count)
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     csv.field_size_limit(CELL_BYTES)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(file, delimiter=_delimiter(path), strict=True)
         try:
             header = next(reader, [])
             for number, cells in enumerate(reader, start=2):

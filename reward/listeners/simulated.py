@@ -22,12 +22,15 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from music.progress import Progress, no_progress
 from policy.runs import RunError
 from reward.comparisons.intervals import RELIABILITY
 from reward.comparisons.preferences import LEFT, RIGHT, TIE
 from reward.listeners.tastes import TASTES
 from reward.pairs.traps import CORRUPTED
+from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 
 CALIBRATION_PAIRS, CALIBRATION_QUANTILES = 20_000, 1_000
 DRIFT_LIMIT_RADIANS = np.pi / 2
@@ -263,27 +266,39 @@ def _random_differences(utility_M: np.ndarray) -> np.ndarray:
     return np.quantile(size[size > 0], places)
 
 
-def simulate_votes(store: RatingsStore, listener: SimulatedListener, count: int) -> int:
+def simulate_votes(
+    store: RatingsStore,
+    listener: SimulatedListener,
+    count: int,
+    *,
+    progress: Progress = no_progress,
+) -> int:
     """Let a simulated listener answer up to `count` waiting pairs; how many they answered.
+
+    Not those of blind tests, which are for people.
 
     Raises:
         RunError: when there is nothing to rate.
     """
     frame = store.melodies_frame()
-    # The listener's own yardstick is what a policy writes, not what was spoiled for traps.
-    frame = frame.loc[frame["policy_id"] != CORRUPTED]
+    # The listener's own yardstick is what a policy writes, not what was corrupted for traps.
+    sealed = frame["melody_id"].isin(list(store.sealed_melody_ids()))
+    frame = frame.loc[(frame["policy_id"] != CORRUPTED) & ~sealed]
     if frame.empty:
         raise RunError("there are no melodies to rate; write and pair some first: tastemaker pairs")
     pool = [stored.melody for stored in store.melodies(frame["melody_id"].tolist())]
     listener.calibrate(pool)
     rater = store.rater_named(listener.name, kind="simulated")
+    waiting = min(count, store.counts()["comparisons"])
     for answered in range(count):
-        issued = store.issue(rater.id)
+        progress(min(answered, waiting), waiting)
+        issued = store.issue(rater.id, purposes=ROUND_PURPOSES)
         if issued is None:
             return answered
         said = int(listener.choose([issued.left.melody], [issued.right.melody])[0])
         outcome = "left" if said == LEFT else "tie" if said == TIE else "right"
         store.vote(
-            issued.assignment_id, outcome=outcome, nonce=uuid.uuid4().hex, renderer="simulated"
+            issued.assignment_id,
+            Answer(outcome=outcome, nonce=uuid.uuid4().hex, renderer="simulated"),
         )
     return count

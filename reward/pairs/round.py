@@ -7,7 +7,8 @@ any vote they cover what varies most. `auto` draws one of the three for the roun
 information, and duels too once there are `LATE_VOTES` votes. The strategy is stored with each pair,
 and the probability with which it was drawn.
 
-Hidden repeats and traps (`reward.pairs.traps`) come on top, at a set rate.
+Hidden repeats and traps (`reward.pairs.traps`) come on top, at a set rate. Melodies of a blind test
+are left out until it is revealed (`reward.store.sealed`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from music.melody import Melody
+from music.progress import Report, no_report
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
@@ -83,6 +86,8 @@ def pair_up(
     policy_id: str,
     conditioning: Conditioning,
     config: PoolConfig,
+    *,
+    report: Report = no_report,
 ) -> list[uuid.UUID]:
     """Write melodies into the store; append pairs of one metre and length, repeats and traps.
 
@@ -92,10 +97,18 @@ def pair_up(
     """
     new: list[int] = []
     if config.melodies:
-        melodies = compose(policy, config.melodies, conditioning=conditioning, seed=config.seed)
+        melodies = compose(
+            policy,
+            config.melodies,
+            conditioning=conditioning,
+            seed=config.seed,
+            progress=partial(report, "writing melodies"),
+        )
+        report("storing melodies", 0, 0)
         new = store.add_melodies(
             melodies, policy_id=policy_id, sampler="temperature 1", seed=config.seed
         )
+    report("choosing pairs", 0, 0)
     before = store.comparisons_frame()
     state = [config.seed, config.round, len(before)]
     votes = _votes_so_far(store)
@@ -106,6 +119,8 @@ def pair_up(
     if strategy != RANDOM or not new:
         pool = store.melodies_frame()
         ids = [int(m) for m in pool.loc[pool["policy_id"] != CORRUPTED, "melody_id"]]
+    sealed = store.sealed_melody_ids()  # the policy may write a melody that is in a blind test
+    ids = [melody_id for melody_id in ids if melody_id not in sealed]
     if not ids:
         raise RunError("there are no melodies to pair; ask for some: --melodies 400")
     known = {i: stored.melody for i, stored in zip(ids, store.melodies(ids), strict=True)}

@@ -10,6 +10,7 @@ assignments: which pair a rater hears next, and on which side
 votes: writing a vote, and undoing it
 campaigns: comparisons that belong together, and who is invited
 campaign_votes: which votes of a campaign count
+sealed: melodies of blind tests that have not been revealed
 catalogue: all melodies, with what one rater has heard of them
 favourites: melodies that a rater keeps
 listening_sessions: how long a rater has listened without a break

@@ -9,7 +9,8 @@ A rater hears next, in this order: a hidden repeat that is due (as many of their
 as places lie between the two in the plan); then, of the comparisons new to them, the one that
 fewest other raters of their kind have answered or are hearing; then the order of the plan. A repeat
 is never early, so one whose original came late to a rater may not come to them at all. Comparisons
-of a campaign that is closed come to nobody.
+of a campaign that is closed come to nobody; nor do other pairs with a melody of a blind test, until
+that is revealed (`reward.store.sealed`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from reward.store.schema import (
     UtcDateTime,
     VoteRow,
 )
+from reward.store.sealed import is_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,15 +243,18 @@ def _is_wanted(narrowed: bool) -> ColumnElement[bool]:
 
 
 def is_open() -> ColumnElement[bool]:
-    """SQL: of no campaign, or of one that is not closed."""
+    """SQL: may be shown now: not of a closed campaign, nor with the melody of another's blind test.
+
+    A melody stands in one blind test at most, so a pair of a blind test is sealed by its own.
+    """
     closed = select(CampaignRow.id).where(CampaignRow.closed_at.is_not(None))
-    return ComparisonRow.campaign_id.is_(None) | ComparisonRow.campaign_id.not_in(closed)
+    goes_on = ComparisonRow.campaign_id.is_(None) | ComparisonRow.campaign_id.not_in(closed)
+    return goes_on & ((ComparisonRow.purpose == "blind_test") | ~is_sealed())
 
 
 def _may_be_heard(session: Session, comparison: ComparisonRow) -> bool:
-    if comparison.campaign_id is None:
-        return True
-    return session.get_one(CampaignRow, comparison.campaign_id).closed_at is None
+    found = select(ComparisonRow.id).where(ComparisonRow.id == comparison.id, is_open())
+    return session.scalar(found) is not None
 
 
 def _side_of_a(session: Session, rater_id: int, comparison: ComparisonRow, rng: Random) -> bool:

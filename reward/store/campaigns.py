@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -117,6 +118,12 @@ def free_name(session: Session, name: str) -> str:
     if session.scalar(select(CampaignRow.id).where(CampaignRow.name == tidy)) is not None:
         raise RatingsError(f"name={tidy!r} is taken by another campaign; choose another")
     return tidy
+
+
+def default_name(session: Session) -> str:
+    """A free name for a blind test that tells raters nothing of its policies."""
+    taken = set(session.scalars(select(CampaignRow.name)))
+    return next(name for n in count(1) if (name := f"Blind test {n}") not in taken)
 
 
 def list_campaigns(session: Session, *, purpose: str | None = None) -> list[Campaign]:

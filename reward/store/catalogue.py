@@ -6,7 +6,7 @@ What a rater may be told of a melody follows from three sets of melodies:
 - *waiting*: of comparisons that the rater has not answered, or has reopened. A hidden repeat
   waits too, even one that will not be shown any more because its original came late: better a
   melody too few is told of than one too many;
-- *sealed*: of blind tests, until they are revealed.
+- *sealed*: of blind tests, until they are revealed (`reward.store.sealed`). Nobody sees these here.
 
 A melody is never changed and never leaves the pool, so what was read once stays true, and only
 newer ones have to be read. To decode one takes longer than to read it, so that is left for when its
@@ -27,7 +27,7 @@ from music.melody import Header, Melody
 from music.tokens import decode, decode_header
 from reward.store.assignments import is_open
 from reward.store.pool import tokens_from_bytes
-from reward.store.schema import AssignmentRow, CampaignRow, ComparisonRow, MelodyRow, VoteRow
+from reward.store.schema import AssignmentRow, ComparisonRow, MelodyRow, VoteRow
 from reward.store.votes import is_current, outcome_for_a
 
 
@@ -102,16 +102,6 @@ def rounds(session: Session) -> dict[int, frozenset[int]]:
         for melody_id, number in session.execute(select(side, ComparisonRow.round).distinct()):
             found[melody_id].add(number)
     return {melody_id: frozenset(numbers) for melody_id, numbers in found.items()}
-
-
-def sealed(session: Session) -> frozenset[int]:
-    """Ids of the melodies that are in a blind test whose result has not been told."""
-    revealed = select(CampaignRow.id).where(CampaignRow.revealed_at.is_not(None))
-    rows = select(ComparisonRow.melody_a, ComparisonRow.melody_b).where(
-        ComparisonRow.purpose == "blind_test",
-        or_(ComparisonRow.campaign_id.is_(None), ComparisonRow.campaign_id.not_in(revealed)),
-    )
-    return frozenset(melody_id for pair in session.execute(rows) for melody_id in pair)
 
 
 def listening(session: Session, rater_id: int) -> Listening:

@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, Operational
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 WRITER_LOCK = 0x7A57E  # any number, as long as every process takes the same
 _ALEMBIC = threading.Lock()  # alembic's `context` is one for the whole process
 
@@ -163,12 +164,17 @@ def parse_url(url_or_path: str | Path) -> URL:
                 "the ratings database's URL cannot be read; it looks like "
                 "postgresql://user:password@host/database"
             ) from error
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise RatingsError(
             f"ratings in {url.get_backend_name()!r} are not supported; use the path of an SQLite "
             "file or a postgresql:// URL"
+        )
+    if url.drivername in ("postgresql", "postgresql+psycopg2"):  # the same server, by our driver
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in DRIVERS:
+        raise RatingsError(
+            f"the driver in {url.drivername}:// is not supported; leave it out: "
+            f"{url.get_backend_name()}://…"
         )
     if url.get_backend_name() == "sqlite" and (url.database or "") in ("", ".", ":memory:"):
         raise RatingsError(f"{text!r} names no file, and votes are to be kept; give a file's path")

@@ -18,6 +18,8 @@ def process_environment(database: str) -> dict[str, str]:
         **os.environ,
         DATABASE_VARIABLE: database,
         "PYTHONPATH": python_path,
+        # What it says is read as UTF-8, whatever the terminal of its starter shows.
+        "PYTHONIOENCODING": "utf-8",
         # A folder `rl` or `env` of the working folder must not be taken for ours.
         "PYTHONSAFEPATH": "1",
     }

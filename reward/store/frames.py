@@ -25,6 +25,7 @@ from reward.store.schema import (
     RaterRow,
     VoteRow,
 )
+from reward.store.sealed import is_sealed
 from reward.store.votes import is_current, outcome_for_a
 
 MOMENT = "datetime64[us, UTC]"
@@ -61,6 +62,7 @@ VOTE_COLUMNS: Mapping[str, str] = {
     "app_version": "str",
     "supersedes": "Int64",
     "current": "bool",
+    "sealed": "bool",
     "issued_at": MOMENT,
     "created_at": MOMENT,
 }
@@ -108,6 +110,7 @@ def votes_frame(session: Session, *, kind: str | None, current_only: bool) -> pd
     """One row a vote, oldest first; `kind` keeps the votes of people or of simulated listeners.
 
     `outcome_a` is what the vote says of melodies a and b: 'a', 'b', 'tie', 'both_bad' or 'skip'.
+    `sealed` votes are on a melody of a blind test that has not been revealed: not to learn from.
 
     Raises:
         RatingsError: for an unknown kind.
@@ -117,6 +120,7 @@ def votes_frame(session: Session, *, kind: str | None, current_only: bool) -> pd
             VoteRow.id.label("vote_id"),
             *(getattr(VoteRow, name) for name in VOTE_FIELDS.split()),
             is_current().label("current"),
+            is_sealed().label("sealed"),
             AssignmentRow.rater_id,
             AssignmentRow.left_is_a,
             AssignmentRow.issued_at,

@@ -24,6 +24,7 @@ from music.tokens import decode, encode
 from reward.store.campaigns import campaign_row, check_fits
 from reward.store.database import RatingsError
 from reward.store.schema import PURPOSES, ComparisonRow, MelodyRow
+from reward.store.sealed import sealed_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +205,8 @@ def add_plan(
 
     Raises:
         RatingsError: for an unknown melody, purpose or campaign, a melody against itself, a repeat
-            of other melodies or without its original, a probability outside (0, 1], or melodies of
-            other policies than the campaign's.
+            of other melodies or without its original, a probability outside (0, 1], melodies of
+            other policies than the campaign's, or a melody of a blind test not yet revealed.
     """
     check_strategy(strategy, probability)
     melody_ids = {int(m) for planned in plan for m in (planned.melody_a, planned.melody_b)}
@@ -221,6 +222,7 @@ def add_plan(
         for planned in plan:
             writers = (policy_of[int(planned.melody_a)], policy_of[int(planned.melody_b)])
             check_fits(campaign, writers, purpose=planned.purpose)
+    _refuse_sealed(session, plan, campaign_id)
     position = session.scalar(select(func.max(ComparisonRow.position))) or 0
     rows: list[ComparisonRow] = []
     for place, planned in enumerate(plan):
@@ -248,6 +250,25 @@ def add_plan(
     session.add_all(row for row in rows if row.repeat_of is not None)
     session.flush()
     return [row.id for row in rows]
+
+
+def _refuse_sealed(session: Session, plan: Sequence[PlannedPair], campaign_id: int | None) -> None:
+    """Refuse a melody of a blind test that has not been revealed, but in pairs of that test."""
+    sealed = sealed_by(session)
+    new: set[int] = set()
+    for planned in plan:
+        if planned.purpose == "blind_test":
+            new |= {int(planned.melody_a), int(planned.melody_b)}
+    for planned in plan:
+        for melody_id in (int(planned.melody_a), int(planned.melody_b)):
+            of_this_test = planned.purpose == "blind_test" and (
+                sealed.get(melody_id, campaign_id) == campaign_id
+            )
+            if (melody_id in sealed or melody_id in new) and not of_this_test:
+                raise RatingsError(
+                    f"melody {melody_id} is in a blind test that has not been revealed; pair "
+                    "others, or end that test first: tastemaker studio, page Blind test"
+                )
 
 
 def check_strategy(strategy: str, probability: float | None) -> None:

@@ -43,7 +43,7 @@ def add_rater(
     if kind not in RATER_KINDS:
         raise RatingsError(f"kind={kind!r} is not known; choose one of {RATER_KINDS}")
     check_text("consent_version", consent_version, 1, 40)
-    if session.scalar(select(RaterRow.id).where(RaterRow.nickname == nickname)) is not None:
+    if _row_named(session, nickname) is not None:
         raise RatingsError(
             f"nickname={nickname!r} is taken; choose another, or come in by the link that is theirs"
         )
@@ -68,7 +68,7 @@ def rater_named(
     Raises:
         RatingsError: as `add_rater`, and when the nickname belongs to the other kind.
     """
-    row = session.scalar(select(RaterRow).where(RaterRow.nickname == _tidy(nickname)))
+    row = _row_named(session, _tidy(nickname))
     if row is None:
         return add_rater(session, nickname, kind=kind, consent_version=consent_version, now=now)
     if row.kind != kind:
@@ -107,8 +107,20 @@ def get_rater(session: Session, rater_id: int) -> RaterRow:
     return rater
 
 
+def is_same_nickname(one: str, other: str) -> bool:
+    """Whether both are one nickname; spaces around it and the form of Unicode do not matter."""
+    one, other = (unicodedata.normalize("NFC", " ".join(name.split())) for name in (one, other))
+    return one == other
+
+
+def _row_named(session: Session, tidy: str) -> RaterRow | None:
+    """The rater of that nickname; an older version or another program may have stored it as NFD."""
+    forms = {tidy, unicodedata.normalize("NFD", tidy)}
+    return session.scalar(select(RaterRow).where(RaterRow.nickname.in_(forms)))
+
+
 def _tidy(nickname: str) -> str:
-    """One spelling of a nickname.
+    """One spelling of a nickname, in Unicode's form NFC.
 
     Raises:
         RatingsError: when nothing readable is left, or too much.

@@ -38,6 +38,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 RATER_KINDS = ("person", "simulated")
 PURPOSES = ("train", "repeat", "trap", "blind_test")
+ROUND_PURPOSES = ("train", "repeat", "trap")
+"""purposes of the comparisons of a training round; a blind test is apart"""
 CAMPAIGN_PURPOSES = ("train", "blind_test")
 OUTCOMES = ("left", "right", "tie", "both_bad", "skip")
 JOB_STATES = ("queued", "running", "done", "failed", "stopped")
@@ -198,7 +200,8 @@ class AssignmentRow(Base):
     rater_id: Mapped[int] = mapped_column(ForeignKey("raters.id"))
     left_is_a: Mapped[bool]
     reopens: Mapped[bool]
-    """shown again by an undo: its vote supersedes the rater's last on this comparison"""
+    """shown again by an undo: its vote supersedes the rater's last on this comparison; false again
+    once the rater has answered that comparison by another assignment"""
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]

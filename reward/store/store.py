@@ -4,7 +4,7 @@
     ids = store.add_melodies(melodies, policy_id="base", sampler="t=1.0", seed=7)
     store.add_comparisons(random_pairs(ids, 40, rng), round=1)
     pair = store.issue(rater.id)
-    store.vote(pair.assignment_id, outcome="left", nonce=nonce)
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce=nonce))
 
 One store may be used by many threads; processes open one each. Every method is one transaction:
 when it returns, what it stored is on disk. Simulated listeners are raters of another `kind`, and
@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Self
+from typing import Literal, Self
 from uuid import UUID
 
 import pandas as pd
@@ -33,6 +33,7 @@ from reward.store.listening_sessions import Sitting
 from reward.store.pool import PlannedPair, StoredMelody
 from reward.store.raters import Rater
 from reward.store.schema import PURPOSES
+from reward.store.sealed import sealed_melody_ids
 from reward.store.votes import Answer, VoteReceipt
 from reward.store.withdrawal import Withdrawal
 
@@ -208,6 +209,11 @@ class RatingsStore:
         with self.reading() as session:
             return pool.load_melodies(session, ids)
 
+    def sealed_melody_ids(self) -> frozenset[int]:
+        """Ids of the melodies of blind tests not yet revealed; see `reward.store.sealed`."""
+        with self.reading() as session:
+            return sealed_melody_ids(session)
+
     def add_comparisons(
         self,
         pairs: Sequence[tuple[int, int]],
@@ -244,8 +250,8 @@ class RatingsStore:
 
         Raises:
             RatingsError: for an unknown melody, purpose or campaign, a melody against itself, a
-                repeat that does not match its original, a probability outside (0, 1], or melodies
-                of other policies than the campaign's.
+                repeat that does not match its original, a probability outside (0, 1], melodies of
+                other policies than the campaign's, or a melody of a blind test not yet revealed.
         """
         with self.writing() as session:
             return pool.add_plan(
@@ -288,43 +294,12 @@ class RatingsStore:
                 wanted=Wanted(purposes, campaign_id),
             )
 
-    def vote(
-        self,
-        assignment_id: UUID,
-        *,
-        outcome: str,
-        nonce: str,
-        strength: int = 1,
-        reasons: Sequence[str] = (),
-        comment: str = "",
-        heard_ms_left: int = 0,
-        heard_ms_right: int = 0,
-        plays_left: int = 0,
-        plays_right: int = 0,
-        latency_ms: int = 0,
-        renderer: str = "",
-        app_version: str = "",
-    ) -> VoteReceipt:
-        """Store an answer: 'left', 'right', 'tie', 'both_bad' or 'skip'; once, if sent again.
+    def vote(self, assignment_id: UUID, answer: Answer) -> VoteReceipt:
+        """Store an answer, once, if sent again.
 
         Raises:
-            RatingsError: for an unknown assignment, a value out of range, or a nonce that came with
-                another assignment.
+            RatingsError: for an unknown assignment, or a nonce that came with another assignment.
         """
-        answer = Answer(
-            outcome=outcome,
-            nonce=nonce,
-            strength=strength,
-            reasons=reasons,
-            comment=comment,
-            heard_ms_left=heard_ms_left,
-            heard_ms_right=heard_ms_right,
-            plays_left=plays_left,
-            plays_right=plays_right,
-            latency_ms=latency_ms,
-            renderer=renderer,
-            app_version=app_version,
-        )
         with self.writing() as session:
             return votes.vote(session, assignment_id, answer, now=datetime.now(UTC))
 
@@ -336,13 +311,16 @@ class RatingsStore:
         lease: timedelta = LEASE,
         purposes: Collection[str] = PURPOSES,
         campaign_id: int | None = None,
+        shown: UUID | Literal["any"] | None = "any",
     ) -> Issued | None:
         """Show this rater's last answered pair again; their next vote on it supersedes the old one.
 
         Called again before that vote, it goes one further back. None when there is nothing (more).
-        `purposes` and `campaign_id` are those of `issue`, for a page that shows no others.
+        `purposes` and `campaign_id` are those of `issue`, for a page that shows no others. `shown`
+        is the assignment on the page, None for no pair: a repeated click then does nothing.
 
         Raises:
+            StalePageError: when the rater's live assignment is not the one shown.
             RatingsError: for an unknown rater or purpose, or a lease without length.
         """
         with self.writing() as session:
@@ -352,6 +330,7 @@ class RatingsStore:
                 now=now or datetime.now(UTC),
                 lease=lease,
                 wanted=Wanted(purposes, campaign_id),
+                shown=shown,
             )
 
     def coming(
@@ -388,7 +367,7 @@ class RatingsStore:
         """Remember that a run learnt from these votes; again with more, it adds them.
 
         Raises:
-            RatingsError: for a run id that is not `[a-z0-9-]{1,64}`, or an unknown vote.
+            RatingsError: for a run id that is not the name of a run, or an unknown vote.
         """
         with self.writing() as session:
             withdrawal.record_training(session, run_id, vote_ids, now=datetime.now(UTC))

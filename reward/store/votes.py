@@ -4,20 +4,29 @@ Every function runs inside one writing session, so nobody else issues or votes m
 
 An answer is stored once, however often it is sent. One that comes after its lease has run out is
 still an answer to a pair that was heard: it is kept, unless the rater has answered the same
-comparison since. Of a rater's votes on a comparison the last counts, the others are superseded.
+comparison since the pair was shown. Of a rater's votes on a comparison the last counts, the others
+are superseded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from reward.store.assignments import Issued, Wanted, assign, check_lease, live_assignment
+from reward.store.assignments import (
+    Issued,
+    Wanted,
+    assign,
+    check_lease,
+    is_open,
+    live_assignment,
+)
 from reward.store.database import RatingsError, check_text
 from reward.store.raters import get_rater
 from reward.store.schema import OUTCOMES, AssignmentRow, ComparisonRow, VoteRow
@@ -25,6 +34,10 @@ from reward.store.schema import OUTCOMES, AssignmentRow, ComparisonRow, VoteRow
 MAX_COUNTER = 2**31 - 1
 MAX_COMMENT = 2000
 MAX_REASONS = 16
+
+
+class StalePageError(RatingsError):
+    """A page shows another pair than the store has live for its rater."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +134,8 @@ def vote(session: Session, assignment_id: UUID, answer: Answer, *, now: datetime
     earlier = _last_vote(session, assignment.rater_id, comparison_id=assignment.comparison_id)
     if earlier is not None and not assignment.reopens:
         return VoteReceipt(earlier.id, duplicate=True)
-    row = VoteRow(
-        assignment_id=assignment_id,
-        outcome=answer.outcome,
-        strength=answer.strength,
-        reasons=list(answer.reasons),
-        comment=answer.comment,
-        heard_ms_left=answer.heard_ms_left,
-        heard_ms_right=answer.heard_ms_right,
-        plays_left=answer.plays_left,
-        plays_right=answer.plays_right,
-        latency_ms=answer.latency_ms,
-        nonce=answer.nonce,
-        renderer=answer.renderer,
-        app_version=answer.app_version,
-        supersedes=None if earlier is None else earlier.id,
-        created_at=now,
-    )
+    row = vote_row(assignment_id, answer, created_at=now)
+    row.supersedes = None if earlier is None else earlier.id
     session.add(row)
     live = live_assignment(session, assignment.rater_id)
     # A late answer may be to a comparison that has been issued anew: that one is answered with it.
@@ -145,23 +143,56 @@ def vote(session: Session, assignment_id: UUID, answer: Answer, *, now: datetime
         if answered is not None and answered.comparison_id == assignment.comparison_id:
             answered.closed_at = answered.closed_at or now
     session.flush()
+    make_stale(session, assignment.rater_id, assignment.comparison_id)
     return VoteReceipt(row.id, duplicate=False)
 
 
+def vote_row(assignment_id: UUID, answer: Answer, *, created_at: datetime) -> VoteRow:
+    """An answer as a row, which supersedes nothing."""
+    return VoteRow(assignment_id=assignment_id, **asdict(answer), created_at=created_at)
+
+
+def make_stale(session: Session, rater_id: int, comparison_id: UUID) -> None:
+    """Let no page that an undo opened before now supersede the newest answer to a comparison."""
+    session.execute(
+        update(AssignmentRow)
+        .where(
+            AssignmentRow.rater_id == rater_id,
+            AssignmentRow.comparison_id == comparison_id,
+            AssignmentRow.reopens,
+            ~exists().where(VoteRow.assignment_id == AssignmentRow.id),
+        )
+        .values(reopens=False)
+    )
+
+
 def undo(
-    session: Session, rater_id: int, *, now: datetime, lease: timedelta, wanted: Wanted
+    session: Session,
+    rater_id: int,
+    *,
+    now: datetime,
+    lease: timedelta,
+    wanted: Wanted,
+    shown: UUID | Literal["any"] | None = "any",
 ) -> Issued | None:
     """Show the rater's last answered wanted comparison again, same sides; None when there is none.
 
     The old vote counts until the new one supersedes it. Undone again before that, it goes one
-    further back.
+    further back. `shown` is what the page shows, None for no pair; its lease may have run out.
 
     Raises:
+        StalePageError: when the live assignment is not the one shown.
         RatingsError: for an unknown rater, or a lease that has no length.
     """
     rater = get_rater(session, rater_id)
     check_lease(now, lease)
     live = live_assignment(session, rater.id)
+    if shown != "any":
+        is_wanted = live is not None and wanted.has(
+            session.get_one(ComparisonRow, live.comparison_id)
+        )
+        if (live.id if live is not None and is_wanted else None) != shown:
+            raise StalePageError("the page shows another pair than the store; reload the page")
     before = None
     if live is not None and live.reopens:
         before = _last_vote(session, rater.id, comparison_id=live.comparison_id)
@@ -197,7 +228,7 @@ def _last_vote(
         query = query.where(VoteRow.id < before.id)
     if wanted is not None:
         query = query.join(ComparisonRow, ComparisonRow.id == AssignmentRow.comparison_id).where(
-            ComparisonRow.purpose.in_(wanted.purposes)
+            ComparisonRow.purpose.in_(wanted.purposes), is_open()
         )
         if wanted.campaign_id is not None:
             query = query.where(ComparisonRow.campaign_id == wanted.campaign_id)

@@ -6,7 +6,6 @@ whoever withdraws is told, and the run's record says how many of its votes are g
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +13,12 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from policy.runs import RUN_NAME
 from reward.store.database import RatingsError
 from reward.store.favourites import forget_favourites
 from reward.store.pool import batches
 from reward.store.raters import get_rater
 from reward.store.schema import AssignmentRow, RaterRow, TrainingRow, TrainingVoteRow, VoteRow
-
-RUN_ID = re.compile(r"[a-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,9 @@ def record_training(
     Raises:
         RatingsError: for a run id that is not ours, or an unknown vote.
     """
-    if not RUN_ID.fullmatch(run_id):
+    if not RUN_NAME.fullmatch(run_id):
         raise RatingsError(
-            f"run_id={run_id!r} is not of the form [a-z0-9-]{{1,64}}; rename the run"
+            f"run_id={run_id!r} is not of the form {RUN_NAME.pattern}; rename the run"
         )
     run = session.get(TrainingRow, run_id)
     if run is None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from music.files import whole_file
+from music.progress import Progress, no_progress
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from reward.profile.feature_scale import FeatureScale
@@ -35,6 +36,7 @@ def base_scale(
     seed: int,
     root: Path,
     count: int = SCALE_MELODIES,
+    progress: Progress = no_progress,
 ) -> FeatureScale:
     """The scale of `count` melodies of the base policy, sampled or as it was kept.
 
@@ -44,6 +46,7 @@ def base_scale(
         seed: of sampling.
         root: folder of all runs.
         count: how many melodies.
+        progress: is told how many are written.
     """
     file = root / SCALES / f"{_digest(base, conditioning, seed, count)}.npz"
     try:
@@ -54,7 +57,9 @@ def base_scale(
         pass
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         file.unlink(missing_ok=True)  # damaged: it is only kept to save time
-    scale = FeatureScale.of(compose(base, count, conditioning=conditioning, seed=seed))
+    scale = FeatureScale.of(
+        compose(base, count, conditioning=conditioning, seed=seed, progress=progress)
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
     # Opened here: numpy would add its own ending to the name.
     with whole_file(file) as temporary, temporary.open("wb") as opened:

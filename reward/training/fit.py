@@ -6,16 +6,17 @@ in the store as a listener of known taste would, under a rater that is marked as
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from music.progress import Report, no_report
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import Run, RunError, new_run
 from reward.comparisons.agreement import Agreement, Ceiling
-from reward.comparisons.learnable import learnable
+from reward.comparisons.learnable import learnable, sealed_count
 from reward.comparisons.preferences import Preferences
 from reward.profile.cross_validation import FORECAST_VOTES, TrainedReward, train_reward
 from reward.profile.features import feature_matrix
@@ -81,7 +82,7 @@ def fit_reward(
     seed: int = 0,
     name: str | None = None,
     model: str = PROFILE,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Report = no_report,
 ) -> FittedReward:
     """Learn a reward from the store's decided votes; write it, with its card, into a run.
 
@@ -96,7 +97,7 @@ def fit_reward(
         name: the run's name.
         model: one of `reward.training.models.MODELS`; other than the profile, all three are
             compared.
-        tell: is given a line before each part of the work.
+        report: is told each stage of the work.
 
     Raises:
         AgreementError: for another model than the profile, of too few votes to compare by.
@@ -106,6 +107,13 @@ def fit_reward(
     every = store.votes_frame(kind=None if kind == BOTH else kind)
     votes = learnable(every)
     kinds = sorted(set(votes["rater_kind"]))
+    left_out = sealed_count(every)
+    if votes.empty and left_out:
+        raise RunError(
+            f"all {left_out} decided votes are on melodies of a blind test that has not been "
+            "revealed; end it (tastemaker studio, page Blind test) or collect other votes "
+            "(tastemaker pairs)"
+        )
     if votes.empty:
         raise RunError(
             "there are no decided votes yet; collect some (tastemaker studio) or simulate them "
@@ -116,25 +124,37 @@ def fit_reward(
             "the store holds votes of people and of simulated listeners, which are not mixed "
             "unasked; choose with --votes-of person, simulated or both"
         )
+    if left_out:
+        report(f"{left_out} votes on melodies of a sealed blind test are left out", 0, 0)
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
-    tell(f"{len(votes)} votes; measuring what is usual for the base policy")
-    scale = base_scale(base, conditioning, seed=seed + 1_000_003, root=root)
+    scale = base_scale(
+        base,
+        conditioning,
+        seed=seed + 1_000_003,
+        root=root,
+        progress=partial(report, "writing melodies of the base policy"),
+    )
+    report("measuring features", 0, 0)
     features_MF = feature_matrix(melodies)
-    tell("learning, and trying it on votes held out")
+    report("learning, and trying it on votes held out", 0, 0)
     trained = train_reward(preferences, features_MF, scale, seed=seed)
     compared = None
     if model != PROFILE:
-        tell("training the neural reward, which takes minutes")
         usual = compose(
-            base, NEURAL_SCALE_MELODIES, conditioning=conditioning, seed=seed + 1_000_003
+            base,
+            NEURAL_SCALE_MELODIES,
+            conditioning=conditioning,
+            seed=seed + 1_000_003,
+            progress=partial(report, "writing melodies of the base policy"),
         )
+        report("training the neural reward, which takes minutes", 0, 0)
         compared = compare_models(
             preferences, melodies, features_MF, base, usual, trained, seed=seed
         )
     vote_ids = votes["vote_id"].tolist()
-    tell("writing the run and its card")
+    report("writing the run and its card", 0, 0)
     run = new_run(
         "reward",
         {"conditioning": conditioning.fields(), "seed": seed, "votes_of": " and ".join(kinds)},

@@ -38,7 +38,10 @@ def drawing(columns: int) -> Iterator[tuple[list[Axes], list[str]]]:
         out: list[str] = []
         yield list(axes), out
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+        # Tight: the layout leaves no room for a label that is longer than its axis.
+        figure.savefig(
+            text, format="svg", metadata={"Date": None}, transparent=True, bbox_inches="tight"
+        )
         svg = text.getvalue()
         out.append(svg[svg.index("<svg") :])
 

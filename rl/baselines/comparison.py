@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from env.reference import Reference, torch_chance
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.melody import Melody
+from music.progress import Progress, Report, no_progress, no_report
 from music.tokens import HEADER_LENGTH, decode
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
@@ -30,7 +33,7 @@ from policy.decode import sample
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from policy.runs import RUNS, RunError, open_run
-from reward.comparisons.learnable import TRAINED_PURPOSES
+from reward.comparisons.learnable import learnable
 from reward.exchange.export import preference_pairs
 from reward.scorer import Reward
 from reward.store.schema import RATER_KINDS
@@ -44,7 +47,6 @@ from rl.evaluation.best_of_n import best_of_n
 from rl.evaluation.evaluate import Judge
 from rl.ppo.config import PPOConfig
 from rl.ppo.objective import Objective, objective_of
-from rl.ppo.rollout import with_reference_header
 
 METHODS = ("best-of-n", "dpo", "rloo", "grpo")
 MEASURING_SEED = 1_300_021
@@ -84,10 +86,8 @@ def voted_pairs(store: RatingsStore, reward_record: Mapping[str, Any]) -> list[d
     """
     kind = reward_record["config"]["votes_of"]
     frame = store.votes_frame(kind=kind if kind in RATER_KINDS else None)  # None: of both kinds
-    learnt = frame["purpose"].isin(list(TRAINED_PURPOSES)) & (
-        frame["vote_id"] <= reward_record["last_vote"]
-    )
-    pairs = list(preference_pairs(frame.loc[learnt], store.melodies_frame()))
+    learnt = learnable(frame.loc[frame["vote_id"] <= reward_record["last_vote"]])
+    pairs = list(preference_pairs(learnt, store.melodies_frame()))
     if not pairs:
         raise RunError(
             "the database holds no decided vote of those that the reward learnt from; give the one "
@@ -107,6 +107,7 @@ def run_baseline(
     melodies: int = SAMPLE_SIZE,
     on_checkpoint: OnCheckpoint | None = None,
     clock: Callable[[], float] = time.monotonic,
+    progress: Progress = no_progress,
 ) -> MethodResult:
     """Run one of `METHODS` and measure what it made.
 
@@ -120,6 +121,7 @@ def run_baseline(
         melodies: fresh melodies that are measured, at least `SAMPLE_SIZE`.
         on_checkpoint: gets copies of the policy on the way; its time is not counted.
         clock: what seconds are taken from.
+        progress: is told seconds of the budget, or of best-of-n how many melodies are written.
 
     Raises:
         ValueError: for an unknown method or too few melodies, and what `train_by` raises.
@@ -130,11 +132,12 @@ def run_baseline(
         raise ValueError(f"melodies={melodies} is below {SAMPLE_SIZE}, which diversity needs")
     torch.set_num_threads(task.config.threads)
     if method == "best-of-n":
-        return _best_of_n(task, best_of, melodies, seed, clock)
+        return _best_of_n(task, best_of, melodies, seed, clock, progress)
     curve: list[CurvePoint] = []
     kept: list[tuple[float, MelodyForCausalLM]] = []
 
     def look(seconds: float, sampled: int, policy: MelodyForCausalLM) -> None:
+        progress(round(seconds), round(budget.seconds or 0))
         _, measured = measure(policy, task, melodies, seed + 1)
         curve.append(CurvePoint(seconds=seconds, melodies=sampled, measured=measured))
         within = measured.kl_nats <= task.config.kl_limit_nats
@@ -178,7 +181,8 @@ def measure(
 ) -> tuple[list[Melody], Measured]:
     """Fresh melodies of a policy under the base's headers, and what they are worth."""
     generator = torch.Generator().manual_seed(seed + MEASURING_SEED)
-    headers = with_reference_header(task.base, task.conditioning.given(count), generator)
+    reference = Reference(task.base)
+    headers = reference.with_headers(task.conditioning.prompt(count), torch_chance(generator))
     rows = sample(policy, headers, generator=generator).rows()
     ratio = melody_nats(policy, rows, HEADER_LENGTH) - melody_nats(task.base, rows, HEADER_LENGTH)
     melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
@@ -197,7 +201,7 @@ def _measured(melodies: list[Melody], task: Task, kl_nats: float) -> Measured:
 
 
 def _best_of_n(
-    task: Task, n: int, count: int, seed: int, clock: Callable[[], float]
+    task: Task, n: int, count: int, seed: int, clock: Callable[[], float], progress: Progress
 ) -> MethodResult:
     begun = clock()
     best = best_of_n(
@@ -208,6 +212,7 @@ def _best_of_n(
         conditioning=task.conditioning,
         std_penalty=task.config.std_penalty,  # to saturate changes no order
         seed=seed + MEASURING_SEED,
+        progress=progress,
     )
     return MethodResult(
         name=f"best-of-{n}",
@@ -233,7 +238,7 @@ def compare_baselines(
     best_of: int = 64,
     seed: int = 0,
     root: Path = RUNS,
-    say: Callable[[MethodResult], None] = lambda result: None,
+    report: Report = no_report,
 ) -> list[MethodResult]:
     """Run some of `METHODS` against a reward run and the votes behind it; writes into `out`.
 
@@ -248,7 +253,7 @@ def compare_baselines(
         best_of: n of best-of-n.
         seed: of everything.
         root: folder of all runs.
-        say: called with each result as it comes.
+        report: is told how far each method is.
 
     Raises:
         RunError: when there is no such reward run, or the database does not hold its votes.
@@ -288,7 +293,11 @@ def compare_baselines(
     }
     results: list[MethodResult] = []
     for method in methods:
-        results.append(run_baseline(method, task, budget=budget, best_of=best_of, seed=seed))
+        report(method, 0, 0)
+        unit = "melodies" if method == "best-of-n" else "seconds of training"
+        progress = partial(report, f"{method}, {unit}")
+        results.append(
+            run_baseline(method, task, budget=budget, best_of=best_of, seed=seed, progress=progress)
+        )
         write_results(results, out, given)  # each as it comes: a later one may be stopped
-        say(results[-1])
     return results

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
+from env.reference import Reference, torch_chance
 from music.tokens import HEADER_LENGTH, MAX_LENGTH, decode, from_text, to_text
 from policy.checkpoint import load_policy
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
@@ -38,7 +39,6 @@ from policy.trl_options import quiet_options
 from reward.exchange.export import PREFERENCE_TEXTS
 from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
 from rl.ppo.objective import Objective
-from rl.ppo.rollout import with_reference_header
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
@@ -207,8 +207,8 @@ def _online_trainer(
         return objective([decode(row, DEFAULT_TONIC_MIDI) for row in rows]).tolist()
 
     base = load_policy(base_folder)
-    drawn = with_reference_header(
-        base, conditioning.given(settings.headers), torch.Generator().manual_seed(seed)
+    drawn = Reference(base).with_headers(
+        conditioning.prompt(settings.headers), torch_chance(torch.Generator().manual_seed(seed))
     )
     kinds: dict[str, tuple[Any, Any]] = {
         "rloo": (RLOOConfig, RLOOTrainer),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from music.melody import Melody
+from music.progress import Progress, no_progress
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from reward.scorer import Reward
@@ -44,15 +45,18 @@ def best_of_n(
     conditioning: Conditioning,
     std_penalty: float = 0.0,
     seed: int = 0,
+    progress: Progress = no_progress,
 ) -> BestOfN:
     """Sample n * count melodies and keep the best of each n by mean - std_penalty * std.
+
+    `progress` is told how many are written.
 
     Raises:
         ValueError: for n or count below 1.
     """
     if n < 1 or count < 1:
         raise ValueError(f"n={n} and count={count} must both be at least 1")
-    melodies = compose(base, n * count, conditioning=conditioning, seed=seed)
+    melodies = compose(base, n * count, conditioning=conditioning, seed=seed, progress=progress)
     mean, std = reward(melodies)
     best = (mean - std_penalty * std).reshape(count, n).argmax(1) + n * np.arange(count)
     return BestOfN(n, [melodies[place] for place in best])

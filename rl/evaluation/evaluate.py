@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from env.reference import Reference, torch_chance
 from music.corpora.corpus import load_corpus
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.corpora.originality import Originality, TrainingIndex, compare_originality, originality
 from music.descriptors.yardsticks import yardstick_means, yardstick_standard_errors
 from music.melody import Melody
+from music.progress import Report, no_report
 from music.tokens import HEADER_LENGTH, decode
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
@@ -29,7 +32,6 @@ from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from reward.scorer import Reward
 from rl.evaluation.best_of_n import BestOfN
-from rl.ppo.rollout import with_reference_header
 
 LEAST_REAL = 20
 """least number of held-out tunes of the same kind; with fewer, all held-out tunes are used"""
@@ -121,6 +123,7 @@ def evaluate(
     judge: Judge | None = None,
     best: BestOfN | None = None,
     index: TrainingIndex | None = None,
+    report: Report = no_report,
 ) -> Evaluation:
     """Measure both policies on `count` new melodies each; the base chooses the headers of both.
 
@@ -131,11 +134,13 @@ def evaluate(
         raise ValueError(f"count={count} is below {SAMPLE_SIZE}, which the diversity score needs")
     index = index or training_index()
     generator = torch.Generator().manual_seed(seed)
-    headers = with_reference_header(base, conditioning.given(count), generator)
+    headers = Reference(base).with_headers(conditioning.prompt(count), torch_chance(generator))
     sides: list[Side] = []
     rows: list[np.ndarray] = []
-    for policy in (base, tuned):
-        rows = sample(policy, headers, generator=generator).rows()
+    for name, policy in (("base", base), ("tuned", tuned)):
+        writing = partial(report, f"writing melodies of the {name} policy")
+        rows = sample(policy, headers, generator=generator, progress=writing).rows()
+        report(f"measuring melodies of the {name} policy", 0, 0)
         melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
         sides.append(_side(melodies, reward, judge, index))
     ratio = melody_nats(tuned, rows, HEADER_LENGTH) - melody_nats(base, rows, HEADER_LENGTH)

@@ -53,7 +53,8 @@ class ReportInput:
     facts: Sequence[tuple[str, str]]
     """pairs of a figure and its meaning"""
     evaluation: Evaluation
-    profile: TasteProfile
+    profile: TasteProfile | None
+    """what was learnt of a taste; None where the reward is not learnt from votes"""
     ppo_rows: Sequence[dict[str, Any]]
     best_update: int
     kl_limit_nats: float
@@ -122,7 +123,7 @@ def write_report(path: Path, given: ReportInput, *, soundfont: Path | None = Non
     assert base is not None
     assert tuned is not None
     label = "the listener's true utility" if judged else "score by the reward model"
-    reasons = given.profile.explain(top=10)
+    reasons = [] if given.profile is None else given.profile.explain(top=10)
     page = (
         _environment()
         .get_template("report.html.jinja")
@@ -131,7 +132,7 @@ def write_report(path: Path, given: ReportInput, *, soundfont: Path | None = Non
             evaluation=evaluation,
             training=Markup(training_plot(given.ppo_rows, given.best_update, given.kl_limit_nats)),
             histogram=Markup(histogram_plot(base, tuned, label)),
-            taste=Markup(taste_plot(reasons)),
+            taste=Markup(taste_plot(reasons)) if reasons else None,
             reasons=[str(reason) for reason in reasons[:5]],
             yardsticks=yardstick_rows(evaluation),
             sides=[

@@ -48,15 +48,15 @@ PIPE_WIDTH = 200
 """columns when the output is no terminal"""
 
 
-def make_console() -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """A console that is wide enough for a table when the output is not a terminal.
 
     Markup is off: brackets in names, file contents and messages are shown as they are.
     """
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(markup=False, emoji=False, highlight=False, width=PIPE_WIDTH)
-    return console
+    console = Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+    if console.is_terminal:
+        return console
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=PIPE_WIDTH)
 
 
 def update_line(row: dict[str, Any], updates: int | None = None) -> str:

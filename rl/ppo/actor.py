@@ -1,6 +1,6 @@
 """The actor: the policy as PPO trains it, its lower layers frozen or not.
 
-Letters: B melodies, T tokens, D width, V vocabulary, N places where the policy had a choice.
+Letters: B melodies, T tokens, D width, V vocabulary, N decisions.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from policy.trunk import hidden_at_choices
 class Actor(nn.Module):
     """A policy of which the top layers are trained.
 
-    All below `first` is frozen, and with it the embeddings and the head that is tied to them. What
-    enters layer `first` is then known from sampling, and is the reference's as well: an update
-    costs the top layers alone.
+    All below layer `first` is frozen, and with it the embeddings and the head that is tied to them.
+    What enters layer `first` is then known from sampling, and equal in the reference: an update
+    runs the top layers only.
     """
 
     def __init__(self, policy: MelodyForCausalLM, layers_trained: int | None = None) -> None:
@@ -40,20 +40,21 @@ class Actor(nn.Module):
         self,
         ids_BT: Tensor,
         mask_row_BT: Tensor,
-        acted_BT: Tensor,
+        decision_BT: Tensor,
         states_BTD: Tensor | None = None,
     ) -> Tensor:
-        """Log-probabilities (N, V) in nats at the choices; forced tokens cost no logits.
+        """Log-probabilities (N, V) in nats at the decisions; forced tokens need no logits.
 
-        `states_BTD` is what enters layer `first`, if it is stored and that layer is not the lowest.
+        `states_BTD` is what enters layer `first`. It is used if it is stored and that layer is not
+        the lowest.
         """
         if self.first == 0:
-            states_BTD = None  # the embeddings are trained: they are looked up anew
+            states_BTD = None  # the embeddings are trained, so they are looked up again
         hidden_ND = hidden_at_choices(
             self.policy.model,
             ids_BT,
-            acted_BT,
+            decision_BT,
             states_BTD=states_BTD,
             first=0 if states_BTD is None else self.first,
         )
-        return masked_log_softmax(self.policy.lm_head(hidden_ND), mask_row_BT[acted_BT])
+        return masked_log_softmax(self.policy.lm_head(hidden_ND), mask_row_BT[decision_BT])

@@ -1,12 +1,12 @@
-"""The critic: expected returns, linear in what is known at a choice, solved for and not descended.
+"""The critic: expected returns by ridge regression on what is known at each decision.
 
-A value head on a shared trunk that is trained by gradient steps is late: in the first updates it
-knows nothing, and its loss pulls at the trunk. A linear head has a closed form. This one is a ridge
-regression on all choices so far, older ones forgotten; each half of the melodies gets the values
-that the other half gave, so that no return is explained by itself. PPO gives it the policy's hidden
-states and `rl.ppo.critic_features`.
+A value head on a shared trunk, trained by gradient steps, learns too late: in the first updates it
+knows nothing, and its loss changes the trunk. A linear head has a closed form. This one is a ridge
+regression on all decisions so far, in which older ones count less. Each half of the melodies gets
+values from the regression on the other half, so that no return predicts itself. PPO gives it the
+policy's hidden states and `rl.ppo.critic_features`.
 
-Letters: N choices, D inputs.
+Letters: N decisions, D inputs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from policy.runs import RunError
 FORGET = 0.7
 """weight that an update's statistics keep at the next one"""
 RIDGE = 0.001
-"""penalty on the squared weights, per choice, were every input of unit variance"""
+"""penalty on the squared weights, per decision, if every input had unit variance"""
 
 
 class RidgeCritic:
@@ -41,11 +41,11 @@ class RidgeCritic:
         second_half_N: Tensor,
         total: Callable[[Tensor], Tensor] = lambda tensor: tensor,
     ) -> Tensor:
-        """Values (N,) of new choices from old ones and the other half's; then they are old too.
+        """Values (N,) of new decisions from earlier ones and the other half's; then adds them.
 
         Args:
-            known_ND: what was known when the choices were made.
-            return_N: what came of them.
+            known_ND: what was known at each decision.
+            return_N: the return after it.
             second_half_N: bool, to which half of the melodies each belongs.
             total: sum over processes, where there are several.
         """

@@ -1,10 +1,10 @@
-"""Running measures: what stands on the page at each token of a melody, in figures.
+"""The critic's features: what is written so far at each token of a melody, as numbers.
 
-A reward for whole melodies is mostly of sums and extremes along them: how high, where the peak was,
-how many leaps. The policy's hidden states are made for the next note and tell little of these, so
-the critic (`rl.ppo.critic`) is given them beside.
+A reward for whole melodies consists mostly of sums and extremes along them: how high they go, where
+the peak was, how many leaps there are. The policy's hidden states are trained to predict the next
+note and hold little of this. So the critic (`rl.ppo.critic`) gets these features beside them.
 
-Letters: B melodies, T tokens, M measures.
+Letters: B melodies, T tokens, F features.
 """
 
 from __future__ import annotations
@@ -15,36 +15,37 @@ from torch import Tensor
 
 from music.melody import DURATIONS_TICKS, TICKS_PER_QUARTER
 from music.tokens import DURATION_OF_ID, FIRST_HOLD, FIRST_NOTE, FIRST_REST, PITCHES, VOCABULARY
-from rl.ppo.critic_rule_features import FIGURES, running_rules
+from rl.ppo.critic_rule_features import RULE_FEATURES, rule_features
 
 OCTAVE, LEAP = 12, 5
 """semitones; a leap is wider than a third"""
 LONG_TICKS = 36
 """a dotted quarter"""
 LOWEST = -3.0
-"""octaves from the tonic: no note is as low"""
+"""octaves from the tonic, below every note"""
 
-MEASURES = 46
-"""how many there are"""
-MEASURES_WITH_RULES = MEASURES + 2 * (2 + FIGURES)
-"""how many with those of the rules"""
+FEATURES = 46
+"""how many features there are"""
+FEATURES_WITH_RULES = FEATURES + 2 * (2 + RULE_FEATURES)
+"""how many there are with those of the rules"""
 
 _PITCH = torch.zeros(len(VOCABULARY), dtype=torch.float64)
 _PITCH[FIRST_NOTE:] = torch.tensor(PITCHES).repeat_interleave(len(DURATIONS_TICKS)) / OCTAVE
 _TICKS = torch.from_numpy(DURATION_OF_ID.astype(np.float64))
 
 
-def running_measures(ids_BT: Tensor, *, rules: bool = False) -> Tensor:
-    """Measures of each melody up to and with each token; float64 (B, T, M) on the CPU.
+def critic_features(ids_BT: Tensor, *, rules: bool = False) -> Tensor:
+    """Features of each melody up to and with each token; float64 (B, T, F) on the CPU.
 
-    All are of some tenths to some units in size, pitches in octaves from the tonic. Each but the
-    time itself stands there twice: as it is, and by the share of the melody that is over, because
+    Each is between some tenths and some units in size; pitches are in octaves from the tonic. Each
+    except the time comes twice: as it is, and times the share of the melody that is over, because
     what three leaps are worth depends on how much is still to come.
 
     Args:
-        ids_BT: whole melodies from BOS to EOS, right-padded. Of what comes after a token only the
-            length in time is used, which the header tells.
-        rules: with the lowest note's touches and what `rl.ppo.critic_rule_features` says, last.
+        ids_BT: whole melodies from BOS to EOS, right-padded. Of what comes after a token, only the
+            length in time is used, and the header says that too.
+        rules: add, at the end, how often the lowest note was touched, and the features of
+            `rl.ppo.critic_rule_features`.
     """
     ids = ids_BT.detach().cpu()
     ticks, pitch = _TICKS[ids], _PITCH[ids]
@@ -69,7 +70,7 @@ def running_measures(ids_BT: Tensor, *, rules: bool = False) -> Tensor:
     # durations
     same = follows & (ticks == _before(_latest(ticks, is_note)))
     quarters = ticks / TICKS_PER_QUARTER
-    measures = torch.stack(
+    features = torch.stack(
         [
             is_note.cumsum(1) / 50,
             sounding.cumsum(1),
@@ -97,19 +98,19 @@ def running_measures(ids_BT: Tensor, *, rules: bool = False) -> Tensor:
         dim=-1,
     )
     time = over[..., None]
-    told = [time, time**2, measures, measures * time]
+    found = [time, time**2, features, features * time]
     if rules:
         falls = is_note & (pitch < _before(low, -LOWEST))
         touches = (is_note & (pitch == low)).cumsum(1)
         touches = touches - _latest(touches - 1, falls)
         lowest = torch.stack([touches.clamp(max=4) / 4, touches == 1], dim=-1)
         seen = _rules(pitch * OCTAVE, onset * whole, is_note, whole[:, 0])
-        told += [lowest, seen, lowest * time, seen * time]
-    return torch.cat(told, dim=-1)
+        found += [lowest, seen, lowest * time, seen * time]
+    return torch.cat(found, dim=-1)
 
 
 def _rules(pitch_BT: Tensor, onset_BT: Tensor, is_note_BT: Tensor, whole_B: Tensor) -> Tensor:
-    """What `rl.ppo.critic_rule_features` says at each token, 0 before the first note; (B, T, F)."""
+    """Features of `rl.ppo.critic_rule_features` at each token, 0 before a first note; (B, T, F)."""
     number_BT = is_note_BT.cumsum(1)
     notes = max(1, int(number_BT.max()))
     slot_BT = torch.where(is_note_BT, number_BT - 1, notes)  # the last slot takes all that are none
@@ -117,9 +118,9 @@ def _rules(pitch_BT: Tensor, onset_BT: Tensor, is_note_BT: Tensor, whole_B: Tens
     for row, value_BT in zip(of_note, (pitch_BT, onset_BT), strict=True):
         row.scatter_(1, slot_BT, value_BT)
     pitch_BN, onset_BN = of_note[..., :-1].round().long().numpy()
-    figures = torch.from_numpy(running_rules(pitch_BN, onset_BN, whole_B.numpy()))
-    latest = (number_BT - 1).clamp(min=0)[..., None].expand(-1, -1, FIGURES)
-    return torch.where(number_BT[..., None] > 0, figures.gather(1, latest), 0.0)
+    features = torch.from_numpy(rule_features(pitch_BN, onset_BN, whole_B.numpy()))
+    latest = (number_BT - 1).clamp(min=0)[..., None].expand(-1, -1, RULE_FEATURES)
+    return torch.where(number_BT[..., None] > 0, features.gather(1, latest), 0.0)
 
 
 def _before(value_BT: Tensor, first: float = 0.0) -> Tensor:

@@ -1,9 +1,10 @@
-"""What the rules of music theory have seen so far, note by note: beginning, variety, leaps, motifs.
+"""What the rules of music theory count so far, note by note: beginning, variety, leaps, motifs.
 
 The counts are those of `music.descriptors.contour` and `music.descriptors.motifs`, but up to each
-note, and motifs by time and not by sixteenths. A figure is of some tenths to some units in size.
+note, and motifs by time and not by sixteenths. A feature is between some tenths and some
+units in size.
 
-Letters: B melodies, N notes of the longest, F figures.
+Letters: B melodies, N notes of the longest, F features.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import numpy as np
 from music.descriptors.contour import LEAP_BACK_TICKS, LEAP_SEMITONES
 from music.descriptors.motifs import STEP_TICKS, WINDOW_STEPS
 
-FIGURES = 11
-"""how many there are: see `running_rules`"""
+RULE_FEATURES = 11
+"""how many there are: see `rule_features`"""
 LAGS = (1, 2, 3)
 """notes from one to the other that autocorrelation compares"""
 _NEVER, _NO_PITCH = -10_000, -1_000
 _WINDOW_TICKS = WINDOW_STEPS * STEP_TICKS
 
 
-def running_rules(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarray) -> np.ndarray:
-    """Figures of each melody up to and with each note's beginning; float64 (B, N, F).
+def rule_features(pitch_BN: np.ndarray, onset_BN: np.ndarray, whole_B: np.ndarray) -> np.ndarray:
+    """Features of each melody up to and with each note's beginning; float64 (B, N, F).
 
     In order: whether it began on the tonic; autocorrelation at each of `LAGS`; whether a leap is
     open, how far it is from home in octaves, leaps resolved and doubled (thirds); the share of the

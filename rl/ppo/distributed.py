@@ -1,7 +1,7 @@
-"""One process or many: what PPO says to its peers, by way of accelerate.
+"""One process or many: how PPO's processes share their work, through accelerate.
 
-`torchrun` starts the processes and tells each its rank; each rolls out its own share of the
-melodies, gradients and sums are shared. With one process nothing is shared and nothing is started.
+`torchrun` starts the processes and gives each its rank. Each rolls out its own share of the
+melodies; gradients and sums are shared. One process alone shares and starts nothing.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from policy.runs import RunError
 
 
 class Processes:
-    """This process among its peers; leave them with `with` before the process ends.
+    """This process among its peers. Use it in a `with` block, so that it leaves them at the end.
 
-    Gloo's threads may still hold tensors when the work is done. A process that ends before they let
-    go is aborted now and then by their asking a dying interpreter for its lock, and `torchrun` then
-    calls a finished run failed (pytorch issue 190489).
+    Gloo's threads may still hold tensors when the work is done. If the process ends before they
+    release them, they sometimes ask the ending interpreter for its lock and abort, and `torchrun`
+    reports a finished run as failed (pytorch issue 190489).
     """
 
     def __init__(self, asked: int = 1) -> None:
         """Join the peers that torchrun started.
 
         Raises:
-            RunError: when there are not as many as were asked for: `accelerate launch --cpu` is
-            known to run one process and say nothing.
+            RunError: when there are not as many as were asked for. `accelerate launch --cpu` may
+                run one process and report nothing.
         """
         started = int(os.environ.get("WORLD_SIZE", "1"))
         self._accelerator: Accelerator | None = None
@@ -44,7 +44,7 @@ class Processes:
         if not asked == started == self.count:
             raise RunError(
                 f"{asked} processes were asked for, torchrun started {started}, and {self.count} "
-                "found one another; start with: tastemaker ppo --processes N, or torchrun "
+                "found each other; start with: tastemaker ppo --processes N, or torchrun "
                 "--nproc-per-node N and the same --processes N"
             )
 
@@ -52,7 +52,7 @@ class Processes:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the peers; with nobody to leave, nothing happens."""
+        """Leave the peers, if there are any."""
         if self._accelerator is not None:
             self._accelerator.free_memory()  # its models hold the group, and the group its threads
             self._accelerator.end_training()
@@ -84,6 +84,6 @@ class Processes:
         return items if self._accelerator is None else gather_object(items)
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait until all processes are here."""
         if self._accelerator is not None:
             self._accelerator.wait_for_everyone()

@@ -1,6 +1,6 @@
-"""What is learnt from, once a reward has scored: its careful side, and not beyond good enough.
+"""The objective: a reward model's score, made conservative and saturating.
 
-Used by PPO and by every method that is set beside it, so that all of them want the same.
+PPO and every method that is compared with it use this one, so that all maximise the same.
 
 Letters: B melodies.
 """
@@ -19,7 +19,7 @@ from reward.scorer import Reward
 from rl.ppo.config import PPOConfig
 
 Objective = Callable[[Sequence[Melody]], np.ndarray]
-"""melodies -> what is learnt from, float64 (B,)"""
+"""melodies -> what a learner maximises, float64 (B,)"""
 
 
 def objective(
@@ -51,7 +51,7 @@ def saturated(score_B: Tensor, saturation_point: float) -> Tensor:
 
 
 def objective_of(reward: Reward, config: PPOConfig) -> Objective:
-    """What PPO with this configuration learns from, as a function of melodies."""
+    """The objective of PPO with this configuration, as a function of melodies."""
 
     def of(melodies: Sequence[Melody]) -> np.ndarray:
         mean, std = reward(melodies)

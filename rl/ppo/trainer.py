@@ -1,8 +1,8 @@
 """A fine-tuning run: PPO in a run folder, measured, guarded, checkpointed, resumable to the bit.
 
-Each update is rolled out, measured, learnt from, logged and saved whole; a killed run goes on from
-its newest whole step. The result is the best policy within the guards (`rl.ppo.guards`), not the
-last. With several processes each runs this; the first one measures and writes.
+Each update is rolled out, measured, learnt from, logged and saved. A killed run goes on from its
+newest complete step. The result is the best policy within the guards (`rl.ppo.guards`), not the
+last one. With several processes, each of them runs this, and the first one measures and writes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from rl.ppo.rollout import Rollout
 
 
 class Callback:
-    """What looks on while a run goes: log, samples, heartbeat. This one does nothing."""
+    """What follows a run: log, samples, heartbeat. This one does nothing."""
 
     def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
         """Called when an update is in the log but its step is not on disk yet.
 
-        After a kill the update is done again, and so is this: once more, never not at all.
+        After a kill the update is done again, and this is called again: at least once, then.
         """
 
     def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
@@ -141,8 +141,8 @@ def _keep_best(run: Run, ppo: PPO) -> None:
 
 
 def _drop_old_bests(run: Run, best: dict[str, Any] | None) -> None:
-    # Only after the step that comes after the new one is on disk: a kill in between resumes from
-    # the old.
+    # Called only when the step after the new best is on disk: a kill in between resumes from the
+    # old one.
     for folder in (run.path / "best").glob("*"):
         if best is None or folder.name != str(best["update"]):
             shutil.rmtree(folder)

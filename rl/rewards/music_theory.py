@@ -25,7 +25,7 @@ Differs from the paper and its public code:
     major intervals only (a minor second, third or sixth is worth nothing). Its evaluation compares
     with the result of an `or`, so that thirds are never counted.
   - The weights are ours, in nats, for a KL coefficient of 1. The study starts from them and adjusts
-    them until its table is reached (docs/rl-tuner.md).
+    them until its table is reached (benchmarks/rl_tuner_study).
 
 Letters: N melodies, I intervals. Rules return float64 (N,); higher is better.
 """

@@ -35,6 +35,7 @@ import numpy as np
 from music.descriptors.yardsticks import YARDSTICKS
 from music.melody import Melody
 from music.note_table import NoteTable, note_table
+from music.progress import Progress, no_progress
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
@@ -145,16 +146,25 @@ class ChosenReward:
         }
 
     def standardised(
-        self, base: MelodyForCausalLM, conditioning: Conditioning, *, seed: int = STANDARD_SEED
+        self,
+        base: MelodyForCausalLM,
+        conditioning: Conditioning,
+        *,
+        seed: int = STANDARD_SEED,
+        progress: Progress = no_progress,
     ) -> ChosenReward:
         """The same reward in base standard deviations; `self` if it is already.
+
+        `progress` is told how many of the melodies that it needs for this are written.
 
         Raises:
             RewardError: when all base melodies score the same, or a user's function fails.
         """
         if not self.needs_standard:
             return self
-        melodies = compose(base, STANDARD_MELODIES, conditioning=conditioning, seed=seed)
+        melodies = compose(
+            base, STANDARD_MELODIES, conditioning=conditioning, seed=seed, progress=progress
+        )
         said = [part.score(melodies) for part in self.parts]
         parts = {
             part.name: _unit(mean, part.name)

@@ -22,13 +22,13 @@ from difflib import get_close_matches
 import numpy as np
 
 from music.descriptors.yardsticks import YARDSTICKS
+from policy.runs import RUN_NAME
 
 MUSIC_THEORY = "music-theory"
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _TERM = re.compile(rf"(?:([+-]?(?:{_NUMBER}))\s*\*\s*)?([A-Za-z0-9_.:-]+)")
 _JOIN = re.compile(r"\s*(\+)\s*|\s+(-)\s*")
 _CONSTRAINT = re.compile(rf"([a-z0-9_]+)\s*(<=|>=)\s*(-?(?:{_NUMBER}))")
-_RUN = re.compile(r"[a-z0-9-]{1,64}")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -87,7 +87,7 @@ def read_spec(text: str) -> RewardSpec:
     Raises:
         RewardError: for a text that is not a spec; names the wrong piece.
     """
-    mixture, *limits = re.split(r"\s+where\b", f" {text.strip()}")
+    mixture, *limits = re.split(r"\s+where(?![\w-])", f" {text.strip()}")
     if len(limits) > 1:
         raise RewardError(
             f"{text!r} says 'where' {len(limits)} times; say it once, with commas between the "
@@ -130,7 +130,7 @@ def _term(piece: str, sign: str) -> Term:
             "with ' + ' or ' - ' between terms"
         )
     number, name = match.groups()
-    if not (_RUN.fullmatch(name) or _FUNCTION.fullmatch(name)):
+    if not (RUN_NAME.fullmatch(name) or _FUNCTION.fullmatch(name)):
         raise RewardError(
             f"{name!r} is neither a run's name (a-z, 0-9 and -), {MUSIC_THEORY} nor "
             "module:function; write one of them"

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from music.files import write_whole
+from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
 from policy.model import MelodyForCausalLM
@@ -32,6 +34,8 @@ from rl.ppo.guards import kept_row
 from rl.ppo.trainer import Callback, fine_tune
 from rl.rewards.scaled import ChosenReward, reward_of, same_reward
 from rl.runs.run_comparison import RESULT_FILE
+
+STANDARDISING = "writing melodies of the base policy, the unit of the reward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def start_run(
     *,
     name: str | None = None,
     root: Path = RUNS,
+    report: Report = no_report,
 ) -> FineTuning:
     """A new run that maximises a reward (see `rl.rewards.scaled`; None is the newest reward run).
 
@@ -105,7 +110,7 @@ def start_run(
     header = {key: value for key, value in conditioning.items() if key != "pickup_ticks"}
     config = PPOConfig(**{**header, **changes})
     base = load_policy(base_folder)
-    reward = reward.standardised(base, config.conditioning)
+    reward = reward.standardised(base, config.conditioning, progress=partial(report, STANDARDISING))
     parents = {
         "base": policy_hash(base_folder),
         "base_folder": str(base_folder),
@@ -174,13 +179,14 @@ def evaluate_run(
     seed: int,
     soundfont: Path | None = None,
     root: Path = RUNS,
+    report: Report = no_report,
 ) -> tuple[Path, dict[str, Any]]:
     """Evaluate a PPO run against a base; writes the report and returns its path and figures.
 
     It is scored by the reward of `spec`, or by default by the reward that it maximised.
 
     Raises:
-        RunError: when the run is missing or not finished, or the reward has no taste profile.
+        RunError: when the run is missing or not finished.
         ValueError: for a reward that is wrong.
     """
     find_soundfont(soundfont)  # fails here rather than after minutes of work
@@ -193,11 +199,8 @@ def evaluate_run(
     if spec is None:
         reward = own_reward(run, root=root)
     else:
-        reward = reward_of(spec, root=root).standardised(base, config.conditioning)
-    if reward.profile is None:
-        raise RunError(
-            f"{reward.name} has no taste profile to report; judge {name} by a reward run: "
-            "--reward NAME"
+        reward = reward_of(spec, root=root).standardised(
+            base, config.conditioning, progress=partial(report, STANDARDISING)
         )
     others = None
     if best_of:
@@ -209,6 +212,7 @@ def evaluate_run(
             conditioning=config.conditioning,
             std_penalty=config.std_penalty,
             seed=seed + 700_001,
+            progress=partial(report, f"writing melodies for best of {best_of}"),
         )
     evaluation = evaluate(
         base,
@@ -218,7 +222,9 @@ def evaluate_run(
         count=count,
         seed=seed + 800_001,
         best=others,
+        report=report,
     )
+    report("writing the report", 0, 0)
     out = out or run.path
     out.mkdir(parents=True, exist_ok=True)
     rows = run.rows()
@@ -242,7 +248,7 @@ def evaluate_run(
         provenance=[
             ("base policy", f"{base_folder}, weights {policy_hash(base_folder)}"),
             ("reward", reward.name),
-            ("votes", _votes(reward, root)),
+            ("votes", _votes(reward, root) or "none: this reward is not learnt from votes"),
             ("run", f"{name}, code {record['commit']}, seed {config.seed}"),
         ],
         seconds={"ppo": float(np.sum([row["seconds"] for row in rows]))},

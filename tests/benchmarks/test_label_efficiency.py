@@ -3,14 +3,19 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
 
+from tests.support.project import PROJECT
+
+SCRIPT = PROJECT / "benchmarks" / "votes" / "label_efficiency.py"
+
 
 @pytest.fixture
-def module(script):
-    return script("label_efficiency")
+def module():
+    return import_module("label_efficiency")
 
 
 def run_of(module, listener, seed, ours, random):
@@ -51,9 +56,9 @@ def test_agreement_leaves_out_equals(module):
 
 
 @pytest.mark.slow
-def test_a_users_own_listener_runs_through(tmp_path, benchmarks):
+def test_a_users_own_listener_runs_through(tmp_path):
     (tmp_path / "mine.py").write_text("def few_notes(melody):\n    return -len(melody.notes)\n")
-    command = [sys.executable, benchmarks / "label_efficiency.py", "--listener", "mine:few_notes"]
+    command = [sys.executable, SCRIPT, "--listener", "mine:few_notes"]
     done = subprocess.run(
         [*command, "--seeds", "1", "--workers", "1"], cwd=tmp_path, capture_output=True, text=True
     )

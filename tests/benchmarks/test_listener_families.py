@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from listener_families import FAMILIES, family_taste, opposite, rarity_bits
 
-from benchmarks.votes.listener_families import FAMILIES, family_taste, opposite, rarity_bits
 from music.note_table import note_table
 from reward.listeners.simulated import ListenerError, SimulatedListener
 

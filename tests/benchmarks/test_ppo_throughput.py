@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -23,8 +24,10 @@ from reward.profile.profile import TasteProfile
 from rl.ppo.actor import Actor
 from rl.ppo.config import PPOConfig
 from rl.ppo.objective import saturated
+from tests.support.project import PROJECT
 
 SMALL = PPOConfig(melodies_per_update=8, minibatch=4, meter="2/4", bars=4, threads=1)
+SCRIPT = PROJECT / "benchmarks" / "ppo" / "ppo_throughput.py"
 
 
 @pytest.fixture(scope="module")
@@ -47,41 +50,41 @@ def profile(tiny_policy):
 # --- FLOPs
 
 
-def counted(actor, ids, acted, mask_row, states=None):
+def counted(actor, ids, decision, mask_row, states=None):
     """What torch's counter sees of a forward and a backward."""
     with FlopCounterMode(display=False) as counter:
-        actor(ids, mask_row, acted, states).exp().square().sum().backward()
+        actor(ids, mask_row, decision, states).exp().square().sum().backward()
     return counter.get_total_flops()
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_the_formula_is_what_torch_counts_less_half_the_attention_square(script, policy, first):
-    flops = script("matmul_flops")
+def test_the_formula_is_what_torch_counts_less_half_the_attention_square(policy, first):
+    flops = import_module("matmul_flops")
     row = encode(compose(policy, 1, conditioning=SMALL.conditioning)[0])
     melodies, tokens = 3, len(row)
     ids = right_pad([row] * melodies)  # of one length: nothing is padded
-    acted = torch.zeros_like(ids, dtype=torch.bool)
-    acted[:, 7::2] = True
+    decision = torch.zeros_like(ids, dtype=torch.bool)
+    decision[:, 7::2] = True
     mask_row = torch.from_numpy(mask_rows_of(ids.numpy()))
     actor = Actor(copy.deepcopy(policy), None if first == 0 else 2 - first)
     states = torch.randn(*ids.shape, 32) if first else None
-    fed, choices = np.full(melodies, tokens), acted.sum(1).numpy()
+    fed, choices = np.full(melodies, tokens), decision.sum(1).numpy()
     useful = flops.learning_flops(policy.config, fed, choices, first=first)
     # The product of all pairs, of which the formula takes those that are not in the future.
     future = 3 * melodies * (2 - first) * 2 * 4 * 8 * (tokens**2 - tokens)
-    assert counted(actor, ids, acted, mask_row, states) == useful + future
+    assert counted(actor, ids, decision, mask_row, states) == useful + future
 
 
-def test_the_peak_is_that_of_a_product_that_ran(script):
-    peak = script("matmul_flops").peak_gflops(torch.float32, seconds=0.02)
+def test_the_peak_is_that_of_a_product_that_ran():
+    peak = import_module("matmul_flops").peak_gflops(torch.float32, seconds=0.02)
     assert 0.1 < peak < 1e5
 
 
 # --- Our side
 
 
-def test_levers_change_what_an_update_costs_and_not_what_it_gives(script, policy, profile):
-    ours = script("our_update")
+def test_levers_change_what_an_update_costs_and_not_what_it_gives(policy, profile):
+    ours = import_module("our_update")
     updates = ours.OurUpdates(SMALL, policy, profile)
     default = updates.update()
     assert default.steps == 2
@@ -109,9 +112,11 @@ def test_levers_change_what_an_update_costs_and_not_what_it_gives(script, policy
 
 
 @pytest.mark.parametrize("layers_trained", [1, None])
-def test_what_is_run_is_at_least_what_is_useful(script, policy, profile, layers_trained):
+def test_what_is_run_is_at_least_what_is_useful(policy, profile, layers_trained):
     config = replace(SMALL, layers_trained=layers_trained)
-    rollout, learning = script("our_update").OurUpdates(config, policy, profile).executed_share()
+    rollout, learning = (
+        import_module("our_update").OurUpdates(config, policy, profile).executed_share()
+    )
     assert 1 < learning < 4  # heads and critic weigh more in a policy this small
     assert 1 < rollout < 4
 
@@ -119,10 +124,10 @@ def test_what_is_run_is_at_least_what_is_useful(script, policy, profile, layers_
 # --- TRL's side
 
 
-def test_trl_is_paid_what_our_actor_is_paid(script, tiny_policy, profile):
+def test_trl_is_paid_what_our_actor_is_paid(tiny_policy, profile):
     melodies = compose(tiny_policy, 5, conditioning=SMALL.conditioning, seed=3)
     ids = right_pad([encode(melody) for melody in melodies])
-    reward = script("trl_models").MelodyReward(profile, 0.5, 1.5)
+    reward = import_module("trl_models").MelodyReward(profile, 0.5, 1.5)
     # As TRL's get_reward does it.
     backbone = getattr(reward, reward.base_model_prefix)
     paid = reward.score(backbone(input_ids=ids, use_cache=False).hidden_states[-1])
@@ -133,8 +138,8 @@ def test_trl_is_paid_what_our_actor_is_paid(script, tiny_policy, profile):
     np.testing.assert_allclose(np.concatenate(reward.means), mean)
 
 
-def test_trl_starts_from_our_weights_without_dropout(script, tiny_policy):
-    driver = script("trl_models")
+def test_trl_starts_from_our_weights_without_dropout(tiny_policy):
+    driver = import_module("trl_models")
     policy = MaskedMelodyForCausalLM.of(tiny_policy).train()
     ids = right_pad([encode(m) for m in compose(tiny_policy, 4, conditioning=SMALL.conditioning)])
     assert policy(ids).logits.equal(policy(ids).logits)
@@ -155,12 +160,12 @@ def test_trl_starts_from_our_weights_without_dropout(script, tiny_policy):
         ({"melodies": 8}, r"unknown fields \['melodies'\]"),
     ],
 )
-def test_a_wrong_job_is_told_before_anything_is_loaded(script, tmp_path, changes, said):
+def test_a_wrong_job_is_told_before_anything_is_loaded(tmp_path, changes, said):
     right = {
         "base": "b", "taste": "t", "conditioning": {}, "updates": 1, "melodies_per_update": 8,
         "minibatch": 4, "epochs": 1,
     }  # fmt: skip
-    driver = script("trl_ppo")
+    driver = import_module("trl_ppo")
     file = tmp_path / "job.json"
     file.write_text(json.dumps(right))
     assert driver.TRLJob.read(file).minibatch == 4
@@ -170,8 +175,8 @@ def test_a_wrong_job_is_told_before_anything_is_loaded(script, tmp_path, changes
 
 
 @pytest.mark.parametrize("name", ["second_environment", "imitation_environment"])
-def test_a_folder_of_something_else_is_left_alone(script, tmp_path, name):
-    environment = script(name)
+def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
+    environment = import_module(name)
     (tmp_path / "votes.sqlite").write_text("dear")
     with pytest.raises(environment.EnvironmentFault, match="holds something that is not"):
         getattr(environment, name)(tmp_path)
@@ -183,11 +188,11 @@ def test_a_folder_of_something_else_is_left_alone(script, tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # it makes an environment, and a busy machine may take long over it
-def test_both_rivals_run_and_do_the_same_work(tiny_policy, tmp_path, benchmarks):
+def test_both_rivals_run_and_do_the_same_work(tiny_policy, tmp_path):
     save_policy(tiny_policy, tmp_path / "base")
     done = subprocess.run(
         [
-            sys.executable, benchmarks / "ppo_throughput.py", "--quick", "--threads", "1",
+            sys.executable, SCRIPT, "--quick", "--threads", "1",
             "--base", tmp_path / "base", "--environment", tmp_path / "environment",
         ],
         capture_output=True,

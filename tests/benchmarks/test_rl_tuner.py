@@ -1,9 +1,10 @@
 import json
 import sys
+from importlib import import_module
 
 import pytest
+from rl_tuner_metrics import METRICS
 
-from benchmarks.rl_tuner_study.rl_tuner_metrics import METRICS
 from policy.checkpoint import save_policy
 from rl.ppo.config import PPOConfig
 from rl.rewards import music_theory
@@ -13,9 +14,9 @@ BEGIN, END = "<!-- benchmarks/rl_tuner_study/rl_tuner.py writes from here -->", 
 
 
 @pytest.fixture
-def study(script, monkeypatch, tmp_path, tiny_policy):
+def study(monkeypatch, tmp_path, tiny_policy):
     """The script, on a tiny base and with small updates."""
-    module = script("rl_tuner")
+    module = import_module("rl_tuner")
     save_policy(tiny_policy, tmp_path / "base")
     monkeypatch.setattr(module, "BASE", tmp_path / "base")
 

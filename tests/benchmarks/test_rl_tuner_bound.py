@@ -1,18 +1,19 @@
 import json
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
+from rl_tuner_metrics import METRICS
 
-from benchmarks.rl_tuner_study.rl_tuner_metrics import METRICS
 from policy.checkpoint import save_policy
 
 ROW = {metric.name: number for number, metric in enumerate(METRICS)}
 
 
 @pytest.fixture
-def bound(script):
-    return script("rl_tuner_bound")
+def bound():
+    return import_module("rl_tuner_bound")
 
 
 def counts_with(bound, name, top, bottom=None):

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-
-from benchmarks.rl_tuner_study.rl_tuner_metrics import (
+from rl_tuner_metrics import (
     AS_CODED,
     METRICS,
     event_autocorrelation,
     events,
     repeated_events,
 )
+
 from music.note_table import note_table
 
 METRIC = {metric.name: metric for metric in METRICS}

@@ -1,11 +1,12 @@
 """Weights that follow the table: which way they go, what is remembered, and what a kill leaves."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
+from rl_tuner_metrics import METRICS
 
-from benchmarks.rl_tuner_study.rl_tuner_metrics import METRICS
 from rl.rewards.music_theory import RULES, music_theory_score
 
 WEIGHT = {rule.name: rule.weight for rule in RULES}
@@ -13,14 +14,14 @@ ROW = {"kl_nats": 1.0, "vendi": 50.0, "notes": 50.0, "seconds": 1.0}
 
 
 @pytest.fixture
-def steering(script):
-    return script("rl_tuner_steering")
+def steering():
+    return import_module("rl_tuner_steering")
 
 
 @pytest.fixture
-def asked(script, random_melodies):
+def asked(random_melodies):
     """What the table asks of noise in four bars of 2/4."""
-    bound = script("rl_tuner_bound")
+    bound = import_module("rl_tuner_bound")
     return bound.bounds_of(bound.Counts.of(random_melodies(60, seed=3)), 32)
 
 

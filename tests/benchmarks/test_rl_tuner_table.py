@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from benchmarks.rl_tuner_study.rl_tuner_metrics import METRICS
-from benchmarks.rl_tuner_study.rl_tuner_table import (
+from rl_tuner_metrics import METRICS
+from rl_tuner_table import (
     Estimate,
     as_json,
     change,

@@ -162,7 +162,7 @@ def test_default_reward_is_the_mean_logprob_of_a_note_that_the_learner_wrote(
         observation, _ = env.reset(options={"prefix": row[:cut]})
         rewards, last, info = walk(env, observation, rng)
         ids = written(last).astype(np.uint16)
-        nats = melody_nats(tiny_policy, [ids], given=cut)[0]
+        nats = melody_nats(tiny_policy, [ids], prompt_tokens=cut)[0]
         np.testing.assert_allclose(info["reference_logprobs"].sum(), nats, rtol=1e-4)
         notes = (ids[cut:] >= FIRST_NOTE).sum()
         np.testing.assert_allclose(rewards[-1], nats / max(notes, 1), rtol=1e-4)

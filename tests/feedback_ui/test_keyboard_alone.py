@@ -24,6 +24,7 @@ from reward.store.campaigns import Policies
 from reward.store.favourites import favourites
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from rl.jobs.queue import ask_to_stop, find_job, list_jobs, wait_for_end
 from tests.support.keyboard_driver import Hands
 from tests.support.studio_server import PATIENCE_MS, StudioServer, settled, soon
@@ -72,7 +73,8 @@ def ada(store, ids):
         pair = store.issue(rater.id)
         likes_left = notes[pair.left.id] > notes[pair.right.id]
         store.vote(
-            pair.assignment_id, outcome="left" if likes_left else "right", nonce=f"nonce-{place:08}"
+            pair.assignment_id,
+            Answer(outcome="left" if likes_left else "right", nonce=f"nonce-{place:08}"),
         )
     return rater
 
@@ -357,7 +359,7 @@ def test_a_blind_test_is_led_voted_in_and_revealed(hands, browser, server, store
 def test_people_take_their_data_along_and_leave(hands, server, store, ids):
     rater = store.add_rater("Pia", consent_version="studio-1")
     pair = store.issue(rater.id)
-    store.vote(pair.assignment_id, outcome="left", nonce="nonce-of-pia-0001")
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce="nonce-of-pia-0001"))
     page = visit(hands, f"{server.address}/people?rater={rater.token}")
 
     # a newer consent

@@ -22,6 +22,7 @@ from music.formats.notation import read_melody
 from reward.pairs.random_pairs import random_pairs
 from reward.store.catalogue import listening
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 from tests.support.studio_server import PATIENCE_MS, StudioServer, missing, settled, soon
 
@@ -94,13 +95,15 @@ def studio(tmp_path_factory):
                 outcome = "left" if likes_left > 0 else "right" if likes_left < 0 else "tie"
                 store.vote(
                     pair.assignment_id,
-                    outcome=outcome,
-                    nonce=f"nonce-{rater.id}-{place:08}",
-                    heard_ms_left=4000,
-                    heard_ms_right=5000,
-                    plays_left=1,
-                    plays_right=1,
-                    latency_ms=11_000,
+                    Answer(
+                        outcome=outcome,
+                        nonce=f"nonce-{rater.id}-{place:08}",
+                        heard_ms_left=4000,
+                        heard_ms_right=5000,
+                        plays_left=1,
+                        plays_right=1,
+                        latency_ms=11_000,
+                    ),
                 )
         newcomer = store.add_rater("Cleo")
         with store.reading() as session:
@@ -285,7 +288,7 @@ def test_the_organisers_address_is_the_key_to_all_pages(tab):
     page = tab(f"?organiser={KEY}")
     page.get_by_role("link", name="Fine-tune").click()
     expect(page).to_have_title("Fine-tune · Tastemaker", timeout=PATIENCE_MS)
-    told = page.get_by_text("PPO trains the melody model")
+    told = page.get_by_text("PPO trains the melody model in rounds")
     expect(told).to_be_visible(timeout=PATIENCE_MS)
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from feedback_ui.services.clips import MIN_HEARD_MS
 from music.corpora.corpus import load_corpus
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from tests.support.studio_server import PATIENCE_MS, StudioServer, enter, soon
 
 pytestmark = pytest.mark.browser
@@ -232,7 +233,7 @@ def test_a_restart_never_votes_for_a_pair_that_was_not_shown(studio, server, sto
     listen(waits, overtaken)
     server.kill()
     # Meanwhile the second rater votes elsewhere, so that their live pair changes.
-    store.vote(shown[1].assignment_id, outcome="skip", nonce="elsewhere")
+    store.vote(shown[1].assignment_id, Answer(outcome="skip", nonce="elsewhere"))
     live = store.issue(raters[1].id)
     assert live.comparison_id != shown[1].comparison_id
     before = sources(waits)

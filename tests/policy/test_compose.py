@@ -48,13 +48,13 @@ def test_a_melody_begins_with_its_motif(tiny_policy):
     assert len({melody.notes for melody in melodies}) > 1
 
 
-def test_given_ids_by_hand():
+def test_a_prompt_by_hand():
     conditioning = Conditioning(meter="2/4", tune_type="reel", bars=4, pickup_ticks=12, motif=MOTIF)
     header = [BOS, ID["METER_2/4"], -1, ID["TYPE_reel"], ID["BARS_4"], ID["PICKUP_12"]]
     names = ["NOTE_7_12", "BAR_4", "NOTE_12_24", "REST_12", "NOTE_0_12"]
     row = [*header, *(ID[name] for name in names)]
-    assert conditioning.given(2).tolist() == [row, row]
-    assert Conditioning().given(1).tolist() == [[BOS, -1, -1, -1, -1, -1]]
+    assert conditioning.prompt(2).tolist() == [row, row]
+    assert Conditioning().prompt(1).tolist() == [[BOS, -1, -1, -1, -1, -1]]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_cannot_be_asked_is_refused(fields, says):
         ((Note(0, 5, 0),), "a rest of 12 ticks|a note of 5 ticks"),
         ((Note(-12, 12, 0), Note(0, 24, 0), Note(12, 24, 0)), "onset_ticks=12 is before tick 24"),
         # On the grid, but 45 + 2 ticks of the bar cannot be filled: the grammar says so.
-        ((Note(-12, 12, 0), Note(0, 42, 0), Note(42, 4, 0)), "given token NOTE_0_4 of melody 0"),
+        ((Note(-12, 12, 0), Note(0, 42, 0), Note(42, 4, 0)), "melody 0, place 9: token NOTE_0_4"),
     ],
 )
 def test_a_motif_that_no_melody_begins_with_is_refused(tiny_policy, motif, says):

@@ -7,7 +7,9 @@ import torch
 from music.grammar import MASK_TABLE, advance_checked, initial_state, legal
 from music.melody import Header, Note
 from music.tokens import BOS, EOS, HEADER_LENGTH, ID, PAD, VOCABULARY, decode, encode, encode_motif
-from policy.decode import _draw, header_only, sample
+from policy.compose import Conditioning
+from policy.decode import _draw, sample, sample_episodes
+from policy.episodes import EpisodeBatch
 from policy.model import MelodyForCausalLM, melody_config
 
 
@@ -31,22 +33,23 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def mixed_beginnings(random_melodies) -> np.ndarray:
-    """36 rows: nothing given, metre and length given, or part of a melody, whole for some."""
-    given = np.full((36, 120), -1)
+    """36 rows: nothing set, metre and length set, or part of a melody, whole for some."""
+    prompts = np.full((36, 120), -1)
     for row, melody in enumerate(random_melodies(36, seed=4)):
         ids = encode(melody)[:120]
         count = (0, 1, HEADER_LENGTH, 20, 80, 120)[row % 6]
-        given[row, : min(count, len(ids))] = ids[:count]
+        prompts[row, : min(count, len(ids))] = ids[:count]
         if row % 6 == 1:
-            given[row, 4] = ID[f"BARS_{(4, 8, 16)[row % 3]}"]
-    return given
+            prompts[row, 4] = ID[f"BARS_{(4, 8, 16)[row % 3]}"]
+    return prompts
 
 
 @pytest.fixture(scope="module")
 def mixed(policy, random_melodies):
     """A batch with everything: prefixes, lengths from short to long, hidden states."""
-    given = mixed_beginnings(random_melodies)
-    return given, sample(policy, given, generator=seeded(1), keep_states=1)
+    prompts = mixed_beginnings(random_melodies)
+    episodes = EpisodeBatch.prompted(prompts)
+    return prompts, sample_episodes(policy, episodes, generator=seeded(1), keep_states=1)
 
 
 def masks_of(ids: np.ndarray) -> np.ndarray:
@@ -65,7 +68,7 @@ def test_the_batch_has_what_it_is_to_show(mixed):
     lengths = sorted((sampled.ids != PAD).sum(1).tolist())
     assert lengths[len(lengths) // 3] < 0.5 * lengths[-1]
     assert lengths[-1] > 2 * 64 + 10
-    assert sampled.acted.sum() > 500
+    assert sampled.decision.sum() > 500
 
 
 @torch.no_grad()
@@ -75,7 +78,7 @@ def test_logprobs_are_those_of_the_plain_forward(policy, mixed):
     masks = torch.from_numpy(masks_of(sampled.ids.numpy()))[:, 1:]
     logps = logits.masked_fill(~masks, -torch.inf).log_softmax(-1)
     wanted = logps.gather(2, sampled.ids[:, 1:, None])[..., 0]
-    wanted = torch.where(sampled.acted[:, 1:], wanted, torch.zeros(()))
+    wanted = torch.where(sampled.decision[:, 1:], wanted, torch.zeros(()))
     torch.testing.assert_close(sampled.logprob[:, 1:], wanted, rtol=1e-5, atol=1e-5)
     assert (sampled.logprob[:, 0] == 0).all()
     assert wanted.min() < -3, "the policy is too even to show much"
@@ -103,17 +106,17 @@ def test_a_draw_follows_the_probabilities_and_never_takes_what_has_none():
     assert not got[share == 0].any()
 
 
-def test_what_is_given_stays_and_is_no_act(mixed):
-    given, sampled = mixed
+def test_the_prompt_stays_and_is_no_decision(mixed):
+    prompts, sampled = mixed
     for row, ids in enumerate(sampled.ids.numpy()):
-        (known,) = np.nonzero(given[row][: len(ids)] >= 0)
-        np.testing.assert_array_equal(ids[known], given[row, known])
-        assert not sampled.acted[row, known].any()
+        (known,) = np.nonzero(prompts[row][: len(ids)] >= 0)
+        np.testing.assert_array_equal(ids[known], prompts[row, known])
+        assert not sampled.decision[row, known].any()
     choices = torch.from_numpy(MASK_TABLE.sum(1))[sampled.mask_row]
-    assert (choices[sampled.acted] > 1).all()
-    open_to_all = (sampled.ids != PAD) & (choices > 1) & ~sampled.acted
+    assert (choices[sampled.decision] > 1).all()
+    open_to_all = (sampled.ids != PAD) & (choices > 1) & ~sampled.decision
     assert (
-        torch.from_numpy(given)[open_to_all[:, : given.shape[1]].nonzero(as_tuple=True)] >= 0
+        torch.from_numpy(prompts)[open_to_all[:, : prompts.shape[1]].nonzero(as_tuple=True)] >= 0
     ).all()
 
 
@@ -131,41 +134,49 @@ def test_every_row_is_a_whole_melody_padded_on_the_right(mixed):
 
 def test_the_rest_of_the_batch_does_not_matter(policy, random_melodies):
     """A greedy melody (temperature near 0) is the same alone and among others."""
-    given = mixed_beginnings(random_melodies)
-    together = sample(policy, given, generator=seeded(0), temperature=1e-4).rows()
+    prompts = mixed_beginnings(random_melodies)
+    together = sample(policy, prompts, generator=seeded(0), temperature=1e-4).rows()
     for row in (7, 8, 34):
-        alone = sample(policy, given[row : row + 1], generator=seeded(3), temperature=1e-4).rows()
+        alone = sample(policy, prompts[row : row + 1], generator=seeded(3), temperature=1e-4).rows()
         np.testing.assert_array_equal(alone[0], together[row])
 
 
 @torch.no_grad()
 def test_towards_0_the_temperature_takes_the_likeliest(policy):
-    sampled = sample(
-        policy, header_only(8, bars=ID["BARS_8"]), generator=seeded(0), temperature=1e-4
-    )
+    sampled = sample(policy, Conditioning(bars=8).prompt(8), generator=seeded(0), temperature=1e-4)
     logits = policy(input_ids=sampled.ids[:, :-1]).logits
     masks = torch.from_numpy(masks_of(sampled.ids.numpy()))[:, 1:]
     best = logits.masked_fill(~masks, -torch.inf).argmax(-1)
-    assert torch.equal(best[sampled.acted[:, 1:]], sampled.ids[:, 1:][sampled.acted[:, 1:]])
+    assert torch.equal(best[sampled.decision[:, 1:]], sampled.ids[:, 1:][sampled.decision[:, 1:]])
 
 
 @torch.no_grad()
 def test_logprobs_are_those_at_the_temperature(policy):
-    given = header_only(8, bars=ID["BARS_4"])
-    sampled = sample(policy, given, generator=seeded(0), temperature=2.5)
+    prompts = Conditioning(bars=4).prompt(8)
+    sampled = sample(policy, prompts, generator=seeded(0), temperature=2.5)
     logits = policy(input_ids=sampled.ids[:, :-1]).logits / 2.5
     masks = torch.from_numpy(masks_of(sampled.ids.numpy()))[:, 1:]
     logps = logits.masked_fill(~masks, -torch.inf).log_softmax(-1)
     wanted = logps.gather(2, sampled.ids[:, 1:, None])[..., 0]
-    acted = sampled.acted[:, 1:]
-    torch.testing.assert_close(sampled.logprob[:, 1:][acted], wanted[acted], rtol=1e-5, atol=1e-5)
+    decision = sampled.decision[:, 1:]
+    got = sampled.logprob[:, 1:][decision]
+    torch.testing.assert_close(got, wanted[decision], rtol=1e-5, atol=1e-5)
+
+
+class BosAndMetre(EpisodeBatch):
+    """Episodes that end after two tokens."""
+
+    @property
+    def ended(self):
+        return self.length >= 2
 
 
 @torch.no_grad()
 def test_samples_are_as_frequent_as_the_forward_says(policy):
     """The metre of 4000 headers, within 5 standard errors of the softmax over five metres."""
     count = 4000
-    sampled = sample(policy, header_only(count), generator=seeded(2), stop_at=2)
+    begun = BosAndMetre.prompted(Conditioning().prompt(count))
+    sampled = sample_episodes(policy, begun, generator=seeded(2))
     assert sampled.ids.shape == (count, 2)
     first = [i for i, name in enumerate(VOCABULARY) if name.startswith("METER_")]
     wanted = policy(input_ids=torch.tensor([[BOS]])).logits[0, 0, first].softmax(0)
@@ -177,8 +188,8 @@ def test_samples_are_as_frequent_as_the_forward_says(policy):
 
 def test_the_seed_decides_and_nothing_else_is_drawn_from(policy):
     before = torch.get_rng_state()
-    given = header_only(6, bars=ID["BARS_4"])
-    once, again, other = (sample(policy, given, generator=seeded(s)) for s in (7, 7, 8))
+    prompts = Conditioning(bars=4).prompt(6)
+    once, again, other = (sample(policy, prompts, generator=seeded(s)) for s in (7, 7, 8))
     assert torch.equal(once.ids, again.ids)
     assert torch.equal(once.logprob, again.logprob)
     assert once.ids.shape != other.ids.shape or not torch.equal(once.ids, other.ids)
@@ -191,21 +202,21 @@ def test_dropout_is_never_on_while_decoding(policy):
     )
     dropping = MelodyForCausalLM(config).train()
     dropping.load_state_dict(policy.state_dict())
-    given = header_only(4, bars=ID["BARS_4"])
-    wanted = sample(policy, given, generator=seeded(7))
-    found = sample(dropping, given, generator=seeded(7))
+    prompts = Conditioning(bars=4).prompt(4)
+    wanted = sample(policy, prompts, generator=seeded(7))
+    found = sample(dropping, prompts, generator=seeded(7))
     assert torch.equal(found.ids, wanted.ids)
     torch.testing.assert_close(found.logprob, wanted.logprob)
     assert not found.logprob.requires_grad
 
 
-def test_a_whole_melody_that_is_given_comes_back(policy, random_melodies):
+def test_a_whole_melody_as_a_prompt_comes_back(policy, random_melodies):
     rows = [encode(melody) for melody in random_melodies(3, seed=6)]
-    given = np.full((3, max(map(len, rows))), -1)
+    prompts = np.full((3, max(map(len, rows))), -1)
     for row, ids in enumerate(rows):
-        given[row, : len(ids)] = ids
-    sampled = sample(policy, given, generator=seeded(0))
-    assert not sampled.acted.any()
+        prompts[row, : len(ids)] = ids
+    sampled = sample(policy, prompts, generator=seeded(0))
+    assert not sampled.decision.any()
     for found, wanted in zip(sampled.rows(), rows, strict=True):
         np.testing.assert_array_equal(found, wanted)
 
@@ -213,54 +224,49 @@ def test_a_whole_melody_that_is_given_comes_back(policy, random_melodies):
 def test_a_motif_is_written_on(policy):
     header = Header("6/8", "minor", "jig", 8, 12)
     motif = (Note(-12, 12, 7), Note(0, 24, 12), Note(36, 48, 0))
-    given = np.tile(encode_motif(header, motif).astype(np.int64), (5, 1))
-    for row in sample(policy, given, generator=seeded(0)).rows():
+    prompts = np.tile(encode_motif(header, motif).astype(np.int64), (5, 1))
+    for row in sample(policy, prompts, generator=seeded(0)).rows():
         melody = decode(row)
         assert melody.header == header
         assert melody.notes[:2] == motif[:2]
         assert melody.notes[2].onset_ticks == 36
 
 
-def test_header_only_by_hand():
-    given = header_only(2, bars=ID["BARS_8"], meter=ID["METER_6/8"])
-    wanted = [BOS, ID["METER_6/8"], -1, -1, ID["BARS_8"], -1]
-    assert given.tolist() == [wanted, wanted]
-
-
 def test_an_empty_batch_is_no_melodies(policy):
-    assert sample(policy, header_only(0), generator=seeded(0)).rows() == []
+    assert sample(policy, Conditioning().prompt(0), generator=seeded(0)).rows() == []
 
 
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ("EOS", r"given token EOS of melody 1 may not stand there; .* may: \['BOS'\]"),
-        ("BOS MODE_major", r"token MODE_major of melody 1 may not .*\['METER_4/4', 'METER_2/4'"),
+        ("EOS", r"melody 1, place 0: token EOS may not come here; 1 may, such as \['BOS'\]"),
+        ("BOS MODE_major", r"melody 1, place 1: token MODE_major .*\['METER_4/4', 'METER_2/4'"),
         (
             "BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_48",
-            r"token PICKUP_48 of melody 1 .*\['PICKUP_0', 'PICKUP_6'",
+            r"melody 1, place 5: token PICKUP_48 .*\['PICKUP_0', 'PICKUP_6'",
         ),
         (
             "BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_0 BAR_4 HOLD_12",
-            r"token HOLD_12 of melody 1 .*\['REST_3'",
+            r"melody 1, place 7: token HOLD_12 .*\['REST_3'",
         ),
-        ("BOS METER_2/4 PAD", "token PAD of melody 1 may not stand there"),
+        ("BOS METER_2/4 PAD", "melody 1, place 2: token PAD may not come here"),
+        ("BOS METER_2/4 ? TYPE_reel BOS", r"melody 1, place 4: token BOS .*\['BARS_4'"),
     ],
 )
-def test_a_given_token_that_may_not_stand_there_is_refused(policy, names, says):
-    given = np.full((2, 8), -1)
-    ids = [ID[name] for name in names.split()]
-    given[1, : len(ids)] = ids
+def test_a_token_of_a_prompt_that_is_not_legal_is_refused(policy, names, says):
+    prompts = np.full((2, 8), -1)
+    ids = [ID.get(name, -1) for name in names.split()]
+    prompts[1, : len(ids)] = ids
     with pytest.raises(ValueError, match=says):
-        sample(policy, given, generator=seeded(0))
+        sample(policy, prompts, generator=seeded(0))
 
 
-def test_a_given_id_outside_the_vocabulary_is_refused(policy):
-    with pytest.raises(ValueError, match=r"given token id 709 of melody 0 .* \['METER_4/4'"):
+def test_an_id_of_a_prompt_outside_the_vocabulary_is_refused(policy):
+    with pytest.raises(ValueError, match=r"melody 0, place 1: token 709 .* \['METER_4/4'"):
         sample(policy, np.array([[BOS, len(VOCABULARY)]]), generator=seeded(0))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_is_positive(policy, temperature):
     with pytest.raises(ValueError, match=f"temperature={temperature} is not positive; 1 samples"):
-        sample(policy, header_only(1), generator=seeded(0), temperature=temperature)
+        sample(policy, Conditioning().prompt(1), generator=seeded(0), temperature=temperature)

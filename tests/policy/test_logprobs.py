@@ -52,9 +52,9 @@ def test_surprise_of_an_even_policy_by_hand(even_policy):
     assert melody_nats(even_policy, [row_of(FOUR_NOTES)])[0] == pytest.approx(wanted, rel=1e-6)
     # The header too: 5 metres, 4 modes, 8 types, 3 lengths, 6 pickups in 2/4; BOS is always given.
     header = -math.log(5 * 4 * 8 * 3 * 6)
-    whole = melody_nats(even_policy, [row_of(FOUR_NOTES)], given=0)[0]
+    whole = melody_nats(even_policy, [row_of(FOUR_NOTES)], prompt_tokens=0)[0]
     assert whole == pytest.approx(wanted + header, rel=1e-6)
-    assert melody_nats(even_policy, [row_of(FOUR_NOTES)], given=15)[0] == 0
+    assert melody_nats(even_policy, [row_of(FOUR_NOTES)], prompt_tokens=15)[0] == 0
 
 
 def test_order_batches_and_padding_do_not_matter(tiny_policy, rows):
@@ -71,12 +71,12 @@ def test_order_batches_and_padding_do_not_matter(tiny_policy, rows):
 def test_chosen_logprobs_are_0_where_the_policy_did_not_act_and_carry_gradients(tiny_policy, rows):
     ids = right_pad(rows, multiple=16)
     legal = torch.from_numpy(mask_rows_of(ids.numpy()))
-    acted = torch.from_numpy(MASK_TABLE.sum(1) > 1)[legal]
-    acted[:, :HEADER_LENGTH] = False
-    logps = chosen_logprobs(tiny_policy, ids, legal, acted)
+    decision = torch.from_numpy(MASK_TABLE.sum(1) > 1)[legal]
+    decision[:, :HEADER_LENGTH] = False
+    logps = chosen_logprobs(tiny_policy, ids, legal, decision)
     assert logps.dtype == torch.float32
-    assert (logps[~acted] == 0).all()
-    assert (logps[acted] < 0).all()
+    assert (logps[~decision] == 0).all()
+    assert (logps[decision] < 0).all()
     tiny_policy.zero_grad()
     logps.sum().backward()
     assert tiny_policy.model.embed_bar_position.weight.grad.abs().sum() > 0

@@ -39,9 +39,9 @@ def ids(random_melodies):
 def choices_of(ids):
     """Mask rows, and where the policy chooses after the header; (B, T) both."""
     rows = torch.from_numpy(mask_rows_of(ids.numpy()))
-    acted = (torch.from_numpy(MASK_TABLE.sum(1)) > 1)[rows] & (ids != PAD)
-    acted[:, :HEADER_LENGTH] = False
-    return rows, acted
+    decision = (torch.from_numpy(MASK_TABLE.sum(1)) > 1)[rows] & (ids != PAD)
+    decision[:, :HEADER_LENGTH] = False
+    return rows, decision
 
 
 def left_padded(ids, by=3):
@@ -52,13 +52,15 @@ def left_padded(ids, by=3):
 
 
 def test_logits_give_the_house_log_probabilities(tiny_policy, masked, ids):
-    rows, acted = choices_of(ids)
+    rows, decision = choices_of(ids)
     with torch.no_grad():
-        wanted = chosen_logprobs(tiny_policy, ids, rows, acted)
+        wanted = chosen_logprobs(tiny_policy, ids, rows, decision)
         logps = masked(input_ids=ids).logits.log_softmax(-1)[:, :-1]
     got = logps.gather(2, ids[:, 1:, None])[..., 0]
-    torch.testing.assert_close(got[acted[:, 1:]], wanted[:, 1:][acted[:, 1:]], atol=1e-5, rtol=0)
-    forced = (~acted[:, 1:]) & (ids[:, 1:] != PAD)
+    torch.testing.assert_close(
+        got[decision[:, 1:]], wanted[:, 1:][decision[:, 1:]], atol=1e-5, rtol=0
+    )
+    forced = (~decision[:, 1:]) & (ids[:, 1:] != PAD)
     forced[:, : HEADER_LENGTH - 1] = False
     assert forced.any()
     assert (got[forced] == 0).all()
@@ -122,10 +124,10 @@ def test_entropies_of_trainers_are_numbers_at_any_temperature(masked, ids):
 
 
 def test_gradients_are_those_of_the_house(tiny_policy, masked, ids):
-    rows, acted = choices_of(ids)
+    rows, decision = choices_of(ids)
     tiny_policy.zero_grad()
-    chosen_logprobs(tiny_policy, ids, rows, acted).sum().backward()
-    labels = ids.masked_fill(~acted, -100)
+    chosen_logprobs(tiny_policy, ids, rows, decision).sum().backward()
+    labels = ids.masked_fill(~decision, -100)
     masked.zero_grad()
     masked(input_ids=ids, labels=labels, fused_lm_head=True).log_probs.sum().backward()
     theirs = dict(masked.named_parameters())
@@ -145,7 +147,7 @@ def generated(model, prompts, seed, **kwargs):
 
 def test_everything_generated_is_a_whole_melody(masked):
     with torch.random.fork_rng():
-        given = Conditioning(meter="6/8", bars=8).given(3)[:, :2]  # BOS and the metre
+        given = Conditioning(meter="6/8", bars=8).prompt(3)[:, :2]  # BOS and the metre
         rows = generated(masked, torch.from_numpy(np.repeat(given, 4, 0)), seed=1)
     melodies = [decode(row) for row in rows.numpy()]
     assert {melody.header.meter for melody in melodies} == {"6/8"}
@@ -154,8 +156,8 @@ def test_everything_generated_is_a_whole_melody(masked):
 
 def test_prompts_of_unlike_length_are_padded_on_the_left(masked):
     short, long = (
-        Conditioning(**CONDITIONING).given(1)[:, :2],
-        Conditioning(**CONDITIONING).given(1),
+        Conditioning(**CONDITIONING).prompt(1)[:, :2],
+        Conditioning(**CONDITIONING).prompt(1),
     )
     short = np.concatenate([np.full((1, HEADER_LENGTH - 2), PAD), short], axis=1)
     prompts = torch.from_numpy(np.concatenate([short, long]))
@@ -168,7 +170,7 @@ def test_prompts_of_unlike_length_are_padded_on_the_left(masked):
 
 def test_greedy_generation_is_the_houses(tiny_policy, masked):
     """At next to no temperature both take the likeliest legal token at each step."""
-    given = Conditioning(meter="3/4", bars=4).given(2)
+    given = Conditioning(meter="3/4", bars=4).prompt(2)
     house = sample(
         tiny_policy, given, generator=torch.Generator().manual_seed(0), temperature=1e-6
     ).rows()[0]
@@ -179,7 +181,7 @@ def test_greedy_generation_is_the_houses(tiny_policy, masked):
 
 def test_generation_has_the_distribution_of_decoding(tiny_policy, masked):
     """First notes by a chi-square test, whole melodies by their mean log-probability."""
-    given = Conditioning(**CONDITIONING).given(400)
+    given = Conditioning(**CONDITIONING).prompt(400)
     house = sample(tiny_policy, given, generator=torch.Generator().manual_seed(3)).rows()
     with torch.random.fork_rng():
         theirs = generated(masked, torch.from_numpy(given), seed=4).numpy()

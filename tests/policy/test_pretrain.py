@@ -95,14 +95,14 @@ def test_resumed_training_is_bit_equal_to_uninterrupted(
 ):
     """Weights, moments of the optimiser, random state and the best validation, dropout included."""
     if not uninterrupted:
-        pretrain(TINY, tmp_path / "whole", quiet=True)
+        pretrain(TINY, tmp_path / "whole")
         uninterrupted["end"] = end_of(tmp_path / "whole")
     with monkeypatch.context() as context:
         kill_in(context, place, call)
         with pytest.raises(Killed):
-            pretrain(TINY, tmp_path / "killed", quiet=True)
+            pretrain(TINY, tmp_path / "killed")
     torch.manual_seed(99)  # another process has another random state
-    pretrain(TINY, tmp_path / "killed", quiet=True)
+    pretrain(TINY, tmp_path / "killed")
     for wanted, found in zip(uninterrupted["end"], end_of(tmp_path / "killed"), strict=True):
         assert wanted.keys() == found.keys()
         for name, value in wanted.items():
@@ -113,16 +113,16 @@ def test_resumed_training_is_bit_equal_to_uninterrupted(
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path):
-    first = pretrain(TINY, tmp_path, quiet=True)
+    first = pretrain(TINY, tmp_path)
     log = (tmp_path / "metrics.jsonl").read_text()
-    again = pretrain(TINY, tmp_path, quiet=True)
+    again = pretrain(TINY, tmp_path)
     assert torch.equal(first.lm_head.weight, again.lm_head.weight)
     assert (tmp_path / "metrics.jsonl").read_text() == log
 
 
 def test_training_learns_and_returns_the_best_by_validation(tmp_path, few_strains):
     config = replace(TINY, epochs=12, dropout=0.0)
-    model = pretrain(config, tmp_path, quiet=True)
+    model = pretrain(config, tmp_path)
     log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     total = 12 * math.ceil(23 / 5)
     assert [row["step"] for row in log] == list(range(4, total + 1, 4))
@@ -135,22 +135,22 @@ def test_training_learns_and_returns_the_best_by_validation(tmp_path, few_strain
 
 
 def test_a_run_is_not_gone_on_with_under_another_configuration(tmp_path):
-    pretrain(replace(TINY, epochs=1), tmp_path, quiet=True)
+    pretrain(replace(TINY, epochs=1), tmp_path)
     with pytest.raises(CheckpointError, match="another configuration; choose a new run"):
-        pretrain(replace(TINY, epochs=2), tmp_path, quiet=True)
+        pretrain(replace(TINY, epochs=2), tmp_path)
 
 
 def test_a_run_may_begin_with_the_weights_of_another(tmp_path):
-    begun = pretrain(replace(TINY, epochs=1), tmp_path / "first", quiet=True)
+    begun = pretrain(replace(TINY, epochs=1), tmp_path / "first")
     follow = replace(TINY, epochs=1, learning_rate=1e-9, start_from=str(tmp_path / "first/policy"))
-    pretrain(follow, tmp_path / "second", quiet=True)
+    pretrain(follow, tmp_path / "second")
     tensors = newest_step(tmp_path / "second" / "steps").tensors
     torch.testing.assert_close(
         tensors["model.lm_head.weight"], begun.lm_head.weight, rtol=0, atol=1e-6
     )
     wider = replace(follow, hidden_size=32)
     with pytest.raises(CheckpointError, match=r"start_from=.* has another shape .*; give its"):
-        pretrain(wider, tmp_path / "third", quiet=True)
+        pretrain(wider, tmp_path / "third")
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import pytest
 import torch
 
 from policy.checkpoint import load_policy
-from policy.decode import header_only, sample
+from policy.compose import Conditioning
+from policy.decode import sample
 from policy.model import melody_tokenizer
-from tests.support.project import PROJECT
+from policy.shipped import shipped_policy
 
-BASE = PROJECT / "checkpoints" / "base"
+BASE = shipped_policy()
 BAR = {"4/4": 96, "2/4": 48, "3/4": 72, "6/8": 72, "9/8": 108}
 MODES = ["major", "minor", "dorian", "mixolydian"]
 TYPES = ["reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other"]
@@ -165,8 +166,8 @@ def test_a_policy_that_knows_nothing_writes_whole_melodies(tiny_policy):
 
 def test_a_header_that_is_left_open_is_a_legal_one(tiny_policy):
     names = names_of_ids()
-    given = header_only(60, bars=names.index("BARS_4"))
-    sampled = sample(tiny_policy, given, generator=torch.Generator().manual_seed(4))
+    prompts = Conditioning(bars=4).prompt(60)
+    sampled = sample(tiny_policy, prompts, generator=torch.Generator().manual_seed(4))
     read = [Reader([names[i] for i in row]) for row in sampled.rows()]
     assert len({tuple(reader.header.values()) for reader in read}) > 15
 

@@ -28,6 +28,7 @@ from reward.neural.model import NeuralReward
 from reward.profile.profile import TasteProfile
 from reward.store.favourites import favourites
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from reward.training.models import load_model
 from rl.jobs.queue import check_resumable, find_job, list_jobs
 from rl.ppo.config import PPOConfig
@@ -249,7 +250,7 @@ def test_the_pair_on_a_screen_is_still_there_and_can_be_answered(store, expected
     ben = store.rater_named("Ben")
     pair = store.issue(ben.id, now=BEN_WAS_SHOWN)
     assert str(pair.assignment_id) == expected["pair of Ben"]
-    store.vote(pair.assignment_id, outcome="left", nonce="now")
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce="now"))
     assert len(store.votes_frame()) == sum(
         number for name, number in expected["tables"]["votes"].items() if "current" in name
     ) + 1  # fmt: skip

@@ -74,7 +74,9 @@ def test_a_day_with_jobs(type_in, tmp_path):
     assert "second is done" in type_in("jobs resume second", code=2)
     # the first goes on where it was, in the foreground, till somebody stops it from elsewhere
     with (tmp_path / "out.txt").open("w") as out:
-        foreground = subprocess.Popen(command("jobs resume first"), **where(tmp_path), stdout=out)
+        foreground = subprocess.Popen(
+            command("jobs resume first"), **where(tmp_path), stdout=out, stderr=out
+        )
         while f"update {int(step):3d} of 100000" not in (tmp_path / "out.txt").read_text():
             assert foreground.poll() is None
             time.sleep(0.5)
@@ -127,6 +129,7 @@ def test_ctrl_c_stops_after_the_update_in_hand(type_in, tmp_path):
         command(f"ppo --updates 100000 {SMALL}"),
         **where(tmp_path),
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # where the updates are
         # A shell's background job, as these tests may be in, ignores it and hands that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import sys
+import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -24,7 +26,9 @@ from reward.exchange.export import text_of_csv
 from reward.pairs.traps import CORRUPTED
 from reward.store.favourites import set_favourite
 from reward.store.pool import PlannedPair
+from reward.store.schema import RaterRow
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press, words
 
@@ -35,8 +39,8 @@ NONCES = count()
 
 
 @pytest.fixture
-def store(tmp_path):
-    with RatingsStore(tmp_path / "ratings.db") as store:
+def store(ratings_url):
+    with RatingsStore(ratings_url) as store:
         yield store
 
 
@@ -55,7 +59,7 @@ def rater(store):
 
 def say(store, rater, outcome, **fields):
     pair = store.issue(rater.id)
-    store.vote(pair.assignment_id, outcome=outcome, nonce=f"n{next(NONCES)}", **fields)
+    store.vote(pair.assignment_id, Answer(outcome=outcome, nonce=f"n{next(NONCES)}", **fields))
     return pair
 
 
@@ -144,6 +148,21 @@ def test_leaving_needs_the_nickname_and_names_what_had_learnt(store, pairs, rate
     assert "No model had learnt" in people.farewell(people.withdraw(store, bo, "Bo"))
 
 
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_leaving_works_in_whatever_form_of_unicode_a_keyboard_writes(store, stored, typed):
+    zoe = store.add_rater("Zoë Ångström")
+    assert unicodedata.is_normalized("NFC", zoe.nickname)
+    older = replace(zoe, nickname=unicodedata.normalize(stored, zoe.nickname))
+    with store.writing() as session:  # as another program may have stored it
+        session.get_one(RaterRow, zoe.id).nickname = older.nickname
+    with pytest.raises(RatingsError, match="is taken"):
+        store.add_rater("Zoë Ångström")
+    assert store.rater_named(unicodedata.normalize(typed, "Zoë Ångström")).id == zoe.id
+    people.withdraw(store, older, unicodedata.normalize(typed, "Zoë Ångström"))
+    assert store.rater_by_token(zoe.token) is None
+
+
 def test_an_organisers_rows_are_of_people_as_text(store, pairs, rater):
     robot = store.add_rater("robot", kind="simulated")
     say(store, robot, "left")
@@ -185,9 +204,9 @@ def test_an_organiser_sees_how_far_each_round_is(store, pairs, rater, random_mel
 
 
 @pytest.fixture
-def page(tmp_path, monkeypatch):
+def page(tmp_path, ratings_url, monkeypatch):
     def look(script="app_pages/people.py", *, organiser=False, **query):
-        arguments = [f"--database={tmp_path / 'ratings.db'}", f"--clips={tmp_path / 'clips'}"]
+        arguments = [f"--database={ratings_url}", f"--clips={tmp_path / 'clips'}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
         monkeypatch.setattr("feedback_ui.views.access.is_for_this_machine", lambda *_: organiser)
         app = AppTest.from_file(str(UI / script), default_timeout=60)

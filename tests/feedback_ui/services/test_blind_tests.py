@@ -33,6 +33,7 @@ from reward.store import campaigns
 from reward.store.campaigns import Policies
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press, words
 
@@ -43,8 +44,8 @@ MARKUP = "<b>Sunday</b> *test*"
 
 
 @pytest.fixture
-def store(tmp_path):
-    with RatingsStore(tmp_path / "ratings.db", rng=random.Random(1)) as store:
+def store(ratings_url):
+    with RatingsStore(ratings_url, rng=random.Random(1)) as store:
         yield store
 
 
@@ -91,7 +92,7 @@ def say(store, rater, test_id, *words):
         pair = store.issue(rater.id, purposes=["blind_test"], campaign_id=test_id)
         policy = {"a": "aaaa", "b": "bbbb"}.get(word)
         side = word if policy is None else "left" if pair.left.policy_id == policy else "right"
-        store.vote(pair.assignment_id, outcome=side, nonce=f"n{next(NONCES)}")
+        store.vote(pair.assignment_id, Answer(outcome=side, nonce=f"n{next(NONCES)}"))
 
 
 def test_before_the_end_only_numbers_are_known(store, make, ada):
@@ -131,6 +132,18 @@ def test_a_clear_answer_ends_a_test_with_the_vote_that_makes_it(store, make, ada
     assert store.issue(ada.id, campaign_id=test) is None
 
 
+def test_an_imported_test_ends_only_when_an_organiser_says_so(store, make, ada):
+    test = make()
+    say(store, ada, test, *"b" * 15)
+    with store.writing() as session:  # as an import leaves it
+        campaigns.campaign_row(session, test).closed_at = datetime.now(UTC)
+    standing = settle(store, test)
+    assert (standing.is_imported, standing.has_ended) == (True, False)
+    standing = end(store, test)
+    assert (standing.is_imported, standing.has_ended) == (False, True)
+    assert outcome(store, test).tally == Tally(0, 15, 0)
+
+
 def test_the_votes_wanted_end_a_test(store, make, ada):
     test = make(pairs=12, wanted=10)
     say(store, ada, test, "skip", *"ab" * 5)
@@ -145,7 +158,7 @@ def test_an_organiser_ends_a_test_and_votes_on_their_way_change_nothing(store, m
     say(store, ada, test, "a", "a", "b")
     live = store.issue(ada.id, campaign_id=test)
     end(store, test)
-    store.vote(live.assignment_id, outcome="left", nonce="late")
+    store.vote(live.assignment_id, Answer(outcome="left", nonce="late"))
     assert outcome(store, test).tally == Tally(2, 1)
     assert settle(store, test) == end(store, test)
 
@@ -205,9 +218,9 @@ def test_undo_stays_within_the_test(store, make, ada, clips):
 
 
 @pytest.fixture
-def page(tmp_path, clips, monkeypatch):
+def page(tmp_path, ratings_url, clips, monkeypatch):
     def look(*, organiser=True, **query):
-        arguments = [f"--database={tmp_path / 'ratings.db'}", f"--clips={clips}"]
+        arguments = [f"--database={ratings_url}", f"--clips={clips}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("feedback_ui.views.access.is_for_this_machine", lambda *_: organiser)

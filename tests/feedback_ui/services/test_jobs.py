@@ -38,14 +38,14 @@ COLOURS = Colours("#0f766e", "#1f2933")
 
 
 @pytest.fixture
-def store(tmp_path):
-    with RatingsStore(tmp_path / "ratings.db") as store:
+def store(ratings_url):
+    with RatingsStore(ratings_url) as store:
         yield store
 
 
 @pytest.fixture
-def desk(store, tmp_path):
-    desk = JobsDesk(store, str(tmp_path / "ratings.db"), runs=tmp_path / "runs")
+def desk(store, ratings_url, tmp_path):
+    desk = JobsDesk(store, ratings_url, runs=tmp_path / "runs")
     yield desk
     desk.forget_start()
 
@@ -250,11 +250,11 @@ def test_a_password_stays_out_of_the_process_list():
 
 
 @pytest.fixture
-def page(store, tmp_path, monkeypatch):
+def page(store, ratings_url, tmp_path, monkeypatch):
     """Opens the page with this database and these runs; `params` are the query parameters."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("policy.runs.RUNS", tmp_path / "runs")
-    database = tmp_path / "ratings.db"
+    database = ratings_url
     opened = partial(open_page, monkeypatch, "fine-tune", f"--database={database}")
     yield opened
     _desk(None, str(database)).forget_start()

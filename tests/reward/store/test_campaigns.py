@@ -10,6 +10,7 @@ from reward.store.campaign_votes import campaign_votes
 from reward.store.campaigns import Policies
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 
 NONCES = count()
 POLICIES = Policies(a="base", b="ppo-0001", a_id="aaaa", b_id="bbbb")
@@ -58,7 +59,7 @@ def issued(store, rater, campaign):
 def say(store, pair, policy_id):
     """Vote for the melody of a policy, whatever its side; or another outcome."""
     side = {pair.left.policy_id: "left", pair.right.policy_id: "right"}.get(policy_id, policy_id)
-    return store.vote(pair.assignment_id, outcome=side, nonce=f"n{next(NONCES)}")
+    return store.vote(pair.assignment_id, Answer(outcome=side, nonce=f"n{next(NONCES)}"))
 
 
 def said(store, campaign):
@@ -174,6 +175,25 @@ def test_a_closed_campaign_has_no_pairs_and_late_votes_are_kept_but_none_of_its(
     assert len(store.votes_frame()) == 2
     assert issued(store, ada, made) is None
     assert store.issue(ada.id) is None, "nor by the way of all pairs"
+
+
+def test_a_pair_on_the_screen_is_let_go_when_its_campaign_is_closed(store, make):
+    made, _ = make()
+    rater = store.add_rater("Ada")
+    shown = issued(store, rater, made)
+    assert issued(store, rater, made) == shown
+    changed(store, campaigns.reveal_campaign, made, now=datetime.now(UTC))
+    assert issued(store, rater, made) is None
+    assert store.undo(rater.id) is None
+
+
+def test_an_answer_in_a_closed_campaign_is_not_taken_back(store, make):
+    made, _ = make()
+    rater = store.add_rater("Ada")
+    say(store, issued(store, rater, made), "aaaa")
+    changed(store, campaigns.reveal_campaign, made, now=datetime.now(UTC))
+    assert store.undo(rater.id, campaign_id=made.id) is None
+    assert said(store, made) == [("Ada", "a", True)]
 
 
 def test_closing_a_campaign_leaves_other_pairs_and_progress(store, make):

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from music.corpora.corpus import load_corpus
-from reward.store.catalogue import entries_after, listening, rounds, sealed
+from reward.store.catalogue import entries_after, listening, rounds
 from reward.store.favourites import favourites, set_favourite
+from reward.store.sealed import sealed_melody_ids
 from reward.store.store import RatingsError, RatingsStore
+from reward.store.votes import Answer
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -97,7 +99,7 @@ def test_what_waits_what_is_answered_and_what_was_said(store, ids):
     assert heard_by(store, ada).waiting == set(ids[:3])
     for outcome in ("left", "right"):
         pair = store.issue(ada.id)
-        store.vote(pair.assignment_id, outcome=outcome, nonce=f"nonce-of-{outcome}-0000")
+        store.vote(pair.assignment_id, Answer(outcome=outcome, nonce=f"nonce-of-{outcome}-0000"))
         better, other = (
             (pair.left.id, pair.right.id) if outcome == "left" else (pair.right.id, pair.left.id)
         )
@@ -116,20 +118,20 @@ def test_what_waits_what_is_answered_and_what_was_said(store, ids):
     assert heard_by(store, ada).waiting == {ids[0], ids[1]}
     with store.reading() as session:
         assert rounds(session) == {ids[0]: {1, 2}, ids[1]: {1, 2}, ids[2]: {1}}
-        assert sealed(session) == frozenset()
+        assert sealed_melody_ids(session) == frozenset()
     store.add_comparisons([(ids[4], ids[5])], round=2, purpose="blind_test")
     with store.reading() as session:
-        assert sealed(session) == {ids[4], ids[5]}
+        assert sealed_melody_ids(session) == {ids[4], ids[5]}
 
 
 def test_a_pair_reopened_by_an_undo_waits_again(store, ids):
     ada = store.add_rater("Ada")
     store.add_comparisons([(ids[0], ids[1])], round=1)
-    store.vote(store.issue(ada.id).assignment_id, outcome="tie", nonce="nonce-of-the-tie-0")
+    store.vote(store.issue(ada.id).assignment_id, Answer(outcome="tie", nonce="nonce-of-the-tie-0"))
     assert heard_by(store, ada).waiting == frozenset()
     assert heard_by(store, ada).verdicts[ids[0]].tied == 1
     assert store.undo(ada.id) is not None
     assert heard_by(store, ada).waiting == {ids[0], ids[1]}
-    store.vote(store.issue(ada.id).assignment_id, outcome="skip", nonce="nonce-of-the-skip")
+    store.vote(store.issue(ada.id).assignment_id, Answer(outcome="skip", nonce="nonce-of-the-skip"))
     assert heard_by(store, ada).waiting == frozenset()
     assert heard_by(store, ada).verdicts == {}, "only the current vote speaks, and a skip is none"

@@ -3,6 +3,7 @@ from itertools import pairwise
 
 from reward.store.listening_sessions import sitting_of
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -34,7 +35,7 @@ def test_the_store_looks_at_one_rater_only(tmp_path, tune):
         a, b = store.add_melodies(melodies, policy_id="p", sampler="s", seed=0)
         store.add_comparisons([(a, b)], round=1)
         one, other = store.add_rater("one"), store.add_rater("other")
-        store.vote(store.issue(one.id).assignment_id, outcome="tie", nonce="n")
+        store.vote(store.issue(one.id).assignment_id, Answer(outcome="tie", nonce="n"))
         assert store.sitting(one.id).votes == 1
         assert store.sitting(other.id).votes == 0
 
@@ -47,5 +48,7 @@ def test_a_sitting_that_is_read_in_several_parts_is_whole(tmp_path, tune, monkey
         store.add_comparisons(list(pairwise(ids)), round=1)
         rater = store.add_rater("one")
         for place in range(5):
-            store.vote(store.issue(rater.id).assignment_id, outcome="tie", nonce=f"n{place}")
+            store.vote(
+                store.issue(rater.id).assignment_id, Answer(outcome="tie", nonce=f"n{place}")
+            )
         assert store.sitting(rater.id).votes == 5

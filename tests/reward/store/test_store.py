@@ -15,15 +15,22 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy.exc import IntegrityError
 
 from music.melody import Header, Melody, Note
 from reward.pairs.random_pairs import random_pairs, with_repeats
+from reward.store.database import parse_url
 from reward.store.pool import PlannedPair
 from reward.store.schema import OUTCOMES, AssignmentRow, JobRow
 from reward.store.store import RatingsError, RatingsStore
-from reward.store.votes import outcome_for_a
+from reward.store.votes import Answer, outcome_for_a
 from tests.support.project import PROJECT
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -104,7 +111,9 @@ def test_stored_votes_name_the_melody_that_was_heard_on_that_side(store):
             break
         side = "left" if int(nonce[6:]) % 3 else "right"
         winner = pair.left if side == "left" else pair.right
-        preferred[store.vote(pair.assignment_id, outcome=side, nonce=nonce).vote_id] = winner.id
+        preferred[store.vote(pair.assignment_id, Answer(outcome=side, nonce=nonce)).vote_id] = (
+            winner.id
+        )
     votes = store.votes_frame()
     named = {
         vote.vote_id: vote.melody_a if vote.outcome_a == "a" else vote.melody_b
@@ -154,7 +163,7 @@ def test_raters_get_different_comparisons_while_others_remain(store):
         pairs = [store.issue(rater.id) for rater in raters]
         seen += [pair.comparison_id for pair in pairs]
         for pair in pairs:
-            store.vote(pair.assignment_id, outcome="left", nonce=next(nonce))
+            store.vote(pair.assignment_id, Answer(outcome="left", nonce=next(nonce)))
     assert sorted(seen) == sorted(comparisons)
     again = store.issue(raters[0].id)
     assert again.comparison_id in comparisons, "then the same ones are shared"
@@ -165,7 +174,7 @@ def test_raters_get_different_comparisons_while_others_remain(store):
 def test_simulated_listeners_do_not_take_pairs_from_people(store):
     comparisons = fill(store, pairs=5)
     robot = store.add_rater("robot", kind="simulated")
-    store.vote(store.issue(robot.id).assignment_id, outcome="left", nonce="r")
+    store.vote(store.issue(robot.id).assignment_id, Answer(outcome="left", nonce="r"))
     anna = store.add_rater("Anna")
     assert store.issue(anna.id).comparison_id == comparisons[0]
 
@@ -176,8 +185,17 @@ def test_an_expired_lease_frees_the_comparison_for_others(store):
     assert store.issue(anna.id, now=NOW).comparison_id == comparisons[0]
     late = NOW + LEASE
     assert store.issue(ben.id, now=late - timedelta(seconds=1)).comparison_id == comparisons[1]
-    store.vote(store.issue(ben.id, now=late).assignment_id, outcome="tie", nonce="b1")
+    store.vote(store.issue(ben.id, now=late).assignment_id, Answer(outcome="tie", nonce="b1"))
     assert store.issue(ben.id, now=late).comparison_id == comparisons[0]
+
+
+def test_who_let_a_lease_run_out_counts_as_listening_no_more(store):
+    comparisons = fill(store, pairs=2)
+    anna, ben, cleo = (store.add_rater(name) for name in ("Anna", "Ben", "Cleo"))
+    assert store.issue(anna.id, now=NOW).comparison_id == comparisons[0]
+    assert store.issue(cleo.id, now=NOW + LEASE / 2).comparison_id == comparisons[1]
+    # Cleo listens still and Anna does not, so the first is the one that fewest listen to.
+    assert store.issue(ben.id, now=NOW + LEASE).comparison_id == comparisons[0]
 
 
 def test_a_lease_that_ran_out_is_given_anew_with_the_same_sides(store):
@@ -199,7 +217,7 @@ def test_issue_can_be_narrowed_to_a_purpose(store):
     pair = store.issue(anna.id, purposes=["blind_test"])
     assert pair.comparison_id == blind[0]
     assert pair.remaining == 1
-    store.vote(pair.assignment_id, outcome="left", nonce="1")
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce="1"))
     assert store.issue(anna.id, purposes=["blind_test"]) is None
     assert store.issue(anna.id).comparison_id == train[0]
 
@@ -219,7 +237,7 @@ def test_hidden_repeats_come_late_to_the_same_rater_with_sides_swapped(store, ra
             key = str(pair.comparison_id)
             order.setdefault(person.id, []).append(key)
             shown[person.id, key] = (pair.left.id, pair.right.id)
-            store.vote(pair.assignment_id, outcome="left", nonce=next(nonce))
+            store.vote(pair.assignment_id, Answer(outcome="left", nonce=next(nonce)))
     repeated = 0
     for person, keys in order.items():
         assert len(set(keys)) == len(keys), "nobody hears a comparison twice"
@@ -241,10 +259,10 @@ def test_a_vote_sent_again_is_a_success_and_stored_once(store):
     fill(store)
     anna = store.add_rater("Anna")
     pair = store.issue(anna.id)
-    first = store.vote(pair.assignment_id, outcome="left", nonce="n")
+    first = store.vote(pair.assignment_id, Answer(outcome="left", nonce="n"))
     assert not first.duplicate
     for outcome, nonce in (("left", "n"), ("right", "n"), ("right", "another")):
-        receipt = store.vote(pair.assignment_id, outcome=outcome, nonce=nonce)
+        receipt = store.vote(pair.assignment_id, Answer(outcome=outcome, nonce=nonce))
         assert receipt.duplicate
         assert receipt.vote_id == first.vote_id
     votes = store.votes_frame(current_only=False)
@@ -254,16 +272,16 @@ def test_a_vote_sent_again_is_a_success_and_stored_once(store):
 def test_a_nonce_of_another_assignment_is_an_error_and_loses_no_vote(store):
     fill(store)
     anna = store.add_rater("Anna")
-    store.vote(store.issue(anna.id).assignment_id, outcome="left", nonce="n")
+    store.vote(store.issue(anna.id).assignment_id, Answer(outcome="left", nonce="n"))
     pair = store.issue(anna.id)
     with pytest.raises(RatingsError, match=r"nonce='n'.*draw a new one"):
-        store.vote(pair.assignment_id, outcome="left", nonce="n")
+        store.vote(pair.assignment_id, Answer(outcome="left", nonce="n"))
     assert store.issue(anna.id) == pair
 
 
 def test_an_unknown_assignment_is_refused(store):
     with pytest.raises(RatingsError, match="unknown; reload"):
-        store.vote(uuid4(), outcome="left", nonce="n")
+        store.vote(uuid4(), Answer(outcome="left", nonce="n"))
 
 
 def test_a_stale_page_may_answer_late_once(store):
@@ -272,12 +290,26 @@ def test_a_stale_page_may_answer_late_once(store):
     stale = store.issue(anna.id, now=NOW)
     anew = store.issue(anna.id, now=NOW + LEASE)
     assert anew.comparison_id == stale.comparison_id == comparisons[0]
-    late = store.vote(stale.assignment_id, outcome="left", nonce="late")
+    late = store.vote(stale.assignment_id, Answer(outcome="left", nonce="late"))
     assert not late.duplicate
     # The page that was issued since shows an answered comparison: it is told so, and moves on.
-    assert store.vote(anew.assignment_id, outcome="right", nonce="x").vote_id == late.vote_id
+    assert (
+        store.vote(anew.assignment_id, Answer(outcome="right", nonce="x")).vote_id == late.vote_id
+    )
     assert store.issue(anna.id).comparison_id == comparisons[1]
     assert store.votes_frame(current_only=False)["outcome"].tolist() == ["left"]
+
+
+def test_a_late_answer_also_closes_the_pair_that_was_issued_anew(store):
+    comparisons = fill(store, pairs=2)
+    anna = store.add_rater("Anna")
+    now = datetime.now(UTC)
+    stale = store.issue(anna.id, now=now - 2 * LEASE)
+    anew = store.issue(anna.id, now=now)
+    store.vote(stale.assignment_id, Answer(outcome="left", nonce="late"))
+    with store.reading() as session:
+        assert session.get_one(AssignmentRow, anew.assignment_id).closed_at is not None
+    assert store.issue(anna.id, now=now).comparison_id == comparisons[1]
 
 
 def test_everything_that_a_page_sends_is_kept(store):
@@ -297,7 +329,7 @@ def test_everything_that_a_page_sends_is_kept(store):
         "app_version": "0.1.0",
     }
     before = datetime.now(UTC)
-    store.vote(store.issue(anna.id).assignment_id, nonce="n", **sent)
+    store.vote(store.issue(anna.id).assignment_id, Answer(nonce="n", **sent))
     [vote] = store.votes_frame().to_dict("records")
     assert {name: vote[name] for name in sent} == sent
     assert before <= vote["issued_at"] <= vote["created_at"] <= datetime.now(UTC)
@@ -326,7 +358,9 @@ def test_a_wrong_answer_is_refused_and_the_pair_stays(store, field, value, messa
     anna = store.add_rater("Anna")
     pair = store.issue(anna.id)
     with pytest.raises(RatingsError, match=message) as caught:
-        store.vote(pair.assignment_id, **({"outcome": "left", "nonce": "n"} | {field: value}))
+        store.vote(
+            pair.assignment_id, Answer(**({"outcome": "left", "nonce": "n"} | {field: value}))
+        )
     assert "\n" not in str(caught.value)
     assert store.issue(anna.id) == pair
 
@@ -339,7 +373,7 @@ def test_undo_shows_the_same_sides_and_the_new_vote_supersedes(store):
     anna = store.add_rater("Anna")
     assert store.undo(anna.id) is None
     pair = store.issue(anna.id)
-    first = store.vote(pair.assignment_id, outcome="left", nonce="1")
+    first = store.vote(pair.assignment_id, Answer(outcome="left", nonce="1"))
     waiting = store.issue(anna.id)
     again = store.undo(anna.id)
     assert again.reopened
@@ -347,7 +381,7 @@ def test_undo_shows_the_same_sides_and_the_new_vote_supersedes(store):
     assert (again.left, again.right) == (pair.left, pair.right)
     assert store.issue(anna.id) == again, "a reload stays at the reopened pair"
     assert store.votes_frame()["vote_id"].tolist() == [first.vote_id], "the old vote counts so far"
-    second = store.vote(again.assignment_id, outcome="right", nonce="2")
+    second = store.vote(again.assignment_id, Answer(outcome="right", nonce="2"))
     assert store.votes_frame()["vote_id"].tolist() == [second.vote_id]
     history = store.votes_frame(current_only=False)
     assert history["outcome"].tolist() == ["left", "right"], "nothing is overwritten"
@@ -364,18 +398,18 @@ def test_undo_again_goes_further_back_and_stops_at_the_first(store):
     pairs = []
     for nonce in ("1", "2", "3"):
         pairs.append(store.issue(anna.id))
-        store.vote(pairs[-1].assignment_id, outcome="left", nonce=nonce)
+        store.vote(pairs[-1].assignment_id, Answer(outcome="left", nonce=nonce))
     assert store.undo(anna.id).comparison_id == pairs[2].comparison_id
     assert store.undo(anna.id).comparison_id == pairs[1].comparison_id
     first = store.undo(anna.id)
     assert first.comparison_id == pairs[0].comparison_id
     assert store.undo(anna.id) is None
     assert store.issue(anna.id) == first
-    store.vote(first.assignment_id, outcome="right", nonce="4")
+    store.vote(first.assignment_id, Answer(outcome="right", nonce="4"))
     # The corrected vote is now the newest, and can be corrected again.
     again = store.undo(anna.id)
     assert again.comparison_id == first.comparison_id
-    store.vote(again.assignment_id, outcome="tie", nonce="5")
+    store.vote(again.assignment_id, Answer(outcome="tie", nonce="5"))
     by_comparison = store.votes_frame().set_index("comparison_id")["outcome"].to_dict()
     assert by_comparison == {
         str(pairs[0].comparison_id): "tie",
@@ -385,8 +419,34 @@ def test_undo_again_goes_further_back_and_stops_at_the_first(store):
     assert len(store.votes_frame(current_only=False)) == 5
 
 
+def test_a_page_left_open_by_an_undo_does_not_overwrite_a_newer_answer(store):
+    fill(store, pairs=3)
+    anna = store.add_rater("Anna")
+    for nonce in ("1", "2"):
+        store.vote(store.issue(anna.id).assignment_id, Answer(outcome="left", nonce=nonce))
+    stale = store.undo(anna.id)
+    earlier = store.undo(anna.id)
+    assert stale.comparison_id != earlier.comparison_id
+    store.vote(earlier.assignment_id, Answer(outcome="tie", nonce="3"))
+    store.undo(anna.id)  # of the answer just given
+    again = store.undo(anna.id)
+    assert again.comparison_id == stale.comparison_id
+    newer = store.vote(again.assignment_id, Answer(outcome="right", nonce="4"))
+    late = store.vote(stale.assignment_id, Answer(outcome="skip", nonce="5"))
+    assert (late.duplicate, late.vote_id) == (True, newer.vote_id)
+    votes = store.votes_frame().set_index("comparison_id")["outcome"].to_dict()
+    assert votes == {str(stale.comparison_id): "right", str(earlier.comparison_id): "tie"}
+
+
 class Voting(RuleBasedStateMachine):
-    """Two raters who vote, reload, undo, come late and send twice, against a plain model."""
+    """Two raters who vote, reload, undo, come late and send twice, against rules in plain words.
+
+    1. An answer is stored if its page has not been answered, and the rater has not answered the
+       same comparison since the page was first shown. Otherwise it is a duplicate.
+    2. Of a rater's answers to a comparison the last counts.
+    3. An undo shows the comparison whose counting answer is the newest; while one is reopened, the
+       newest of those older than its own.
+    """
 
     def __init__(self):
         super().__init__()
@@ -394,64 +454,103 @@ class Voting(RuleBasedStateMachine):
         shutil.copy(self.filled, path)
         self.store = RatingsStore(path, rng=Random(0))
         self.raters = [self.store.add_rater(name).id for name in ("Anna", "Ben")]
-        self.clock = NOW
-        self.pages = {}  # assignment -> (rater, comparison, reopened)
-        self.answers = {}  # (rater, comparison) -> outcomes, the last one counts
-        self.answered = {}  # assignment -> vote id
+        self.clock, self.tick = NOW, 0
+        self.pages = {}  # assignment -> (rater, comparison, tick at which it was first shown)
+        self.answers = []  # (tick, rater, comparison, outcome), as they were stored
+        self.stored = {}  # assignment -> (vote id, nonce)
+        self.reopened = {}  # rater -> comparison that an undo has on their screen
         self.nonce = nonces()
 
     def teardown(self):
-        self.the_store_agrees()
         self.store.close()
 
     def look(self, rater, pair):
+        self.tick += 1
         if pair is not None:
-            self.pages[pair.assignment_id] = (rater, pair.comparison_id, pair.reopened)
-        return pair
+            shown = (rater, pair.comparison_id, self.tick)
+            self.pages.setdefault(pair.assignment_id, shown)
+        self.reopened[rater] = pair.comparison_id if pair is not None and pair.reopened else None
+
+    def counting(self, rater):
+        """Comparison -> tick of the rater's answer that counts."""
+        return {comparison: tick for tick, who, comparison, _ in self.answers if who == rater}
 
     @rule(rater=st.integers(0, 1), minutes=st.sampled_from([0, 1, 31]))
     def reload(self, rater, minutes):
         self.clock += timedelta(minutes=minutes)
         rater = self.raters[rater]
-        pair = self.look(rater, self.store.issue(rater, now=self.clock))
+        pair = self.store.issue(rater, now=self.clock)
+        counting = self.counting(rater)
         if pair is None:
-            assert sum(who == rater for who, _ in self.answers) == 6
+            assert len(counting) == 6
         elif not pair.reopened:
-            assert (rater, pair.comparison_id) not in self.answers
+            assert pair.comparison_id not in counting
+        self.look(rater, pair)
 
     @rule(rater=st.integers(0, 1))
     def undo(self, rater):
         rater = self.raters[rater]
-        self.look(rater, self.store.undo(rater, now=self.clock))
+        counting = self.counting(rater)
+        newest = counting.get(self.reopened.get(rater), self.tick + 1)
+        older = {tick: comparison for comparison, tick in counting.items() if tick < newest}
+        pair = self.store.undo(rater, now=self.clock)
+        assert (pair and pair.comparison_id) == (older[max(older)] if older else None)
+        if pair is not None:
+            assert pair.reopened
+            self.look(rater, pair)
 
     @precondition(lambda self: self.pages)
-    @rule(back=st.integers(0, 5), outcome=st.sampled_from(OUTCOMES))
+    @rule(back=st.integers(0, 7), outcome=st.sampled_from(OUTCOMES))
     def answer(self, back, outcome):
         page = list(self.pages)[-1 - back % len(self.pages)]
-        rater, comparison, reopened = self.pages[page]
-        key = (rater, comparison)
-        receipt = self.store.vote(page, outcome=outcome, nonce=next(self.nonce))
-        fresh = page not in self.answered and (key not in self.answers or reopened)
-        assert receipt.duplicate == (not fresh)
-        if fresh:
-            self.answers.setdefault(key, []).append(outcome)
-            self.answered[page] = receipt.vote_id
+        rater, comparison, shown = self.pages[page]
+        since = [
+            tick
+            for tick, who, what, _ in self.answers
+            if (who, what) == (rater, comparison) and tick > shown
+        ]
+        nonce = next(self.nonce)
+        receipt = self.store.vote(page, Answer(outcome=outcome, nonce=nonce))
+        assert receipt.duplicate == (page in self.stored or bool(since))
+        if not receipt.duplicate:
+            self.tick += 1
+            self.answers.append((self.tick, rater, comparison, outcome))
+            self.stored[page] = (receipt.vote_id, nonce)
+            if self.reopened.get(rater) == comparison:
+                self.reopened[rater] = None
 
+    @precondition(lambda self: self.stored)
+    @rule(back=st.integers(0, 7), outcome=st.sampled_from(OUTCOMES))
+    def send_again(self, back, outcome):
+        page = list(self.stored)[-1 - back % len(self.stored)]
+        vote_id, nonce = self.stored[page]
+        receipt = self.store.vote(page, Answer(outcome=outcome, nonce=nonce))
+        assert (receipt.vote_id, receipt.duplicate) == (vote_id, True)
+
+    @precondition(lambda self: self.stored and len(self.pages) > len(self.stored))
+    @rule(outcome=st.sampled_from(OUTCOMES))
+    def send_with_the_nonce_of_another_page(self, outcome):
+        page = next(page for page in self.pages if page not in self.stored)
+        [*_, (_, nonce)] = self.stored.values()
+        with pytest.raises(RatingsError, match="draw a new one for each answer"):
+            self.store.vote(page, Answer(outcome=outcome, nonce=nonce))
+
+    @invariant()
     def the_store_agrees(self):
         every = self.store.votes_frame(current_only=False)
-        assert sorted(every["vote_id"]) == sorted(self.answered.values())
-        current = self.store.votes_frame()
+        assert every["vote_id"].tolist() == [vote_id for vote_id, _ in self.stored.values()]
+        assert every["outcome"].tolist() == [outcome for *_, outcome in self.answers]
+        current = every.loc[every["current"]]
         counted = {
             (vote.rater_id, vote.comparison_id): vote.outcome for vote in current.itertuples()
         }
         assert len(counted) == len(current)
         assert counted == {
-            (rater, str(comparison)): outcomes[-1]
-            for (rater, comparison), outcomes in self.answers.items()
+            (rater, str(comparison)): outcome for _, rater, comparison, outcome in self.answers
         }
 
 
-def test_any_course_of_voting_agrees_with_a_plain_model(tmp_path):
+def test_any_course_of_voting_keeps_the_rules(tmp_path):
     Voting.filled = tmp_path / "filled.sqlite"
     with RatingsStore(Voting.filled) as store:
         fill(store, melodies=8, pairs=6)
@@ -503,7 +602,7 @@ def test_people_and_simulated_listeners_are_kept_apart(store):
     for rater, votes in ((anna, 2), (robot, 3)):
         for _ in range(votes):
             pair = store.issue(rater.id)
-            store.vote(pair.assignment_id, outcome="left", nonce=next(nonce))
+            store.vote(pair.assignment_id, Answer(outcome="left", nonce=next(nonce)))
     assert set(store.votes_frame(kind="person")["rater_id"]) == {anna.id}
     assert set(store.votes_frame(kind="simulated")["rater_kind"]) == {"simulated"}
     assert store.votes_frame()["rater_kind"].value_counts().to_dict() == {
@@ -531,11 +630,13 @@ def test_withdrawal_removes_what_is_theirs_and_names_the_runs(ratings_url, tmp_p
         for rater in (anna, ben):
             for _ in range(3):
                 pair = store.issue(rater.id)
-                store.vote(pair.assignment_id, outcome="left", nonce=next(nonce), comment=secret)
+                store.vote(
+                    pair.assignment_id, Answer(outcome="left", nonce=next(nonce), comment=secret)
+                )
                 if rater is ben:
                     secret = "of Ben"
         again = store.undo(anna.id)
-        store.vote(again.assignment_id, outcome="tie", nonce="undone")
+        store.vote(again.assignment_id, Answer(outcome="tie", nonce="undone"))
         store.issue(anna.id)
         votes = store.votes_frame(current_only=False)
         hers = votes.loc[votes["rater_id"] == anna.id, "vote_id"].tolist()
@@ -570,7 +671,9 @@ def test_withdrawn_text_is_overwritten_on_disk(tmp_path):
         fill(store, pairs=2)
         anna = store.add_rater("Anna-who-leaves")
         pair = store.issue(anna.id)
-        store.vote(pair.assignment_id, outcome="left", nonce="n", comment="my-private-words")
+        store.vote(
+            pair.assignment_id, Answer(outcome="left", nonce="n", comment="my-private-words")
+        )
         assert any(b"my-private-words" in f.read_bytes() for f in tmp_path.iterdir())
         store.withdraw(anna.id)
         for word in (b"my-private-words", b"Anna-who-leaves"):
@@ -658,6 +761,7 @@ def test_a_pair_is_stored_with_how_it_was_chosen(file_store, wrong):
 VOTER = """
 import sys
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 url, rater, votes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with RatingsStore(url, lock_timeout_s=60) as store:
     print("ready", flush=True)
@@ -667,7 +771,8 @@ with RatingsStore(url, lock_timeout_s=60) as store:
         if pair is None:
             break
         nonce = f"{rater}-{number}"
-        assert not store.vote(pair.assignment_id, outcome="left", nonce=nonce).duplicate
+        answer = Answer(outcome="left", nonce=nonce)
+        assert not store.vote(pair.assignment_id, answer).duplicate
         print(nonce, pair.comparison_id, flush=True)
 """
 
@@ -711,7 +816,7 @@ def test_threads_that_send_the_same_vote_store_it_once(store):
 
         def send(pair):
             nonce = str(pair.assignment_id)
-            return store.vote(pair.assignment_id, outcome="left", nonce=nonce)
+            return store.vote(pair.assignment_id, Answer(outcome="left", nonce=nonce))
 
         receipts = list(threads.map(send, pairs * 3))
     assert sum(not receipt.duplicate for receipt in receipts) == 4
@@ -737,7 +842,7 @@ def test_kill_9_loses_no_acknowledged_vote(ratings_url):
         assert stored[: len(acknowledged)] == acknowledged
         assert len(stored) <= len(acknowledged) + 1, "at most the one that was being told"
         pair = store.issue(anna.id)
-        assert not store.vote(pair.assignment_id, outcome="tie", nonce="after").duplicate
+        assert not store.vote(pair.assignment_id, Answer(outcome="tie", nonce="after")).duplicate
 
 
 def test_a_locked_database_says_so_in_one_line(tmp_path, file_store):
@@ -831,11 +936,19 @@ def test_jobs_are_rows_of_the_same_database(store):
         ("mysql://host/db", "'mysql' are not supported"),
         ("http://host/db", "'http' are not supported"),
         ("nothing://", "URL cannot be read|not supported"),
+        ("postgresql+asyncpg://host/db", r"driver in postgresql\+asyncpg:// .* leave it out: post"),
+        ("sqlite+aiosqlite:///a.db", r"driver in sqlite\+aiosqlite:// is not supported"),
     ],
 )
 def test_addresses_that_are_refused(address, message):
     with pytest.raises(RatingsError, match=message):
         RatingsStore(address)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_an_address_for_another_driver_of_postgresql_is_read_as_ours(scheme):
+    url = parse_url(f"{scheme}://anna:pw@host/ratings")
+    assert url.render_as_string(hide_password=False) == "postgresql+psycopg://anna:pw@host/ratings"
 
 
 def test_a_server_out_of_reach_is_told_without_the_password():

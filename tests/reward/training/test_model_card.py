@@ -14,6 +14,7 @@ from reward.listeners.simulated import SimulatedListener, simulate_votes
 from reward.pairs.round import PoolConfig, pair_up
 from reward.profile.cross_validation import forecast_in_words
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from reward.training.fit import fit_reward
 from reward.training.model_card import CARD_FILE
 from reward.training.models import load_model
@@ -134,7 +135,7 @@ def test_who_presses_left_is_flagged_and_who_fails_traps(tmp_path, tiny_policy):
         presser = store.add_rater("presser", consent_version="1")
         for number in range(waiting):
             pair = store.issue(presser.id)
-            store.vote(pair.assignment_id, outcome="left", nonce=str(number))
+            store.vote(pair.assignment_id, Answer(outcome="left", nonce=str(number)))
         fitted = fit_reward(store, tiny_policy, CONDITIONING, root=tmp_path / "runs")
         assert (store.votes_frame()["outcome"] == "left").all()
     row = re.search(r"^\| 1 \| 33 \|.*$", (fitted.run.path / CARD_FILE).read_text(), re.M)[0]

@@ -12,6 +12,7 @@ from reward.listeners.simulated import SimulatedListener, simulate_votes
 from reward.neural.model import NeuralReward
 from reward.pairs.round import PoolConfig, pair_up
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 from reward.training.fit import BOTH, fit_reward
 from reward.training.model_card import CARD_FILE
 from reward.training.models import BLEND, MODELS, NEURAL, PROFILE, load_model
@@ -115,7 +116,8 @@ def test_people_and_simulated_listeners_are_mixed_on_request_only(tmp_path, tiny
             issued = store.issue(person.id)
             assert issued is not None
             store.vote(
-                issued.assignment_id, outcome="left", nonce=f"{number:032x}", renderer="none"
+                issued.assignment_id,
+                Answer(outcome="left", nonce=f"{number:032x}", renderer="none"),
             )
     with pytest.raises(RunError, match="not mixed unasked; choose with --votes-of person, sim"):
         fitted(tmp_path, tiny_policy, PROFILE)

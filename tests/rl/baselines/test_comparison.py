@@ -221,10 +221,11 @@ def test_the_command_gives_all_methods_one_reward_and_its_votes(voted, task, tmp
         changes={"threads": 1},
         best_of=2,
         root=folder / "runs",
-        say=said.append,
+        report=lambda *told: said.append(told),
     )
     assert [result.name for result in results] == ["dpo", "best-of-2"]
-    assert said == results
+    assert said[0] == ("dpo", 0, 0)
+    assert ("best-of-n, melodies", 512, 512) in said
     pairs, conditioning = got["dpo"]
     assert pairs == voted_pairs(store, record)
     assert (conditioning.meter, conditioning.bars) == ("2/4", 4)

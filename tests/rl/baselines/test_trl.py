@@ -58,7 +58,7 @@ def preferred(policy, base, pairs):
 
     def gain(key):
         rows = [np.array(pair[key]) for pair in pairs]
-        return melody_nats(policy, rows, given=1) - melody_nats(base, rows, given=1)
+        return melody_nats(policy, rows, prompt_tokens=1) - melody_nats(base, rows, prompt_tokens=1)
 
     return float((gain("chosen_ids") > gain("rejected_ids")).mean())
 
@@ -113,7 +113,9 @@ def test_trl_counts_the_nats_that_we_count(folder, tiny_policy, pairs):
         settings=DPOSettings(learning_rate=0.0, pairs_per_step=32, steps_per_evaluation=1),
     )  # fmt: skip
     train, _ = split_pairs(pairs[:20], 0.2, 0)
-    chosen = melody_nats(tiny_policy, [np.array(pair["chosen_ids"]) for pair in train], given=1)
+    chosen = melody_nats(
+        tiny_policy, [np.array(pair["chosen_ids"]) for pair in train], prompt_tokens=1
+    )
     assert tuned.log[0]["logps/chosen"] == pytest.approx(chosen.mean(), rel=1e-5)
     assert tuned.log[0]["rewards/margins"] == pytest.approx(0, abs=1e-5)
 

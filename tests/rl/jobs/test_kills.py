@@ -40,9 +40,9 @@ def test_fifty_kills(tmp_path, tiny_policy):
     (tmp_path / "liking.py").write_text(LIKING)
     code = f"""
 import sys
-sys.path[:0] = [{str(PROJECT)!r}, {str(PROJECT / "tests")!r}]
-import test_job_kills
-test_job_kills.kill_and_compare()
+sys.path.insert(0, {str(PROJECT)!r})
+from tests.rl.jobs import test_kills
+test_kills.kill_and_compare()
 """
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -42,10 +42,10 @@ import logging, sys, time
 from contextlib import closing
 from uuid import UUID
 from reward.store.database import Database
-from rl.jobs.queue import lease as job_attendance
+from rl.jobs import lease
 from rl.jobs.worker import run_job
 
-job_attendance.BEAT_S = job_attendance.TURN_S = 0.05
+lease.BEAT_S = lease.TURN_S = 0.05
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
 
 def body(hold):
@@ -332,7 +332,7 @@ def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
         hold.beat()
         return reap(*arguments)
 
-    monkeypatch.setattr("rl.jobs.queue.bury", late)
+    monkeypatch.setattr("rl.jobs.queue.reap", late)
     monkeypatch.setattr("rl.jobs.record.Job.is_dead", lambda *_: True)
     assert bury_the_dead(store) == []
     assert read_job(store, hold.job.id).state == "queued"
@@ -484,11 +484,11 @@ import sys, time
 from contextlib import closing
 from pathlib import Path
 from reward.store.database import Database
-from rl.jobs.queue import queue as jobs
+from rl.jobs import queue
 from rl.jobs.record import JobSettings
-jobs.job_command = lambda job: [sys.executable, "-c", Path("process.py").read_text().replace("JOB", str(job.id))]
+queue.job_command = lambda job: [sys.executable, "-c", Path("process.py").read_text().replace("JOB", str(job.id))]
 with closing(Database("ratings.sqlite")) as store:
-    jobs.start_job(store, "ratings.sqlite", folder=Path("ppo-0001"), settings=JobSettings())
+    queue.start_job(store, "ratings.sqlite", folder=Path("ppo-0001"), settings=JobSettings())
     print("started", flush=True)
     time.sleep(600)
 """  # noqa: E501
@@ -563,7 +563,9 @@ def test_the_command_line_of_a_job_names_the_job_and_no_database(store, folder):
     job = queued(store, folder())
     itself = ["-m", "rl.jobs.worker", str(job.id)]
     for processes, torchrun in ((1, False), (3, True)):
-        (folder() / "run.json").write_text(json.dumps({"config": {"processes": processes}}))
+        record = {"kind": "ppo", "created_at": "2026-11-29", "parents": {}}
+        record["config"] = {"processes": processes}
+        (folder() / "run.json").write_text(json.dumps(record))
         command = rl.jobs.queue.job_command(job)
         assert command[0] == sys.executable
         assert command[-3:] == itself

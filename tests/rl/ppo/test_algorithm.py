@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from env.reference import Reference
 from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM, melody_config
@@ -60,32 +61,32 @@ def test_ratios_start_at_one_and_the_kl_at_zero(tiny_policy):
     learner = Actor(tiny_policy)
     rollout = collect(
         learner,
-        tiny_policy,
+        Reference(tiny_policy),
         high_notes,
         12,
         conditioning=Conditioning(bars=4),
         generator=torch.Generator(),
     )
-    ids, acted = rollout.sampled.ids, rollout.acted
-    logps = learner(ids, rollout.sampled.mask_row, acted, rollout.sampled.states)
-    chosen = logps.gather(1, ids[acted][:, None])[:, 0]
-    torch.testing.assert_close(chosen, rollout.sampled.logprob[acted], atol=1e-5, rtol=0)
+    ids, decision = rollout.sampled.ids, rollout.sampled.decision
+    logps = learner(ids, rollout.sampled.mask_row, decision, rollout.sampled.states)
+    chosen = logps.gather(1, ids[decision][:, None])[:, 0]
+    torch.testing.assert_close(chosen, rollout.sampled.logprob[decision], atol=1e-5, rtol=0)
     torch.testing.assert_close(rollout.kl_nats, torch.zeros(12), atol=1e-4, rtol=0)
 
 
-def test_the_header_is_asked_or_the_references_and_never_the_learners(tiny_policy):
+def test_the_header_is_what_is_asked_for_and_no_decision(tiny_policy):
     learner = Actor(tiny_policy)
     rollout = collect(
         learner,
-        tiny_policy,
+        Reference(tiny_policy),
         high_notes,
         8,
         conditioning=Conditioning(meter="6/8"),
         generator=torch.Generator(),
     )
     assert {m.header.meter for m in rollout.melodies} == {"6/8"}
-    assert not rollout.acted[:, :6].any()
-    assert rollout.acted[:, 6:].any()
+    assert not rollout.sampled.decision[:, :6].any()
+    assert rollout.sampled.decision[:, 6:].any()
 
 
 def test_the_reward_is_conservative_and_saturates(tiny_policy):
@@ -96,7 +97,7 @@ def test_the_reward_is_conservative_and_saturates(tiny_policy):
     np.testing.assert_allclose(ppo.objective(rollout).numpy(), -np.log1p(np.exp(-above)) / 2)
 
 
-def test_without_an_enough_the_score_is_left_as_it_is(tiny_policy):
+def test_without_a_saturation_point_the_score_is_left_as_it_is(tiny_policy):
     ppo = PPO(PPOConfig(**SMALL, std_penalty=2.0, saturation_point=None), tiny_policy, high_notes)
     rollout = ppo.roll_out()
     mean, std = high_notes(rollout.melodies)
@@ -112,10 +113,10 @@ def test_a_saturated_score_by_hand():
     assert -1e-6 < got[2] < 0
 
 
-def test_the_price_of_a_nat_rises_above_the_target_and_falls_below(tiny_policy):
+def test_the_kl_coefficient_rises_above_the_target_and_falls_below(tiny_policy):
     ppo = PPO(PPOConfig(**SMALL, layers_trained=None, kl_target_nats=3.0), tiny_policy, high_notes)
     before = ppo.kl_coefficient
-    ppo.learn(ppo.roll_out())  # nothing learnt yet: KL 0, but the price falls slowly
+    ppo.learn(ppo.roll_out())  # nothing learnt yet: KL 0, but the coefficient falls slowly
     assert ppo.kl_coefficient == pytest.approx(before * 0.96)
     with torch.no_grad():
         for parameter in ppo.actor.policy.parameters():
@@ -127,7 +128,37 @@ def test_the_price_of_a_nat_rises_above_the_target_and_falls_below(tiny_policy):
     assert ppo.kl_coefficient == pytest.approx(before * 1.1)
 
 
-def test_without_a_target_the_price_of_a_nat_stays(tiny_policy):
+def test_the_kl_weighs_as_much_beside_the_reward_whatever_the_reward_is_counted_in(tiny_policy):
+    """A hundred times the reward at a hundred times the coefficient asks for the same step.
+
+    Advantages are divided by their deviation, so the KL's coefficient must be, too.
+    """
+
+    def after_an_update(unit):
+        ppo = PPO(
+            PPOConfig(
+                **SMALL, kl_coefficient=0.02 * unit, saturation_point=None, kl_target_nats=None
+            ),
+            tiny_policy,
+            lambda melodies: tuple(unit * values for values in high_notes(melodies)),
+        )
+        start = torch.Generator().manual_seed(0)
+        with torch.no_grad():  # away from the base, where the KL has a gradient
+            for weight in ppo.actor.trained.values():
+                weight.add_(0.2 * torch.randn(weight.shape, generator=start))
+        before = flat(ppo)
+        ppo.learn(ppo.roll_out())
+        return flat(ppo) - before
+
+    def flat(ppo):
+        return torch.cat([weight.detach().flatten() for weight in ppo.actor.trained.values()])
+
+    one, hundred = after_an_update(1.0), after_an_update(100.0)
+    assert one.norm() > 1e-3
+    assert (one - hundred).norm() < 0.01 * one.norm()
+
+
+def test_without_a_target_the_kl_coefficient_stays(tiny_policy):
     ppo = PPO(PPOConfig(**SMALL, kl_target_nats=None), tiny_policy, high_notes)
     before = ppo.kl_coefficient
     for _ in range(2):
@@ -224,6 +255,25 @@ def test_the_result_is_the_best_within_the_limit_neither_first_nor_last(
     assert not (run.path / "best").exists()
 
 
+def test_guards_compare_with_the_base_and_not_with_the_last_update(
+    tmp_path, index, tiny_policy, monkeypatch
+):
+    """Each figure worsens by a third an update: slowly, and in the end far from the base's."""
+    measured = trainer.measure
+
+    def worsening(ppo, rollout, index):
+        share = 0.66**ppo.update
+        figures = {"vendi": 60 * share, "originality": 0.9 * share, "score_std": 0.5 / share}
+        return measured(ppo, rollout, index) | figures
+
+    monkeypatch.setattr(trainer, "measure", worsening)
+    limits = {"diversity_floor": 0.5, "originality_floor": 0.5, "disagreement_limit": 2.0}
+    run, best = run_here(tmp_path, index, tiny_policy, updates=3, **limits)
+    broken = ["diversity", "originality", "disagreement"]
+    assert [row["guards_broken"] for row in run.rows()] == [[], [], broken, broken]
+    assert best["update"] in (0, 1)
+
+
 def test_no_policy_within_the_limit_is_told(tmp_path, index, tiny_policy, monkeypatch):
     bad = {"update": 0, "kl_nats": 99.0, "reward": 1.0, "score_std": 1.0}
     bad |= {"vendi": 9.0, "originality": 0.5}
@@ -283,9 +333,9 @@ def go_in_a_process(root: Path, policy: Path) -> subprocess.Popen[bytes]:
     """Resume the run in `root` in a process of its own."""
     code = f"""
 import sys
-sys.path[:0] = [{str(PROJECT)!r}, {str(PROJECT / "tests")!r}]
+sys.path.insert(0, {str(PROJECT)!r})
 from pathlib import Path
-import test_ppo as here
+from tests.rl.ppo import test_algorithm as here
 here.work(Path({str(root)!r}), Path({str(policy)!r}))
 """
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

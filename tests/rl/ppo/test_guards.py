@@ -41,14 +41,14 @@ def test_the_best_within_the_guards_is_kept_not_the_last_nor_the_highest():
     assert kept_row(rows((1.0, ["diversity"])), CONFIG) is None
 
 
-def test_at_a_price_that_stays_it_is_the_best_for_its_nats():
+def test_at_a_fixed_coefficient_the_kl_is_taken_off():
     """.9 for 4 nats at .2 each leaves .1, .5 for 1 leaves .3."""
     log = [
         {"reward": reward, "kl_nats": nats, "guards_broken": []}
         for reward, nats in ((0.0, 0.0), (0.5, 1.0), (0.9, 4.0))
     ]
-    priced = replace(CONFIG, kl_target_nats=None, kl_coefficient=0.2)
-    assert kept_row(log, priced) is log[1]
+    fixed = replace(CONFIG, kl_target_nats=None, kl_coefficient=0.2)
+    assert kept_row(log, fixed) is log[1]
     assert kept_row(log, CONFIG) is log[2]
 
 

@@ -96,7 +96,7 @@ def described(python: Path) -> dict[str, Any]:
 
 def process_variables(threads: int) -> dict[str, str]:
     """Environment variables of a process there: our rooms on its path, its threads, no network."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     return {
         **os.environ,
         "PYTHONPATH": str(root),

@@ -1,0 +1,125 @@
+"""Each next step that a command prints can be run as it is printed."""
+
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from music.corpora import corpus
+from policy.checkpoint import save_policy
+from tests.support.project import PROJECT
+
+STEP = re.compile(r"\bnext\b[^\n]*?\b(tastemaker [^\n]+)")
+SMALLER = {
+    "ppo": "--updates 1 --melodies 16 --minibatch 8 --threads 1 --kl-limit 50 --samples-every 0 "
+    "--set patience=1000000",
+    "evaluate": "--count 256 --best-of 2",
+    "pretrain": "--epochs 1 --width 16 --layers 1",
+    "pairs": "--melodies 20 --pairs 5",
+    "compose": "--count 1 --no-sound",
+    "jobs": "",
+}
+"""options that make a long step short, and change nothing of what it does"""
+
+
+@pytest.fixture
+def run_with_steps(base, typed, monkeypatch):
+    """Runs a command and then each step that it and its steps print; the steps, as printed."""
+    # The studio itself is a server that does not end; that it would be started is enough.
+    monkeypatch.setattr(subprocess, "call", lambda command, env: 0)
+    known = {}
+
+    def run(line, *, code=0):
+        returned, out, err = typed(*shlex.split(line)[1:])
+        assert returned == code, f"{line}\n{out}{err}"
+        for step in STEP.findall(out + err):
+            if step not in known:
+                known[step] = None
+                name = step.split()[1]
+                run(f"{step} {SMALLER.get(name, '')}")
+        return list(known)
+
+    return run
+
+
+PAIRS = "tastemaker pairs --melodies 20 --pairs 12 --traps 0"
+
+
+def test_from_pairs_to_a_taste(run_with_steps):
+    assert run_with_steps(PAIRS) == ["tastemaker studio"]
+    steps = run_with_steps("tastemaker rate --simulate")
+    assert steps[1:] == ["tastemaker reward", "tastemaker taste"]
+
+
+def test_in_another_database(run_with_steps, folder):
+    where = "--database 'the other.sqlite'"
+    assert run_with_steps(f"{PAIRS} {where}") == [f"tastemaker studio {where}"]
+    assert f"tastemaker reward {where}" in run_with_steps(f"tastemaker rate --simulate {where}")
+    assert not (folder / "checkpoints" / "ratings.sqlite").exists()
+
+
+def test_an_address_with_a_password_is_not_printed(monkeypatch):
+    from tastemaker.options import on_database
+
+    monkeypatch.delenv("TASTEMAKER_DATABASE", raising=False)
+    assert on_database("tastemaker jobs", "postgresql://me:secret@host/x") == "tastemaker jobs"
+
+
+@pytest.mark.parametrize(("table", "field"), [("comparisons", ",train,"), ("votes", ",left,")])
+def test_rows_that_are_mended_are_imported(run_with_steps, folder, table, field):
+    run_with_steps(PAIRS)
+    run_with_steps("tastemaker rate --simulate --count 12")
+    run_with_steps("tastemaker ratings export --format csv --out 'my ratings'")
+    file = folder / "my ratings" / f"{table}.csv"
+    whole = file.read_text()
+    assert field in whole
+    file.write_text(whole.replace(field, ",spoilt,", 1))
+    step = "tastemaker ratings import 'my ratings' --database other.sqlite"
+    assert step in run_with_steps(step)  # which is run again, and refuses the same rows again
+    file.write_text(whole)
+    assert run_with_steps(step)
+
+
+def test_of_a_blind_test(run_with_steps, folder, tiny_policy):
+    from policy.runs import new_run
+
+    save_policy(tiny_policy, new_run("ppo", {}, name="tuned").path / "policy")
+    with pytest.raises(AssertionError, match="the same policy"):
+        run_with_steps("tastemaker blind-test base tuned --votes 3")
+    shutil.rmtree(folder / "checkpoints" / "base")  # so that `base` is the shipped policy
+    steps = run_with_steps("tastemaker blind-test base tuned --votes 3 --meter 2/4 --bars 4")
+    assert steps == ["tastemaker studio"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_from_a_run_to_its_report_and_on(run_with_steps, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    small = SMALLER["ppo"]
+    steps = run_with_steps(f"tastemaker ppo --reward music-theory --name rules {small}")
+    assert steps[:2] == [
+        "tastemaker evaluate base rules",
+        "tastemaker pairs --policy rules --round 2",
+    ]
+    steps = run_with_steps(f"tastemaker ppo --reward music-theory --name more --detach {small}")
+    assert "tastemaker jobs watch more" in steps
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_from_the_corpus_to_melodies(run_with_steps, monkeypatch):
+    # The books are not at hand; what is built from them is shipped.
+    monkeypatch.setattr(corpus, "find_books", lambda: PROJECT)
+    monkeypatch.setattr(corpus, "build_corpus", lambda books, progress: corpus.Counter(strains=1))
+    assert run_with_steps("tastemaker corpus")[0] == "tastemaker pretrain"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_of_the_baselines(run_with_steps):
+    run_with_steps(PAIRS)
+    run_with_steps("tastemaker rate --simulate")
+    steps = run_with_steps("tastemaker baselines --methods best-of-n --best-of 2")
+    assert "tastemaker ppo" in steps
