@@ -126,13 +126,13 @@ RULES = (
         "motif",
         61.0,
         lambda t: -root_without_motif(t),
-        "minus the root of the share of windows without a motif",
+        "minus the square root of the share of windows without a motif",
     ),
-    Rule("repeated motif", 0.5, repeated_motif_share, "share that end one which stands earlier"),
+    Rule("repeated motif", 0.5, repeated_motif_share, "share of sixteenths at its end"),
     Rule("intervals", 8.0, interval_worth, "mean worth of the intervals"),
-    Rule("leaps", 46.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
-    Rule("highest note", 6.6, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 5.2, contour.unique_minimum, "1 if it stands once"),
+    Rule("leaps", 46.0, shrunk_resolved_share, "share resolved, with two prior leaps"),
+    Rule("highest note", 6.6, contour.unique_maximum, "1 if it occurs once"),
+    Rule("lowest note", 5.2, contour.unique_minimum, "1 if it occurs once"),
 )
 
 
