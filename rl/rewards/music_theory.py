@@ -128,7 +128,7 @@ RULES = (
         lambda t: -root_without_motif(t),
         "minus the square root of the share of windows without a motif",
     ),
-    Rule("repeated motif", 0.5, repeated_motif_share, "share of sixteenths at its end"),
+    Rule("repeated motif", 0.5, repeated_motif_share, "share that end a motif heard before"),
     Rule("intervals", 8.0, interval_worth, "mean worth of the intervals"),
     Rule("leaps", 46.0, shrunk_resolved_share, "share resolved, with two prior leaps"),
     Rule("highest note", 6.6, contour.unique_maximum, "1 if it occurs once"),
