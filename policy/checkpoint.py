@@ -1,9 +1,9 @@
-"""Checkpoints: a policy folder that Hugging Face loads, and training steps that survive a kill.
+"""Checkpoints: policy folders that Hugging Face loads, and training steps that survive a kill.
 
 A policy folder holds model.safetensors, config.json and the tokenizer. A training step is a folder
-`steps/N/` of safetensors and JSON. It is written beside its place, sealed with a manifest of sha256
-sums, synced and moved in one rename, so that a step is whole or absent; reading takes the newest
-step whose sums hold. Steps have one writer at a time. Nothing is pickled.
+`steps/N/` of safetensors and JSON. It is written to a temporary folder with a manifest of sha256
+sums, synced, and renamed, so that a step is complete or absent. Reading takes the newest step whose
+sums match. Steps have one writer at a time. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _STEP_FILES = {"state.json", "state.safetensors"}
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, torn or not ours."""
+    """A checkpoint is missing, damaged or of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """One saved step of a training: its number, its tensors and the rest as JSON."""
+    """One saved training step: its number, its tensors, and the rest of the state as JSON."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -46,12 +46,12 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     """The policy of a checkpoint folder, in float32, ready to sample from.
 
     Raises:
-        CheckpointError: when the folder is not there, not ours, or damaged.
+        CheckpointError: when the folder is missing, damaged, or not a melody policy.
     """
     folder = Path(folder)
     weights = folder / "model.safetensors"
     for file in (weights, folder / "config.json"):
-        # Without config.json transformers would build Llama's default, of 7 billion parameters.
+        # Without config.json, transformers would build Llama's default with 7 billion parameters.
         if not file.is_file():
             raise CheckpointError(f"{folder} has no {file.name}; give the folder of a policy")
     remedy = (
@@ -60,7 +60,7 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     )
     try:
         kind = json.loads((folder / "config.json").read_text()).get("model_type")
-        if kind != MelodyConfig.model_type:  # told here, before transformers warns of it
+        if kind != MelodyConfig.model_type:  # checked before transformers would warn
             raise CheckpointError(
                 f"{folder} holds a model of type {kind!r}, not {MelodyConfig.model_type!r}; "
                 f"{remedy}"
@@ -76,7 +76,7 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
         model = MelodyForCausalLM(config)
     except CheckpointError:
         raise
-    except Exception as error:  # a damaged config.json sets off any kind inside transformers
+    except Exception as error:  # transformers raises many kinds of error for a damaged config.json
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise CheckpointError(f"{folder} cannot be read ({reason}); {remedy}") from error
     own = model.state_dict()
@@ -84,7 +84,7 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     wrong = [n for n, t in own.items() if n not in stored or stored[n].shape != t.shape]
     if wrong:
         raise CheckpointError(
-            f"{folder} is not a melody policy: {wrong[0]} is missing or of another shape; {remedy}"
+            f"{folder} is not a melody policy: {wrong[0]} is missing or has another shape; {remedy}"
         )
     if head := stored.keys() - own.keys():  # a classifier has all of a policy's tensors too
         raise CheckpointError(
@@ -98,17 +98,17 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
 def save_policy(model: MelodyForCausalLM, folder: Path) -> None:
     """Write weights, configuration and tokenizer so that `Auto*` classes load the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    # What save_pretrained writes, without its progress bar; tied weights are stored once.
+    # As save_pretrained does, but without its progress bar; tied weights are stored once.
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     melody_tokenizer().save_pretrained(folder)
     weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
-    # Not save_file: that makes the file readable by its owner only.
+    # Not save_file: it makes the file readable only by its owner.
     write_whole(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
 
 
 def policy_hash(folder: Path) -> str:
-    """First 16 hex digits of the sha256 of a policy's weights: its name in every record."""
+    """First 16 hex digits of the sha256 of a policy's weights; identifies it in all records."""
     return _sha256(Path(folder) / "model.safetensors")[:16]
 
 
@@ -120,16 +120,16 @@ def write_step(
     *,
     keep: int = 2,
 ) -> Path:
-    """Save a training step whole or not at all; drop all but `keep` of those up to this one.
+    """Save a training step atomically; delete all but the newest `keep` steps up to this one.
 
-    Steps with higher numbers stay: after a resume behind a torn step they are the torn ones, and
-    must not push out what was just written.
+    Steps with higher numbers stay: they are damaged steps before which a resume started. Counting
+    them could delete the step that was just written.
 
     Raises:
         ValueError: for `keep` below 1.
     """
     if keep < 1:
-        raise ValueError(f"keep={keep} would drop the step that is written; give 1 or more")
+        raise ValueError(f"keep={keep} would delete the new step as well; give 1 or more")
     steps.mkdir(parents=True, exist_ok=True)
     for left_by_a_kill in steps.glob("tmp-*"):
         shutil.rmtree(left_by_a_kill)
@@ -155,7 +155,7 @@ def write_step(
 
 
 def newest_step(steps: Path) -> TrainingStep | None:
-    """The newest step whose manifest holds, or None; torn ones are passed over."""
+    """The newest step whose manifest matches, or None; damaged steps are skipped."""
     for number in sorted(_numbered(steps), reverse=True):
         folder = steps / str(number)
         if _is_whole(folder):
@@ -194,7 +194,7 @@ def _sync(path: Path) -> None:
 def optimizer_tensors(
     optimizer: torch.optim.Optimizer, prefix: str = "optimizer"
 ) -> dict[str, Tensor]:
-    """An Adam-like optimiser's moments and counts as named tensors."""
+    """The moments and step counts of an Adam-like optimiser as named tensors."""
     return {
         f"{prefix}.{index}.{name}": torch.as_tensor(value)
         for index, moments in optimizer.state_dict()["state"].items()
@@ -205,7 +205,7 @@ def optimizer_tensors(
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer"
 ) -> None:
-    """Put back what `optimizer_tensors` took; learning rates are the caller's schedule."""
+    """Restore the tensors of `optimizer_tensors`; the caller sets the learning rates."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith(prefix + "."):

@@ -1,4 +1,4 @@
-"""Log-probabilities of whole melodies under the masked policy, without decoding.
+"""Log-probabilities of whole melodies under the masked policy.
 
 Letters: B melodies, T tokens, D width, V vocabulary, N positions where the policy had a choice.
 """
@@ -17,14 +17,14 @@ from policy.model import MelodyForCausalLM, right_pad
 from policy.trunk import hidden_at_choices
 
 CHUNK = 64
-"""melodies of like length in one forward"""
+"""melodies of similar length in one forward pass"""
 
 
 def mask_rows_of(ids_BT: np.ndarray) -> np.ndarray:
     """Row of the mask table that was legal for each id, int64 (B, T).
 
     Raises:
-        ValueError: when an id was not legal where it stands.
+        ValueError: when an id is illegal at its position.
     """
     state = initial_state(len(ids_BT))
     rows = np.zeros(ids_BT.shape, np.int64)
@@ -35,14 +35,14 @@ def mask_rows_of(ids_BT: np.ndarray) -> np.ndarray:
 
 
 def masked_log_softmax(logits_NV: Tensor, mask_row_N: Tensor) -> Tensor:
-    """Log-probabilities (N, V) among the legal tokens, -inf elsewhere, in float32."""
+    """Log-probabilities (N, V) over the legal tokens, -inf for illegal ones, in float32."""
     table = torch.from_numpy(MASK_TABLE).to(logits_NV.device)
     return logits_NV.float().masked_fill(~table[mask_row_N], -torch.inf).log_softmax(-1)
 
 
 def kl_nats(logps_NV: Tensor, reference_NV: Tensor) -> Tensor:
     """KL in nats from each masked distribution to its reference; (N,), exact, differentiable."""
-    # Illegal tokens are -inf in both; their share is 0, and a finite number keeps it so.
+    # Illegal tokens are -inf in both. With a finite number their terms are 0 instead of NaN.
     own_NV, other_NV = logps_NV.clamp(min=-1e4), reference_NV.clamp(min=-1e4)
     return (own_NV.exp() * (own_NV - other_NV)).sum(-1)
 
@@ -63,8 +63,8 @@ def chosen_logprobs(
         ids_BT: the melodies.
         mask_row_BT: rows of the mask table that were legal.
         decision_BT: where the policy had a choice.
-        states_BTD: hidden states that enter layer `first`, if they are known.
-        first: that layer.
+        states_BTD: stored hidden states before layer `first`, if there are any.
+        first: the first layer to run.
     """
     chosen = torch.zeros(ids_BT.shape, device=ids_BT.device)
     order = (ids_BT != PAD).sum(1).argsort()

@@ -1,15 +1,15 @@
-"""The policy as other people's trainers can drive it: a causal LM that writes only whole melodies.
+"""The policy for other trainers: a causal LM that writes only complete melodies.
 
-TRL's trainers know a model by its `forward` and its `generate`. Here both hold to the grammar, with
-the same log-probabilities as `policy.logprobs` and the same melodies as `policy.decode`:
-  - `forward` over whole rows masks the logits of tokens that may not come next, with a finite
-    number, because 0 * -inf in someone's entropy is not a number;
-  - `generate` adds a logits processor, which advances the grammar one token at a time;
-  - asked with `fused_lm_head=True`, as TRL 1.16 does for log-probabilities, `forward` computes
-    logits only where the policy has a choice. (TRL's own fused head multiplies with the head's
-    weights past any mask: `with_own_head` takes it off again.)
-It has no dropout, whatever its configuration says: the trainers call `train()`, and a policy whose
-ratios to itself are not 1 does not learn by them.
+TRL's trainers use a model through `forward` and `generate`. Here both follow the grammar, with the
+same log-probabilities as `policy.logprobs` and the same melodies as `policy.decode`:
+  - `forward` on whole rows masks the logits of illegal tokens with a finite number, because a
+    trainer's entropy would compute 0 * -inf, which is NaN;
+  - `generate` adds a logits processor that advances the grammar one token at a time;
+  - with `fused_lm_head=True`, which TRL 1.16 uses for log-probabilities, `forward` computes logits
+    only where the policy has a choice. (TRL's own fused head uses the head's weights directly and
+    ignores the mask: `with_own_head` removes it.)
+It has no dropout, whatever its configuration says: the trainers call `train()`, and with dropout
+the probability ratio of an unchanged policy would differ from 1.
 
 Rows may be padded with PAD on the left (prompts) and on the right.
 
@@ -36,20 +36,20 @@ from policy.logprobs import masked_log_softmax
 from policy.model import MelodyConfig, MelodyForCausalLM, cached_length
 
 ILLEGAL_LOGIT = -1e9
-"""logit of a token that may not come next: probability exactly 0 in float32 and bfloat16, and
-products with it are finite"""
+"""logit of an illegal token: its probability is exactly 0 in float32 and bfloat16, and products
+with it are finite"""
 IGNORED = -100
-"""label of a token that is not asked for, as in all of transformers"""
+"""label of a token to ignore, as everywhere in transformers"""
 _BEGINNING = 0  # phase of a state before BOS
 
 
 def rows_after(ids_BT: np.ndarray) -> np.ndarray:
     """Row of `MASK_TABLE` that is legal after each id, int64 (B, T); before BOS that of BOS.
 
-    `policy.logprobs.mask_rows_of` has the row that was legal *for* each id, without left padding.
+    `policy.logprobs.mask_rows_of` gives the row that was legal *for* each id, without left padding.
 
     Raises:
-        ValueError: when an id was not legal where it stands.
+        ValueError: when an id is illegal at its position.
     """
     state = initial_state(len(ids_BT))
     rows = np.zeros(ids_BT.shape, np.int64)
@@ -60,7 +60,7 @@ def rows_after(ids_BT: np.ndarray) -> np.ndarray:
 
 
 def _advance_padded(state: GrammarState, ids_B: np.ndarray) -> GrammarState:
-    """As `advance_checked`, but PAD before BOS leaves a melody where it is."""
+    """Like `advance_checked`, but PAD before BOS does not change the state."""
     waiting = (ids_B == PAD) & (state.phase == _BEGINNING)
     after = advance_checked(state, np.where(waiting, BOS, ids_B))
     after.phase[waiting] = _BEGINNING  # BOS changes nothing else
@@ -69,7 +69,7 @@ def _advance_padded(state: GrammarState, ids_B: np.ndarray) -> GrammarState:
 
 @lru_cache(maxsize=8)
 def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which tokens are illegal in each row of `MASK_TABLE` (rows, V), and how many may come."""
+    """Illegal tokens of each row of `MASK_TABLE` (rows, V), and the number of legal ones."""
     legal = torch.from_numpy(MASK_TABLE).to(device)
     return ~legal, legal.sum(1)
 
@@ -80,13 +80,13 @@ def _masked(logits: Tensor, rows: np.ndarray) -> Tensor:
 
 
 class GrammarMask(LogitsProcessor):
-    """Masks the next token of a batch that is being generated; one object a call of `generate`."""
+    """Masks the next token of a batch during `generate`; one object for each call."""
 
     def __init__(self) -> None:
         self.state: GrammarState | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores (B, V) after input_ids (B, T), of which all but the last were seen before."""
+        """Scores (B, V) after input_ids (B, T), which repeat all earlier ids."""
         ids = input_ids.cpu().numpy()
         if self.state is None:
             self.state = initial_state(len(ids))
@@ -99,30 +99,30 @@ class GrammarMask(LogitsProcessor):
 
 @dataclass
 class TokenLogProbs(ModelOutput):
-    """What TRL asks of a fused head; all are (B, T - 1), 0 at labels of -100."""
+    """What TRL expects from a fused head; all are (B, T - 1), and 0 at labels of -100."""
 
     loss: Tensor | None = None
     log_probs: Tensor | None = None
-    """log-probability in nats of each label, 0 where it was forced"""
+    """log-probability in nats of each label, 0 for a forced token"""
     entropy: Tensor | None = None
-    """of the masked policy, in nats, without gradient"""
+    """entropy of the masked policy in nats, without gradient"""
     mean_logits: Tensor | None = None
     """mean logit of the legal tokens, without gradient"""
     is_top1: Tensor | None = None
-    """whether the label is the likeliest; true where it was forced"""
+    """whether the label is the most likely token; true for a forced token"""
 
 
 class MaskedMelodyForCausalLM(MelodyForCausalLM):
     """A `MelodyForCausalLM` that gives illegal tokens no probability; the weights are the same.
 
-    `MaskedMelodyForCausalLM.from_pretrained("checkpoints/base")` loads it, as does `of` a policy.
+    Make one with `MaskedMelodyForCausalLM.from_pretrained("checkpoints/base")` or `of` a policy.
     """
 
     config_class = MelodyConfig
 
     def __init__(self, config: MelodyConfig) -> None:
-        config = copy.deepcopy(config)  # the caller's may be another model's
-        config.residual_dropout = 0.0  # before the layers are made, which take it from here
+        config = copy.deepcopy(config)  # another model may use the caller's configuration
+        config.residual_dropout = 0.0  # set before the layers are made, because they read it
         super().__init__(config)
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -135,17 +135,19 @@ class MaskedMelodyForCausalLM(MelodyForCausalLM):
         fused_lm_head: bool = False,
         **kwargs: Any,  # noqa: ANN401 (Llama's own arguments, passed on)
     ) -> CausalLMOutputWithPast | TokenLogProbs:
-        """Masked logits (B, T, V); with `fused_lm_head` the labels' log-probabilities instead.
+        """Masked logits (B, T, V); with `fused_lm_head`, the labels' log-probabilities instead.
 
-        On top of a cache the new ids alone do not say where they stand, and the logits are plain:
-        there `generate` masks.
+        With a cache the logits are not masked, because the new ids alone do not determine the
+        grammar's state; `generate` masks them.
 
         Raises:
-            ValueError: for an id that is not legal where it stands, or a fused head without labels.
+            ValueError: for an id that is illegal at its position, or a fused head without labels.
         """
         if fused_lm_head:
             if labels is None:
-                raise ValueError("fused_lm_head=True needs labels: the ids, -100 where not asked")
+                raise ValueError(
+                    "fused_lm_head=True needs labels: the ids, -100 for tokens to ignore"
+                )
             kwargs["use_cache"] = False
             return self._label_logprobs(input_ids, attention_mask, labels, **kwargs)
         outputs = cast(
@@ -212,24 +214,24 @@ class MaskedMelodyForCausalLM(MelodyForCausalLM):
         logits_processor: LogitsProcessorList | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """Transformers' generate, under the grammar: every row ends as one whole melody."""
+        """Transformers' generate with the grammar's mask: every row is one complete melody."""
         processors = LogitsProcessorList([*(logits_processor or ()), GrammarMask()])
         return cast(Any, super()).generate(*args, logits_processor=processors, **kwargs)
 
     @classmethod
     def of(cls, policy: MelodyForCausalLM) -> MaskedMelodyForCausalLM:
-        """A masked model with a copy of the weights of a policy."""
+        """A masked model with a copy of a policy's weights."""
         masked = cls(cast(MelodyConfig, policy.config))
         masked.load_state_dict(policy.state_dict())
         return masked.eval()
 
     def with_own_head(self) -> MaskedMelodyForCausalLM:
-        """Take off what a trainer has put in front of `forward` on this object; returns itself."""
+        """Remove a trainer's replacement of `forward` from this object; returns itself."""
         vars(self).pop("forward", None)
         return self
 
     def unmasked(self) -> MelodyForCausalLM:
-        """A plain policy with a copy of these weights, to keep while this one goes on learning."""
+        """A plain policy with a copy of the current weights."""
         plain = MelodyForCausalLM(cast(MelodyConfig, copy.deepcopy(self.config)))
         plain.load_state_dict(self.state_dict())
         return plain.eval()

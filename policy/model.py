@@ -1,13 +1,14 @@
-"""The melody language model: Llama's layers, plus the position in the bar as one more input.
+"""The melody language model: Llama with the position in the bar as an additional input.
 
 Importing this module registers the classes, so `AutoModelForCausalLM.from_pretrained`,
-`AutoModelForSequenceClassification.from_pretrained` and `AutoTokenizer.from_pretrained` load a
-checkpoint folder of ours, and so do trainers that take a path (docs/trl.md).
+`AutoModelForSequenceClassification.from_pretrained` and `AutoTokenizer.from_pretrained` load our
+checkpoint folders, and so do trainers that take a path (docs/trl.md).
 
-The position in the bar of a token is where the *next* thing sounds: ticks since the last barline,
-this token's duration included. It is a function of the ids alone, so any trainer that passes only
-`input_ids` (TRL's do) trains the same model. Where it comes from: equal compute, 3.35 -> 2.65 bits
-a note against learned positions, 2.88 -> 2.65 against rotary positions alone (docs/decisions/0002).
+A token's position in the bar is where the *next* note or rest starts: the ticks since the last
+barline, including this token's duration. It depends on the ids alone, so any trainer that passes
+only `input_ids` (as TRL's do) trains the same model. At equal compute it lowers the bits per note
+from 3.35 to 2.65 against learned positions, and from 2.88 to 2.65 against rotary positions alone
+(docs/decisions/0002).
 
 Letters: B melodies, T tokens (right-padded), D width, V vocabulary.
 """
@@ -50,7 +51,7 @@ from music.tokens import (
 )
 
 BAR_POSITIONS = 160
-"""size of the position-in-bar table: ticks from the barline; a pickup of k counts from 160 - k"""
+"""size of the position-in-bar table, in ticks; a pickup of k ticks starts at 160 - k"""
 
 _RESET = np.zeros(len(VOCABULARY), bool)
 _RESET[FIRST_BAR:FIRST_REST] = True
@@ -61,18 +62,18 @@ for _ticks in PICKUPS_TICKS:
 
 
 class MelodyConfig(LlamaConfig):
-    """Llama's configuration and the two numbers that ours adds."""
+    """Llama's configuration with two more fields."""
 
     model_type = "melody_llama"
     bar_positions: int = BAR_POSITIONS
     residual_dropout: float = 0.0
-    """dropout on the embedding and on what each attention and MLP block adds, in training only"""
-    # TRL reads it of every class that transformers does not ship. Empty: no code to download.
+    """dropout on the embedding and on each attention and MLP output, in training only"""
+    # TRL reads it from every class outside transformers. Empty: there is no code to download.
     auto_map = {}  # noqa: RUF012 (an annotation would make it a field, which is written to files)
 
 
 class _DropoutLinear(nn.Linear):
-    """A linear layer whose output is dropped in training: Llama has no residual dropout.
+    """A linear layer with dropout on its output, because Llama has no residual dropout.
 
     The dropout is a module, so that a trainer's `disable_dropout` finds it.
     """
@@ -86,9 +87,9 @@ class _DropoutLinear(nn.Linear):
 
 
 def cached_length(arguments: Mapping[str, Any]) -> int:
-    """Tokens in the cache among the arguments of a `forward`, 0 without one.
+    """Number of tokens in the cache that is among the arguments of a `forward`, 0 without one.
 
-    It is called `cache` since transformers 5.24 and was `past_key_values` before.
+    The argument is `cache` since transformers 5.24, and `past_key_values` before.
     """
     caches = (arguments.get(name) for name in ("cache", "past_key_values"))
     return max((cache.get_seq_length() for cache in caches if cache is not None), default=0)
@@ -121,7 +122,7 @@ class MelodyModel(LlamaModel):
         """Llama's forward; `bar_position` (B, T) is computed from the ids unless passed.
 
         Raises:
-            ValueError: for a cache without `bar_position`: a new id does not tell where it stands.
+            ValueError: for a cache without `bar_position`: the new ids do not determine it.
         """
         if inputs_embeds is None:
             if input_ids is None:
@@ -131,8 +132,8 @@ class MelodyModel(LlamaModel):
             if bar_position is None:
                 if cached_length(kwargs) > 0:
                     raise ValueError(
-                        "with a cache the position in the bar cannot be read off the new ids "
-                        "alone; pass bar_position=bar_positions(all_ids)[:, -1:]"
+                        "with a cache the position in the bar cannot be computed from the new "
+                        "ids alone; pass bar_position=bar_positions(all_ids)[:, -1:]"
                     )
                 bar_position = bar_positions(input_ids)
             inputs_embeds = self.embed_tokens(input_ids) + self.embed_bar_position(bar_position)
@@ -155,7 +156,7 @@ class MelodyForCausalLM(LlamaForCausalLM):
         input_ids: Tensor,
         **kwargs: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
-        """Generation passes only the newest ids on; the position in the bar needs them all."""
+        """Add the position in the bar, computed from all ids; `forward` gets only the newest."""
         parent = cast(Any, super())  # the mixin's type does not show the method that it has
         inputs = parent.prepare_inputs_for_generation(input_ids, **kwargs)
         inputs["bar_position"] = bar_positions(input_ids)[:, -inputs["input_ids"].shape[1] :]
@@ -165,7 +166,7 @@ class MelodyForCausalLM(LlamaForCausalLM):
 class MelodyForSequenceClassification(LlamaForSequenceClassification):
     """The trunk and a linear head on the last token before EOS: ids -> logits (B, num_labels).
 
-    Made from a policy's folder, its head is drawn anew: that is where TRL's RewardTrainer begins.
+    Loaded from a policy's folder, it has a new random head, as TRL's RewardTrainer expects.
     """
 
     config_class = MelodyConfig
@@ -176,10 +177,10 @@ class MelodyForSequenceClassification(LlamaForSequenceClassification):
         *args: Any,  # noqa: ANN401 (Llama's own arguments, passed on)
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """Llama's forward, with the same score for a melody with its EOS and without.
+        """Llama's forward, with the same score for a melody with and without EOS.
 
-        RewardTrainer learns from melodies with EOS. GRPOTrainer and RLOOTrainer take it off before
-        they ask for the reward.
+        RewardTrainer learns from melodies with EOS. GRPOTrainer and RLOOTrainer remove it before
+        they score a melody.
         """
         without_end = input_ids.masked_fill(input_ids == EOS, PAD)
         return super().forward(cast(Any, without_end), *args, **kwargs)
@@ -193,8 +194,8 @@ AutoModelForSequenceClassification.register(MelodyConfig, MelodyForSequenceClass
 
 @lru_cache(maxsize=8)
 def _tables(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    # Constants of the vocabulary, not buffers: a non-persistent buffer comes back from
-    # `from_pretrained` as uninitialised memory.
+    # Constants, not buffers: `from_pretrained` returns non-persistent buffers as uninitialised
+    # memory.
     return (
         torch.from_numpy(DURATION_OF_ID).to(device),
         torch.from_numpy(_RESET).to(device),
@@ -221,7 +222,7 @@ def melody_config(
     intermediate_size: int = 512,
     residual_dropout: float = 0.0,
 ) -> MelodyConfig:
-    """The configuration of a model over our vocabulary, about 2 M parameters by default."""
+    """The configuration of a model for our vocabulary; about 2 M parameters by default."""
     return MelodyConfig(
         vocab_size=len(VOCABULARY),
         hidden_size=hidden_size,
@@ -239,10 +240,10 @@ def melody_config(
 
 
 def melody_tokenizer() -> PreTrainedTokenizerFast:
-    """The vocabulary as a tokenizer: the names of `music.tokens`, separated by spaces or not.
+    """The vocabulary as a tokenizer: the names of `music.tokens`, with or without spaces between.
 
-    It has no token for unknown words and raises an error at one ("Missing [UNK] token");
-    `music.tokens.from_text` says which word it is.
+    It has no token for unknown words and raises an error for them ("Missing [UNK] token");
+    `music.tokens.from_text` names the word.
     """
     words = Tokenizer(models.WordLevel({name: i for i, name in enumerate(VOCABULARY)}))
     split = pre_tokenizers.Split(Regex(WORD), "removed", invert=True)

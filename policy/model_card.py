@@ -1,6 +1,6 @@
-"""The model card of a policy: data, licences, what it reaches, and what is still off.
+"""The model card of a policy: data, licences, results and known deviations from real tunes.
 
-Every figure is measured here, on the held-out test tunes and on fresh samples at temperature 1.
+Every figure is measured here, on the held-out test tunes and on new samples at temperature 1.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ tags: [music, symbolic-music, melody, irish-traditional]
 # A melody policy over joint (pitch, duration) tokens
 
 Llama-shaped, {parameters:.2f} M parameters, {layers} layers of width {width}, {heads} query and
-{kv_heads} key-value heads, rotary positions, and the position in the bar as one more input.
-Weights {digest}.
+{kv_heads} key-value heads, rotary positions, and the position in the bar as an additional
+input. Weights {digest}.
 
 ```python
 import policy.model  # registers the classes
@@ -43,33 +43,33 @@ model = AutoModelForCausalLM.from_pretrained("checkpoints/base")
 tokenizer = AutoTokenizer.from_pretrained("checkpoints/base")
 ```
 
-`policy.decode` samples with the grammar's mask, so that every melody is whole; without the mask the
-model promises nothing.
+`policy.decode` samples with the grammar's mask, so that every melody is complete. Without the mask,
+samples may be invalid.
 
 ## Data
 {train} strains for training, {validation} for validation, {test} for the test, of O'Neill's
 *Music of Ireland* (1903) and Ryan's *Mammoth Collection* (1883), split so that no tune, and no tune
-with a near-duplicate strain, is on two sides. Only numbers are shipped
+with a near-duplicate strain, is in two of the three parts. Only numbers are shipped
 (`music/corpora/data/strains.npz`).
 
-- Known: both books are in the public domain by age; the ABC transcriptions stand in music21's
-  package, carry the transcribers' names and no licence text. They are credited in `NOTICE`.
-- Reasoned, not ruled on: that numeric tokens of public-domain tunes, and weights learnt from them,
-  carry no right of the transcribers.
+- Known: both books are in the public domain by age. The ABC transcriptions are part of music21's
+  package; they have the transcribers' names and no licence text. They are credited in `NOTICE`.
+- Our reasoning, not a legal ruling: numeric tokens of public-domain tunes, and weights learnt from
+  them, are not covered by any right of the transcribers.
 
 Not trained on: the Essen collection (non-commercial) and Aird's Airs.
 
 ## How it was trained
 {command}
 
-## What it reaches
-**{test_bits:.3f} bits a note** on the test tunes ({validation_bits:.3f} on validation): pickup,
-notes, rests, holds, barlines and the end are counted, the other header fields are not, over
-sounding notes, without the mask.
+## Results
+**{test_bits:.3f} bits a note** on the test tunes ({validation_bits:.3f} on validation). These
+are the bits of pickup, notes, rests, holds, barlines and the end, divided by the number of sounding
+notes, without the mask; the other header fields are not counted.
 
-{samples} samples of 8 bars in 4/4 at temperature 1, beside the {real} held-out human strains of
-that kind (± one standard error; strains of one tune are alike, so for real tunes it is somewhat too
-small):
+{samples} samples of 8 bars in 4/4 at temperature 1, compared with the {real} held-out human strains
+of that kind (± one standard error, which is somewhat too small for real tunes, because strains of
+one tune are similar):
 
 | yardstick | real tunes | samples |
 |---|---|---|
@@ -83,7 +83,7 @@ def write_model_card(folder: Path, command: str, *, samples: int = 2000, seed: i
         folder: a policy folder, as `policy.checkpoint.save_policy` writes it.
         command: how it was trained, for people, with the hardware.
         samples: melodies to measure; at least 256.
-        seed: of the samples.
+        seed: seed of the samples.
     """
     model = load_policy(folder)
     test = load_corpus("test")
@@ -130,19 +130,19 @@ def write_model_card(folder: Path, command: str, *, samples: int = 2000, seed: i
     text += "\n| | held-out human tunes | samples |\n|---|---|---|\n"
     for name, label in (
         ("originality", "originality: share of 8-grams in no training tune"),
-        ("longest_run_notes_mean", "longest run that stands in a training tune, mean (notes)"),
-        ("half_copied_share", "share of melodies of which one run takes half or more"),
+        ("longest_run_notes_mean", "longest run that is in a training tune, mean (notes)"),
+        ("half_copied_share", "share of melodies with half or more in one such run"),
     ):
         human, ours = compared["held_out"][name], compared["samples"][name]
         text += f"| {label} | {human:.3f} | {ours:.3f} |\n"
     size = min(len(real), 128)
     text += (
-        f"| diversity: Vendi score of {size} | {vendi_at(real, size)[0]:.1f} "
-        f"| {vendi_at(melodies, size)[0]:.1f} |\n\n## What is still off\n"
-        f"Beyond {OFF_BY_STANDARD_ERRORS:.0f} standard errors from real tunes: "
-        f"{'; '.join(off) or 'none of the above'}.\n\n"
-        "It knows one voice, five metres, four modes, 4, 8 or 16 bars and one tradition, as two\n"
-        "American books of around 1900 have it. It knows no ornaments, dynamics or chords.\n"
+        f"| diversity: Vendi score of {size} | {vendi_at(real, size)[0]:.1f} | "
+        f"{vendi_at(melodies, size)[0]:.1f} |\n\n## Known deviations\nMore than "
+        f"{OFF_BY_STANDARD_ERRORS:.0f} standard errors from real tunes: "
+        f"{'; '.join(off) or 'none of the above'}.\n\nIt writes one voice, in five metres, four "
+        "modes and 4, 8 or 16 bars, in the tradition of two\nAmerican tune books of around 1900. "
+        "It writes no ornaments, dynamics or chords.\n"
     )
     (folder / "README.md").write_text(text)
     return text

@@ -1,9 +1,9 @@
 """Pretraining: next-token cross-entropy on the corpus, with validation and resume.
 
-Batches are strains of like length, so little is padding. The learning rate warms up and follows a
-cosine to zero. What counts is `bits_per_note`: the bits of everything after the header (pickup,
-notes, rests, holds, barlines, end) over the number of sounding notes, without the help of the
-grammar's mask.
+A batch has strains of similar length, so that it has little padding. The learning rate warms up and
+then follows a cosine to zero. The validation metric is `bits_per_note`: the bits of everything
+after the header (pickup, notes, rests, holds, barlines, end), divided by the number of sounding
+notes, without the grammar's mask.
 
 Letters: B strains, T tokens.
 """
@@ -51,7 +51,7 @@ class PretrainConfig:
     warmup_steps: int = 200
     """steps of linear warm-up"""
     weight_decay: float = 0.1
-    """decoupled decay of matrices"""
+    """decoupled weight decay, of matrices only"""
     dropout: float = 0.3
     """residual dropout"""
     hidden_size: int = 192
@@ -65,14 +65,14 @@ class PretrainConfig:
     intermediate_size: int = 512
     """width inside the MLP"""
     seed: int = 0
-    """of weights, batches and dropout"""
+    """seed of the weights, batches and dropout"""
     start_from: str | None = None
-    """folder of a policy of the same shape to begin with; None begins at random"""
+    """folder of a policy of the same shape to start from; None starts with random weights"""
     save_every_steps: int = 500
-    """steps between resume points and validations"""
+    """steps between checkpoints, each with a validation"""
 
     def __post_init__(self) -> None:
-        """Check what arithmetic needs.
+        """Check the values.
 
         Raises:
             ValueError: for counts below one, a rate that is not positive, a negative decay, a
@@ -104,7 +104,7 @@ class PretrainConfig:
 
 
 def bf16_context(device: torch.device) -> AbstractContextManager[object]:
-    """Autocast to bfloat16 where the processor computes in it, else nothing (float32)."""
+    """Autocast to bfloat16 if the hardware computes in it, otherwise no context (float32)."""
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     if device.type == "cuda" or (device.type == "cpu" and supported()):
         return torch.autocast(device.type, dtype=torch.bfloat16)
@@ -112,7 +112,7 @@ def bf16_context(device: torch.device) -> AbstractContextManager[object]:
 
 
 def batches(rows: Sequence[np.ndarray], size: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    """One epoch of right-padded batches (B, T): like lengths together, order random."""
+    """One epoch of right-padded batches (B, T) of similar lengths, in random order."""
     lengths = np.array([len(row) for row in rows])
     order = np.lexsort((rng.random(len(rows)), lengths + rng.integers(0, 8, len(rows))))
     groups = [order[start : start + size] for start in range(0, len(order), size)]
@@ -137,7 +137,7 @@ def bits_per_note(model: MelodyForCausalLM, rows: Sequence[np.ndarray], size: in
     order = sorted(rows, key=len)
     for start in range(0, len(order), size):
         ids = right_pad(order[start : start + size])
-        # The pickup field is counted too: it is the first thing that the music says.
+        # The pickup field is counted too: it is part of the music, not of the request.
         nats += token_nats(model, ids)[:, HEADER_LENGTH - 2 :].sum().item()
         notes += int((ids >= FIRST_NOTE).sum())
     model.train(training)
@@ -153,15 +153,15 @@ def learning_rate(config: PretrainConfig, step: int, total: int) -> float:
 def pretrain(
     config: PretrainConfig, run: Path, *, progress: Progress = no_progress
 ) -> MelodyForCausalLM:
-    """Train a policy into `run`; return the best by validation, ready to sample from.
+    """Train a policy in `run`; return the best by validation, ready to sample from.
 
-    Where a step is saved in `run`, it goes on from there, bit for bit as if it had not stopped.
+    Resumes from the newest checkpoint in `run`, with the same bits as without the interruption.
     Writes `run/steps/N/`, `run/metrics.jsonl` and, whenever validation improves, `run/policy/`.
     `progress` is told how many steps are done.
 
     Raises:
         CheckpointError: when the run was started with another configuration, or `start_from` is
-            no policy of this shape.
+            not a policy of this shape.
     """
     run.mkdir(parents=True, exist_ok=True)
     train, validation = load_token_rows("train"), load_token_rows("validation")
@@ -181,7 +181,7 @@ def pretrain(
             model.load_state_dict(load_policy(config.start_from).state_dict())
         except RuntimeError as error:
             raise CheckpointError(
-                f"start_from={config.start_from} is of another shape than this configuration; give "
+                f"start_from={config.start_from} has another shape than this configuration; give "
                 "its hidden_size, num_layers, num_heads, num_key_value_heads, intermediate_size"
             ) from error
     matrices = [p for p in model.parameters() if p.ndim > 1]
@@ -211,7 +211,7 @@ def pretrain(
     model.train()
     while step < total:
         epoch = step // per_epoch
-        # Each epoch's order follows from its number, so a resumed run sees the same batches.
+        # Each epoch's order depends only on its number, so a resumed run sees the same batches.
         rng = np.random.default_rng([config.seed, epoch])
         for place, ids in enumerate(batches(train, config.strains_per_step, rng)):
             if place < step - epoch * per_epoch:

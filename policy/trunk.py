@@ -1,10 +1,10 @@
-"""The trunk's forward over whole melodies, for scoring and learning: no padding is computed.
+"""The trunk's forward pass on whole melodies without padding, for scoring and learning.
 
-Linear layers see real tokens only, in one flat batch; attention alone is padded. The last layer's
-output is computed only where it is wanted. The layers can be run from any one on, so that a policy
-whose lower layers are frozen is trained on stored states (`policy.decode.sample_episodes` keeps
-them). It reads the weights of a `MelodyForCausalLM` and equals the Hugging Face forward to 1e-5
-(tests/policy/test_trunk.py), except that there is no dropout.
+Linear layers process only real tokens, in one flat batch; only attention is padded. The output of
+the last layer is computed only at the wanted tokens. The pass can start at any layer, so a policy
+with frozen lower layers learns from stored states (`policy.decode.sample_episodes` stores them). It
+uses the weights of a `MelodyForCausalLM` and equals the Hugging Face forward to 1e-5
+(tests/policy/test_trunk.py), except that it has no dropout.
 
 Letters: B melodies, T tokens (right-padded), N real tokens, M wanted ones, D width, K key-value
 heads, G queries per key-value head, H width of a head.
@@ -26,14 +26,14 @@ from policy.model import MelodyModel, bar_positions
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Where the real tokens of right-padded rows stand."""
+    """Positions of the real tokens in right-padded rows."""
 
     ids: Tensor
     """(B, T) the rows"""
     place: Tensor
-    """(N,) place of each real token among the B * T"""
+    """(N,) index of each real token among the B * T"""
     number: Tensor
-    """(B * T,) number of the token at each place; 0 where it is PAD"""
+    """(B * T,) number of the real token at each index; 0 for PAD"""
 
     @classmethod
     def of(cls, ids_BT: Tensor) -> Packed:
@@ -44,11 +44,11 @@ class Packed:
         return cls(ids_BT, place, number)
 
     def before(self, decision_BT: Tensor) -> Tensor:
-        """Numbers (M,) of the tokens from which those at `decision_BT` were chosen."""
+        """Numbers (M,) of the tokens just before those at `decision_BT`."""
         return self.number[decision_BT.reshape(-1).nonzero()[:, 0] - 1]
 
     def pick(self, values_BTX: Tensor) -> Tensor:
-        """Values (N, X) of the real tokens out of (B, T, X)."""
+        """Select the values (N, X) of the real tokens from (B, T, X)."""
         return values_BTX.reshape(-1, values_BTX.shape[-1])[self.place]
 
 
@@ -60,14 +60,14 @@ def hidden_at_choices(
     states_BTD: Tensor | None = None,
     first: int = 0,
 ) -> Tensor:
-    """Hidden states (M, D) from which the ids at `decision_BT` were chosen, in their order.
+    """Hidden states (M, D) that predict the ids at `decision_BT`, in their order.
 
     Args:
         trunk: the model's trunk.
         ids_BT: the melodies.
         decision_BT: where a hidden state is wanted; never at BOS.
-        states_BTD: hidden states that enter layer `first`, if they are stored.
-        first: that layer.
+        states_BTD: stored hidden states before layer `first`, if there are any.
+        first: the first layer to run.
     """
     packed = Packed.of(ids_BT)
     x_ND = embed(trunk, packed) if states_BTD is None else packed.pick(states_BTD)
@@ -84,9 +84,9 @@ def embed(trunk: MelodyModel, packed: Packed) -> Tensor:
 def run_layers(
     trunk: MelodyModel, x_ND: Tensor, packed: Packed, wanted_M: Tensor, *, first: int = 0
 ) -> Tensor:
-    """Final hidden states (M, D) of the tokens numbered `wanted_M`, from states before `first`.
+    """Final hidden states (M, D) of the tokens `wanted_M`, from the states before layer `first`.
 
-    With `first` the number of layers, only the last norm is applied.
+    If `first` equals the number of layers, only the last norm is applied.
     """
     T = packed.ids.shape[1]
     cos_TH, sin_TH = (
@@ -120,8 +120,8 @@ def _attend(
     future_TT: Tensor,
     trunk: MelodyModel,
 ) -> Tensor:
-    """What the heads gather, (N, heads * H), before the output projection."""
-    # Llama's configuration fills in these two at birth; its types still allow None.
+    """Outputs of the attention heads, (N, heads * H), before the output projection."""
+    # Llama's configuration always sets these two, although their types allow None.
     heads, K = trunk.config.num_attention_heads, cast(int, trunk.config.num_key_value_heads)
     H = cast(int, trunk.config.head_dim)
     (B, T), G = packed.ids.shape, heads // K
@@ -133,7 +133,7 @@ def _attend(
     turning = qkv[:, : heads + K]
     turned = torch.cat([-turning[..., H // 2 :], turning[..., : H // 2]], -1)
     qkv = torch.cat([turning * cos + turned * sin, qkv[:, heads + K :]], 1)
-    # PAD comes after all that is real, so that the causal mask alone keeps it out.
+    # PAD comes after all real tokens, so the causal mask alone excludes it.
     padded = qkv[packed.number].view(B, T, heads + 2 * K, H).transpose(1, 2)
     query = padded[:, :heads].reshape(B * K, G * T, H)
     key = padded[:, heads : heads + K].reshape(B * K, T, H)

@@ -1,4 +1,4 @@
-"""Composed melodies as files: ABC, MIDI and sound, each with how original it is."""
+"""Composing with a motif from a file, and saving melodies as ABC, MIDI and sound."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from rl.evaluation.evaluate import training_index
 def conditioning_with_motif(
     conditioning: Conditioning, file: Path, *, say: Callable[[str], None]
 ) -> Conditioning:
-    """The conditioning, with the notes of an ABC file to begin with and, where open, its header.
+    """Add the notes of an ABC file as the motif, and its header fields that are not set yet.
 
-    The motif may be of any length: a bar or two, or most of a tune. Of a whole tune it is the first
-    strain or, where a number of bars is asked for, so many.
+    The motif may have any length: a bar or two, or most of a tune. From a whole tune, the first
+    strain is taken, or as many bars as `conditioning` asks for.
 
     Args:
-        conditioning: what is asked for beside the motif.
-        file: the first tune in it is the motif.
-        say: told in a line what of the file is left out or read otherwise.
+        conditioning: the header asked for.
+        file: an ABC file; its first tune is the motif.
+        say: called with a line about each part of the file that is left out or changed.
 
     Raises:
         AbcError: when the file is not one tune in ABC.
@@ -65,7 +65,7 @@ def conditioning_with_motif(
                 f"bar {number} of the motif {file} lasts {ticks} ticks, a bar of {header.meter} "
                 f"{header.bar_ticks}, 24 a quarter; check its lengths (only the last may be short)"
             )
-    # Eight bars or sixteen, so that something is left to write.
+    # Eight or sixteen bars, so that the policy has something left to write.
     ticks = sum(bar.duration_ticks for bar in bars)
     enough = next((n for n in BAR_COUNTS[1:] if n * header.bar_ticks > ticks), BAR_COUNTS[-1])
     placed = replace(header, bars=conditioning.bars or enough, pickup_ticks=pickup)
@@ -81,7 +81,7 @@ def conditioning_with_motif(
 
 
 def _read_otherwise(tune: AbcTune) -> Iterator[str]:
-    """What a person who wrote the tune should know of how it was read."""
+    """Lines about parts of the tune that are not used as written."""
     if tune.chords == 1:
         yield "its chord is read as its top note"
     elif tune.chords:
@@ -98,10 +98,10 @@ def save_melodies(
     soundfont: Path | None = None,
     report: Report = no_report,
 ) -> list[str]:
-    """Write each melody's files; a line about each.
+    """Write each melody's files; return a line about each, with its originality.
 
     Raises:
-        SoundfontError: before anything is written, when there is no font to render with.
+        SoundfontError: when there is no soundfont to render with; nothing is written then.
     """
     if sound:
         find_soundfont(soundfont)

@@ -1,7 +1,7 @@
 """The whole loop with a simulated listener: pool, votes, reward, PPO, evaluation, report.
 
-It calls the very functions that the commands call; only the person is simulated. The listener's
-true utility is used for votes and for the final judgement, and by nothing in between.
+It calls the same functions as the commands; only the person is simulated. The listener's true
+utility is used for the votes and for the final evaluation, nowhere else.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from rl.ppo.trainer import Callback, fine_tune
 
 REPEAT_SHARE = 0.1
 CALIBRATION_SEED = 900_001
-"""base melodies by which true utilities are standardised; no other stage draws from this seed"""
+"""seed of the base melodies that standardise true utilities; no other stage uses it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig:
-    """One turn of the loop."""
+    """Settings of one pass through the loop."""
 
     taste: str = "calm"
     """name of the simulated listener's taste"""
     votes: int = 200
-    """votes in all, hidden repeats among them"""
+    """number of votes, including hidden repeats"""
     reliability: float = 0.72
-    """share of votes that say what the listener likes without noise"""
+    """share of votes that agree with the listener's true utility"""
     best_of: int = 64
-    """n of the best-of-n baseline; 0 leaves it out"""
+    """n of the best-of-n baseline; 0 omits it"""
     best_of_melodies: int = 64
     """melodies that best-of-n makes"""
     evaluation_melodies: int = 512
-    """melodies a side in the evaluation"""
+    """melodies of each policy in the evaluation"""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """What a turn of the loop gave."""
+    """The result of one pass through the loop."""
 
     fitted: FittedReward
     run: Run
@@ -97,17 +97,17 @@ def run_loop(
     report: Report = no_report,
     soundfont: Path | None = None,
 ) -> LoopResult:
-    """Turn the loop once; writes `out/ratings.sqlite`, `out/runs/`, `out/report.html` and `.json`.
+    """Run the loop once; writes `out/ratings.sqlite`, `out/runs/`, `out/report.html` and `.json`.
 
-    `say` is given what each stage found, in a line; `report` how far each is.
+    `say` gets a line with the result of each stage; `report` gets its progress.
 
     Raises:
-        RunError: when `out` holds a turn of the loop already, whose votes would count again.
-        ValueError: when something given is wrong, with the value, the rule and the remedy.
+        RunError: when `out` already has the result of a loop, whose votes would count again.
+        ValueError: for a wrong argument, with the value, the rule and the remedy.
     """
     if (out / "ratings.sqlite").exists():
-        raise RunError(f"{out} holds a turn of the loop already; remove it or choose another --out")
-    find_soundfont(soundfont)  # before minutes of work, not after
+        raise RunError(f"{out} has the result of a loop already; remove it or choose another --out")
+    find_soundfont(soundfont)  # fails here rather than after minutes of work
     seconds: dict[str, float] = {}
     base = load_policy(base_folder)
     out.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def run_loop(
                 report=report,
             )
     say(f"{answered} votes of a listener who is {config.reliability:.0%} reliable")
-    # The listener's yardstick for the judgement is its own large sample of the base.
+    # A large sample of the base standardises the listener's utility for the evaluation.
     standard = compose(
         base,
         2000,
@@ -203,13 +203,14 @@ def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> Repor
     lead = (
         f"After {fitted.votes} votes of a simulated listener (taste “{config.taste}”, "
         f"{config.reliability:.0%} reliable) the tuned policy's melodies win "
-        f"{evaluation.true_win_rate:.1%} of noise-free comparisons with the base's, by a utility "
-        f"that neither the reward model nor PPO saw, {evaluation.kl_nats:.1f} nats from the base."
+        f"{evaluation.true_win_rate:.1%} of noise-free comparisons with the base's, at a KL of "
+        f"{evaluation.kl_nats:.1f} nats. The comparisons use the listener's true utility, which "
+        "neither the reward model nor PPO saw."
     )
     facts = [
         (f"{evaluation.true_win_rate:.1%}", "true win rate, tuned against base"),
-        (f"{evaluation.kl_nats:.2f} nats", "KL from the base, a melody"),
-        (f"{agreement} of {result.ceiling:.2f}", "held-out agreement, of its ceiling"),
+        (f"{evaluation.kl_nats:.2f} nats", "KL from the base, per melody"),
+        (f"{agreement} of {result.ceiling:.2f}", "held-out agreement, and its ceiling"),
         *guard_facts(evaluation),
     ]
     if evaluation.best_of_n and "true_win_rate" in evaluation.best_of_n:
@@ -254,9 +255,10 @@ def collect_votes(
     *,
     report: Report = no_report,
 ) -> int:
-    """Have a listener rate melodies of the base, in rounds of pairs chosen by the votes before.
+    """Have a listener rate melodies of the base, in rounds whose pairs depend on earlier votes.
 
-    Two melodies a vote are written before the first round. Returns the votes, repeats among them.
+    Two melodies per vote are written before the first round. Returns the number of votes,
+    including repeats.
     """
     answered = 0
     while answered < config.votes:

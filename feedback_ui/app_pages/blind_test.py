@@ -152,8 +152,8 @@ def show_test(test: Standing) -> None:
         return
     if test.is_imported:
         st.info(
-            "This test was held elsewhere and imported. Its result is told here when whoever runs "
-            "this studio reveals it.",
+            "This test was held elsewhere and imported. Its result appears here when the person "
+            "who runs this studio reveals it.",
             icon=":material/lock:",
         )
     else:

@@ -1,4 +1,4 @@
-"""Measuring a tuned policy beside its base.
+"""Comparing a tuned policy with its base policy.
 
 evaluate: the measurements
 best_of_n: best-of-n under the same reward

@@ -21,7 +21,7 @@ from reward.scorer import Reward
 
 @dataclass(frozen=True, slots=True)
 class BestOfN:
-    """The winners of groups of n melodies."""
+    """The best melody of each group of n."""
 
     n: int
     melodies: list[Melody]
@@ -48,7 +48,7 @@ def best_of_n(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> BestOfN:
-    """Write n * count melodies and keep the best of each n by mean - std_penalty * std.
+    """Sample n * count melodies and keep the best of each n by mean - std_penalty * std.
 
     `progress` is told how many are written.
 

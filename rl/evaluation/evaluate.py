@@ -1,11 +1,11 @@
-"""Honest evaluation of a tuned policy beside its base: what rose, what it cost, what got worse.
+"""Evaluation of a tuned policy against its base policy: gains, KL, and what got worse.
 
-Everything is measured on fresh melodies, the same number and the same headers on both sides: the
-reward model's score, the KL from the base, the win rate by a judge that training never saw (where
-there is one), musical yardsticks beside real tunes, diversity, and originality beside held-out
-humans.
+Everything is measured on new melodies, with the same number and the same headers for both policies:
+the reward model's score, the KL from the base, the win rate by a judge that training did not use
+(if there is one), musical yardsticks compared with real tunes, diversity, and originality compared
+with held-out tunes.
 
-Letters: M melodies a side.
+Letters: M melodies of a policy.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from reward.scorer import Reward
 from rl.evaluation.best_of_n import BestOfN
 
 LEAST_REAL = 20
-"""held-out tunes of the asked kind that make a comparison; with fewer, those of every kind do"""
+"""least number of held-out tunes of the same kind; with fewer, all held-out tunes are used"""
 Judge = Callable[[Sequence[Melody]], np.ndarray]
-"""melodies -> utility (M,), known to the evaluation only"""
+"""melodies -> utility (M,); used by the evaluation only"""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One policy's melodies and what was measured on them."""
+    """One policy's melodies and their measurements."""
 
     melodies: list[Melody]
     score: np.ndarray
     """(M,) the reward model's mean"""
     score_std: np.ndarray
-    """(M,) and its uncertainty"""
+    """(M,) its standard deviation"""
     utility: np.ndarray | None
     """(M,) by the judge, if there is one"""
     yardsticks: dict[str, float]
@@ -55,34 +55,34 @@ class Side:
     """at `SAMPLE_SIZE` melodies"""
     originality: dict[str, float]
     copies: Originality
-    """where each melody's longest run stands in the training tunes"""
+    """each melody's longest run of notes that is also in a training tune, and in which"""
 
     @property
     def notes(self) -> float:
-        """Mean number of notes a melody."""
+        """Mean number of notes per melody."""
         return float(np.mean([len(melody.notes) for melody in self.melodies]))
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Base and tuned, beside real tunes."""
+    """Measurements of the base and the tuned policy, and of real tunes."""
 
     base: Side
     tuned: Side
     kl_nats: float
     kl_standard_error: float
     model_win_rate: float
-    """share of tuned-base pairs that the reward model gives to the tuned one"""
+    """share of tuned-base pairs in which the reward model prefers the tuned melody"""
     true_win_rate: float | None
-    """the same by the judge, free of noise"""
+    """the same by the judge, without noise"""
     best_of_n: dict[str, float] | None
-    """n, KL and win rates of best-of-n, if it was asked for"""
+    """n, KL and win rates of best-of-n, if it was measured"""
     real_yardsticks: dict[str, float]
     yardstick_errors: dict[str, float]
     """standard errors of the tuned side's yardsticks"""
     real_melodies: int
     real_of_this_kind: bool
-    """False where there are too few held-out tunes of the asked kind, and all are taken"""
+    """False if all held-out tunes were used, because too few are of the same kind"""
     held_out_originality: dict[str, float]
 
     def summary(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Evaluation:
 
 
 def win_rate(challenger: np.ndarray, other: np.ndarray) -> float:
-    """Share of all pairs that the challenger wins; equal ones count half."""
+    """Share of all pairs that the challenger wins; a tie counts as half a win."""
     gap = np.sign(challenger[:, None] - other[None, :])
     return float(0.5 + 0.5 * gap.mean())
 
@@ -125,7 +125,7 @@ def evaluate(
     index: TrainingIndex | None = None,
     report: Report = no_report,
 ) -> Evaluation:
-    """Measure both policies on `count` fresh melodies each; headers are the base's on both sides.
+    """Measure both policies on `count` new melodies each; the base chooses the headers of both.
 
     Raises:
         ValueError: when `count` is too small for a diversity score.

@@ -1,6 +1,6 @@
-"""The report: one HTML file with figures, plots, scores and sound, that needs nothing else to open.
+"""The report: one self-contained HTML file with figures, plots, scores and sound.
 
-Shown melodies are the first ones sampled on each side, not the best ones.
+It shows the first melodies sampled from each policy, not the best ones.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ SHOWN_YARDSTICKS = (
     "halves_alike",
 )
 HEARD = 3
-"""melodies of each side with score and sound"""
+"""melodies of each policy shown with score and sound"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
-    """What a report tells of."""
+    """The contents of a report."""
 
     title: str
     lead: str
     """the result in one or two sentences"""
     facts: Sequence[tuple[str, str]]
-    """figure and what it is"""
+    """pairs of a figure and its meaning"""
     evaluation: Evaluation
     profile: TasteProfile | None
     """what was learnt of a taste; None where the reward is not learnt from votes"""
@@ -64,7 +64,7 @@ class ReportInput:
 
 @dataclass(frozen=True, slots=True)
 class YardstickRow:
-    """A yardstick on real tunes, base and tuned."""
+    """A yardstick's mean over real tunes and both policies' melodies."""
 
     label: str
     unit: str
@@ -75,7 +75,7 @@ class YardstickRow:
 
     @property
     def verdict(self) -> str:
-        """Whether tuning moved it towards real tunes or away, beyond its own noise."""
+        """Whether tuning moved it towards real tunes or away, by two standard errors or more."""
         moved = abs(self.tuned - self.real) - abs(self.base - self.real)
         if abs(moved) < 2 * self.error:
             return ""
@@ -98,7 +98,7 @@ def yardstick_rows(evaluation: Evaluation) -> list[YardstickRow]:
 
 
 def guard_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """What stands beside every gain: diversity, originality and length, before and after."""
+    """Diversity, originality and length, before and after; every report shows them."""
     base, tuned = evaluation.base, evaluation.tuned
     return [
         (f"{base.vendi:.0f} → {tuned.vendi:.0f}", "diversity (Vendi of 256)"),
@@ -111,10 +111,10 @@ def guard_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def write_report(path: Path, given: ReportInput, *, soundfont: Path | None = None) -> None:
-    """Write the report whole or not at all.
+    """Write the report; a failure leaves no partial file.
 
     Raises:
-        SoundfontError: when there is no font to render the sound with.
+        SoundfontError: when there is no soundfont to render with.
     """
     evaluation = given.evaluation
     judged = evaluation.base.utility is not None and evaluation.tuned.utility is not None

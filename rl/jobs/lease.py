@@ -1,12 +1,12 @@
-"""A process's hold on its job: claims it, waits for its turn, beats, says how it ended.
+"""The lease of a process on its job: claim it, wait for a slot, send heartbeats, record the end.
 
-A claim is a conditional UPDATE in a transaction that has the only writer: of two claimants one
-changes the row. A machine runs as many jobs at a time as their `slots` say, first come first
-served; whoever waits looks by itself, so nothing else has to be running for the next to start.
+A claim is a conditional UPDATE in the only write transaction, so only one of two processes can
+claim a job. A machine runs as many jobs at a time as their `slots` allow, in the order in which
+they were queued. Each waiting process polls the database itself, so no scheduler is needed.
 
-While it lasts, a thread renews the lease. Should the job be taken from it all the same, because
-this machine slept longer than the lease and another took it for dead, the process ends at once:
-someone else may be writing the run by now.
+A thread renews the lease. If the job is lost all the same (this machine slept longer than the lease
+and another machine marked the job as failed), the process ends at once, because another process may
+be writing the run by now.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from rl.jobs.record import change_job as change
 from rl.jobs.record import select_jobs as select
 
 BEAT_S = 5.0
-"""seconds between beats: many to a lease, so that one that fails does no harm"""
+"""seconds between heartbeats: many in a lease, so that one that fails does no harm"""
 TURN_S = 0.5
-"""seconds between looks at whether it is our turn"""
+"""seconds between polls for a free slot"""
 END_TRIES = 12
-"""times that a database out of reach is asked before a job's end stays unsaid"""
+"""attempts to record a job's end while the database is out of reach"""
 EXIT_NOT_OURS = 2
-"""exit code of a process whose job is another's"""
+"""exit code of a process whose job belongs to another process"""
 log = logging.getLogger("tastemaker.job")
 
 
 class Attendance:
-    """The hold of process `me` on a job that it has claimed; beats while its context lasts.
+    """The lease of process `me` on a job that it has claimed; sends heartbeats inside its context.
 
-    `stop_asked` says that the job is to end after the update in hand: somebody set its cancel flag,
-    or the process got SIGTERM.
+    `stop_asked` means that the job must end after the current update, because somebody set its
+    cancel flag or the process got SIGTERM.
     """
 
     def __init__(self, store: Sessions, job: Job, me: Attendant) -> None:
@@ -58,14 +58,14 @@ class Attendance:
 
     @classmethod
     def claim(cls, store: Sessions, job_id: UUID, me: Attendant | None = None) -> Self:
-        """Make this process the one that waits for the job's turn and runs it; the first gets it.
+        """Claim a job for this process, which then waits for a slot; the first claim wins.
 
         Raises:
-            JobError: when another process has it, it has ended, or there is no such job.
+            JobError: when another process has claimed it, it has ended, or there is no such job.
         """
         me = me or Attendant.this()
         with store.writing() as session:
-            now = datetime.now(UTC)  # in the transaction: we may have stood in line for it
+            now = datetime.now(UTC)  # in the transaction, for which we may have waited
             free = (JobRow.id == job_id, JobRow.state == "queued", JobRow.pid.is_(None))
             values = {
                 "host": me.host,
@@ -87,18 +87,18 @@ class Attendance:
         return cls(store, job, me)
 
     def __enter__(self) -> Self:
-        """Begin to beat; SIGTERM asks to stop from now on."""
+        """Start the heartbeats; from now on, SIGTERM asks the job to stop."""
         self._before = signal.signal(signal.SIGTERM, self._terminate)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Beat no more."""
+        """Stop the heartbeats."""
         self._stop_beating()
         signal.signal(signal.SIGTERM, self._before)
 
     def wait_for_turn(self) -> bool:
-        """Wait in the queue; False when asked to stop there.
+        """Wait in the queue for a slot; False when asked to stop meanwhile.
 
         Raises:
             JobLostError: when the job is no longer this process's.
@@ -107,13 +107,13 @@ class Attendance:
             try:
                 if self.take_turn():
                     return True
-            except RatingsError as error:  # another writer is slow; our place is kept
+            except RatingsError as error:  # another writer is slow; our place in the queue is kept
                 log.warning("%s", error)
             time.sleep(TURN_S)
         return False
 
     def take_turn(self) -> bool:
-        """Run if a slot of this machine is free and nobody was queued before; whether it now runs.
+        """Start if this machine has a free slot and no earlier job waits; whether it started.
 
         Raises:
             JobLostError: when the job is no longer this process's.
@@ -137,7 +137,7 @@ class Attendance:
         return runs
 
     def beat(self, *, message: str | None = None, last_checkpoint: str | None = None) -> None:
-        """Renew the lease and say how far the run is; refreshes `stop_asked`.
+        """Renew the lease and store the progress of the run; refreshes `stop_asked`.
 
         Raises:
             JobLostError: when the job is no longer this process's, which must write nothing more.
@@ -151,19 +151,21 @@ class Attendance:
                     raise self._lost()
                 (job,) = select(session, JobRow.id == self.job.id)
             self.stop_asked |= job.cancel_requested
-        except RatingsError as error:  # the run itself needs no database; the next beat tells it
+        except (
+            RatingsError
+        ) as error:  # the run itself needs no database; the next heartbeat stores it
             log.warning("%s", error)
 
     def end(self, state: str, message: str, *, exit_code: int = 0) -> None:
-        """Say how it ended, 'done', 'failed' or 'stopped', and beat no more.
+        """Record how it ended ('done', 'failed' or 'stopped') and stop the heartbeats.
 
-        With patience, for what is not said is taken for a death.
+        Retries when the database is out of reach: a job without a recorded end counts as failed.
 
         Raises:
             JobLostError: when the job is no longer this process's.
             RatingsError: when the database stays out of reach.
         """
-        self._stop_beating()  # a beat after the end would find the job gone
+        self._stop_beating()  # a heartbeat after the end would raise JobLostError
         line = " ".join(message.split())
         log.info("%s: %s", state, line)
         values = {"state": state, "exit_code": exit_code, "message": line}
@@ -212,8 +214,8 @@ class Attendance:
             except JobLostError as error:
                 log.error("%s", error)
                 logging.shutdown()
-                # Not an exception in the main thread, which may be hours inside a long update. A
-                # step is whole or absent whenever we end.
+                # Not an exception in the main thread, which may be busy with a long update. Ending
+                # here is safe: a checkpoint on disk is always whole.
                 os._exit(EXIT_NOT_OURS)
 
 

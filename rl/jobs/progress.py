@@ -1,9 +1,8 @@
-"""What a job writes while its run goes: log lines, TensorBoard events, samples, its progress.
+"""What a job writes during its run: log lines, TensorBoard events, samples, its progress.
 
-Events and samples of an update are written before its step is on disk. After a kill the update is
-done again, and they are written again: events with `purge_step`, by which TensorBoard drops what an
-earlier process wrote from that step on; samples in place of the same ones. So neither is ever
-missing or double.
+Events and samples of an update are written before its checkpoint. After a kill the update is
+repeated and they are written again: samples replace the earlier ones, and `purge_step` makes
+TensorBoard drop the events of the earlier process from that step on. So none is missing or double.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ if TYPE_CHECKING:
     from rl.jobs.lease import Attendance
 
 SAMPLES = 4
-"""melodies of a sample: the first of the rollout, not its best"""
+"""melodies in a sample: the first of the rollout, not the best"""
 log = logging.getLogger("tastemaker.job")
 
 
 class JobCallback(Callback):
-    """Looks on for a job; a context manager, which closes the events file.
+    """The callback of a job's run; a context manager that closes the events file.
 
     Raises:
-        SoundfontError: when samples are to be written and there is no font to render them with.
+        SoundfontError: when samples are asked for and there is no soundfont to render them with.
     """
 
     def __init__(self, run: Run, settings: JobSettings, hold: Attendance) -> None:
@@ -47,7 +46,7 @@ class JobCallback(Callback):
             find_soundfont(settings.soundfont)  # before hours of work, not after
 
     def __enter__(self) -> Self:
-        """The watcher."""
+        """This callback."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,28 +55,28 @@ class JobCallback(Callback):
             self._events.close()
 
     def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
-        """Events of each update, samples of some and of the last."""
+        """Write the events of each update, and samples of some updates and of the last."""
         self._write_events(row)
         update, every = row["update"], self.settings.samples_every
         if every and (update % every == 0 or update == self.updates):
             write_samples(self._samples(update), rollout, self.settings.soundfont)
 
     def updated(self, row: dict[str, Any], rollout: Rollout) -> None:
-        """Log the update and tell the database how far it is.
+        """Log the update and store the progress in the database.
 
         Raises:
             JobLostError: when the job is no longer this process's.
         """
         samples, finished = self._samples(row["update"]), (self.run.path / "policy").is_dir()
         if self.settings.samples_every and finished and not samples.exists():
-            # The guards have ended the run early: nobody knew before that this was the last update.
+            # The guards ended the run early, so `logged` did not know that this update is the last.
             write_samples(samples, rollout, self.settings.soundfont)
         line = update_line(row, self.updates)
         log.info("%s", line)
         self.hold.beat(message=line, last_checkpoint=newest_checkpoint(self.run))
 
     def stop_asked(self) -> bool:
-        """Whether the database or a signal asks to stop."""
+        """Whether the cancel flag or a signal asks to stop."""
         return self.hold.stop_asked
 
     def _samples(self, update: int) -> Path:
@@ -97,7 +96,7 @@ class JobCallback(Callback):
 
 
 def write_samples(folder: Path, rollout: Rollout, soundfont: str | None) -> None:
-    """The first melodies of a rollout as ABC, MIDI, WAV and a line each; whole or not at all."""
+    """Write the first melodies of a rollout as ABC, MIDI, WAV and a line of text, all or none."""
     for left_by_a_kill in folder.parent.glob("tmp-*"):
         shutil.rmtree(left_by_a_kill)
     draft = folder.with_name(f"tmp-{folder.name}")
@@ -121,7 +120,7 @@ def write_samples(folder: Path, rollout: Rollout, soundfont: str | None) -> None
 
 
 def newest_checkpoint(run: Run) -> str:
-    """Where the run stands: its policy when it is finished, else its newest step."""
+    """The newest checkpoint: the policy of a finished run, otherwise the newest step."""
     if (run.path / "policy").is_dir():
         return "policy"
     steps = [int(path.name) for path in (run.path / "steps").glob("*") if path.name.isdigit()]

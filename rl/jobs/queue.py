@@ -1,11 +1,11 @@
-"""Jobs, as the command line and the studio deal with them: start, list, find, stop.
+"""The queue of jobs, for the command line and the studio: start, list, find, stop.
 
     job = start_job(store, url, folder=run.path, settings=JobSettings())
     list_jobs(store), find_job(store, "ppo-0001"), ask_to_stop(store, job)
 
-Whoever looks first marks jobs whose process is gone as failed, which frees their slots. A run has
-one live job at a time; resuming is a new job of the same run, which says what it `resumes`. `store`
-is a `Database` or a `RatingsStore`. Nothing is printed, and no torch is imported.
+Every query first marks jobs whose process is gone as failed, which frees their slots. A run has one
+live job at a time; resuming makes a new job of the same run, which says which job it `resumes`.
+`store` is a `Database` or a `RatingsStore`. Nothing is printed, and torch is not imported.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from rl.jobs.record import (
 )
 
 CLAIM_POLL_S, END_POLL_S = 0.1, 0.5
-"""seconds between looks at whether a job's process has come up, or has ended"""
+"""seconds between polls for the start of a job's process, and for its end"""
 STARTING = timedelta(seconds=120)
-"""how long a queued job may be without a process: its starter may still be on the way"""
+"""how long a queued job may have no process, because it is still being started"""
 
 
 def open_jobs(database: str) -> Database:
-    """The database, to look at jobs in it.
+    """Open the database of the jobs.
 
     Raises:
-        JobError: when it is a file that is not there, which is then not made either.
+        JobError: when it is a file that does not exist; the file is not created.
         RatingsError: when it cannot be used.
     """
     url = parse_url(database)
@@ -61,13 +61,13 @@ def open_jobs(database: str) -> Database:
 def start_job(store: Sessions, database: str, *, folder: Path, settings: JobSettings) -> Job:
     """Queue a job for the run in `folder` and start its process, which outlives this one.
 
-    Gives the job once its process has claimed it; it may still be waiting for a slot.
+    Returns the job when its process has claimed it; it may still wait for a slot.
 
     Args:
-        store: the database,
-        database: and its address, for the process.
-        folder: the run's.
-        settings: how to go about it.
+        store: the database.
+        database: its address, for the process.
+        folder: of the run.
+        settings: of the job.
 
     Raises:
         JobError: when a job of that run is queued or running, or the process does not start.
@@ -77,10 +77,10 @@ def start_job(store: Sessions, database: str, *, folder: Path, settings: JobSett
 
 
 def begin_job(store: Sessions, database: str, *, folder: Path, settings: JobSettings) -> Job:
-    """The same without waiting for the process: the job as it is queued.
+    """Like `start_job`, but returns the queued job without waiting for its process.
 
-    Its row tells what comes of it; if the process does not come up, that it failed, and why. The
-    store must stay open meanwhile.
+    If the process does not start, the job's row says that it failed, and why. The store must stay
+    open meanwhile.
 
     Raises:
         JobError: when a job of that run is queued or running, or no process can be made.
@@ -88,7 +88,9 @@ def begin_job(store: Sessions, database: str, *, folder: Path, settings: JobSett
     job, process = _queue_and_launch(store, database, folder, settings)
 
     def look_after() -> None:
-        with suppress(JobError, RatingsError):  # the row says so, or cannot be reached
+        with suppress(
+            JobError, RatingsError
+        ):  # the job's row has the error, or the database is out of reach
             _await_claim(store, job, process)
 
     threading.Thread(target=look_after, daemon=True).start()
@@ -107,7 +109,7 @@ def _queue_and_launch(
 
 
 def _await_claim(store: Sessions, job: Job, process: subprocess.Popen[bytes]) -> Job:
-    """The job once its process has claimed it; buried when that has ended before."""
+    """Wait until the process claims the job; mark the job as failed if the process ends first."""
     while job.pid is None and job.state == "queued":
         time.sleep(CLAIM_POLL_S)
         code, job = process.poll(), read_job(store, job.id)
@@ -124,9 +126,9 @@ def _await_claim(store: Sessions, job: Job, process: subprocess.Popen[bytes]) ->
 def queue_job(
     store: Sessions, *, folder: Path, settings: JobSettings, now: datetime | None = None
 ) -> Job:
-    """Enter a job for the run in `folder`, to be launched on this machine.
+    """Add a job for the run in `folder`, to be launched on this machine.
 
-    It works in the folder that the run's earlier jobs worked in, or else in this process's.
+    Its working folder is that of the run's earlier jobs, or else that of this process.
 
     Raises:
         JobError: when a job of that run is queued or running.
@@ -134,7 +136,9 @@ def queue_job(
     folder = folder.resolve()
     bury_the_dead(store, now=now)
     with store.writing() as session:
-        now = now or datetime.now(UTC)  # in the transaction, where queuers stand in line
+        now = now or datetime.now(
+            UTC
+        )  # in the transaction, so that times follow the order of the queue
         of_name = select_jobs(session, JobRow.run_id == folder.name)
         earlier = [job for job in of_name if job.folder == folder]
         for job in earlier:
@@ -180,10 +184,10 @@ def job_command(job: Job) -> list[str]:
 
 
 def launch(database: str, job: Job) -> subprocess.Popen[bytes]:
-    """Start the job's process in a session of its own; it outlives this one. Its log is the run's.
+    """Start the job's process in a session of its own, so that it outlives this process.
 
     Raises:
-        JobError: when its folder, or the one to work in, is not there.
+        JobError: when its run folder or its working folder is gone.
     """
     working_folder = Path(job.config["working_folder"])
     for folder in (job.folder, working_folder):
@@ -202,18 +206,18 @@ def launch(database: str, job: Job) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # Somebody has to look when it ends, or it stays a zombie as long as this process lives.
+    # Without a wait, the ended process would stay a zombie as long as this process lives.
     threading.Thread(target=process.wait, daemon=True).start()
     return process
 
 
 def absolute(database: str) -> str:
-    """The address of a database from any folder."""
+    """The address of a database, valid in any working folder."""
     return database if "://" in database else str(Path(database).expanduser().resolve())
 
 
 def list_jobs(store: Sessions, *, every: bool = False) -> list[Job]:
-    """The newest job of each run, or every job, oldest first; the dead are buried before."""
+    """The newest job of each run, or every job, oldest first."""
     bury_the_dead(store)
     with store.reading() as session:
         jobs = select_jobs(session)
@@ -237,10 +241,10 @@ def read_job(store: Sessions, job_id: UUID) -> Job:
 
 
 def find_job(store: Sessions, name: str) -> Job:
-    """The newest job of the run of that name, or the one whose id begins so.
+    """The newest job of the run of that name, or the job whose id begins with it.
 
     Raises:
-        JobError: when there is none, or more than one that could be meant.
+        JobError: when no job or several jobs match.
     """
     jobs = list_jobs(store, every=True)
     of_run = [job for job in jobs if job.run_id == name]
@@ -261,7 +265,7 @@ def find_job(store: Sessions, name: str) -> Job:
 
 
 def ask_to_stop(store: Sessions, job: Job) -> None:
-    """Set the cancel flag: the job saves a checkpoint after the update in hand and ends.
+    """Set the cancel flag: the job finishes its update, saves a checkpoint and ends.
 
     Raises:
         JobError: when it has ended.
@@ -275,10 +279,10 @@ def ask_to_stop(store: Sessions, job: Job) -> None:
 
 
 def check_resumable(job: Job) -> None:
-    """Refuse what cannot be gone on with.
+    """Refuse a job that cannot be resumed.
 
     Raises:
-        JobError: for a job that is done; a live one is refused when it is queued again.
+        JobError: for a job that is done. `queue_job` refuses a live one.
     """
     if job.state == "done":
         raise JobError(
@@ -288,7 +292,7 @@ def check_resumable(job: Job) -> None:
 
 
 def wait_for_end(store: Sessions, job: Job) -> Job:
-    """Wait until a job has ended; the job as it then is."""
+    """Wait until a job has ended, and return it."""
     while job.is_live:
         time.sleep(END_POLL_S)
         bury_the_dead(store)
@@ -297,7 +301,7 @@ def wait_for_end(store: Sessions, job: Job) -> Job:
 
 
 def log_tail(job: Job, lines: int) -> list[str]:
-    """The last lines of what the processes of the job's run have said, this one and earlier ones.
+    """The last lines of the log of the job's run, which all its jobs share.
 
     Raises:
         JobError: when there is no log on this machine.
@@ -311,7 +315,7 @@ def log_tail(job: Job, lines: int) -> list[str]:
 
 
 def bury_the_dead(store: Sessions, *, now: datetime | None = None) -> list[Job]:
-    """Mark live jobs whose process is gone as failed; those that were."""
+    """Mark live jobs whose process is gone as failed, and return those jobs."""
     now = now or datetime.now(UTC)
     with store.reading() as session:
         dead = [job for job in select_jobs(session, JobRow.state.in_(LIVE)) if job.is_dead(now)]
@@ -323,7 +327,7 @@ def bury_the_dead(store: Sessions, *, now: datetime | None = None) -> list[Job]:
 def reap(store: Sessions, job: Job, reason: str) -> bool:
     """Mark a live job as failed; False when its row has changed since it was read."""
     with store.writing() as session:
-        # A beat in between shows that it lives after all.
+        # A heartbeat since then shows that the process is alive.
         unchanged = (
             JobRow.id == job.id,
             JobRow.state == job.state,

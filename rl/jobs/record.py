@@ -1,7 +1,8 @@
 """A job: a run with a row in the ratings database and a process of its own.
 
-On its own machine a live job is dead when its pid is gone, or belongs to a process that was created
-at another time; seen from another machine, when its lease has run out. No torch here.
+On its own machine, a live job is dead when its pid is gone or belongs to a process with another
+creation time. Seen from another machine, it is dead when its lease has expired. This module does
+not import torch.
 """
 
 from __future__ import annotations
@@ -23,41 +24,41 @@ from reward.store.schema import JobRow
 
 LIVE = ("queued", "running")
 LEASE = timedelta(seconds=60)
-"""how long after its last beat a job counts as alive where its process cannot be seen"""
+"""how long after its last heartbeat a job of another machine counts as alive"""
 SAME_CREATION_S = 2.0
-"""create times nearer than this are one: the kernel's boot time is told in whole seconds"""
+"""creation times closer than this are equal: the kernel rounds its boot time to seconds"""
 
 
 class JobError(ValueError):
-    """What a job cannot do now; one line with the value, the rule and the remedy."""
+    """A job cannot do this now; one line with the value, the rule and the remedy."""
 
 
 class JobLostError(JobError):
-    """The job is no longer this process's: it was taken for dead, and may run elsewhere by now."""
+    """This process lost its job: it was marked as failed, and may run elsewhere by now."""
 
 
 class Sessions(Protocol):
-    """What jobs need of a store."""
+    """The part of a store that jobs need."""
 
     def reading(self) -> AbstractContextManager[Session]:
-        """A session that writes nothing."""
+        """A session for reading."""
         ...
 
     def writing(self) -> AbstractContextManager[Session]:
-        """The only session that writes now."""
+        """A session for writing; there is only one at a time."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
-    """How a job goes about its run; none of it changes the run's bits."""
+    """Settings of a job; none of them changes the result of its run."""
 
     slots: int = 1
-    """jobs at a time on this machine, this one among them"""
+    """jobs that may run at a time on this machine, including this one"""
     samples_every: int = 6
     """updates between samples; 0 for none"""
     soundfont: str | None = None
-    """of the samples; None is the one that pretty_midi installs"""
+    """soundfont of the samples; None for the one that pretty_midi installs"""
 
     def __post_init__(self) -> None:
         """Check.
@@ -73,23 +74,23 @@ class JobSettings:
 
 @dataclass(frozen=True, slots=True)
 class Attendant:
-    """A process, told apart from others that had or will have its pid."""
+    """A process, distinguished from others with the same pid by its creation time."""
 
     host: str
     pid: int
     created_s: float
-    """its create time, seconds since 1970"""
+    """its creation time, seconds since 1970"""
 
     @classmethod
     def this(cls) -> Self:
-        """The process that asks."""
+        """The current process."""
         process = psutil.Process()
         return cls(socket.gethostname(), process.pid, process.create_time())
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its row was when it was read; fields as in `JobRow`."""
+    """A copy of a job's row; fields as in `JobRow`."""
 
     id: UUID
     kind: str
@@ -112,7 +113,7 @@ class Job:
 
     @property
     def short_id(self) -> str:
-        """What a person types."""
+        """The short id that people type."""
         return self.id.hex[:8]
 
     @property
@@ -122,17 +123,17 @@ class Job:
 
     @property
     def log_file(self) -> Path:
-        """What its process says, after what earlier processes of the run have said."""
+        """The output of its process, appended to that of the run's earlier jobs."""
         return self.folder / "job.log"
 
     @property
     def settings(self) -> JobSettings:
-        """How it goes about its run."""
+        """The job's settings."""
         return JobSettings(**self.config["settings"])
 
     @property
     def is_live(self) -> bool:
-        """Whether it is queued or running, as far as its row knows."""
+        """Whether it is queued or running, according to its row."""
         return self.state in LIVE
 
     def is_dead(self, now: datetime) -> bool:
@@ -143,38 +144,40 @@ class Job:
             return expired
         try:
             process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:  # dead, and its parent has not looked yet
+            if (
+                process.status() == psutil.STATUS_ZOMBIE
+            ):  # dead, but its parent has not waited for it yet
                 return True
             created_s = process.create_time()
         except psutil.NoSuchProcess:
             return True
         assert self.process_created_s is not None
-        # A step of the machine's clock moves create times too; then the beats of the living tell.
+        # Setting the clock changes creation times too; then a valid lease shows that it is alive.
         return abs(created_s - self.process_created_s) > SAME_CREATION_S and expired
 
     @property
     def resume_command(self) -> str:
-        """What a person types to go on where the run stands."""
+        """The command that continues the run from its newest checkpoint."""
         return f"tastemaker jobs resume {self.run_id}"
 
 
 def select_jobs(session: Session, *where: ColumnElement[bool]) -> list[Job]:
     """The jobs that meet all conditions, in the order in which they were queued."""
     query = select(JobRow).where(*where).order_by(JobRow.created_at, JobRow.id)
-    # A row that this session has seen before is read anew: UPDATEs go past its objects.
+    # `populate_existing` reloads known rows, because our UPDATEs bypass the session's objects.
     found: Sequence[JobRow] = session.scalars(query.execution_options(populate_existing=True)).all()
     return [job_of(row) for row in found]
 
 
 def job_of(row: JobRow) -> Job:
-    """The row as it is now."""
+    """Copy a row."""
     return Job(**{field.name: getattr(row, field.name) for field in fields(Job)})
 
 
 def change_job(
     session: Session, where: Sequence[ColumnElement[bool]], values: Mapping[str, Any]
 ) -> bool:
-    """Change the row that meets all conditions; whether there was one."""
+    """Change the row that meets all conditions; False if there is none."""
     statement = update(JobRow).where(*where).values(**values)
     changed = session.connection().execute(statement).rowcount
     return changed == 1

@@ -1,7 +1,7 @@
-"""Jobs in the terminal: a table of them, one that is watched, several compared.
+"""Jobs in the terminal: a table of all, a live view of one, a comparison of several.
 
-Renders what `rl.jobs.queue` and a run's folder say, with rich, and reads nothing else. `watch`
-draws on a terminal and writes a line an update anywhere else. No torch here.
+Renders data of `rl.jobs.queue` and of run folders with rich. `watch` redraws a table on a terminal;
+elsewhere it writes a line for each update. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ PIPE_WIDTH = 200
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that is wide enough for a table where nobody has told how wide it is.
+    """A console that is wide enough for a table when the output is not a terminal.
 
-    It shows brackets as they are: what people, files and libraries say is no markup.
+    Markup is off: brackets in names, file contents and messages are shown as they are.
     """
     console = Console(markup=False, emoji=False, highlight=False, stderr=stderr)
     if console.is_terminal:
@@ -72,14 +72,14 @@ def update_line(row: dict[str, Any], updates: int | None = None) -> str:
 
 
 def kept_line(row: dict[str, Any]) -> str:
-    """What a finished run kept, by its log row."""
+    """The update that a finished run kept, from its log row."""
     return (
         f"kept update {row['update']}: score {row['score_mean']:+.2f}, KL {row['kl_nats']:.2f} nats"
     )
 
 
 def jobs_table(jobs: Sequence[Job], now: datetime) -> Table:
-    """A row a job."""
+    """A table with a row for each job."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("run", "job", "state", "started", "took", "process"):
         table.add_column(title, no_wrap=True)
@@ -100,7 +100,7 @@ def jobs_table(jobs: Sequence[Job], now: datetime) -> Table:
 
 
 def job_view(job: Job, now: datetime) -> RenderableType:
-    """A job with its newest updates and how far it is."""
+    """A panel with a job's state, progress and newest updates."""
     run = Run(job.folder)
     rows, updates = run.rows(), updates_of(job)
     done = rows[-1]["update"] if rows else 0
@@ -127,20 +127,20 @@ def job_view(job: Job, now: datetime) -> RenderableType:
     checkpoint = f"checkpoint {job.last_checkpoint or 'none yet'}"
     return Panel(
         Group(state, Text(job.message), progress, table, Text(checkpoint, "dim")),
-        title=Text(title),  # a panel takes a string for markup on any console
+        title=Text(title),  # a panel would read a string as markup on any console
         title_align="left",
         expand=False,
     )
 
 
 def watch(store: Sessions, job: Job, console: Console, *, after: int = -1) -> Job:
-    """Show a job until it has ended; the job as it then is.
+    """Show a job until it has ended, and return it.
 
     Args:
         store: the database.
         job: which one.
-        console: where to; a table that changes on a terminal, else a line for each update.
-        after: the update after which lines begin.
+        console: the output; a live table on a terminal, otherwise a line for each update.
+        after: print lines only for updates after this one.
     """
     if not console.is_terminal:
         return _watch_in_lines(store, job, console, after)
@@ -175,7 +175,7 @@ def _look(store: Sessions, job: Job) -> Job:
 
 
 def comparison_table(title: str, names: Sequence[str], rows: dict[str, list[Any]]) -> Table:
-    """A column a run, a row a setting or figure."""
+    """A table with a column for each run and a row for each setting or figure."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     for name in names:
@@ -186,14 +186,14 @@ def comparison_table(title: str, names: Sequence[str], rows: dict[str, list[Any]
 
 
 def updates_of(job: Job) -> int | None:
-    """Updates that the job's run is to make; None when its folder is on another machine."""
+    """Number of updates of the job's run; None when its folder is on another machine."""
     if not job.folder.is_dir():
         return None
     return int(Run(job.folder).record["config"]["updates"])
 
 
 def cell(value: object, form: str) -> str:
-    """A value as a table shows it; – where there is none."""
+    """A value as text for a table; – for None."""
     if value is None:
         return "–"
     if isinstance(value, list):

@@ -1,13 +1,14 @@
-"""The process of a job: claims it, waits its turn, runs it, says how it ended.
+"""The process of a job: claims it, waits for a slot, runs it, records how it ended.
 
     python -m rl.jobs.worker JOB-ID           with the database in TASTEMAKER_DATABASE
 
-Of several processes that torchrun has started, the first does this and the others work along.
+If torchrun started several processes, the first one does this and the others only compute.
 
-SIGTERM (a machine that shuts down) and the job's cancel flag end it after the update in hand, with
-its checkpoint on disk. What it says goes to standard output, which is the run's `job.log`.
+SIGTERM (the machine shuts down) and the job's cancel flag end it after the current update, with its
+checkpoint on disk. Its log goes to standard output, which is the run's `job.log`.
 
-Exit codes: 0 done or stopped, 1 failed (the log has the traceback), 2 not this process's to run.
+Exit codes: 0 done or stopped, 1 failed (the log has the traceback), 2 the job belongs to another
+process.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ log = logging.getLogger("tastemaker.job")
 
 
 def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | None]) -> int:
-    """Claim a job, wait for its turn, run it; the exit code.
+    """Claim a job, wait for a slot and run it; return the exit code.
 
     Args:
         store: the database.
-        job_id: whose process this is to be.
-        body: the work; gives what to say when it is done, or None when it was stopped before.
+        job_id: the job to run.
+        body: the work; returns the final message, or None when it was stopped.
     """
     try:
         hold = Attendance.claim(store, job_id)
@@ -65,7 +66,7 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | No
 
 
 def fine_tune(hold: Attendance) -> str | None:
-    """PPO in the run's folder, from its newest whole step on."""
+    """Run PPO in the run's folder, from its newest checkpoint."""
     from rl.jobs.progress import JobCallback
     from rl.jobs.terminal import kept_line
     from rl.runs.fine_tuning import resume_run
@@ -78,7 +79,7 @@ def fine_tune(hold: Attendance) -> str | None:
 
 
 def work_along(store: Sessions, job_id: UUID) -> int:
-    """A further process of a run that has several: does its share once the first one's turn came.
+    """A further process of a run that has several: starts its share when the first one runs.
 
     Raises:
         JobError: when there is no such job.
@@ -104,7 +105,7 @@ def main() -> None:
         job_id = UUID(sys.argv[1])
         is_first = os.environ.get("RANK", "0") == "0"
         if not is_first:
-            # torchrun passes it on to all; the first one's word that they stop reaches the others.
+            # torchrun sends SIGTERM to all processes; the first one tells the others when to stop.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         code = run_job(database, job_id, fine_tune) if is_first else work_along(database, job_id)
     sys.exit(code)

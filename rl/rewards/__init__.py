@@ -1,7 +1,7 @@
 """From a reward specification to scores of melodies.
 
 spec: the text that names a reward or a mixture
-sources: what a name in a specification stands for
-scaled: rewards in one common unit
+sources: finds the run, rules or function of a name
+scaled: scales rewards to one unit, and mixes them
 music_theory: RL Tuner's rules as a reward
 """

@@ -6,28 +6,28 @@ from Gauldin's A Practical Approach to Eighteenth-Century Counterpoint. `RULES` 
 its weight; the score is their weighted sum.
 
 Differs from the paper and its public code:
-  - A melody is judged whole, once, and not at each note while it is written. Shares stand where
-    events were counted, so that more notes earn nothing by being more.
+  - A whole melody is scored once, not each note while it is written. Rules use shares instead of
+    counts, so that a melody earns nothing by having more notes.
   - Their melodies are 32 sixteenths in C major; ours have bars, a metre and one of four modes, in
-    semitones above the tonic. The tonic is wanted for the first and the last note; they want it for
-    the first note and, held, for the last four sixteenths.
-  - Autocorrelation is of the notes' pitches and costs what it is above 0, by a weight for each lag:
-    a melody that goes on as it went is dull, and the table asks for a mean, which a reward for
-    negative ones would buy with a few broken chords up and down. Theirs is of event numbers, in
-    which a held note is 1 and a rest 0, and costs beyond .15 of either sign.
-  - Motifs earn nothing extra for more than three pitches, and what counts is the root of the share
-    of windows without one, so that the last few weigh most.
-  - Leaps count by the share of them that is resolved and not by number, which would be a reward for
-    leaping. Each melody is given two leaps of the base policy's share besides its own, so that the
-    first one decides little.
-  - Preferred intervals are right. Their code takes a third or fifth for one of the tonic triad by
-    the note that it *leaves* (from C down to F, or to A flat, counts), knows major intervals only
-    (a minor second, a minor third and a minor sixth are worth nothing), and its count of them in
-    the evaluation compares with the outcome of an `or`, so that thirds are never counted.
-  - The weights are ours, in nats, for a price of 1 for a nat from the base policy. The study starts
-    from them and steers them until its table holds (benchmarks/rl_tuner_study).
+    semitones above the tonic. Our rules ask for the tonic as the first and the last note; theirs as
+    the first note and held over the last four sixteenths.
+  - Autocorrelation is computed on the notes' pitches. Its positive part is a cost, with a weight
+    for each lag. Negative values earn nothing: the study's table reports a mean, which a few
+    melodies of broken chords could otherwise improve. Theirs is computed on event numbers, in which
+    a held note is 1 and a rest 0, and costs when it is beyond 0.15 of either sign.
+  - Motifs earn nothing extra for more than three pitches. The rule takes the square root of the
+    share of windows without a motif, so that the last few such windows weigh most.
+  - Leaps are scored by the share that is resolved. Scoring their number would reward leaping. Two
+    prior leaps, resolved at the base policy's rate, are added to each melody, so that a single leap
+    changes the share only a little.
+  - Preferred intervals follow the paper's text. Their code decides by the note that an interval
+    *leaves* whether it belongs to the tonic triad (so C down to F, or to A flat, counts). It knows
+    major intervals only (a minor second, third or sixth is worth nothing). Its evaluation compares
+    with the result of an `or`, so that thirds are never counted.
+  - The weights are ours, in nats, for a KL coefficient of 1. The study starts from them and adjusts
+    them until its table is reached (benchmarks/rl_tuner_study).
 
-Letters: N melodies, I intervals. Rules give float64 (N,), more is better.
+Letters: N melodies, I intervals. Rules return float64 (N,); higher is better.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from music.melody import MODE_SCALES, MODES
 from music.note_table import Melodies, NoteTable, note_table
 
 REVISION = 3
-"""raise it when the value of any rule changes, so that no resumed run mixes two rewards"""
+"""increase it when the value of any rule changes, so that no resumed run mixes two rewards"""
 
 INTERVAL_WORTH = {
     0: 0.0, 1: 0.08, 2: 0.08, 3: 0.09, 4: 0.09, 5: 0.07, 6: 0.0, 7: 0.02, 8: 0.05, 9: 0.05,
     10: -0.3, 11: -0.3, 12: 0.0,
 }  # fmt: skip
-"""worth of an interval by its size in semitones: the paper's, for minor ones like major ones"""
+"""worth of an interval by its size in semitones: as in the paper; minor like major intervals"""
 BEYOND_OCTAVE_WORTH = -1.0
 TONIC_THIRD_WORTH, TONIC_FIFTH_WORTH = 0.15, 0.1
-"""worth of the third and the fifth between a tonic and the note of its triad above it"""
+"""worth of the third and the fifth from a tonic up to a note of its triad"""
 PRIOR_LEAPS = 2.0
-"""leaps that each melody is given besides its own, resolved at the usual rate"""
+"""prior leaps added to each melody, resolved at the base policy's rate"""
 _LARGEST = 36
 _WORTH = np.array([INTERVAL_WORTH.get(k, BEYOND_OCTAVE_WORTH) for k in range(_LARGEST + 1)])
 _THIRD = np.array([3 if 3 in MODE_SCALES[mode] else 4 for mode in MODES])
@@ -86,19 +86,19 @@ def interval_worth(melodies: Melodies) -> np.ndarray:
 
 
 def shrunk_resolved_share(melodies: Melodies) -> np.ndarray:
-    """Share of the leaps that are resolved, of its own and of the prior ones."""
+    """Share of the leaps that are resolved, counting the prior ones."""
     return contour.shrunk_resolved_share(melodies, prior_leaps=PRIOR_LEAPS)
 
 
 def root_without_motif(t: NoteTable) -> np.ndarray:
-    """Root of the share of windows without a motif."""
+    """Square root of the share of windows without a motif."""
     found = motif_steps(t)
     windows = np.maximum(found.steps - WINDOW_STEPS + 1, 1)
     return np.sqrt(np.maximum(windows - found.motif, 0) / windows)
 
 
 def repeated_motif_share(t: NoteTable) -> np.ndarray:
-    """Share of the sixteenths that end a motif which stands earlier."""
+    """Share of the sixteenths at which a motif ends that also occurs earlier."""
     found = motif_steps(t)
     return found.repeated / found.steps
 
@@ -126,13 +126,13 @@ RULES = (
         "motif",
         61.0,
         lambda t: -root_without_motif(t),
-        "minus the root of the share of windows without a motif",
+        "minus the square root of the share of windows without a motif",
     ),
-    Rule("repeated motif", 0.5, repeated_motif_share, "share that end one which stands earlier"),
+    Rule("repeated motif", 0.5, repeated_motif_share, "share that end a motif heard before"),
     Rule("intervals", 8.0, interval_worth, "mean worth of the intervals"),
-    Rule("leaps", 46.0, shrunk_resolved_share, "share that is resolved, shrunk to the base's"),
-    Rule("highest note", 6.6, contour.unique_maximum, "1 if it stands once"),
-    Rule("lowest note", 5.2, contour.unique_minimum, "1 if it stands once"),
+    Rule("leaps", 46.0, shrunk_resolved_share, "share resolved, with two prior leaps"),
+    Rule("highest note", 6.6, contour.unique_maximum, "1 if it occurs once"),
+    Rule("lowest note", 5.2, contour.unique_minimum, "1 if it occurs once"),
 )
 
 
@@ -143,7 +143,7 @@ def music_theory_score(melodies: Melodies) -> np.ndarray:
 
 
 def rules_sha256() -> str:
-    """By which a run remembers the rules: revision, names, weights and the worth of intervals."""
+    """Hash of the revision, rules, weights and interval worths, stored in a run's record."""
     worth = [*INTERVAL_WORTH.items(), BEYOND_OCTAVE_WORTH, TONIC_THIRD_WORTH, TONIC_FIFTH_WORTH]
     rules = [(rule.name, rule.weight) for rule in RULES]
     return hashlib.sha256(f"{REVISION} {rules} {worth}".encode()).hexdigest()

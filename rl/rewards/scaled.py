@@ -1,4 +1,4 @@
-"""Rewards by name: what PPO is told to tune towards, read, put into one unit, remembered.
+"""Rewards by name: reads what PPO should maximise, scales it to one unit, and records it.
 
     chosen = reward_of("0.7*reward-0004 + 0.3*music-theory where leap_share<=0.1", root=RUNS)
     chosen = chosen.standardised(base, asked)                       # a new run
@@ -6,19 +6,19 @@
     mean, std = chosen.score(melodies)
 
 Unit: standard deviations of the base policy's melodies; 0 is its average melody.
-  - A reward run is in that unit already; it is taken as it is.
-  - Rules and functions are standardised on `STANDARD_MELODIES` base melodies of the asked header.
+  - A reward run is in that unit already and is not scaled.
+  - Rules and functions are standardised on `STANDARD_MELODIES` base melodies of the run's header.
   - A mixture is the weighted sum of standardised parts, standardised once more: only the ratio of
     its weights matters, and `PPOConfig.saturation_point` means the same for every reward.
-  - The std of a mixture is the sum of |weight| * std: the most that it can be. Two profiles learnt
-    from votes of one group err alike, so their doubts are not taken as independent.
-  - A melody that breaks a constraint pays `BREAK_PENALTY`, and `EXCESS_PENALTY` for each base
-    standard deviation of that yardstick by which it misses the limit, up to `EXCESS_CAP` of them.
-    This comes last: a melody that keeps every limit scores what it would score without them. Where
-    a yardstick is undefined for a melody (NaN), nothing is broken.
+  - The std of a mixture is the sum of |weight| * std, an upper bound. Two profiles learnt from the
+    votes of one group make similar errors, so their uncertainties are not treated as independent.
+  - A melody that breaks a constraint loses `BREAK_PENALTY`, plus `EXCESS_PENALTY` for each base
+    standard deviation of that yardstick beyond the limit, up to `EXCESS_CAP` of them. Penalties are
+    subtracted last, so they do not change the score of a melody that keeps every limit. A yardstick
+    that is undefined for a melody (NaN) breaks no constraint.
 
-Means and deviations are in `record`, and a resumed run takes them from there: its reward is the
-same to the bit, on any number of processes.
+Means and deviations are stored in `record`. A resumed run takes them from there, so its reward is
+bit-identical on any number of processes.
 
 Letters: B melodies.
 """
@@ -49,11 +49,11 @@ STANDARD_MELODIES = 512
 STANDARD_SEED = 1_200_007
 """of those melodies; no other stage draws from it"""
 BREAK_PENALTY = 1.0
-"""what breaking a constraint costs, in base standard deviations of the reward"""
+"""cost of breaking a constraint, in base standard deviations of the reward"""
 EXCESS_PENALTY = 1.0
-"""and for each base standard deviation of the yardstick beyond the limit"""
+"""additional cost for each base standard deviation of the yardstick beyond the limit"""
 EXCESS_CAP = 3.0
-"""base standard deviations beyond which missing a limit costs no more"""
+"""largest excess that counts, in base standard deviations of the yardstick"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +66,21 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standard:
-    """What was measured on base melodies, and on which."""
+    """Units measured on base melodies, and which melodies these were."""
 
     melodies: int
     seed: int
     conditioning: dict[str, Any]
     parts: dict[str, Unit]
-    """of each part that has no unit of its own"""
+    """unit of each part whose scores are not in base deviations already"""
     mixture: Unit | None
-    """of the weighted sum; None where there is no mixture"""
+    """unit of the weighted sum; None if there is no mixture"""
     yardsticks: dict[str, float]
-    """standard deviation of each yardstick that is constrained"""
+    """standard deviation of each constrained yardstick"""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Standard:
-        """The standard that a run's record holds.
+        """Read the standard from a run's record.
 
         Raises:
             RewardError: when the record is of another version.
@@ -98,7 +98,7 @@ class Standard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenReward:
-    """A reward, ready to score melodies once it has its unit; make one with `reward_of`."""
+    """A reward that can score melodies when its unit is known; make one with `reward_of`."""
 
     spec: RewardSpec
     parts: tuple[RewardPart, ...]
@@ -107,12 +107,12 @@ class ChosenReward:
 
     @property
     def name(self) -> str:
-        """The spec, as text that reads back equal."""
+        """The spec as text; reading it gives an equal spec."""
         return str(self.spec)
 
     @property
     def conditioning(self) -> Conditioning | None:
-        """The header that the (first) reward run was asked for; None without a run."""
+        """The header of the (first) reward run; None without a run."""
         return next((part.conditioning for part in self.parts if part.conditioning), None)
 
     @property
@@ -122,13 +122,13 @@ class ChosenReward:
 
     @property
     def needs_standard(self) -> bool:
-        """Whether it has a unit only after `standardised`; False for a reward run by itself."""
+        """Whether it needs `standardised` before it can score; False for a single reward run."""
         in_base_deviations = all(part.in_base_deviations for part in self.parts)
         return self.spec.is_mixture or bool(self.spec.constraints) or not in_base_deviations
 
     @property
     def record(self) -> dict[str, Any]:
-        """All that says which reward it is, as JSON; see `same_reward`."""
+        """Everything that identifies the reward, as JSON; see `same_reward`."""
         return {
             "spec": self.name,
             "parts": [
@@ -153,12 +153,12 @@ class ChosenReward:
         seed: int = STANDARD_SEED,
         progress: Progress = no_progress,
     ) -> ChosenReward:
-        """The same reward in base standard deviations; `self` where it already is.
+        """The same reward in base standard deviations; `self` if it is already.
 
         `progress` is told how many of the melodies that it needs for this are written.
 
         Raises:
-            RewardError: when it cannot tell base melodies apart, or a function of it fails.
+            RewardError: when all base melodies score the same, or a user's function fails.
         """
         if not self.needs_standard:
             return self
@@ -188,7 +188,7 @@ class ChosenReward:
         return replace(self, standard=standard)
 
     def standardised_as(self, record: dict[str, Any]) -> ChosenReward:
-        """The same reward in the unit that a run's record holds.
+        """The same reward in the unit stored in a run's record.
 
         Raises:
             RewardError: when the record is of another version.
@@ -201,7 +201,7 @@ class ChosenReward:
         """Mean and std of each melody's score, float64 (B,) each, in base standard deviations.
 
         Raises:
-            RewardError: before it has a unit, or when a function of it fails.
+            RewardError: when its unit is not known yet, or a user's function fails.
         """
         if not self.needs_standard:
             return self.parts[0].score(melodies)
@@ -216,12 +216,12 @@ class ChosenReward:
         return mean, std
 
     def penalty(self, table: NoteTable) -> np.ndarray:
-        """What each melody pays for the constraints that it breaks; float64 (B,), 0 or more."""
+        """Penalty of each melody for the constraints that it breaks; float64 (B,), 0 or more."""
         assert self.standard is not None
         paid = np.zeros(len(table))
         for constraint in self.spec.constraints:
             excess = excess_over(constraint, table)
-            # Where no base melody differs, one unit of the yardstick counts as one deviation.
+            # If the base melodies do not vary, one unit of the yardstick counts as one deviation.
             deviations = excess / (self.standard.yardsticks[constraint.yardstick] or 1.0)
             paid += np.where(
                 excess > 0, BREAK_PENALTY + EXCESS_PENALTY * np.minimum(deviations, EXCESS_CAP), 0.0
@@ -231,7 +231,7 @@ class ChosenReward:
     def _mixed(
         self, said: Sequence[tuple[np.ndarray, np.ndarray]], units: dict[str, Unit]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The weighted sum of the parts' scores, each in its unit, and the sum of their stds."""
+        """Weighted sum of the parts' scaled scores, and of their stds by absolute weight."""
         total, doubt = 0.0, 0.0
         for term, (mean, std) in zip(self.spec.terms, said, strict=True):
             unit = units.get(term.name)
@@ -242,10 +242,10 @@ class ChosenReward:
 
 
 def reward_of(spec: str | None, *, root: Path) -> ChosenReward:
-    """The reward of a spec (`rl.rewards.spec`), None for the newest reward run.
+    """The reward of a spec (`rl.rewards.spec`); None means the newest reward run.
 
     Raises:
-        RunError: for a run that is not there, or when there is none to be the newest.
+        RunError: for a run that does not exist, or when there is no reward run yet.
         TasteError, NeuralRewardError, BlendError: for a run whose model is damaged.
         RewardError: for anything else that is wrong with the spec or a function in it.
     """
@@ -263,9 +263,9 @@ def reward_of(spec: str | None, *, root: Path) -> ChosenReward:
 
 
 def same_reward(record: dict[str, Any], chosen: ChosenReward) -> list[str]:
-    """What differs between a run's recorded reward and one, in sentences; empty when they are one.
+    """Differences between a run's recorded reward and `chosen`, in sentences; empty if none.
 
-    The unit is compared once `chosen` has one.
+    The units are compared only if `chosen` has one.
     """
     now = chosen.record
     if record["spec"] != now["spec"]:
@@ -282,7 +282,7 @@ def same_reward(record: dict[str, Any], chosen: ChosenReward) -> list[str]:
 
 
 def excess_over(constraint: Constraint, table: NoteTable) -> np.ndarray:
-    """How far beyond the limit each melody is, in the yardstick's unit; 0 where it keeps it."""
+    """How far each melody is beyond the limit, in the yardstick's unit; 0 within the limit."""
     sign = 1 if constraint.operator == "<=" else -1
     beyond = sign * (YARDSTICKS[constraint.yardstick].measure(table) - constraint.limit)
     return np.maximum(np.nan_to_num(beyond), 0.0)
@@ -303,6 +303,6 @@ def _standardised(mean: np.ndarray, std: np.ndarray, unit: Unit) -> tuple[np.nda
 
 
 def _spread(values: np.ndarray) -> float:
-    """Standard deviation over the melodies that have the yardstick, 0 where none has."""
+    """Standard deviation over the melodies for which the yardstick is defined, 0 if none."""
     known = values[~np.isnan(values)]
     return float(known.std()) if len(known) else 0.0

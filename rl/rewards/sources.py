@@ -1,8 +1,8 @@
-"""What a name in a reward spec stands for: a reward run, the rules of music theory, a function.
+"""Finds what a name in a reward spec means: a reward run, the music-theory rules, or a function.
 
-Each becomes a `RewardPart` with the hash of what it reads, so that a resumed run can tell whether
-it still is what it was. A user's function gets a list of melodies and gives scores (B,), or a tuple
-of scores and their standard deviations; what it does wrong is said in one line.
+Each becomes a `RewardPart` with a hash of its source, so that a resumed run can tell whether it has
+changed. A user's function takes a list of melodies and returns scores (B,), or a tuple of scores
+and their standard deviations. Its mistakes are reported in one line.
 
 Letters: B melodies.
 """
@@ -37,29 +37,29 @@ _imported_sha256: dict[str, str] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardPart:
-    """A reward by its name, as it stands on this machine."""
+    """A named reward, as found on this machine."""
 
     name: str
     kind: str
     """run, rules or function"""
     sha256: str
-    """of the run's model, the rules, or the function's source file"""
+    """hash of the run's model, the rules, or the function's source file"""
     reads: str
     """what was hashed, in words"""
     score: Reward
     in_base_deviations: bool
-    """whether scores have mean 0 and standard deviation 1 over the base's melodies already"""
+    """whether its scores already have mean 0 and standard deviation 1 over base melodies"""
     conditioning: Conditioning | None = None
     profile: TasteProfile | None = None
 
 
 def find_part(name: str, *, root: Path) -> RewardPart:
-    """What a name stands for.
+    """The reward of a name.
 
     Raises:
-        RunError: for a run that is not there or is no reward run.
+        RunError: for a run that does not exist or is not a reward run.
         TasteError, NeuralRewardError, BlendError: for a run whose model is damaged.
-        RewardError: for a function that cannot be had.
+        RewardError: for a function that cannot be found or imported.
     """
     if name == MUSIC_THEORY:
         return RewardPart(
@@ -109,7 +109,9 @@ def _function_part(name: str) -> RewardPart:
 
 
 def named_function(name: str) -> tuple[Callable[..., Any], ModuleType, str]:
-    """What `module:function` names, of the folder one is in or installed; its module; its hash.
+    """The function `module:function`, its module and its hash.
+
+    The module is looked up in the working folder and among the installed packages.
 
     Raises:
         RewardError: when there is no such module or function, or importing it fails.
@@ -125,11 +127,11 @@ def named_function(name: str) -> tuple[Callable[..., Any], ModuleType, str]:
 
 
 def _import(name: str, module_name: str) -> tuple[ModuleType, str]:
-    """The module, imported anew if its file has changed since, and its file's hash."""
+    """The module, reloaded if its file has changed, and its file's hash."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    importlib.invalidate_caches()  # the file may be younger than the finder's last look
+    importlib.invalidate_caches()  # the file may be newer than the import system's cache
     known = module_name in _imported_sha256
     try:
         module = importlib.import_module(module_name)
@@ -144,7 +146,7 @@ def _import(name: str, module_name: str) -> tuple[ModuleType, str]:
         raise RewardError(f"{name}: its module needs {error.name!r}; install that first") from error
     except Exception as error:
         raise RewardError(
-            f"{name}: importing {module_name} fails with {_one_line(error)}; mend it"
+            f"{name}: importing {module_name} fails with {_one_line(error)}; fix it"
         ) from error
     sha256 = _imported_sha256[module_name] = _source_sha256(name, module)
     return module, sha256
@@ -161,17 +163,17 @@ def _source_sha256(name: str, module: ModuleType) -> str:
         source = None
     if source is None:
         raise RewardError(
-            f"{name}: {module.__name__} has no source file to remember; put the function into a "
+            f"{name}: {module.__name__} has no source file to hash; put the function into a "
             ".py file"
         )
     return hashlib.sha256(Path(source).read_bytes()).hexdigest()
 
 
 def checked(name: str, function: Callable[[list[Melody]], Any]) -> Reward:
-    """A user's function as a reward: float64 mean and std, (B,) each, finite.
+    """A user's function as a reward that returns finite float64 mean and std, (B,) each.
 
     Raises (when called):
-        RewardError: when it raises, or gives another shape, NaN, infinity or a negative std.
+        RewardError: when it raises, or returns a wrong shape, NaN, infinity or a negative std.
     """
 
     def scored(melodies: Sequence[Melody]) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +181,7 @@ def checked(name: str, function: Callable[[list[Melody]], Any]) -> Reward:
             said = function(list(melodies))
         except Exception as error:
             raise RewardError(
-                f"{name} fails with {_one_line(error)}{_where(error)}; mend it"
+                f"{name} fails with {_one_line(error)}{_where(error)}; fix it"
             ) from error
         is_pair = isinstance(said, tuple) and len(said) == 2 and np.ndim(said[0]) > 0
         mean, std = said if is_pair else (said, np.zeros(len(melodies)))
@@ -222,7 +224,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """File and line in the user's own code where the error arose, if there is one."""
+    """File and line of the error in the user's own code, if there is one."""
     trace = error.__traceback__
     trace = trace.tb_next if trace is not None else None  # the first frame is ours
     place = ""

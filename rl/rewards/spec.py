@@ -1,4 +1,4 @@
-"""Reward specs: what a person writes to say which reward to tune towards.
+"""Reward specs: the text with which a person says what PPO should maximise.
 
     spec       = mixture [ "where" constraint { "," constraint } ]
     mixture    = term { ( "+" | "-" ) term }            spaces before a "-": run names have hyphens
@@ -9,7 +9,7 @@
 Such as `reward-0004`, `0.7*reward-0004 + 0.3*music-theory` or
 `my_rules:calm where leap_share<=0.1, range_semitones<=19`.
 
-This module only reads; `rl.rewards.sources` finds what the names stand for.
+This module only parses; `rl.rewards.sources` finds what the names mean.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A yardstick and the limit that a melody is to keep."""
+    """A yardstick and the limit that a melody must keep."""
 
     yardstick: str
     operator: str
@@ -54,24 +54,24 @@ class Constraint:
     limit: float
 
     def __str__(self) -> str:
-        """As it is written in a spec."""
+        """The constraint as a spec writes it."""
         return f"{self.yardstick}{self.operator}{_written(self.limit)}"
 
 
 @dataclass(frozen=True, slots=True)
 class RewardSpec:
-    """A spec that was read: a mixture of at least one term, and constraints on it."""
+    """A parsed spec: a mixture of at least one term, and constraints on it."""
 
     terms: tuple[Term, ...]
     constraints: tuple[Constraint, ...] = ()
 
     @property
     def is_mixture(self) -> bool:
-        """Whether weights matter: several terms, or one that is not taken as it is."""
+        """Whether it has several terms, or one with a weight other than 1."""
         return [term.weight for term in self.terms] != [1.0]
 
     def __str__(self) -> str:
-        """A text that reads back equal."""
+        """The spec as text; reading it gives an equal spec."""
         text = self.terms[0].name
         if self.is_mixture:
             text = " + ".join(f"{_written(term.weight)}*{term.name}" for term in self.terms)
@@ -82,10 +82,10 @@ class RewardSpec:
 
 
 def read_spec(text: str) -> RewardSpec:
-    """Read a spec.
+    """Parse a spec.
 
     Raises:
-        RewardError: for a text that is none, with the piece that is wrong.
+        RewardError: for a text that is not a spec; names the wrong piece.
     """
     mixture, *limits = re.split(r"\s+where(?![\w-])", f" {text.strip()}")
     if len(limits) > 1:
@@ -101,7 +101,7 @@ def read_spec(text: str) -> RewardSpec:
 
 
 def _written(number: float) -> str:
-    """The shortest digits that read back equal, without an exponent."""
+    """The shortest decimal text that parses to the same number, without an exponent."""
     return np.format_float_positional(number, trim="-")
 
 
@@ -126,7 +126,7 @@ def _term(piece: str, sign: str) -> Term:
     match = _TERM.fullmatch(piece)
     if match is None:
         raise RewardError(
-            f"{piece!r} is no term of a reward; write a name, or a number, * and a name, "
+            f"{piece!r} is not a term of a reward; write a name, or a number, * and a name, "
             "with ' + ' or ' - ' between terms"
         )
     number, name = match.groups()
@@ -138,7 +138,7 @@ def _term(piece: str, sign: str) -> Term:
     weight = float(number or 1) * (-1 if sign == "-" else 1)
     if weight == 0 or not math.isfinite(weight):
         raise RewardError(
-            f"{piece!r} has weight {weight:g}, which says nothing; leave the term out"
+            f"{piece!r} has weight {weight:g}, which has no effect; leave the term out"
         )
     return Term(weight, name)
 
@@ -147,7 +147,7 @@ def _constraint(piece: str) -> Constraint:
     match = _CONSTRAINT.fullmatch(piece)
     if match is None:
         raise RewardError(
-            f"{piece!r} is no constraint; write a yardstick, <= or >= and a number, such as "
+            f"{piece!r} is not a constraint; write a yardstick, <= or >= and a number, such as "
             "leap_share<=0.1"
         )
     name, operator, limit = match.groups()

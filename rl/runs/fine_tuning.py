@@ -1,8 +1,8 @@
-"""Fine-tuning runs as the command line knows them: start, resume, evaluate, by names.
+"""Fine-tuning runs by name, for the command line: start, resume, evaluate.
 
-A run remembers its base policy's folder and weights, and its reward: spec, hashes and unit. A
-resume checks that all of it is still what it was. A run has one writer at a time, whichever
-database its job is in: the system holds a lock for it, and lets it go when the writer dies.
+A run records its base policy's folder and weights, and its reward: spec, hashes and unit. A resume
+checks that none of them has changed. A run has one writer at a time, whichever database its job is
+in: the writer holds a file lock, which the system releases when the process ends.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STANDARDISING = "writing melodies of the base policy, the unit of the reward"
 
 @dataclass(frozen=True, slots=True)
 class FineTuning:
-    """A run that is ready to go, from its start or from where it was stopped."""
+    """A run that is ready to start, or to continue from its newest checkpoint."""
 
     run: Run
     config: PPOConfig
@@ -48,12 +48,12 @@ class FineTuning:
     reward: ChosenReward
 
     def go(self, watcher: Callback | None = None) -> dict[str, Any] | None:
-        """Run to the end; the log row of the policy that was kept, None when stopped before.
+        """Run to the end and return the log row of the kept policy, or None when it was stopped.
 
-        Of several processes that torchrun has started, the first one writes.
+        If torchrun started several processes, only the first one writes.
 
         Raises:
-            RunError: when another process is at it, or no policy held the guards.
+            RunError: when another process writes the run, or no policy passed the guards.
         """
         writes = os.environ.get("RANK", "0") == "0"
         with only_writer(self.run) if writes else nullcontext():
@@ -72,10 +72,10 @@ class FineTuning:
 
 @contextmanager
 def only_writer(run: Run) -> Iterator[None]:
-    """Be the run's only writer; the lock ends with the process, however that ends.
+    """Hold the run's lock; the system releases it when the process ends, even after a kill.
 
     Raises:
-        RunError: when another process is.
+        RunError: when another process holds it.
     """
     with (run.path / "lock").open("w") as file:
         try:
@@ -97,9 +97,9 @@ def start_run(
     root: Path = RUNS,
     report: Report = no_report,
 ) -> FineTuning:
-    """A new run towards a reward (see `rl.rewards.scaled`; None is the newest reward run).
+    """A new run that maximises a reward (see `rl.rewards.scaled`; None is the newest reward run).
 
-    Its header is that of the reward run, where there is one, but for what `changes` say.
+    The header fields are those of the reward run, if there is one; `changes` override them.
 
     Raises:
         RunError: when there is no such reward run.
@@ -128,10 +128,10 @@ def start_run(
 
 
 def resume_run(name: str, *, root: Path = RUNS) -> FineTuning:
-    """A run that was stopped, to go on from its newest whole step.
+    """A run that was stopped, to continue from its newest checkpoint.
 
     Raises:
-        RunError: when it is not there, or its base policy or its reward has changed since.
+        RunError: when it does not exist, or its base policy or its reward has changed.
     """
     run = open_run(name, kind="ppo", root=root)
     record = run.record
@@ -158,11 +158,11 @@ def resume_run(name: str, *, root: Path = RUNS) -> FineTuning:
 
 
 def own_reward(run: Run, *, root: Path = RUNS) -> ChosenReward:
-    """The reward that a run was tuned towards, in its unit.
+    """The reward that a run maximised, in its unit.
 
     Raises:
-        RunError: when what it stands on is gone.
-        ValueError: when it cannot be used any more.
+        RunError: when a reward run that it uses is gone.
+        ValueError: when it can no longer be used.
     """
     record = run.record["reward"]
     return reward_of(record["spec"], root=root).standardised_as(record)
@@ -181,15 +181,15 @@ def evaluate_run(
     root: Path = RUNS,
     report: Report = no_report,
 ) -> tuple[Path, dict[str, Any]]:
-    """Evaluate a PPO run beside a base; writes the report and returns its path and figures.
+    """Evaluate a PPO run against a base; writes the report and returns its path and figures.
 
-    It is judged by the reward of `spec`, or by the one that it was tuned towards.
+    It is scored by the reward of `spec`, or by default by the reward that it maximised.
 
     Raises:
-        RunError: when the run is not there or has not finished.
+        RunError: when the run is missing or not finished.
         ValueError: for a reward that is wrong.
     """
-    find_soundfont(soundfont)  # before minutes of work, not after
+    find_soundfont(soundfont)  # fails here rather than after minutes of work
     run = open_run(name, kind="ppo", root=root)
     if not (run.path / "policy").is_dir():
         raise RunError(f"run {name!r} has not finished; go on with: tastemaker jobs resume {name}")
@@ -229,14 +229,15 @@ def evaluate_run(
     out.mkdir(parents=True, exist_ok=True)
     rows = run.rows()
     kept = kept_row(rows, config)
-    assert kept is not None  # or there would be no policy
+    assert kept is not None  # otherwise there would be no policy folder
     given = ReportInput(
-        title=f"{name} beside its base",
+        title=f"{name} compared with its base",
         lead=(
-            f"The tuned policy's melodies score {evaluation.tuned.score.mean():+.2f} base standard "
-            f"deviations by reward {reward.name}, the base's {evaluation.base.score.mean():+.2f}, "
-            f"at {evaluation.kl_nats:.1f} nats. The reward model is what it was tuned on: only a "
-            "blind test by people says whether it is better."
+            f"By reward {reward.name}, the tuned policy's melodies score "
+            f"{evaluation.tuned.score.mean():+.2f} base standard deviations on average and the "
+            f"base's {evaluation.base.score.mean():+.2f}, at a KL of {evaluation.kl_nats:.1f} "
+            "nats. PPO may overfit to the reward: only a blind test with people shows whether the "
+            "melodies are better."
         ),
         facts=_facts(evaluation),
         evaluation=evaluation,
@@ -267,14 +268,14 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     base, tuned = evaluation.base, evaluation.tuned
     return [
         (f"{base.score.mean():+.2f} → {tuned.score.mean():+.2f}", "score by the reward model"),
-        (f"{evaluation.kl_nats:.2f} nats", "KL from the base, a melody"),
+        (f"{evaluation.kl_nats:.2f} nats", "KL from the base, per melody"),
         (f"{evaluation.model_win_rate:.1%}", "wins by the reward model"),
         *guard_facts(evaluation),
     ]
 
 
 def main() -> None:
-    """Go on with the run that the command line names; for torchrun on several machines."""
+    """Resume the run that the command line names; for torchrun on several machines."""
     resume_run(sys.argv[1]).go()
 
 

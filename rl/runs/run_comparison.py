@@ -1,7 +1,7 @@
-"""Runs beside each other: what they were given differently, and what came of it.
+"""Comparison of runs: the settings in which they differ, and their results.
 
-Reads `run.json`, `metrics.jsonl` and `result.json`, the log row of the update that a finished run
-kept. Of a run that is not finished, the newest update stands in. No torch here.
+Reads `run.json`, `metrics.jsonl` and `result.json` (the log row of the update that a finished run
+kept). For an unfinished run, the newest update is used. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Rows of a table, a value for each run; None where a run has none."""
+    """Rows of a table with a value for each run; None if a run has no value."""
 
     names: list[str]
     differences: dict[str, list[Any]]
     """settings and parents in which the runs are not all equal"""
     figures: dict[str, list[Any]]
-    """of the update that was kept, or the newest"""
+    """figures of the kept update, or of the newest one"""
 
 
 def compare_runs(runs: Sequence[Run]) -> RunComparison:
-    """What differs between runs, and their figures.
+    """Compare the settings and figures of runs.
 
     Raises:
         RunError: when a run's record cannot be read.

@@ -1,6 +1,6 @@
-"""The blind test and the people page in a real browser: a vote, the end, and what the browser got.
+"""The pages Blind test and People in a real browser: a vote, the end, and the data sent.
 
-What holds of the listening pair itself is in test_studio_browser.py.
+The tests of the listening pair itself are in test_rating_browser.py.
 """
 
 from datetime import UTC, datetime
@@ -108,7 +108,7 @@ def test_from_an_invitation_to_the_result_and_nothing_told_before(page, address,
     ]
     for side in sides:
         sound = page.request.get(f"{address}{side}").body()
-        # Sixteen bits of one voice behind a plain header: nowhere a word could stand.
+        # 16-bit mono samples after a plain header: there is no place for text.
         assert sound[36:40] == b"data"
         assert int.from_bytes(sound[40:44], "little") == len(sound) - 44
     vote(page, "left")
@@ -127,7 +127,7 @@ def test_from_an_invitation_to_the_result_and_nothing_told_before(page, address,
 
     vote(page, "right")
     expect(page.get_by_text("All the votes asked for are in.")).to_be_visible()
-    # `exact`: the nickname stands in a table of text.
+    # `exact`: the nickname is also in the table.
     expect(page.get_by_role("rowheader", name="Ada", exact=True)).to_be_visible()
     expect(page.locator("audio")).to_have_count(0)
     assert page.evaluate("document.querySelector('b')?.textContent !== 'Sunday'")

@@ -1,4 +1,4 @@
-"""A job as a musician deals with it in a real browser: started, watched, stopped, gone on with."""
+"""A job in a real browser: it is started, watched, stopped and resumed."""
 
 import re
 
@@ -47,13 +47,13 @@ def page(server):
 
 
 def update(page):
-    """The update that the page says the run is at."""
+    """The number of the current update on the page."""
     said = page.get_by_text(re.compile(r"update \d+ of \d+")).first.inner_text()
     return int(re.search(r"update (\d+) of", said)[1])
 
 
 def wait_for_update(page, least):
-    """The update that the page is at once that is `least` or more."""
+    """Wait until the page shows update `least` or later; return its number."""
     assert soon(lambda: update(page) >= least, JOB_MS / 1000), f"still at {update(page)}"
     return update(page)
 
@@ -67,7 +67,7 @@ def heard(page):
 def test_a_job_outlives_the_page_is_stopped_and_goes_on(server, page):
     page.goto(f"{server.address}/fine-tune")
     page.get_by_text("A first listen").click()
-    # nothing was rated here, so the rules of music theory are all there is to choose
+    # there are no votes, so the music-theory rules are the only choice
     expect(page.get_by_role("combobox", name="What it learns from")).to_have_value("music-theory")
     page.get_by_text("All settings").click()
     for label, text in SMALL.items():
@@ -76,15 +76,15 @@ def test_a_job_outlives_the_page_is_stopped_and_goes_on(server, page):
         field.fill(text)
     page.get_by_label("Other settings of PPO").fill(OTHERS)
     page.get_by_role("button", name="Start", exact=True).click()
-    # rows come by themselves
+    # the page shows new rows without a reload
     page.wait_for_url("**run=by-hand**", timeout=JOB_MS)
     first = wait_for_update(page, 1)
     assert wait_for_update(page, first + 2) > first
-    # and melodies as they are written, the newest by themselves
+    # and new melodies
     first_heard = heard(page)
     assert soon(lambda: heard(page) > first_heard, JOB_MS / 1000), f"still plays {first_heard}"
     assert "in the address" not in page.inner_text("main"), "a docstring got onto the page"
-    # it goes on while nobody looks, and the address knows which one it was
+    # it continues while the page is closed, and the address names the run
     address = page.url
     page.goto("about:blank")
     with RatingsStore(server.database) as store:
@@ -101,7 +101,7 @@ def test_a_job_outlives_the_page_is_stopped_and_goes_on(server, page):
     with RatingsStore(server.database) as store:
         checkpoint = find_job(store, "by-hand").last_checkpoint
         assert (find_job(store, "by-hand").folder / checkpoint / "manifest.json").is_file()
-    # and gone on with, from there
+    # and resumed from there
     page.get_by_role("button", name="Go on").click()
     assert wait_for_update(page, stopped_at + 1) > stopped_at
     server_process = psutil.Process(server.process.pid)

@@ -1,7 +1,7 @@
 """Every flow of the studio by keyboard alone, in a real browser, and what the store then holds.
 
-Nothing here clicks, fills or sets the focus: `Hands` presses keys. After what takes a thing off the
-page, the focus must stand on something, or who cannot point is lost.
+Nothing here clicks, fills in or sets the focus: `Hands` only presses keys. When a control
+disappears, the focus must move to another element, or keyboard users lose their place.
 """
 
 import copy
@@ -66,7 +66,7 @@ def ids(store):
 
 @pytest.fixture(scope="module")
 def ada(store, ids):
-    """Somebody who has answered enough for a taste: the more notes, the better."""
+    """A rater with enough answers for a taste, who prefers more notes."""
     rater = store.add_rater("Ada")
     notes = {row.id: len(row.melody.notes) for row in store.melodies(ids)}
     for place in range(22):
@@ -81,7 +81,7 @@ def ada(store, ids):
 
 @pytest.fixture
 def hands(browser, server):
-    """Hands at a page of their own, before it is opened."""
+    """A keyboard driver with a new browser page, before an address is opened."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
@@ -90,7 +90,7 @@ def hands(browser, server):
 
 
 def visit(hands, address):
-    """Open an address, as one does from a letter or a bookmark."""
+    """Open an address, as from a link or a bookmark."""
     hands.page.goto(address)
     settled(hands.page)
     return hands.page
@@ -108,7 +108,7 @@ def clips(page):
 
 
 def listen(hands):
-    """Hear both sides by their keys."""
+    """Play both sides with their keys."""
     hands.page.wait_for_timeout(600)  # a new pair takes no vote at once
     for key, side in (("1", "left"), ("2", "right")):
         hands.press(key)
@@ -179,7 +179,7 @@ def test_a_newcomer_comes_in_practises_votes_takes_back_and_changes_a_key(
     assert (list(vote["reasons"]), vote["comment"]) == (["ending"], "b t s 1, says it")
     assert hands.holds() == ("button", "B much better"), "the hand stays where it voted"
 
-    # and back: the button goes, the hand does not
+    # undo: the button disappears, the focus stays near
     page.wait_for_timeout(600)
     hands.tab_to("button", re.compile("^Undo last vote")).press("Enter")
     expect(page.locator(".hint")).to_contain_text("Your last pair again")
@@ -386,7 +386,7 @@ def test_people_take_their_data_along_and_leave(hands, server, store, ids):
         hands.tab_to("button", re.compile(r"For programs \(JSON\)$")).press("Enter")
     assert '"nickname": "Pia"' in Path(download.value.path()).read_text()
 
-    # a slip of the finger removes nobody
+    # a wrong nickname removes nobody
     hands.tab_to("textbox", "Type your nickname to confirm").type("Pie").press("Enter")
     page.get_by_text("is not your nickname").wait_for()
     assert store.rater_by_token(rater.token) is not None
@@ -416,7 +416,7 @@ def test_what_is_typed_into_the_settings_stays_when_another_way_is_chosen(hands,
 
 @pytest.fixture
 def workshop(server, store, tiny_policy):
-    """A base policy to start from; whatever was begun is ended."""
+    """A base policy to start from; afterwards, all started jobs are ended."""
     save_policy(tiny_policy, server.folder / "checkpoints" / "base")
     yield
     for job in list_jobs(store):
@@ -464,7 +464,7 @@ def test_a_taste_is_trained_and_a_policy_practises_towards_it(hands, server, sto
     assert find_job(store, "by-keys").state == "stopped"
     before = find_job(store, "by-keys").id
 
-    # gone on with: the page is back before the process is
+    # resumed: the page shows it before the process runs
     hands.tab_to("button", re.compile("Go on$")).press("Enter")
     page.get_by_text(re.compile("waits for its turn|^runs")).first.wait_for()
     assert find_job(store, "by-keys").resumes == before
@@ -486,7 +486,7 @@ def test_an_organiser_has_a_blind_test_written(hands, server, store, workshop, t
     page = visit(hands, f"{server.address}/blind-test?rater={olga.token}")
     page.get_by_role("button", name="Write the melodies").wait_for()
 
-    # a slip first: a policy beside itself
+    # a mistake first: a policy compared with itself
     hands.tab_to("combobox", re.compile("The other policy")).choose("base")
     hands.tab_to("textbox", re.compile("^Name")).type("Written by keys")
     hands.tab_to("spinbutton", "Votes wanted").type("10")

@@ -1,7 +1,7 @@
-"""Every page of the studio in a real browser: accessible, quiet, narrow enough, by keyboard alone.
+"""Every page of the studio in a real browser: accessible, no errors, no overflow, keyboard alone.
 
-Pages are found in feedback_ui/studio.py, so that a new one is looked at from its first day. With
-TASTEMAKER_SCREENSHOTS=docs/images/studio a picture of each is left there.
+The pages are read from feedback_ui/studio.py, so that a new page is tested at once. With
+TASTEMAKER_SCREENSHOTS=docs/images/studio a picture of each page is written there.
 """
 
 import ast
@@ -32,7 +32,7 @@ WIDTHS = (1280, 380)
 SCHEMES = ("light", "dark")
 KEY = "the-organisers-key"
 DARK, BRIGHT = 60, 200
-"""of 255: as the page and its words are in the dark"""
+"""of 255: brightness of the page and of its text in the dark theme"""
 POLICIES = ("policy-of-the-base", "policy-of-the-tuned")
 
 
@@ -82,7 +82,7 @@ def studio(tmp_path_factory):
         rng = np.random.default_rng(0)
         pairs = random_pairs(ids, 40, rng)
         store.add_comparisons(pairs, round=1)
-        # Nothing is left out, so that somebody who comes in now has everything to hear.
+        # Every melody is in a pair, so that a new rater has every melody still to hear.
         paired = {melody_id for pair in pairs for melody_id in pair}
         rest = [melody_id for melody_id in ids if melody_id not in paired]
         store.add_comparisons([(ids[0], melody_id) for melody_id in rest], round=1)
@@ -115,7 +115,7 @@ def studio(tmp_path_factory):
         address = server.address
         ada, cleo = raters[0], newcomer
         told_to_ada = ids.index(told[0])
-        """place of a melody with which Ada is done"""
+        """index of a melody whose origin Ada may see"""
 
         @staticmethod
         def code(place):
@@ -130,7 +130,7 @@ def studio(tmp_path_factory):
 
 @pytest.fixture
 def tab(browser, studio):
-    """Opens a page of the studio; what it asks for and complains of is kept beside it."""
+    """Opens a page of the studio and records its requests and error messages."""
     contexts = []
 
     def open_tab(path, *, width=1280, scheme="light", before=lambda page: None):
@@ -143,7 +143,7 @@ def tab(browser, studio):
         page.complaints, page.strangers = [], []
 
         def complain(said):
-            # Streamlit looks for its server below the page first; it is not there, and that is all.
+            # Streamlit first looks for its server below the page's path; this 404 is expected.
             where = urlsplit(said.location.get("url", "")).path
             if said.type == "error" and not re.search(r"[^/]/_stcore/(health|host-config)$", where):
                 page.complaints.append(said.text)
@@ -166,7 +166,7 @@ def tab(browser, studio):
         context.close()
 
 
-# All elements, those in the shadow trees of components included, and which can be worked.
+# All elements, including those in shadow trees, and those that are usable controls.
 DEEP = """
 const deep = (root) => [...root.querySelectorAll("*")].flatMap(
   (element) => [element, ...(element.shadowRoot ? deep(element.shadowRoot) : [])]
@@ -198,7 +198,7 @@ def violations(page, axe):
 
 
 def not_reached_by_tab(page):
-    """Controls that the Tab key does not come to, going through the page once."""
+    """Controls that the Tab key does not reach in one pass through the page."""
     page.evaluate(
         DEEP
         + """
@@ -214,7 +214,7 @@ def not_reached_by_tab(page):
     reached = again = 0
     for _ in range(600):
         page.keyboard.press("Tab")
-        # Inside one shadow tree the document sees no new focus.
+        # The document does not see focus changes inside a shadow tree.
         now = page.evaluate(
             """() => {
               let element = document.activeElement;
@@ -237,7 +237,7 @@ def not_reached_by_tab(page):
 
 
 def look_at(page, name, axe):
-    """All that every page must keep, at both widths and in both schemes."""
+    """The rules for every page, at both widths and in both colour schemes."""
     found = []
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -260,7 +260,7 @@ def look_at(page, name, axe):
 
 
 def picture(page, name, width):
-    """Leave a picture of the whole page where TASTEMAKER_SCREENSHOTS says."""
+    """Write a picture of the whole page to the folder TASTEMAKER_SCREENSHOTS."""
     folder = os.environ.get("TASTEMAKER_SCREENSHOTS")
     if not folder:
         return
@@ -387,7 +387,7 @@ def test_charts_can_be_read_in_the_dark(tab, studio, begun_in):
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
 
     def reads():
-        """Whether the left half, where labels are and little else, has light words on dark."""
+        """Whether the left half, which has mainly labels, is light text on dark."""
         settled(page)
         picture = Image.open(io.BytesIO(chart.screenshot())).convert("L")
         grey = np.asarray(picture)[: picture.height * 3 // 4, : picture.width // 2]

@@ -1,4 +1,4 @@
-"""The studio in a real browser: what a person's clicks and keys leave in the database."""
+"""Rating in a real browser: what clicks and keys store in the database."""
 
 import sqlite3
 import time
@@ -39,13 +39,13 @@ def store(server):
 
 @pytest.fixture(scope="module")
 def browser(browser):
-    """One context: the tabs share the browser's cache, a rater is in the address."""
+    """One browser context: tabs share its cache; the rater is in the address."""
     return browser.new_context()
 
 
 @pytest.fixture
 def studio(server, store, browser):
-    """Opens tabs; every test has raters of its own."""
+    """Opens tabs; each test has its own raters."""
     opened = []
 
     class Studio:
@@ -89,7 +89,7 @@ def sources(page):
 
 
 def settle(page):
-    """Wait until a new pair takes votes; a double click's second half is over then."""
+    """Wait until a new pair accepts votes, after the delay that absorbs double clicks."""
     page.wait_for_timeout(600)
 
 
@@ -101,7 +101,7 @@ def expect_another_pair(page, before):
 
 
 def listen(*pages, sides="AB"):
-    """Hear as much of each side as voting needs; several tabs at once."""
+    """Play as much of each side as voting needs, in several tabs at once."""
     for letter in sides:
         for page in pages:
             page.get_by_label(f"Play melody {letter}").click()
@@ -110,7 +110,7 @@ def listen(*pages, sides="AB"):
 
 
 def hold(page, key, seconds):
-    """Hold a key as a keyboard does: after the first, repeats."""
+    """Hold a key: the first event, then repeats."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         page.keyboard.down(key)
@@ -169,7 +169,7 @@ def test_a_seek_is_not_listening(studio):
     page = studio.tab(studio.rater())
     page.get_by_label("Play melody A").click()
     expect(page.locator(".card.playing")).to_have_count(1)
-    # In the page itself, where a busy machine puts no seconds of listening between two seeks.
+    # In the page's own script, so that no playing time passes between two seeks.
     jumped = """async seek => {
         for (const ms of [3000, 1000, 3500, 500, 3800]) {
             seek.value = ms;
@@ -209,7 +209,7 @@ def test_a_double_click_votes_once(studio):
     button(page, "skip").dblclick(delay=20)
     expect_another_pair(page, before)
 
-    # The worst moment for a second click is when the next pair has just come, where skip is open.
+    # The worst moment for a second click is just after the next pair appears: skip is enabled.
     before = sources(page)
     busy = button(page, "skip").evaluate(
         """skip => {
@@ -232,15 +232,15 @@ def test_a_restart_never_votes_for_a_pair_that_was_not_shown(studio, server, sto
     shown = [store.issue(rater.id) for rater in raters]
     listen(waits, overtaken)
     server.kill()
-    # Meanwhile the second rater answers in another way, so that another pair is live for them.
+    # Meanwhile the second rater votes elsewhere, so that their live pair changes.
     store.vote(shown[1].assignment_id, Answer(outcome="skip", nonce="elsewhere"))
     live = store.issue(raters[1].id)
     assert live.comparison_id != shown[1].comparison_id
     before = sources(waits)
     server.start()
 
-    # The stale page may have heard of the restart by now or not: no click may reach the live pair.
-    # Clicked from inside, because Streamlit may have put its word of the lost connection on top.
+    # Whether or not the stale page knows of the restart, no click may reach the live pair. A script
+    # clicks, because Streamlit's message about the lost connection may cover the page.
     press = "button => button.click()"
     button(overtaken, "left").evaluate(press)
     button(waits, "left").evaluate(press)
@@ -338,7 +338,7 @@ def test_the_other_melody_goes_on_at_the_same_place_and_loops(studio):
     assert left["loop"]
     assert right["loop"]
     assert left["at"] > 1
-    # Both are of four bars, but not of one tempo: the place is counted in bars.
+    # Both have four bars but different tempi, so the position is counted in bars.
     clips = page.locator(".pair").evaluate(
         "el => [...el.querySelectorAll('.seek')].map(s => +s.max)"
     )

@@ -1,8 +1,8 @@
-"""A storm of votes: four raters at once, careless hands, killed browsers, a killed server.
+"""A stress test of voting: four careless raters at once, killed browsers and a killed server.
 
-What each rater *meant* is written down before each key or click, with the two sounds that were then
-on the page. At the end the store must hold exactly that, in that order: nothing twice, nothing for
-a pair that was not shown, nothing for the wrong side, nothing lost after the page had gone on.
+Before each key or click, the test records what the rater *means*, with the two sounds that are on
+the page. At the end the store must have exactly these votes in this order: none twice, none for a
+pair that was not shown, none for the wrong side, and none lost after the page moved on.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ LEAST_HEARD_MS = 60
 ANSWER_WITHIN_S = 60
 KEYS = {"a": "left", "b": "right", "t": "tie", "n": "both_bad", "s": "skip"}
 OUTCOMES = ("left", "right", "tie", "both_bad", "skip", "skip", "skip")
-"""skips cost no listening, so there are more of them"""
+"""skips need no listening, so there are more of them"""
 HABITS = ("key", "click", "double click", "held key", "rapid keys", "reload", "other tab", "kill")
 SHARES = (0.34, 0.22, 0.12, 0.08, 0.08, 0.07, 0.07, 0.02)
 LOOK = """pair => {
@@ -65,7 +65,7 @@ GONE_ON = "seen.sounds[0] && seen.sounds.join() !== sounds.join()"
 
 @dataclass
 class Hand:
-    """One rater at a browser of their own, and what they meant."""
+    """One rater with their own browser, and the votes that they meant."""
 
     server: StudioServer
     rater: object
@@ -96,7 +96,7 @@ class Hand:
         return page
 
     def visit(self, page):
-        """Open the page, as often as it takes a killed server to come back."""
+        """Open the page, and retry until a killed server is back."""
         until = time.monotonic() + ANSWER_WITHIN_S
         while True:
             try:
@@ -108,7 +108,7 @@ class Hand:
                 time.sleep(0.3)
 
     def look(self, page):
-        """What the page shows; None without a pair, as between two documents."""
+        """What the page shows; None while there is no pair, such as during a reload."""
         try:
             pair = page.query_selector(".pair")
             return None if pair is None else pair.evaluate(LOOK)
@@ -116,7 +116,7 @@ class Hand:
             return None
 
     def wait(self, page, condition, sounds=(), seconds=ANSWER_WITHIN_S):
-        """What the page shows once a condition is met, or None."""
+        """Wait for a condition and return what the page shows, or None."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             try:
@@ -132,7 +132,7 @@ class Hand:
         return None
 
     def vote(self):
-        """Listen where it is needed, answer by some habit, and see the page go on."""
+        """Listen if needed, answer in one of several ways, and wait for the next pair."""
         habit = self.rng.choices(HABITS, SHARES)[0]
         if habit == "other tab":
             self.use_other_tab()
@@ -150,7 +150,7 @@ class Hand:
         page = self.tabs[0]
         pressed = time.monotonic()
         while not self.wait(page, GONE_ON, sounds, 2):
-            # Lost on the way (a reload, a kill): the same pair is there again, and is answered so.
+            # The vote was lost (a reload, a kill): the same pair is shown again: answer it alike.
             assert time.monotonic() - pressed < 2 * ANSWER_WITHIN_S, f"{habit}: stuck {shown}"
             seen = self.look(page)
             if seen is None:
@@ -171,7 +171,7 @@ class Hand:
                     break
 
     def click(self, page, outcome, sounds, again_ms=None):
-        """Press a button if the page still shows what the hand saw."""
+        """Press a button if the page still shows what the rater saw."""
         pair = page.query_selector(".pair")
         if pair is not None:
             pair.evaluate(CLICK, [outcome, list(sounds), again_ms])
@@ -204,7 +204,7 @@ class Hand:
             self.visit(page)
 
     def use_other_tab(self):
-        """Go on in a second tab, which may still show the last pair; the first one goes stale."""
+        """Continue in a second tab, which may show the last pair; the first tab goes stale."""
         if len(self.tabs) == 1:
             self.tabs.append(self.tab())
         self.tabs.reverse()
@@ -212,20 +212,20 @@ class Hand:
         assert now is not None, f"no pair came: {self.server.log()}"
         until = time.monotonic() + 2 * ANSWER_WITHIN_S
         while not self.wait(self.tabs[0], STAYS, now["sounds"], 2):
-            # A click on what it still shows must count for nothing: that pair is answered.
+            # A click on the stale pair must not count, because that pair is already answered.
             stale = self.look(self.tabs[0])
             assert time.monotonic() < until, f"the other tab still shows {stale}"
             if stale is not None and stale["sounds"] != now["sounds"]:
                 self.click(self.tabs[0], "skip", stale["sounds"])
 
     def kill_browser(self):
-        """End the browser's processes as a crash would, and come back."""
+        """Kill the browser's processes as a crash would, and open it again."""
         kill_browser(self.mark)
         self.open()
 
 
 def storm(server, store, votes, server_kills):
-    """Let everybody vote; kill and restart the server meanwhile. Gives the hands."""
+    """Let all raters vote, and meanwhile kill and restart the server; return the raters."""
     raters = [store.add_rater(f"hand {number}") for number in range(RATERS)]
     hands = [
         Hand(server, rater, votes // RATERS, seed) for seed, rater in enumerate(raters, start=1)
@@ -246,7 +246,7 @@ def storm(server, store, votes, server_kills):
 
 
 def check(hands, store, melody_of_sound):
-    """The store holds what was meant, exactly."""
+    """Check that the store has exactly the votes that were meant."""
     frame = store.votes_frame(current_only=False)
     for hand in hands:
         rows = frame[frame["rater_id"] == hand.rater.id].sort_values("vote_id")
@@ -274,7 +274,7 @@ def check(hands, store, melody_of_sound):
 
 @pytest.fixture
 def pool(tmp_path):
-    """A studio with pairs enough for everybody, and which melody each sound is."""
+    """A studio with enough pairs for all raters, and the melody of each sound."""
     chromium()
     server = StudioServer(tmp_path, least_heard_ms=LEAST_HEARD_MS)
     with RatingsStore(server.database) as store:
@@ -302,7 +302,7 @@ def test_careless_hands_leave_what_they_meant(pool):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_long_storm(pool):
-    """As many votes as TASTEMAKER_STORM_VOTES says; two thousand take half an hour."""
+    """TASTEMAKER_STORM_VOTES sets the number of votes; 2,000 take half an hour."""
     server, store, sounds = pool
     votes = int(os.environ.get("TASTEMAKER_STORM_VOTES", "400"))
     hands = storm(server, store, votes=votes, server_kills=votes // 100)

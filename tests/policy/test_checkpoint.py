@@ -62,7 +62,7 @@ class TestSteps:
         assert folders(tmp_path) == ["10", "11"]
         write(tmp_path, 12, keep=1)
         assert folders(tmp_path) == ["12"]
-        with pytest.raises(ValueError, match="keep=0 would drop the step that is written; give"):
+        with pytest.raises(ValueError, match="keep=0 would delete the new step as well; give"):
             write(tmp_path, 13, keep=0)
 
     @pytest.mark.parametrize("name", ["state.safetensors", "state.json", MANIFEST])
@@ -276,9 +276,9 @@ class TestPolicy:
     @pytest.mark.parametrize(
         ("field", "value", "says"),
         [
-            ("hidden_size", 64, "embed_tokens.weight is missing or of another shape; restore it"),
-            ("num_hidden_layers", 2, r"layers\.1\..* is missing or of another shape; restore it"),
-            ("intermediate_size", 48, "mlp.* is missing or of another shape"),
+            ("hidden_size", 64, "embed_tokens.weight is missing or has another shape; restore it"),
+            ("num_hidden_layers", 2, r"layers\.1\..* is missing or has another shape; restore it"),
+            ("intermediate_size", 48, "mlp.* is missing or has another shape"),
             ("vocab_size", 700, r"vocab_size, bar_positions=\(700, 160\), here \(709, 160\); use"),
             ("bar_positions", 128, r"=\(709, 128\), here \(709, 160\); use the release"),
             ("hidden_size", "wide", "cannot be read"),
@@ -300,7 +300,7 @@ class TestPolicy:
     def test_weights_of_another_model(self, folder):
         weights = {"encoder.weight": torch.zeros(3)}
         (folder / "model.safetensors").write_bytes(module.save(weights))
-        self.refused(folder, "is not a melody policy: .* is missing or of another shape")
+        self.refused(folder, "is not a melody policy: .* is missing or has another shape")
 
     @staticmethod
     def refused(folder, says):

@@ -140,7 +140,7 @@ def test_a_cache_without_positions_is_refused(tiny_policy, rows):
     cache = {CACHE: DynamicCache()}
     tiny_policy(input_ids=ids[:, :9], **cache, use_cache=True)
     with pytest.raises(
-        ValueError, match="cannot be read off the new ids alone; pass bar_position="
+        ValueError, match="cannot be computed from the new ids alone; pass bar_position="
     ):
         tiny_policy(input_ids=ids[:, 9:10], **cache, use_cache=True)
     with pytest.raises(ValueError, match="needs input_ids or inputs_embeds; it got neither"):

@@ -149,7 +149,7 @@ def test_a_run_may_begin_with_the_weights_of_another(tmp_path):
         tensors["model.lm_head.weight"], begun.lm_head.weight, rtol=0, atol=1e-6
     )
     wider = replace(follow, hidden_size=32)
-    with pytest.raises(CheckpointError, match=r"start_from=.* is of another shape .*; give its"):
+    with pytest.raises(CheckpointError, match=r"start_from=.* has another shape .*; give its"):
         pretrain(wider, tmp_path / "third")
 
 

@@ -1,4 +1,4 @@
-"""From a file of ABC to what is conditioning: the motif, and what the person is told of it."""
+"""From an ABC file to the conditioning: the motif, and the messages about how it was read."""
 
 import pytest
 
@@ -16,7 +16,7 @@ WHOLE_TUNE = (
 
 @pytest.fixture
 def motif(tmp_path):
-    """Reads a file of such content; gives what is conditioning, and what is said."""
+    """Reads a file with this content; returns the conditioning and the messages."""
 
     def read(content, conditioning=None):
         file = tmp_path / "motif.abc"

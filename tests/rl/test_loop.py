@@ -20,7 +20,7 @@ WANTED = {
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory, tiny_policy):
-    """One turn of the loop on a tiny policy: where it was written, and its result."""
+    """One pass of the loop on a tiny policy: its folder and its result."""
     out = tmp_path_factory.mktemp("loop")
     save_policy(tiny_policy, out / "base")
     ppo = PPOConfig(
@@ -45,7 +45,7 @@ def test_the_json_has_what_it_promises(turned):
 def test_a_folder_that_holds_a_turn_is_left_alone(turned):
     out, result = turned
     before = (out / "demo" / "report.json").read_bytes()
-    with pytest.raises(RunError, match="holds a turn of the loop already"):
+    with pytest.raises(RunError, match="has the result of a loop already"):
         run_loop(LoopConfig(votes=40), out / "base", out / "demo")
     with RatingsStore(out / "demo" / "ratings.sqlite") as store:
         assert len(store.votes_frame()) == result.fitted.votes

@@ -1,4 +1,4 @@
-"""People: what is told of one rater, what they take along, how they leave, what organisers see."""
+"""People: statistics of one rater, their downloads and removal, and what organisers see."""
 
 import csv
 import io
@@ -69,7 +69,7 @@ def test_own_statistics_by_hand(store, pairs, rater):
     sides = ["left", "tie", "both_bad", "skip", "right", "right"]
     for outcome in sides:
         say(store, rater, outcome, heard_ms_left=4000, heard_ms_right=2500)
-    # The repeat has its sides swapped: right is the same melody as left was.
+    # The repeat has swapped sides: its right melody was the left one before.
     say(store, rater, "right", heard_ms_left=1000)
     say(store, store.add_rater("Bo"), "left", heard_ms_left=10**6)
     own = own_statistics(store, rater.id)

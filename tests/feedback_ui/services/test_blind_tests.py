@@ -1,4 +1,4 @@
-"""Blind tests in the studio: what may be known when, and the page in each state."""
+"""Blind tests in the studio: what is hidden until the end, and the page in each state."""
 
 import copy
 import random
@@ -210,7 +210,7 @@ def test_undo_stays_within_the_test(store, make, ada, clips):
     payload = {"assignment_id": str(shown.assignment_id)}
     assert studio.undo(ada.id, payload, **narrow).done
     assert studio.current_pair(ada.id, **narrow).reopened
-    # The page Rate takes back none of the votes of a test.
+    # Undo on the page Rate does not affect the votes of a test.
     assert not studio.undo(ada.id, {"assignment_id": None}).done
 
 

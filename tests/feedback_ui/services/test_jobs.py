@@ -1,4 +1,4 @@
-"""The jobs desk on run folders that the program's own code writes; a real job in the browser."""
+"""The jobs service and the page Fine-tune, on run folders written by the program's own code."""
 
 import json
 import os
@@ -168,7 +168,7 @@ while not pathlib.Path("go").exists():
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """In place of `tastemaker ppo --detach`: waits to be let go, then does what it is given."""
+    """Replaces `tastemaker ppo --detach`: waits for its release, then does what the test says."""
     monkeypatch.chdir(tmp_path)
     asked = []
 
@@ -251,7 +251,7 @@ def test_a_password_stays_out_of_the_process_list():
 
 @pytest.fixture
 def page(store, ratings_url, tmp_path, monkeypatch):
-    """Opens the page over this database and these runs; `params` stand in the address."""
+    """Opens the page with this database and these runs; `params` are the query parameters."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("policy.runs.RUNS", tmp_path / "runs")
     database = ratings_url
@@ -262,7 +262,7 @@ def page(store, ratings_url, tmp_path, monkeypatch):
 
 
 def test_a_setting_is_the_same_field_whichever_way_is_chosen(page):
-    # What the browser has in a field goes with its id; that it stays, test_keyboard_alone.py shows.
+    # A browser keeps a field's text by its id; test_keyboard_alone.py tests that in a browser.
     app = page()
     before = {box.label: (box.proto.id, box.placeholder) for box in app.number_input}
     app.radio[0].set_value("A first listen").run()
@@ -315,7 +315,7 @@ def test_the_page_goes_to_the_run_that_it_has_started(page, command, store, tmp_
     while app.query_params["run"] != "by-hand":
         assert time.monotonic() < until
         app.run()
-    # only once: who looks at another run afterwards stays there
+    # only once: a user who then opens another run stays there
     app.query_params["run"] = "newer"
     app.run()
     assert app.query_params["run"] == "newer"

@@ -1,4 +1,4 @@
-"""The library: what is found, in which order, and of what a rater may learn who wrote it."""
+"""The library: search, order, and which melodies' authors a rater may see."""
 
 import hashlib
 import re
@@ -39,7 +39,7 @@ def strains():
 
 @pytest.fixture(scope="session")
 def real_tunes(strains):
-    """A small shelf of real tunes, so that nothing here waits for all of them."""
+    """A small corpus of real tunes, so that no test waits for all of them."""
     return RealTunes(load_corpus("validation"), strains[:100])
 
 
@@ -84,7 +84,7 @@ def code_of(melody: Melody) -> str:
 
 
 def rate(store, rater, outcomes=(), *, prefer=None):
-    """Answer as many pairs; `prefer` says by melody id whether the left is better."""
+    """Answer that many pairs; `prefer` says, given the melody ids, whether the left is better."""
     for place, outcome in enumerate(outcomes):
         pair = store.issue(rater.id)
         if prefer is not None:
@@ -94,7 +94,7 @@ def rate(store, rater, outcomes=(), *, prefer=None):
 
 
 def found(library, visitor, **query):
-    """Codes of all pages."""
+    """Codes of the melodies on all pages."""
     codes, page = [], 1
     while True:
         answer = library.find(LibraryQuery(page=page, **query), visitor)
@@ -250,7 +250,7 @@ def test_a_rater_learns_who_wrote_what_they_have_answered_and_no_more(
     assert not any(origins(library, visitor).values()), "nothing is rated: nothing is told"
     assert library.choices(visitor).policies == ()
 
-    # Melody 0 is in an answered pair, and 1 too, but 1 also in one that waits.
+    # Melodies 0 and 1 are in an answered pair, but 1 is also in a pair that waits.
     store.add_comparisons([(ids[0], ids[1])], round=1)
     rate(store, ada, ["left"])
     told = origins(library, visitor)
@@ -328,13 +328,13 @@ def test_no_filter_order_or_number_gives_away_who_wrote_it(library, store, ids, 
     visitor = Visitor(ada.id, organiser=False)
     rate(store, ada, ["left"] * 4)
     rated = {code_of(pool[at]) for at in (*range(4), *range(20, 24))}
-    # A filter on what is not told finds none of it, whatever it is set to.
+    # A filter on hidden origins never finds a melody whose origin is hidden.
     for query in ({"policy": "policy-one"}, {"policy": "policy-two"}, {"round": "1"}):
         assert set(found(library, visitor, **query)) <= rated
     assert found(library, visitor, round="2") == []
     for melody_id in ids:
         assert set(found(library, visitor, q=f"id {melody_id}")) <= rated
-    # What is not told stands after what is, in the order of its codes, in every order.
+    # In every order, melodies with a hidden origin come last, sorted by their codes.
     for sort in ("newest", "votes", "score", "original"):
         rest = [code for code in found(library, visitor, sort=sort) if code not in rated]
         assert rest == sorted(rest)
@@ -416,7 +416,7 @@ def test_what_an_address_does_not_know_is_left_out():
 
 @pytest.fixture
 def app(tmp_path, ratings_url, store, ids, ada, monkeypatch):
-    """The library page as the rater Ada at another machine sees it."""
+    """The library page as the rater Ada sees it from another machine."""
     arguments = ["studio", f"--database={ratings_url}", f"--clips={tmp_path / 'clips'}"]
     monkeypatch.setattr("sys.argv", arguments)
     monkeypatch.setenv("TASTEMAKER_ORGANISER_KEY", "the-organiser")

@@ -34,7 +34,7 @@ COLD_IMPORT_S = 60
 
 
 def tunes(count):
-    """Four bars of 2/4, each on other pitches."""
+    """Four bars of 2/4, each with different pitches."""
     header = Header("2/4", "major", "other", 4, 0)
     for first in range(count):
         onsets = range(0, header.end_ticks, 24)
@@ -87,7 +87,7 @@ def votes(store):
     return store.votes_frame(current_only=False)
 
 
-# Coming in
+# Signing up
 
 
 def test_a_rater_comes_back_by_the_token(studio):
@@ -346,7 +346,7 @@ def test_a_locked_database_loses_nothing_and_the_answer_may_come_again(
     assert len(votes(studio.store)) == 1
 
 
-# Taking back
+# Undo
 
 
 def shows(pair):
@@ -499,7 +499,7 @@ def test_the_entry_finds_its_rooms_from_any_folder_and_loads_no_torch(tmp_path):
 import runpy, sys, types
 import streamlit
 sys.path[:] = [folder for folder in sys.path if folder]
-# Without a server Streamlit's own gives a page that has no title.
+# Without a server, Streamlit would show a page without a title.
 streamlit.navigation = lambda *_, **__: types.SimpleNamespace(title="", run=lambda: None)
 runpy.run_path({str(UI / "studio.py")!r})
 import {", ".join(modules)}
@@ -583,7 +583,7 @@ def page(ratings_url, tmp_path, clips, monkeypatch):
 
 
 def components(app):
-    """What is mounted on a page, but for what every page has."""
+    """The components on a page, except those that every page has."""
     return [each for each in app.get("bidi_component") if each.key != FOCUS_KEEPER]
 
 

@@ -57,7 +57,7 @@ def store(database, melodies):
 
 
 def rate(store, rater, count, sign=1.0, outcome=None):
-    """Answer by one feature: the melody that has more of it, or less."""
+    """Answer by one feature: prefer the melody that has more of it, or less."""
     column = FEATURE_NAMES.index(LIKED)
     for _ in range(count):
         pair = store.issue(rater.id)
@@ -75,7 +75,7 @@ def desk_of(store):
     return TasteDesk(store, LearntTastes(store, PoolCache(store)))
 
 
-# What is told
+# What the profile says
 
 
 def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store, ada):

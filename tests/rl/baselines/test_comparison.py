@@ -36,7 +36,7 @@ CONFIG = PPOConfig(
 
 
 def high_notes(melodies):
-    """Liking of notes an octave or more above the tonic, with a doubt that grows with length."""
+    """Prefers notes an octave or more above the tonic; its uncertainty grows with length."""
     share = [sum(note.pitch >= 12 for note in m.notes) / len(m.notes) for m in melodies]
     return np.array(share), np.array([len(m.notes) / 1000 for m in melodies])
 
@@ -61,7 +61,7 @@ def test_they_learn_from_what_ppo_learns_from(tiny_policy):
 
 @pytest.fixture(scope="module")
 def voted(tmp_path_factory, tiny_policy):
-    """A store with 60 votes, ties among them, and the record of a reward run on the first 40."""
+    """A store with 60 votes, some of them ties, and the record of a reward run on the first 40."""
     folder = tmp_path_factory.mktemp("voted")
     conditioning = CONFIG.conditioning
     store = RatingsStore(folder / "ratings.sqlite")
@@ -121,7 +121,7 @@ def figures(reward, kl_nats):
 
 @pytest.fixture
 def on_the_way(monkeypatch, task):
-    """Lets a method come by policies of these (reward, KL), and says which one is measured last."""
+    """Gives a method policies with these (reward, KL), and tells which one is measured last."""
 
     def play(method, said):
         policies = [load_policy(task.base_folder) for _ in said]

@@ -1,4 +1,4 @@
-"""TRL's trainers learn from our checkpoint, under the grammar, what they are said to learn."""
+"""TRL's trainers start from our checkpoint, follow the grammar, and learn their objective."""
 
 import tempfile
 
@@ -37,7 +37,7 @@ def folder(tiny_policy, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pairs(tiny_policy):
-    """60 comparisons of high melodies with low ones, without noise; every tenth was repeated."""
+    """60 comparisons of high with low melodies, without noise; every tenth is repeated."""
     melodies = compose(tiny_policy, 400, conditioning=CONDITIONING, seed=5)
     order = np.argsort([np.mean([note.pitch for note in m.notes]) for m in melodies])
     found = []
@@ -99,7 +99,7 @@ def test_dpo_learns_what_was_chosen(tiny_policy, folder, pairs):
 
 
 def test_trl_counts_the_nats_that_we_count(folder, tiny_policy, pairs):
-    """At a rate of 0 policy and reference are one; a reference without the grammar would differ."""
+    """At learning rate 0 policy and reference are equal; without the grammar they would differ."""
     still = OnlineSettings(**(settings_of(SMALL) | {"learning_rate": 0.0}))
     tuned = train_by(
         "rloo", folder, conditioning=CONDITIONING, budget=Budget(melodies=16), objective=high_notes,

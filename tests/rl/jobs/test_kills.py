@@ -1,7 +1,7 @@
-"""kill -9 of real jobs, fifty times: each goes on to the same bits, and takes no torn checkpoint.
+"""kill -9 of real jobs, fifty times: each resumes to the same bits, never from a torn checkpoint.
 
-Torch is imported once, by a process that then forks the jobs' processes: a kill costs the time of a
-resume, not of an import.
+Torch is imported once, by a process that forks the jobs' processes, so that a resume after a kill
+does not import it again.
 """
 
 import json
@@ -52,14 +52,14 @@ test_kills.kill_and_compare()
     said = json.loads(done.stdout.splitlines()[-1])
     sys.stdout.write(f"{said}\n")
     assert said["kills"] == KILLS
-    # Else they only ever hit where nothing can tear.
+    # Otherwise no kill would hit while a checkpoint is written.
     assert said["torn_writes"] >= 5, said
     assert said["kills_in_mid_update"] >= 5, said
     assert said["resumed_from_a_step"] >= 20, said
 
 
 def kill_and_compare():
-    """In a process and a folder of its own: whole runs beside killed ones."""
+    """Complete runs and killed runs, in a process and a folder of its own."""
     import rl.runs.fine_tuning
     from music.corpora.corpus import load_corpus
     from music.corpora.originality import TrainingIndex
@@ -97,7 +97,7 @@ def _new_run(name, seed):
 
 
 def _fork_job(run):
-    """Queue the next job of the run and fork its process; its pid."""
+    """Queue the next job of the run and fork its process; return the pid."""
     from reward.store.database import Database
     from rl.jobs.queue import queue_job
     from rl.jobs.record import JobSettings
@@ -120,7 +120,7 @@ def _fork_job(run):
 
 
 def _kill_once(run, chance, update_s, count):
-    """Let a job run for a random while and kill it; False when it had ended before."""
+    """Let a job run for a random time and kill it; False if it had ended before."""
     from policy.checkpoint import newest_step
 
     steps = run.path / "steps"
@@ -157,7 +157,7 @@ def _kill_once(run, chance, update_s, count):
 
 
 def _check_it_is_told(run):
-    """The row says that the process died; of one that had not come up, its starter says so."""
+    """The row says that the process died, or that it did not start."""
     from reward.store.database import Database
     from rl.jobs.queue import reap
 

@@ -1,4 +1,4 @@
-"""What a job leaves in its run's folder beside the run itself: events, samples, its progress."""
+"""What a job adds to its run's folder: events, samples, its progress."""
 
 from contextlib import closing
 
@@ -19,12 +19,12 @@ from rl.ppo.rollout import Rollout
 
 
 class Kill(BaseException):
-    """What kill -9 does, as far as a test in one process can have it."""
+    """The effect of kill -9, as far as one process can simulate it."""
 
 
 @pytest.fixture(scope="module")
 def rollout(tiny_policy):
-    """A rollout of five melodies, of which no more is needed than what a sample shows."""
+    """A rollout of five melodies with only the fields that samples need."""
     from policy.compose import compose
 
     melodies = compose(tiny_policy, 5, conditioning=Conditioning(bars=4, meter="2/4"))
@@ -39,7 +39,7 @@ def rollout(tiny_policy):
 
 @pytest.fixture
 def watching(tmp_path):
-    """Makes watchers of one job, as each process of it would."""
+    """Makes callbacks of one job, as each of its processes would."""
     run = new_run("ppo", {"updates": 7}, root=tmp_path)
     with closing(Database(tmp_path / "ratings.sqlite")) as store:
         settings = JobSettings(samples_every=3)
@@ -65,7 +65,7 @@ def test_events_are_neither_missing_nor_double_after_a_kill(watching, rollout):
     with watching() as first:
         for update in range(4):
             first.logged(row(update, update / 4), rollout)
-    # killed before the steps of 2 and 3 were on disk: they are done again
+    # killed before the checkpoints of updates 2 and 3: both are repeated
     with watching() as second:
         for update in range(2, 6):
             second.logged(row(update, update / 4), rollout)

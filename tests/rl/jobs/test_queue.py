@@ -1,4 +1,4 @@
-"""Jobs as rows and processes, whose work takes no time. Real runs: tests/rl/jobs/test_kills.py."""
+"""Jobs as rows and processes without real work. Real runs: tests/rl/jobs/test_kills.py."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def body(hold):
 with closing(Database({database!r})) as store:
     sys.exit(run_job(store, UUID({job!r}), body))
 """
-"""a job's process, with `updates` that take no work"""
+"""a job's process, with `updates` that do no work"""
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def processes():
-    """Keeps the processes of a test, and ends those that are left."""
+    """Collects the processes of a test and ends those that still run."""
     kept = []
     yield kept
     for process in kept:
@@ -114,7 +114,7 @@ def script(job, database, updates=1000):
 
 
 def process_of(job, database, processes, **given):
-    """A process of its own for the job; what it says can be read."""
+    """A separate process for the job, whose output can be read."""
     process = subprocess.Popen(
         [sys.executable, "-c", script(job, database, **given)],
         cwd=PROJECT,
@@ -264,7 +264,7 @@ def test_the_next_process_starts_when_a_slot_frees(store, ratings_url, folder, p
     assert done.started_at > read_job(store, first.id).finished_at
 
 
-# --- Life and death
+# --- Live and dead processes
 
 
 def test_a_dead_process_is_noticed_and_the_remedy_told(store, folder, mortal):
@@ -289,7 +289,7 @@ def test_a_living_process_is_left_alone_however_late_its_beat(store, folder):
 def test_another_process_of_the_same_pid_is_no_sign_of_life(store, folder):
     job, me = queued(store, folder()), Attendant.this()
     Attendance.claim(store, job.id, Attendant(me.host, me.pid, me.created_s - 1000))
-    # The machine's clock may have been set; as long as beats come, it lives.
+    # The machine's clock may have been set; with a valid lease the job is alive.
     assert bury_the_dead(store) == []
     assert bury_the_dead(store, now=datetime.now(UTC) + LEASE + timedelta(seconds=1)) != []
 
@@ -324,7 +324,7 @@ def test_a_starter_that_died_blocks_the_queue_for_a_while_only(store, folder):
 
 
 def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
-    # Between the look and the burial the process beats.
+    # The process sends a heartbeat between the query and the update.
     hold = Attendance.claim(store, queued(store, folder()).id)
     reap = rl.jobs.queue.reap
 
@@ -353,7 +353,7 @@ def test_a_process_whose_job_was_taken_from_it_ends_at_once(store, ratings_url, 
     job = queued(store, folder())
     process = process_of(job, ratings_url, processes, updates=10**6)
     until(lambda: read_job(store, job.id).state == "running")
-    # as another machine would, after this one had slept; again when it has beaten in between
+    # as another machine would after this one slept; retried if a heartbeat came in between
     until(lambda: rl.jobs.queue.reap(store, read_job(store, job.id), "x"))
     assert process.wait(200) == EXIT_NOT_OURS
     assert read_job(store, job.id).message == "x"
@@ -476,7 +476,7 @@ def test_the_log_has_a_tail(store, folder):
     assert log_tail(job, 2) == ["two", "thr\N{REPLACEMENT CHARACTER}ee"]
 
 
-# --- Processes that outlive
+# --- Processes that outlive their starter
 
 
 STARTER = """

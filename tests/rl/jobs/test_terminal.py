@@ -39,7 +39,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def running(store, tmp_path):
-    """The hold on a running job of a run with two of ten updates done."""
+    """The lease on a running job whose run has done two of ten updates."""
     run = new_run("ppo", {"updates": 10}, root=tmp_path)
     run.log(row(0))
     run.log(row(1) | {"guards_broken": ["originality"]})
@@ -96,7 +96,7 @@ BRACKETS = "[/data/list.csv] is [bold]not[/bold] there :warning:"
 
 
 def test_what_people_and_libraries_say_is_no_markup(store, tmp_path):
-    """A word in brackets was left out, and a closing one ended every look at the jobs."""
+    """Brackets were read as markup: words in them vanished, and a closing tag was an error."""
     run = new_run("ppo", {"updates": 10}, root=tmp_path)
     run.log(row(0) | {"guards_broken": ["[b]kl[/b]"]})
     job = queue_job(store, folder=run.path, settings=JobSettings())
@@ -134,7 +134,7 @@ def test_a_job_on_another_machine_shows_what_its_row_says(store, tmp_path):
 @pytest.mark.parametrize("terminal", [False, True])
 def test_watching_ends_with_the_job(store, running, monkeypatch, terminal):
     def work(_seconds):
-        """Between two looks the job makes an update, and then ends."""
+        """Between two polls the job makes an update, and then ends."""
         from policy.runs import Run
 
         run = Run(running.job.folder)

@@ -67,7 +67,7 @@ def test_a_melodys_intervals_are_averaged_by_hand(tune):
 
 @pytest.mark.parametrize(("lag", "cost"), [(1, 0), (2, 14 / 16), (3, 0)])
 def test_autocorrelation_costs_above_0(tune, lag, cost):
-    """Up and down by turns is at -15/16, 14/16, -13/16."""
+    """A melody that alternates between two pitches has -15/16, 14/16, -13/16."""
     rule = RULE[f"variety at lag {lag}"]
     assert rule.measure(music_theory.note_table(line(tune, *(0, 2) * 8)))[0] == -cost
 
@@ -113,7 +113,7 @@ def test_few_leaps_decide_little(tune, pitches, share):
 
 
 def test_a_leap_earns_less_than_half_of_what_a_doubled_one_costs(tune):
-    """So that leaping at the base's share of resolved leaps is no way to score."""
+    """So that more leaps at the base's share of resolved leaps do not raise the score."""
     none, resolved, doubled = (
         shrunk_resolved_share(line(tune, *pitches))[0]
         for pitches in ((0, 2, 4), (0, 9, 7, 5, 4, 2, 0), (0, 8, 16, 14, 12))

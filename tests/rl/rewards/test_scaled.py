@@ -36,7 +36,7 @@ def fitted(melodies, taste) -> TasteProfile:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, real_melodies):
-    """Two reward runs of different tastes, the first asked for 4 bars in 2/4."""
+    """Two reward runs of different tastes; the header of the first is 4 bars in 2/4."""
     root = tmp_path_factory.mktemp("runs")
     for taste, conditioning in (("calm", CONDITIONING), ("arches", Conditioning(meter="6/8"))):
         run = new_run("reward", {"conditioning": conditioning.fields()}, root=root)
@@ -110,16 +110,16 @@ def test_a_spec_reads_back_equal(terms, constraints):
     [
         ("", "names no reward"),
         ("where leap_share<=0.1", "names no reward"),
-        ("../reward-0001", "'../reward-0001' is no term"),
+        ("../reward-0001", "'../reward-0001' is not a term"),
         ("Reward", "'Reward' is neither a run's name"),
         ("a:b:c", "'a:b:c' is neither"),
-        ("0.5 reward-0001", "is no term"),
-        ("reward-0001 + ", "'' is no term"),
+        ("0.5 reward-0001", "is not a term"),
+        ("reward-0001 + ", "'' is not a term"),
         ("0*reward-0001", "weight 0"),
         ("reward-0001 + 2*reward-0001", "names reward-0001 twice"),
-        ("reward-0001 where leap_share", "'leap_share' is no constraint"),
-        ("reward-0001 where leap_share=0.1", "is no constraint"),
-        ("reward-0001 where", "'' is no constraint"),
+        ("reward-0001 where leap_share", "'leap_share' is not a constraint"),
+        ("reward-0001 where leap_share=0.1", "is not a constraint"),
+        ("reward-0001 where", "'' is not a constraint"),
         ("reward-0001 where leapshare<=0.1", "no yardstick 'leapshare'.*leap_share"),
         ("reward-0001 where leap_share<=0.1 where rest_share<=0", "'where' 2 times"),
     ],
@@ -130,7 +130,7 @@ def test_what_is_no_spec_is_told(text, says):
     assert "\n" not in str(told.value)
 
 
-# What it stands for
+# What a name means
 
 
 def test_nothing_asked_is_the_newest_reward_run(runs):
@@ -218,7 +218,7 @@ def test_a_constraint_that_is_kept_costs_nothing(runs, tiny_policy, real_melodie
 
 
 def test_the_price_of_breaking_by_hand(runs, tiny_policy, tune):
-    """1 for breaking, 1 for each base deviation beyond the limit, no more than 3 of those."""
+    """1 for breaking, plus 1 for each base deviation beyond the limit, up to 3."""
     chosen = reward_of("reward-0001 where range_semitones<=4, ends_on_tonic>=1", root=runs)
     chosen = chosen.standardised(tiny_policy, CONDITIONING)
     assert chosen.standard is not None
@@ -367,7 +367,7 @@ def test_a_reward_that_changed_says_what(runs, tiny_policy, real_melodies, writt
         "taste.json of reward-0001",
         "changing_rule.py of changing_rule:notes",
     ]
-    # And the new function is what is called, not the one that was imported first.
+    # The new function is called, not the one that was imported first.
     (_, part) = changed.parts
     assert part.score(real_melodies[:1])[0][0] == -len(real_melodies[0].notes)
 

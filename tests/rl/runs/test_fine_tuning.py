@@ -1,4 +1,4 @@
-"""Fine-tuning runs by name: what they stand on is checked when they go on."""
+"""Fine-tuning runs by name: a resume checks the base policy and the reward."""
 
 import json
 import sys
@@ -69,7 +69,7 @@ def test_a_run_remembers_its_reward_and_goes_on_with_it(here):
     assert kept is not None
     assert json.loads((tuning.run.path / "result.json").read_text()) == kept
     assert kept in tuning.run.rows()
-    # and once more, when it had been killed before it could say so
+    # and again after a kill before it could write the result
     (tuning.run.path / "result.json").unlink()
     assert resume_run("ppo-0001", root=here / "runs").go() == kept
     assert len(tuning.run.rows()) == 3
@@ -116,7 +116,7 @@ def test_what_cannot_be_started_leaves_no_run(here, spec, changes, message):
 
 
 def test_a_run_has_one_writer_whatever_the_database(tmp_path):
-    # Two openings of one file are two owners of its lock, in one process as in two.
+    # Each opening of the file is a separate owner of the lock, even in one process.
     with only_writer(Run(tmp_path)), pytest.raises(RunError, match="by another process"):
         only_writer(Run(tmp_path)).__enter__()
     with only_writer(Run(tmp_path)):
