@@ -8,14 +8,18 @@
 #   make mutants  change the code at random, and count how many changes the tests notice
 #
 #   make demo PYTHON=python3.12   with another Python than `python3` (3.11 or newer)
+#   make demo TORCH=cpu           without CUDA, which is 4 GB; `auto` (the default) does so on Linux
+#                                 without an NVIDIA GPU; `default` takes the usual package.
+#                                 An installed torch is kept: `make clean` first to change it.
 
 PYTHON ?= python3
+TORCH ?= auto
 BIN := .venv/bin
 
 .PHONY: help demo studio test check mutants clean
 
 help:
-	@sed -n '4,10s/^# *//p' Makefile
+	@sed -n '4,13s/^# \{0,3\}//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -29,7 +33,7 @@ test: .venv/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check:
-	PYTHON=$(PYTHON) .ci/run
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/run
 
 mutants: .venv/.mutants
 	$(BIN)/python .ci/mutants.py
@@ -38,18 +42,18 @@ clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # Stamps: what .venv was made for. Each holds what the ones before it hold.
-.venv/.run: pyproject.toml .ci/install
-	PYTHON=$(PYTHON) .ci/install
+.venv/.run: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install
 	@touch .venv/.run
 
-.venv/.test: pyproject.toml .ci/install
-	PYTHON=$(PYTHON) .ci/install test
+.venv/.test: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install test
 	@touch .venv/.run .venv/.test
 
-.venv/.check: pyproject.toml .ci/install
-	PYTHON=$(PYTHON) .ci/install check
+.venv/.check: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install check
 	@touch .venv/.run .venv/.test .venv/.check
 
-.venv/.mutants: pyproject.toml .ci/install
-	PYTHON=$(PYTHON) .ci/install mutants
+.venv/.mutants: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install mutants
 	@touch .venv/.run .venv/.mutants

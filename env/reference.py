@@ -21,9 +21,8 @@ from music.tokens import HEADER_LENGTH
 from policy.checkpoint import load_policy
 from policy.logprobs import chosen_logprobs, masked_log_softmax
 from policy.model import MelodyForCausalLM
+from policy.shipped import shipped_policy
 
-BASE_POLICY = Path(__file__).parents[1] / "checkpoints" / "base"
-"""the policy that comes with the project"""
 _MELODIES_PER_FORWARD = 128
 
 
@@ -41,7 +40,7 @@ class Reference:
             policy.checkpoint.CheckpointError: when the folder cannot be read.
         """
         if policy is None or isinstance(policy, str | Path):
-            model = load_policy(BASE_POLICY if policy is None else policy)
+            model = load_policy(shipped_policy() if policy is None else policy)
         elif isinstance(policy, MelodyForCausalLM):
             # A copy, because the learner may go on to train this very object: a reference that
             # moves along with it would always report a KL divergence of nothing.

@@ -1,6 +1,7 @@
 """The melody language model: its network, its checkpoints, decoding, pretraining, and run folders.
 
 model: the network, a Llama with the position in the bar as one more input
+shipped: where the shipped base policy is
 checkpoint: saving and loading policies and training steps
 runs: run folders: configuration, record, log and result of a run
 pretrain: training a base policy on the corpus

@@ -54,7 +54,10 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
         # Without config.json transformers would build Llama's default, of 7 billion parameters.
         if not file.is_file():
             raise CheckpointError(f"{folder} has no {file.name}; give the folder of a policy")
-    remedy = "restore it from where it came (for the base: git checkout checkpoints/base)"
+    remedy = (
+        "restore it from where it came (for the base: git checkout checkpoints/base, or install "
+        "Tastemaker again)"
+    )
     try:
         kind = json.loads((folder / "config.json").read_text()).get("model_type")
         if kind != MelodyConfig.model_type:  # told here, before transformers warns of it

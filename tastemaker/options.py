@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parents[1]
 """the folder of our packages"""
-BASE = Path("checkpoints/base")
 RUNS = Path("checkpoints/runs")
 DATABASE = "checkpoints/ratings.sqlite"
 METERS = ("4/4", "2/4", "3/4", "6/8", "9/8")
@@ -74,8 +73,10 @@ soundfont_option = click.option(
 
 
 def base_folder() -> Path:
-    """The shipped base policy: in the working folder, or beside this file."""
-    return BASE if (BASE / "config.json").is_file() else HERE / BASE
+    """The shipped base policy: in the working folder, or beside the packages."""
+    from policy.shipped import shipped_policy
+
+    return shipped_policy()
 
 
 def policy_folder(name: str) -> Path:

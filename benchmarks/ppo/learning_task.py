@@ -30,6 +30,7 @@ from policy.checkpoint import load_policy, policy_hash
 from policy.compose import DEFAULT_TONIC_MIDI, compose
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
+from policy.shipped import shipped_policy
 from reward.listeners.simulated import SimulatedListener
 from reward.store.store import RatingsStore
 from reward.training.fit import fit_reward
@@ -44,7 +45,7 @@ from rl.ppo.guards import broken_guards, kept_row, out_of_patience
 from rl.ppo.rollout import with_reference_header
 from rl.ppo.trainer import measure as log_row
 
-BASE = Path(__file__).resolve().parents[2] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 VOTES = 200
 BEST_OF = (1, 2, 4, 8, 16, 32, 64)
 PROMPTS = SAMPLE_SIZE

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from policy.shipped import shipped_policy
 from reward.listeners.tastes import TASTES
 from rl.loop import LoopConfig, run_loop
 from rl.ppo.config import PPOConfig
 
-ROOT = Path(__file__).resolve().parents[2]
 FIGURES = (
     "true_win_rate", "kl_nats", "agreement", "agreement_ceiling", "model_win_rate", "notes_base",
     "notes_tuned", "vendi_base", "vendi_tuned", "originality_base", "originality_tuned",
@@ -47,7 +47,7 @@ def main() -> None:
             taste=given.taste, votes=given.votes, seed=seed, ppo=replace(PPOConfig(), seed=seed)
         )
         out = given.out / f"{given.taste}-{seed}"
-        result = run_loop(config, ROOT / "checkpoints" / "base", out).report()
+        result = run_loop(config, shipped_policy(), out).report()
         results.append(result)
         best = result["best_of_n"]
         print(

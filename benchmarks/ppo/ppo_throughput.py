@@ -49,6 +49,7 @@ from music.tokens import HEADER_LENGTH
 from policy.checkpoint import load_policy
 from policy.compose import compose
 from policy.model import MelodyForCausalLM
+from policy.shipped import shipped_policy
 from reward.comparisons.preferences import Preferences
 from reward.listeners.simulated import SimulatedListener
 from reward.profile.feature_scale import FeatureScale
@@ -235,7 +236,7 @@ def _asked() -> Plan:
     )
     parser.add_argument("--repeats", type=int, default=5, help="updates of each side")
     parser.add_argument("--threads", type=int, default=shipped.threads, help="of torch, each side")
-    parser.add_argument("--base", type=Path, default=ROOT / "checkpoints" / "base")
+    parser.add_argument("--base", type=Path, default=shipped_policy().resolve())
     parser.add_argument(
         "--environment",
         type=Path,

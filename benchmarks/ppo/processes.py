@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def long_notes(melodies: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Liking of few notes, in deviations of 12 notes about 55; certain of itself."""
@@ -38,6 +36,7 @@ def work(folder: Path) -> None:
 
     from policy.checkpoint import load_policy
     from policy.runs import open_run
+    from policy.shipped import shipped_policy
     from rl.evaluation.evaluate import training_index
     from rl.ppo.config import PPOConfig
     from rl.ppo.trainer import fine_tune
@@ -45,7 +44,7 @@ def work(folder: Path) -> None:
     torch.set_num_threads(1)
     run = open_run("ppo-0001", root=folder)
     config = PPOConfig.from_record(run.record["config"])
-    fine_tune(run, config, load_policy(ROOT / "checkpoints/base"), long_notes, training_index())
+    fine_tune(run, config, load_policy(shipped_policy()), long_notes, training_index())
 
 
 def timed_run(processes: int, updates: int, seed: int) -> list[dict[str, Any]]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from policy.compose import Conditioning
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
+from policy.shipped import shipped_policy
 from rl.ppo.rollout import with_reference_header
 
-BASE = Path(__file__).resolve().parents[2] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 CONDITIONING = Conditioning(meter="4/4", bars=8)
 BATCH = 256
 

@@ -16,13 +16,14 @@ from music.descriptors.yardsticks import yardstick_values
 from music.melody import Melody
 from policy.checkpoint import load_policy
 from policy.compose import Conditioning, compose
+from policy.shipped import shipped_policy
 from reward.comparisons.preferences import Preferences
 from reward.listeners.simulated import SimulatedListener
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.features import feature_matrix
 from reward.profile.profile import TasteProfile
 
-BASE = Path(__file__).resolve().parents[2] / "checkpoints" / "base"
+BASE = shipped_policy().resolve()
 POOL, FRESH, SCALE = 2000, 1500, 1000
 JUDGED_PAIRS = 20_000
 

@@ -17,9 +17,9 @@ import torch
 from policy.checkpoint import load_policy
 from policy.decode import header_only, sample
 from policy.model import melody_tokenizer
-from tests.support.project import PROJECT
+from policy.shipped import shipped_policy
 
-BASE = PROJECT / "checkpoints" / "base"
+BASE = shipped_policy()
 BAR = {"4/4": 96, "2/4": 48, "3/4": 72, "6/8": 72, "9/8": 108}
 MODES = ["major", "minor", "dorian", "mixolydian"]
 TYPES = ["reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other"]

@@ -50,13 +50,12 @@ def test_a_room_is_ours(room):
     assert Path(importlib.import_module(room).__file__).resolve() == PROJECT / room / "__init__.py"
 
 
-def test_the_wheel_takes_every_room_and_nothing_else():
+def test_the_wheel_takes_every_room_the_base_policy_and_nothing_else():
     include = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"][
         "packages"
     ]
-    assert sorted(include["find"]["include"]) == sorted(
-        pattern for room in ROOMS for pattern in (room, f"{room}.*")
-    )
+    rooms = [pattern for room in ROOMS for pattern in (room, f"{room}.*")]
+    assert sorted(include["find"]["include"]) == sorted([*rooms, "checkpoints.base"])
 
 
 def test_every_file_has_a_noun_for_a_name():
