@@ -334,9 +334,7 @@ def test_read_answer_gives_just_what_the_store_takes(studio, rater):
     }
 
 
-def test_a_locked_database_loses_nothing_and_the_answer_may_come_again(
-    studio, rater, ratings_url
-):
+def test_a_locked_database_loses_nothing_and_the_answer_may_come_again(studio, rater, ratings_url):
     pair = studio.current_pair(rater.id)
     with RatingsStore(ratings_url) as other, other.writing():
         reply = studio.answer(rater.id, answer_to(pair))
