@@ -1,8 +1,5 @@
 import json
-import os
-import signal
-import subprocess
-import sys
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -22,7 +19,6 @@ from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.objective import saturated
 from rl.ppo.rollout import collect
 from rl.ppo.trainer import fine_tune
-from tests.support.project import PROJECT
 
 SMALL = {
     "updates": 4, "melodies_per_update": 16, "minibatch": 8, "epochs": 2, "bars": 4, "meter": "2/4",
@@ -329,17 +325,19 @@ def test_a_record_of_another_version_is_refused():
         PPOConfig.from_record(record)
 
 
-def go_in_a_process(root: Path, policy: Path) -> subprocess.Popen[bytes]:
-    """Resume the run in `root` in a process of its own."""
-    code = f"""
-import sys
-sys.path.insert(0, {str(PROJECT)!r})
-from pathlib import Path
-from tests.rl.ppo import test_algorithm as here
-here.work(Path({str(root)!r}), Path({str(policy)!r}))
-"""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment)
+@pytest.fixture
+def in_a_process(monkeypatch):
+    """Starts `work` in processes of their own, which are forked from one that has torch already."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "policy.checkpoint", "music.corpora.originality"])
+
+    def start(root: Path, policy: Path):
+        process = context.Process(target=work, args=(root, policy))
+        process.start()
+        return process
+
+    return start
 
 
 def work(root: Path, policy: Path) -> None:
@@ -353,34 +351,38 @@ def work(root: Path, policy: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy):
+def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy, in_a_process):
     policy = tmp_path / "base"
     save_policy(tiny_policy, policy)
     config = PPOConfig(**(SMALL | {"updates": 12, "learning_rate_decay": 0.9}))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for root in (whole, killed):
         new_run("ppo", config_record(config), root=root)
-    assert go_in_a_process(whole, policy).wait(280) == 0
+    undisturbed = in_a_process(whole, policy)
+    undisturbed.join(280)
+    assert undisturbed.exitcode == 0
 
     chance = np.random.default_rng(0)
     kills = 0
     for _ in range(4):
-        process = go_in_a_process(killed, policy)
+        process = in_a_process(killed, policy)
         steps = killed / "ppo-0001" / "steps"
         seen = newest_step(steps)
         # Let it get somewhere, then kill it at no particular moment.
         deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
+        while process.is_alive() and time.monotonic() < deadline:
             now = newest_step(steps)
             if now is not None and (seen is None or now.step > seen.step):
                 break
             time.sleep(0.01)
         time.sleep(float(chance.uniform(0, 0.25)))
-        kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kills += process.is_alive()
+        process.kill()
+        process.join()
     assert kills >= 2, "the run was over before it could be killed"
-    assert go_in_a_process(killed, policy).wait(280) == 0
+    last = in_a_process(killed, policy)
+    last.join(280)
+    assert last.exitcode == 0
 
     one, other = open_run("ppo-0001", root=whole), open_run("ppo-0001", root=killed)
     assert contents(one) == contents(other)
