@@ -1,6 +1,5 @@
 """Progress is on stderr, a bar on a terminal and lines elsewhere; stdout is for results."""
 
-import io
 import os
 import subprocess
 import sys
@@ -13,36 +12,32 @@ from tests.support.project import PROJECT
 
 
 @pytest.fixture
-def lines(monkeypatch):
-    """What goes to stderr where it is no terminal, on a clock that stands still."""
-    stderr = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stderr)
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    return stderr, now
+def now_s(monkeypatch):
+    """What the clock of the progress shows, in a list of one."""
+    now_s = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
+    return now_s
 
 
-def test_a_line_at_the_start_and_the_end_of_a_stage_and_now_and_then_between(lines):
-    stderr, now = lines
+def test_a_line_at_the_start_and_the_end_of_a_stage_and_now_and_then_between(now_s, capsys):
     with shown_progress() as shown:
         shown("loading")
         for done in range(101):
-            now[0] += 0.11
+            now_s[0] += 0.11
             shown("writing", done, 100)
         shown("choosing")
-    assert stderr.getvalue().splitlines() == [
+    assert capsys.readouterr().err.splitlines() == [
         "loading", "writing: 0 of 100", "writing: 46 of 100", "writing: 92 of 100",
         "writing: 100 of 100", "choosing",
     ]  # fmt: skip
 
 
-def test_a_result_goes_to_stdout(lines, capsys):
-    stderr, _ = lines
+def test_a_result_goes_to_stdout(capsys):
     with shown_progress() as shown:
         shown("loading")
         shown.say("agreement 0.71")
-    assert "agreement" not in stderr.getvalue()
-    assert capsys.readouterr().out == "agreement 0.71\n"
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("agreement 0.71\n", "loading\n")
 
 
 SCRIPT = """

@@ -86,7 +86,10 @@ def test_a_bad_row_is_told_with_what_to_do(type_in, rated, tmp_path):
     assert "votes: 15 added, 0 there already, 1 refused" in said
     assert "outcome='tied' is not known" in said
     assert "wrote out/votes.csv.refused.csv" in said
-    assert said.endswith("mend these rows in their tables   next: tastemaker ratings import out\n")
+    assert said.endswith(
+        "mend these rows in their tables   next: tastemaker ratings import out "
+        "--database other.sqlite\n"
+    )
 
 
 def test_people_only_and_superseded(type_in, rated, tmp_path):

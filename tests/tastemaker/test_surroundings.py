@@ -38,13 +38,14 @@ def test_what_a_terminal_cannot_show_is_a_question_mark(tmp_path, encoding):
 
 GONE = """
 import os, sys
-os.chdir(sys.argv[1])
+folder = sys.argv[1]
+os.chdir(folder)
 before = sys.argv[2] == "before"
 if before:
-    os.rmdir(sys.argv[1])
+    os.rmdir(folder)
 import reward.store.store
 def opened(self, *given):
-    os.rmdir(sys.argv[1])
+    os.rmdir(folder)
     open("checkpoints/anything")
 if not before:
     reward.store.store.RatingsStore.__init__ = opened
