@@ -80,7 +80,7 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
     - of the last step also: `melody`, a `music.melody.Melody` (its tokens are the observation; its
       tonic is D); `notes` (int), to see a learner that games their number; `reference_logprobs`,
       float32 (640,), the log-probability in nats of each of `tokens` under the reference and the
-      mask, 0 where it was given, forced or PAD (the learner's own minus these, summed, is its
+      mask, 0 where the learner had no choice (the learner's own minus these, summed, is its
       sample of the KL divergence); `illegal_actions` (int), how many of the episode's were.
     - of `reset`: `given_tokens` (int).
 

@@ -15,8 +15,9 @@ the time; their common taste is a weight for every yardstick:
 
 Judged is the share of random pairs of fresh melodies on which a profile agrees with the rater's
 noise-free preference, mean over those who listen: personal profiles (fitted together), one shared
-by all, and each rater's votes alone. The weight is that of the bad rater's vote in the group's
-taste over a good one's (`TasteProfile.vote_weight`). The last line is one JSON object.
+by all, and each rater's votes alone. The weight of a rater's vote in the group's taste is the
+probability that they listen, times the square of their scale; shown is the bad rater's over a good
+one's. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ def study(job: tuple[str, int, Path]) -> dict[str, float]:
         ):
             ways[way].append(agreement(profile.score(m.features_fresh, who)[0], truth))
     found = {way: float(np.mean(values)) for way, values in ways.items()}
-    weights = [together.vote_weight(name) for name in votes.rater_ids]
+    tastes = [together.taste(name) for name in votes.rater_ids]
+    weights = [taste.listens * taste.scale**2 for taste in tastes]
     good = np.mean([w for w, kind in zip(weights, kinds, strict=True) if kind in LISTENING])
     bad = [w for w, kind in zip(weights, kinds, strict=True) if kind not in LISTENING]
     return found | ({"weight": float(np.mean(bad) / good)} if bad else {})

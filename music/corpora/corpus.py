@@ -66,14 +66,14 @@ def load_corpus(split: str | None = None, path: Path = DATA) -> list[Strain]:
         ]
 
 
-def load_token_rows(split: str, path: Path = DATA) -> list[np.ndarray]:
+def load_token_rows(split: str) -> list[np.ndarray]:
     """Token ids of a split's strains, uint16, each from BOS to EOS.
 
     Raises:
         ValueError: for a split that is not one of `SPLITS`.
     """
     _check_split(split)
-    with np.load(path, allow_pickle=False) as data:
+    with np.load(DATA, allow_pickle=False) as data:
         ends = np.cumsum(data["lengths"].astype(np.int64))
         parts = np.split(data["tokens"], ends[:-1])
         return [

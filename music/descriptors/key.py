@@ -14,11 +14,9 @@ Krumhansl and Kessler, Psychological Review 89 (1982).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from music.melody import MODE_SCALES, MODES, TONIC_NAMES
+from music.melody import MODE_SCALES, MODES
 from music.note_table import Melodies, NoteTable, note_table
 
 MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
@@ -48,22 +46,6 @@ _FOUND_SCALE = np.array(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key that was found in a melody."""
-
-    tonic_class: int
-    """semitones above the melody's own tonic, 0 to 11; 0 where both agree"""
-    mode: str
-    """major or minor"""
-    correlation: float
-    """with the key's profile, -1 to 1"""
-
-    def name(self, tonic_midi: int) -> str:
-        """Such as 'D minor', for a melody that is played on this tonic."""
-        return f"{TONIC_NAMES[(tonic_midi + self.tonic_class) % 12]} {self.mode}"
-
-
 def pitch_class_ticks(melodies: Melodies) -> np.ndarray:
     """Ticks for which each pitch class above the tonic sounds; float64 (N, 12)."""
     t = note_table(melodies)
@@ -77,16 +59,6 @@ def key_correlations(melodies: Melodies) -> np.ndarray:
     centred = ticks - ticks.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     return centred @ _DIRECTIONS / np.where(length > 0, length, 1.0)
-
-
-def find_keys(melodies: Melodies) -> list[Key]:
-    """The key of each melody by Krumhansl and Schmuckler; the first of equals."""
-    correlations = key_correlations(melodies)
-    best = correlations.argmax(axis=1)
-    return [
-        Key(int(place % 12), PROFILE_MODES[place // 12], float(row[place]))
-        for row, place in zip(correlations, best, strict=True)
-    ]
 
 
 def key_clarity(melodies: Melodies) -> np.ndarray:

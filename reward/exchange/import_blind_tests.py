@@ -50,7 +50,7 @@ def store_blind_tests(
             name = row.text("campaign", 0, 200) or UNNAMED
             tests[name, tuple(sorted(writers))].append(comparison)
     for (name, (a_id, b_id)), pairs in tests.items():
-        known = {pair.campaign_id for pair in pairs} - {None}
+        known = {pair.campaign_id for pair in pairs if pair.campaign_id is not None}
         if known:
             campaign = session.get_one(CampaignRow, min(known))
         else:

@@ -150,10 +150,6 @@ class SimulatedListener:
         """Utility difference, in standard deviations over the pool, that is worth 1 in log-odds."""
         return 1.0 / self._calibrated.inverse_temperature
 
-    def prefers(self, left: Any, right: Any) -> np.ndarray:  # noqa: ANN401
-        """The noise-free choice at present, `TIE` only between equals; int64 (N,)."""
-        return np.sign(self.true_utility(left) - self.true_utility(right)).astype(np.int64)
-
     def choose(self, left: Any, right: Any) -> np.ndarray:  # noqa: ANN401
         """Answers to N comparisons in order: `LEFT`, `TIE` or `RIGHT`; int64 (N,).
 

@@ -13,7 +13,6 @@ Limit: the features are far from independent (effective dimension about 15 to 20
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -202,8 +201,6 @@ FEATURE_LABELS: dict[str, str] = {measure.name: measure.label for measure in MEA
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURE_LABELS)
 FEATURE_PRIORS = np.array([1.0] * len(MEASURES) + [UNUSUAL_PRIOR] * len(_DISTANCES))
 """how large a weight is expected beside others', before any vote"""
-FEATURES_VERSION = f"{REVISION}-{hashlib.sha256(' '.join(FEATURE_NAMES).encode()).hexdigest()[:8]}"
-"""stands beside stored features and fitted profiles: the revision, and a hash of names and order"""
 
 
 def feature_matrix(melodies: Sequence[Melody]) -> np.ndarray:

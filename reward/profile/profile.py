@@ -164,17 +164,6 @@ class TasteProfile:
             )
         return self.raters[rater]
 
-    def vote_weight(self, rater: str) -> float:
-        """What a vote of this rater's tells of the group's taste; 1 is typical, 0 is nothing.
-
-        The probability that they listen, times the square of their scale.
-
-        Raises:
-            TasteError: for a rater without votes here.
-        """
-        taste = self.taste(rater)
-        return taste.listens * taste.scale**2
-
     def _scales_of(self, rater_ids: Sequence[str]) -> RaterScales | None:
         """Everyone's scale; None if one is not known here."""
         if len(rater_ids) < 2 or not self.raters.keys() >= set(rater_ids):
@@ -205,17 +194,18 @@ class TasteProfile:
         variance_B = np.einsum("bf,fg,bg->b", standard_BF, taste.covariance_FF, standard_BF)
         return standard_BF @ taste.weights_F / unit, np.sqrt(np.maximum(variance_B, 0.0)) / unit
 
-    def win_probability(self, a: Items, b: Items, rater: str | None = None) -> np.ndarray:
-        """Probability (B,) that a is preferred to b by someone who decides, sides aside.
+    def win_probability(self, a: Items, b: Items) -> np.ndarray:
+        """Probability (B,) that a is preferred to b in the group's taste, without ties and sides.
 
         The posterior is averaged over by MacKay's approximation (1992, Neural Computation 4:720),
         and of the log-odds `LOG_ODDS_SHRINKAGE` is taken.
         """
-        taste = self.taste(rater)
         a_BF, b_BF = (self.scale.standardise(features_of(items)) for items in (a, b))
         difference_BF = a_BF - b_BF
-        variance_B = np.einsum("bf,fg,bg->b", difference_BF, taste.covariance_FF, difference_BF)
-        gap_B = difference_BF @ taste.weights_F / np.sqrt(1 + np.pi / 8 * variance_B)
+        variance_B = np.einsum(
+            "bf,fg,bg->b", difference_BF, self.group.covariance_FF, difference_BF
+        )
+        gap_B = difference_BF @ self.group.weights_F / np.sqrt(1 + np.pi / 8 * variance_B)
         return expit(LOG_ODDS_SHRINKAGE * gap_B)
 
     def explain(self, top: int = 8, rater: str | None = None) -> list[Reason]:
@@ -276,7 +266,7 @@ class TasteProfile:
         write_whole(path, json.dumps(body, allow_nan=False) + "\n")
 
     @classmethod
-    def load(cls, path: Path, *, feature_names: Sequence[str] = FEATURE_NAMES) -> TasteProfile:
+    def load(cls, path: Path) -> TasteProfile:
         """Read a profile that `save` wrote.
 
         Raises:
@@ -299,20 +289,20 @@ class TasteProfile:
                 f"this is {REVISION}; {remedy}"
             )
         names = body.get("feature_names")
-        sha256 = names_sha256(feature_names)
-        if body.get("feature_names_sha256") != sha256 or names != list(feature_names):
+        sha256 = names_sha256(FEATURE_NAMES)
+        if body.get("feature_names_sha256") != sha256 or names != list(FEATURE_NAMES):
             raise TasteError(
                 f"{path} was fitted to other features (sha256 "
                 f"{body.get('feature_names_sha256')!r}, ours {sha256!r}); {remedy}"
             )
-        size = len(feature_names)
+        size = len(FEATURE_NAMES)
         try:
             raters = {str(rater): _gaussian(taste, size) for rater, taste in body["raters"].items()}
             numbers = {name: kind(body[name]) for name, kind in _NUMBERS.items()}
             if not np.isfinite(list(numbers.values())).all():
                 raise ValueError(f"{numbers} are not all finite")
             return cls(
-                feature_names=tuple(feature_names),
+                feature_names=FEATURE_NAMES,
                 scale=_scale(body["scale"], size),
                 group=_gaussian(body["group"], size),
                 shape_F=_array(body["shape_F"], (size,), "shape_F"),

@@ -41,7 +41,7 @@ from reward.store.store import RatingsStore
 from reward.training.fit import conditioning_of
 from reward.training.models import load_model, newest_reward
 from rl.baselines.results import CurvePoint, Measured, MethodResult, write_results
-from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
+from rl.baselines.settings import SETTINGS, Budget
 from rl.baselines.trl import OnCheckpoint, train_by
 from rl.evaluation.best_of_n import best_of_n
 from rl.evaluation.evaluate import Judge
@@ -102,9 +102,7 @@ def run_baseline(
     *,
     budget: Budget,
     seed: int = 0,
-    settings: DPOSettings | OnlineSettings | None = None,
     best_of: int = 64,
-    melodies: int = SAMPLE_SIZE,
     on_checkpoint: OnCheckpoint | None = None,
     clock: Callable[[], float] = time.monotonic,
     progress: Progress = no_progress,
@@ -116,29 +114,25 @@ def run_baseline(
         task: what all methods are given alike.
         budget: of training; best-of-n has none.
         seed: of everything.
-        settings: of DPO, RLOO or GRPO; by default those that the sweep chose.
         best_of: n of best-of-n.
-        melodies: fresh melodies that are measured, at least `SAMPLE_SIZE`.
         on_checkpoint: gets copies of the policy on the way; its time is not counted.
         clock: what seconds are taken from.
         progress: is told seconds of the budget, or of best-of-n how many melodies are written.
 
     Raises:
-        ValueError: for an unknown method or too few melodies, and what `train_by` raises.
+        ValueError: for an unknown method, and what `train_by` raises.
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is not known; choose of {METHODS}")
-    if melodies < SAMPLE_SIZE:
-        raise ValueError(f"melodies={melodies} is below {SAMPLE_SIZE}, which diversity needs")
     torch.set_num_threads(task.config.threads)
     if method == "best-of-n":
-        return _best_of_n(task, best_of, melodies, seed, clock, progress)
+        return _best_of_n(task, best_of, seed, clock, progress)
     curve: list[CurvePoint] = []
     kept: list[tuple[float, MelodyForCausalLM]] = []
 
     def look(seconds: float, sampled: int, policy: MelodyForCausalLM) -> None:
         progress(round(seconds), round(budget.seconds or 0))
-        _, measured = measure(policy, task, melodies, seed + 1)
+        _, measured = measure(policy, task, SAMPLE_SIZE, seed + 1)
         curve.append(CurvePoint(seconds=seconds, melodies=sampled, measured=measured))
         within = measured.kl_nats <= task.config.kl_limit_nats
         if within and (not kept or measured.reward > kept[0][0]):
@@ -153,7 +147,6 @@ def run_baseline(
         budget=budget,
         objective=task.objective,
         pairs=task.pairs,
-        settings=settings,
         seed=seed,
         on_checkpoint=look,
         clock=clock,
@@ -163,7 +156,7 @@ def run_baseline(
         # Beyond the limit at every look: the base itself is what may be kept.
         policy = kept[0][1] if kept else task.base
     # Fresh ones: those by which it was kept flatter it.
-    written, measured = measure(policy, task, melodies, seed + 2)
+    written, measured = measure(policy, task, SAMPLE_SIZE, seed + 2)
     return MethodResult(
         name=method,
         melodies=written,
@@ -201,14 +194,14 @@ def _measured(melodies: list[Melody], task: Task, kl_nats: float) -> Measured:
 
 
 def _best_of_n(
-    task: Task, n: int, count: int, seed: int, clock: Callable[[], float], progress: Progress
+    task: Task, n: int, seed: int, clock: Callable[[], float], progress: Progress
 ) -> MethodResult:
     begun = clock()
     best = best_of_n(
         task.base,
         task.reward,
         n=n,
-        count=count,
+        count=SAMPLE_SIZE,
         conditioning=task.conditioning,
         std_penalty=task.config.std_penalty,  # to saturate changes no order
         seed=seed + MEASURING_SEED,
@@ -221,7 +214,7 @@ def _best_of_n(
         measured=_measured(best.melodies, task, best.kl_nats),
         vendi=vendi_at(best.melodies, SAMPLE_SIZE)[0],
         seconds=clock() - begun,
-        melodies_sampled=n * count,
+        melodies_sampled=n * SAMPLE_SIZE,
         curve=[],
     )
 

@@ -1,6 +1,6 @@
 """Settings of the baselines: a budget, and how DPO, RLOO and GRPO learn.
 
-docs/baselines.md explains the methods; benchmarks/README.md has their results.
+docs/baselines.md explains the methods; benchmarks/ppo/README.md has their results.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Baselines that need no training: best-of-n under the same reward.
 
-The KL of best-of-n is log n - (n - 1) / n nats (Gao et al. 2022, arXiv:2210.10760). A fine-tuned
-policy is compared with it at equal KL. Best-of-n samples n melodies for each one that it keeps.
+The KL of picking the best of n is at most log n - (n - 1) / n nats (Gao et al. 2022,
+arXiv:2210.10760; an upper bound by Beirami et al. 2024, arXiv:2401.01879). A fine-tuned policy is
+compared with it at that KL. Best-of-n pays n melodies for each one that it shows.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ class BestOfN:
 
     @property
     def kl_nats(self) -> float:
-        """KL from the base policy, per melody."""
+        """Upper bound of the KL from the base policy, per melody."""
         return best_of_n_kl_nats(self.n)
 
 
 def best_of_n_kl_nats(n: int) -> float:
-    """KL in nats of best-of-n from the policy that it samples, for rewards without ties."""
+    """Upper bound of the KL in nats from the policy that best-of-n draws from."""
     return math.log(n) - (n - 1) / n
 
 

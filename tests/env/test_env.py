@@ -555,7 +555,27 @@ def test_the_vector_form_says_how_it_begins_anew(tiny_policy):
     assert observation in env.observation_space
 
 
+def test_each_melody_can_have_options_of_its_own(tiny_policy, random_melodies):
+    """They come on top of those for all; the other melodies keep these."""
+    env = MelodyVectorEnv(3, tiny_policy, options=SHORT)
+    prefix = encode(random_melodies(1, seed=2)[0])[:9].tolist()
+    own = [{}, {"bars": 16, "mode": None}, {**dict.fromkeys(SHORT), "prefix": prefix}]
+    observation, infos = env.reset(seed=0, options={"meter": "3/4", "per_env": own})
+    rows = [row[row != PAD].tolist() for row in observation["tokens"]]
+    assert rows[0] == header_tokens(Header(**{**SHORT, "meter": "3/4"}))
+    assert rows[1][1] == ID["METER_3/4"]
+    assert rows[1][4] == ID["BARS_16"]
+    assert rows[2] == prefix
+    assert infos["given_tokens"].tolist() == [6, 6, 9]
+
+
 def test_what_the_vector_form_refuses(tiny_policy):
+    env = MelodyVectorEnv(2, tiny_policy)
+    for own in ([{}], {"bars": 4}, [{}, 4], "ab"):
+        with pytest.raises(ValueError, match=r"per_env=.* give a list of 2 mappings"):
+            env.reset(options={"per_env": own})
+    with pytest.raises(ValueError, match="bars=5"):
+        env.reset(options={"per_env": [{}, {"bars": 5}]})
     with pytest.raises(ValueError, match="num_envs=0 is below 1"):
         MelodyVectorEnv(0, tiny_policy)
     env = MelodyVectorEnv(3, tiny_policy)

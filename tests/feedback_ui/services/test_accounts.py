@@ -181,14 +181,14 @@ def test_an_organiser_sees_how_far_each_round_is(store, pairs, rater, random_mel
     say(store, robot, "left")
     for who, outcome in ((rater, "left"), (rater, "skip"), (bo, "left")):
         say(store, who, outcome)
-    new = store.add_melodies(random_melodies(4, seed=9), policy_id="tuned", sampler="t", seed=1)
-    spoiled = store.add_melodies(
+    new = store.add_melodies(random_melodies(5, seed=9), policy_id="tuned", sampler="t", seed=1)
+    corrupted = store.add_melodies(
         random_melodies(1, seed=10), policy_id=CORRUPTED, sampler="-", seed=1
     )
     plan = [
         PlannedPair(new[0], new[1]),
-        PlannedPair(new[2], spoiled[0], purpose="trap"),
-        PlannedPair(new[0], new[3], purpose="blind_test"),
+        PlannedPair(new[2], corrupted[0], purpose="trap"),
+        PlannedPair(new[3], new[4], purpose="blind_test"),
     ]
     store.add_plan(plan, round=2, strategy="information")
     second, first = people.round_rows(store)

@@ -1,7 +1,6 @@
 import ast
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
@@ -335,14 +334,12 @@ def test_read_answer_gives_just_what_the_store_takes(studio, rater):
     }
 
 
-def test_a_locked_database_loses_nothing_and_the_answer_may_come_again(studio, rater):
+def test_a_locked_database_loses_nothing_and_the_answer_may_come_again(studio, rater, ratings_url):
     pair = studio.current_pair(rater.id)
-    other = sqlite3.connect(studio.store.name, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    reply = studio.answer(rater.id, answer_to(pair))
+    with RatingsStore(ratings_url) as other, other.writing():
+        reply = studio.answer(rater.id, answer_to(pair))
     assert not reply.done
     assert "locked" in reply.message
-    other.close()
     assert studio.answer(rater.id, answer_to(pair)).done
     assert len(votes(studio.store)) == 1
 

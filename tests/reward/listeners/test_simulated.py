@@ -32,7 +32,8 @@ def pairs(items, count, seed=1):
 
 def measured(listener, left, right) -> tuple[float, float]:
     """Share of decided answers that are the noise-free choice, and share of ties."""
-    truth, got = listener.prefers(left, right), listener.choose(left, right)
+    truth = np.sign(listener.true_utility(left) - listener.true_utility(right))
+    got = listener.choose(left, right)
     decided = got != TIE
     return float((got == truth)[decided].mean()), float(1 - decided.mean())
 

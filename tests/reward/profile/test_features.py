@@ -10,7 +10,7 @@ from reward.profile.features import (
     FEATURE_LABELS,
     FEATURE_NAMES,
     FEATURE_PRIORS,
-    FEATURES_VERSION,
+    REVISION,
     feature_matrix,
 )
 
@@ -110,7 +110,7 @@ def test_a_feature_is_larger_where_there_is_more_of_what_its_label_says(label, t
 
 
 PINNED = (
-    "3-2e1dc02d",
+    3,
     {
         "out_of_key": [0.0, 0.4264],
         "in_found_key_share": [1.0, 0.9091],
@@ -223,7 +223,8 @@ def test_version_is_pinned_to_the_numbers(tune):
             (3, 36), (2, 36), (0, 60), meter="6/8", mode="dorian", pickup_ticks=12,
         ),
     ]  # fmt: skip
-    assert PINNED[0] == FEATURES_VERSION
+    assert PINNED[0] == REVISION
+    assert tuple(PINNED[1]) == FEATURE_NAMES, "profiles are stored by this order"
     assert dict(zip(FEATURE_NAMES, feature_matrix(probes).T.round(4).tolist(), strict=True)) == {
         name: pytest.approx(values, abs=2e-4) for name, values in PINNED[1].items()
     }

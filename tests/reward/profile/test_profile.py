@@ -555,7 +555,8 @@ def test_who_does_not_listen_weighs_little_within_sixty_votes(kind):
     for seed in range(6):
         votes, items, _ = crowd([1] * 6 + [kind], seed)
         got = fit(votes, items)
-        each = [got.vote_weight(name) for name in RATERS[:7]]
+        tastes = [got.taste(name) for name in RATERS[:7]]
+        each = [taste.listens * taste.scale**2 for taste in tastes]  # what their vote weighs
         bad.append(each[-1] / np.mean(each[:-1]))
         good += each[:-1]
     # Measured: 0.06 for who answers by chance (by chance alone some do answer right), else 0.00.

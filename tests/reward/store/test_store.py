@@ -193,9 +193,8 @@ def test_who_let_a_lease_run_out_counts_as_listening_no_more(store):
     comparisons = fill(store, pairs=2)
     anna, ben, cleo = (store.add_rater(name) for name in ("Anna", "Ben", "Cleo"))
     assert store.issue(anna.id, now=NOW).comparison_id == comparisons[0]
-    assert store.issue(cleo.id, now=NOW + LEASE / 2).comparison_id == comparisons[1]
-    # Cleo listens still and Anna does not, so the first is the one that fewest listen to.
     assert store.issue(ben.id, now=NOW + LEASE).comparison_id == comparisons[0]
+    assert store.issue(cleo.id, now=NOW + LEASE).comparison_id == comparisons[1]
 
 
 def test_a_lease_that_ran_out_is_given_anew_with_the_same_sides(store):

@@ -249,5 +249,3 @@ def test_what_the_command_is_asked_for_wrongly_is_told(task, tmp_path):
 def test_what_is_wrong_is_told(task):
     with pytest.raises(ValueError, match="method='ppo' is not known"):
         run_baseline("ppo", task, budget=Budget(seconds=1))
-    with pytest.raises(ValueError, match="melodies=64 is below 256"):
-        run_baseline("dpo", task, budget=Budget(seconds=1), melodies=64)
