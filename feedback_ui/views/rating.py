@@ -207,7 +207,7 @@ class RatingDesk:
     def _offer_a_break(self, pair: Pair, due: int) -> None:
         self._break(
             pair,
-            "You have been listening for a while, and ears tire before we notice. Take ten "
+            "You have been listening for a while, and ears get tired before we notice. Take ten "
             "minutes, or come back another day. Everything is saved.",
         )
         # Declines all that are due: a tab opened late in a session asks once, not once per break.
