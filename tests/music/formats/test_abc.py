@@ -203,7 +203,7 @@ def test_what_cannot_be_read_is_told(text, message):
         read_tune(text)
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)  # a busy machine is slow; a quadratic reader takes minutes
 @pytest.mark.parametrize("sign", ["[", "[a", "(", '"a', "{", "!", "(3", "a>", "|:", "[1", "'", "^"])
 def test_hostile_text_is_read_or_refused_in_time(sign):
     message = ""

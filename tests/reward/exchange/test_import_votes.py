@@ -295,7 +295,12 @@ BAD_ROWS = [
     ("comparisons", "probability", "1.5", "probability=1.5"),
     ("comparisons", "probability", "inf", "not a finite number"),
     ("comparisons", "purpose", "fun", "purpose='fun'"),
-    ("comparisons", "repeat_of", str(uuid4()), "no comparison that came in"),
+    (
+        "comparisons",
+        "repeat_of",
+        "638e2f25-0849-45ea-9ae8-47c0fdb55276",
+        "no comparison that came in",
+    ),
     ("comparisons", "melody_b", "1", "paired with itself"),
     ("comparisons", "strategy", "x" * 41, "strategy has length 41"),
     ("raters", "nickname", " ", "nickname"),

@@ -951,7 +951,6 @@ def test_an_address_for_another_driver_of_postgresql_is_read_as_ours(scheme):
 
 
 def test_a_server_out_of_reach_is_told_without_the_password():
-    pytest.importorskip("psycopg")
     with pytest.raises(RatingsError, match="cannot be used") as caught:
         RatingsStore("postgresql://anna:secret@127.0.0.1:1/ratings")
     assert "secret" not in str(caught.value)
