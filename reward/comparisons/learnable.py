@@ -44,5 +44,5 @@ def sealed_count(votes: pd.DataFrame) -> int:
 
 
 def _is_to_learn_from(votes: pd.DataFrame) -> pd.Series:
-    said_nothing = votes["outcome_a"].isin(UNDECIDED_OUTCOMES)
-    return ~said_nothing & votes["purpose"].isin(TRAINED_PURPOSES)
+    decided = ~votes["outcome_a"].isin(UNDECIDED_OUTCOMES)
+    return pd.Series(decided & votes["purpose"].isin(TRAINED_PURPOSES), index=votes.index)
