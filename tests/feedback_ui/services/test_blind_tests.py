@@ -353,7 +353,8 @@ def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
         process.start(blind_test_arguments("one", "two", **asked), database=database)
     until_ready(process)
     assert process.failure is None, process.lines
-    assert "made the blind test '--help'" in process.lines[-1]
+    assert process.lines[-2].startswith("made '--help', of one and two")
+    assert process.lines[-1].startswith("next, on its page Blind test: tastemaker studio")
     with RatingsStore(database) as made_in:
         [made] = list_tests(made_in)
         assert (made.name, made.votes_wanted) == ("--help", 4)
