@@ -1,5 +1,6 @@
 """What a melody is: its notes, its tokens, and everything that is known without a model. No torch.
 
+metre: metres, and how long their bars and beats are
 melody: a melody of one voice, with its header; it cannot be built wrong
 tokens: a melody as token ids, one token a note, and back
 grammar: which tokens may come next, for a whole batch at once

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from music.melody import BAR_COUNTS, BAR_TICKS, DURATIONS_TICKS, METERS, PICKUPS_TICKS
+from music.melody import BAR_COUNTS, DURATIONS_TICKS, PICKUPS_TICKS
+from music.metre import BAR_TICKS, METERS
 from music.tokens import (
     BOS,
     DURATION_OF_ID,

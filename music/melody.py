@@ -15,10 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
+from music.metre import BAR_TICKS, BEAT_TICKS, METERS
+
 TICKS_PER_QUARTER = 24
-BAR_TICKS = {"4/4": 96, "2/4": 48, "3/4": 72, "6/8": 72, "9/8": 108}
-BEAT_TICKS = {"4/4": 24, "2/4": 24, "3/4": 24, "6/8": 36, "9/8": 36}
-METERS = tuple(BAR_TICKS)
 MODES = ("major", "minor", "dorian", "mixolydian")
 MODE_SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),

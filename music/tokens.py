@@ -21,7 +21,6 @@ import numpy as np
 from music.melody import (
     BAR_COUNTS,
     DURATIONS_TICKS,
-    METERS,
     MODES,
     PICKUPS_TICKS,
     PITCH_MAX,
@@ -35,6 +34,7 @@ from music.melody import (
     check_notes,
     cut_at_barlines,
 )
+from music.metre import METERS
 
 PITCHES = tuple(range(PITCH_MIN, PITCH_MAX + 1))
 VOCABULARY: tuple[str, ...] = (

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
+from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
+from music.metre import METERS
 
 if TYPE_CHECKING:
     from policy.compose import Conditioning

@@ -68,7 +68,7 @@ def studio(
     import subprocess
 
     from feedback_ui.server.launch import ORGANISER_VARIABLE, is_for_this_machine, studio_command
-    from reward.store.environment import DATABASE_VARIABLE
+    from reward.store.process_environment import DATABASE_VARIABLE
     from reward.store.store import RatingsStore
 
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def reward(
     with shown_progress() as shown:
         shown("loading the policy")
         from policy.checkpoint import load_policy, policy_hash
-        from reward.profile.cross_validation import forecast_in_words
+        from reward.profile.training import forecast_in_words
         from reward.store.store import RatingsStore
         from reward.training.fit import fit_reward
         from reward.training.model_card import CARD_FILE

@@ -18,9 +18,7 @@ from music.corpora.corpus import load_corpus
 from music.grammar import advance, initial_state, legal
 from music.melody import (
     BAR_COUNTS,
-    BAR_TICKS,
     DURATIONS_TICKS,
-    METERS,
     MODES,
     PICKUPS_TICKS,
     PITCH_MAX,
@@ -32,6 +30,7 @@ from music.melody import (
     Melody,
     Note,
 )
+from music.metre import BAR_TICKS, METERS
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
 from reward.store.database import parse_url
 from reward.store.store import RatingsStore

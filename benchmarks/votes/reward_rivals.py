@@ -62,8 +62,8 @@ from reward.listeners.simulated import SimulatedListener
 from reward.neural.blend import choose_weight
 from reward.neural.model import ReadTrunk
 from reward.neural.training import fit_read
-from reward.profile.cross_validation import train_reward
 from reward.profile.profile import TasteProfile
+from reward.profile.training import train_reward
 from reward.training.models import profile_shrinkage
 
 OURS, FAST = ("profile", "neural", "blend"), ("logistic",)

@@ -20,7 +20,8 @@ from feedback_ui.views.access import is_organiser, known_rater, open_studio, sig
 from feedback_ui.views.melody_details import close_up
 from feedback_ui.views.notice import errors_noticed, notice
 from feedback_ui.views.page_heading import page_heading
-from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
+from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
+from music.metre import METERS
 
 COLUMNS = 2
 

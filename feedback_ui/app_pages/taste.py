@@ -34,8 +34,8 @@ from feedback_ui.views.fine_tune import open_desk
 from feedback_ui.views.notice import errors_noticed
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.taste_charts import forest_chart, learning_chart, reliability_chart
-from reward.profile.cross_validation import FORECAST_VOTES, TrainedReward, forecast_in_words
 from reward.profile.profile import Reason
+from reward.profile.training import FORECAST_VOTES, TrainedReward, forecast_in_words
 
 POLL_S = 1.5
 PLOTS = {

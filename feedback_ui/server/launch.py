@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward.store.environment import DATABASE_VARIABLE
+from reward.store.process_environment import DATABASE_VARIABLE
 
 STUDIO = Path(__file__).parents[1] / "studio.py"
 SERVER = Path(__file__).with_name("serve.py")

@@ -19,11 +19,11 @@ from reward.store.store import RatingsStore
 from rl.jobs.queue import (
     ask_to_stop,
     begin_job,
-    bury_the_dead,
     check_resumable,
     find_job,
     list_jobs,
     log_tail,
+    reap_dead_jobs,
 )
 from rl.jobs.record import Job
 from rl.runs.run_comparison import RunComparison, compare_runs
@@ -139,7 +139,7 @@ class JobsDesk:
         Raises:
             JobError: when it is gone.
         """
-        bury_the_dead(self._store)
+        reap_dead_jobs(self._store)
         return find_job(self._store, str(job.id))
 
     def rewards(self) -> list[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from music.melody import BAR_COUNTS, METERS, MODES, TUNE_TYPES
+from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
+from music.metre import METERS
 
 MINE = {
     "": "All melodies",
@@ -37,7 +38,7 @@ class LibraryQuery:
     mine: str = ""
     """one of `MINE`"""
     meter: str = ""
-    """one of `music.melody.METERS`, or any; the same for mode, type and bars"""
+    """one of `music.metre.METERS`, or any; the same for mode, type and bars"""
     mode: str = ""
     type: str = ""
     bars: str = ""

@@ -37,7 +37,7 @@ CONSENT = (
     "can take your answers along, and remove yourself with all that is yours."
 )
 BREAK_AFTER = timedelta(minutes=20)
-"""of one sitting, after which a break is offered (ITU-T P.808: sessions of 20 to 30 minutes)"""
+"""after this long a break is offered (ITU-T P.808: sessions of 20 to 30 minutes)"""
 PAIRS_AHEAD = 2
 """pairs whose sound is made ready while one is heard"""
 
@@ -229,9 +229,9 @@ class StudioSession:
         """Whether this rater has not answered any pair yet."""
         return not self.store.has_voted(rater_id)
 
-    def sitting(self, rater_id: int) -> timedelta:
+    def listening_session(self, rater_id: int) -> timedelta:
         """How long this rater has been at it; breaks are due every `BREAK_AFTER`."""
-        return self.store.sitting(rater_id).lasted
+        return self.store.listening_session(rater_id).lasted
 
 
 def app_version() -> str:

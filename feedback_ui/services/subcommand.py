@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from reward.store.environment import process_environment
+from reward.store.process_environment import process_environment
 
 _PREFIXES = ("Error: ", "tastemaker: ")
 

@@ -27,9 +27,9 @@ from feedback_ui.services.profiles import (
     preferences_in,
 )
 from music.melody import Melody
-from reward.profile.cross_validation import TrainedReward, train_reward
 from reward.profile.features import FAR_FROM_USUAL, FEATURE_LABELS
 from reward.profile.profile import SURE_ENOUGH, Reason
+from reward.profile.training import TrainedReward, train_reward
 from reward.store.catalogue import listening
 from reward.store.store import RatingsStore
 

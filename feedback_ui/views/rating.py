@@ -68,7 +68,7 @@ class RatingDesk:
             pair = self.studio.current_pair(
                 self.rater.id, purposes=self.purposes, campaign_id=self.campaign_id
             )
-            sat = self.studio.sitting(self.rater.id)
+            sat = self.studio.listening_session(self.rater.id)
             breaks_due = sat // BREAK_AFTER
             declined = _declined(breaks_due)
             is_new = self._is_new(pair)
@@ -124,7 +124,7 @@ class RatingDesk:
         st.session_state["handled"] = (trigger, nonce)
         if is_practice(payload):
             st.query_params[STAGE] = "done"
-            said = "That is all. From now on it counts."
+            said = "That is all. From now on your answers count."
             st.session_state["reply"] = Reply(True, said)
         elif trigger == "vote":
             reply = self.studio.answer(self.rater.id, payload)

@@ -15,9 +15,9 @@ import pandas as pd
 from feedback_ui.views.chart_colours import Colours
 from reward.comparisons.agreement import CHANCE, Ceiling
 from reward.comparisons.intervals import Z_90
-from reward.profile.cross_validation import FORECAST_VOTES, Calibration
 from reward.profile.learning_curve import FittedCurve, LearningCurve
 from reward.profile.profile import Reason
+from reward.profile.training import FORECAST_VOTES, Calibration
 
 ROW_PX, CURVE_PX = 38, 260
 SHARES = alt.Scale(domain=[0.4, 1.0], clamp=True)

@@ -16,7 +16,8 @@ from music.formats.abc_melody import (
     strain_ends,
     type_of_tune,
 )
-from music.melody import BAR_TICKS, Header, Melody, MelodyError
+from music.melody import Header, Melody, MelodyError
+from music.metre import BAR_TICKS
 
 
 def strains_of(tune: AbcTune, counts: Counter[str] | None = None) -> Iterator[Melody]:

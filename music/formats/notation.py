@@ -27,7 +27,8 @@ from music.formats.abc_reader import read_tune
 from music.formats.abc_writer import abc_bars
 from music.formats.score import Cell, ScoreBar, Sign, score_bars
 from music.formats.spelling import key_of
-from music.melody import BAR_TICKS, METERS, MODES, TUNE_TYPES, Header, Melody
+from music.melody import MODES, TUNE_TYPES, Header, Melody
+from music.metre import BAR_TICKS, METERS
 
 if TYPE_CHECKING:
     import verovio

@@ -184,16 +184,16 @@ def _written_traps(
     seed: int,
     rng: np.random.Generator,
 ) -> list[tuple[int, int]]:
-    """Melodies that are most in key, each with a spoiled one of its own that is stored for it."""
+    """Melodies that are most in key, each with a corrupted one of its own that is stored for it."""
     order = rng.permutation(list(known)).tolist()
     good = sorted(order, key=lambda melody_id: -in_key_share(known[melody_id]))[:count]
-    spoiled = store.add_melodies(
+    worse = store.add_melodies(
         [corrupted(known[melody_id], rng) for melody_id in good],
         policy_id=CORRUPTED,
         sampler="wrong notes, for a trap",
         seed=seed,
     )
-    return list(zip(good, spoiled, strict=True))
+    return list(zip(good, worse, strict=True))
 
 
 def _votes_so_far(store: RatingsStore) -> pd.DataFrame:

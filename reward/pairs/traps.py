@@ -2,7 +2,7 @@
 
 A trap is a melody against itself with wrong notes: the same rhythm, but a third of its notes moved
 to pitches outside of its key. Someone who listens prefers the melody as it was (`melody_a` of a
-trap, as in `reward.store.schema`), whatever their taste. Nothing is learnt from traps; a spoiled
+trap, as in `reward.store.schema`), whatever their taste. Nothing is learnt from traps; a corrupted
 melody is stored under the policy `CORRUPTED`, and is never paired otherwise.
 
 The flag is a sequential test, as those of `reward.comparisons.reliability` are: a rater who passes
@@ -76,7 +76,7 @@ def with_traps(
 
     Args:
         plan: pairs and repeats.
-        traps: melody and spoiled melody of each, at most as many as there are pairs.
+        traps: melody and corrupted melody of each, at most as many as there are pairs.
         rng: draws their places.
 
     Raises:

@@ -7,6 +7,6 @@ laplace: the mode and curvature of a posterior over a group and its raters
 rater_scales: how strongly each rater follows the group
 bradley_terry: fits the regression
 profile: the fitted profile: scores, explanations, saving and loading
-cross_validation: how well a profile predicts votes held out
+training: fits a profile, and measures on held-out votes how well it predicts
 learning_curve: agreement by number of votes, and what more votes would add
 """

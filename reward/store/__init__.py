@@ -16,5 +16,5 @@ favourites: melodies that a rater keeps
 listening_sessions: how long a rater has listened without a break
 withdrawal: a rater leaves and takes their data along
 frames: the store as pandas frames
-environment: the environment variables that our processes share
+process_environment: the environment variables that our processes share
 """

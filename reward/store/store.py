@@ -25,11 +25,10 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from music.melody import Melody
-from reward.store import assignments, frames, pool, raters, votes, withdrawal
-from reward.store import listening_sessions as sittings
+from reward.store import assignments, frames, listening_sessions, pool, raters, votes, withdrawal
 from reward.store.assignments import Issued, Wanted
 from reward.store.database import Database, RatingsError, parse_url
-from reward.store.listening_sessions import Sitting
+from reward.store.listening_sessions import ListeningSession
 from reward.store.pool import PlannedPair, StoredMelody
 from reward.store.raters import Rater
 from reward.store.schema import PURPOSES
@@ -356,12 +355,14 @@ class RatingsStore:
     def has_voted(self, rater_id: int) -> bool:
         """Whether this rater has cast a vote."""
         with self.reading() as session:
-            return sittings.has_voted(session, rater_id)
+            return listening_sessions.has_voted(session, rater_id)
 
-    def sitting(self, rater_id: int, *, now: datetime | None = None) -> Sitting:
+    def listening_session(self, rater_id: int, *, now: datetime | None = None) -> ListeningSession:
         """How long this rater has been at it without a break."""
         with self.reading() as session:
-            return sittings.sitting(session, rater_id, now=now or datetime.now(UTC))
+            return listening_sessions.listening_session(
+                session, rater_id, now=now or datetime.now(UTC)
+            )
 
     def record_training(self, run_id: str, vote_ids: Iterable[int]) -> None:
         """Remember that a run learnt from these votes; again with more, it adds them.

@@ -1,7 +1,6 @@
-"""A round of ratings: have pairs rated, learn what is liked.
+"""Fitting a reward: from the votes in a store to a reward run.
 
-`fit_reward` is the same for people and for simulated listeners; `simulate_votes` rates what waits
-in the store as a listener of known taste would, under a rater that is marked as simulated.
+`fit_reward` is the same for votes of people and of simulated listeners.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from policy.runs import Run, RunError, new_run
 from reward.comparisons.agreement import Agreement, Ceiling
 from reward.comparisons.learnable import learnable, sealed_count
 from reward.comparisons.preferences import Preferences
-from reward.profile.cross_validation import FORECAST_VOTES, TrainedReward, train_reward
 from reward.profile.features import feature_matrix
 from reward.profile.learning_curve import Forecast
 from reward.profile.profile import TasteProfile
+from reward.profile.training import FORECAST_VOTES, TrainedReward, train_reward
 from reward.store.store import RatingsStore
 from reward.training.base_scale import base_scale
 from reward.training.model_card import RewardCard, write_reward_card

@@ -19,7 +19,7 @@ from reward.comparisons.attention import TrapScore, trap_scores
 from reward.comparisons.intervals import Share
 from reward.comparisons.preferences import Preferences
 from reward.comparisons.reliability import rater_flags, rater_reliability, self_agreement, side_bias
-from reward.profile.cross_validation import FORECAST_VOTES, TrainedReward, forecast_in_words
+from reward.profile.training import FORECAST_VOTES, TrainedReward, forecast_in_words
 from reward.training.base_scale import SCALE_MELODIES
 from reward.training.models import (
     BLEND,

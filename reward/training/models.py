@@ -31,8 +31,8 @@ from reward.neural.blend import (
     WeightChoice,
     choose_weight,
 )
-from reward.profile.cross_validation import TrainedReward
 from reward.profile.profile import TasteProfile
+from reward.profile.training import TrainedReward
 from reward.scorer import Reward
 
 if TYPE_CHECKING:

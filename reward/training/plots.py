@@ -8,9 +8,9 @@ import numpy as np
 
 from reward.comparisons.agreement import CHANCE, Agreement, Ceiling
 from reward.comparisons.intervals import Z_90, Share
-from reward.profile.cross_validation import Calibration
 from reward.profile.learning_curve import FittedCurve, LearningCurve
 from reward.profile.profile import Reason
+from reward.profile.training import Calibration
 from reward.training.svg import BASE, LIMIT, TUNED, drawing
 
 WIDTH_INCHES, ROW_INCHES = 6.4, 0.22

@@ -26,7 +26,7 @@ from sqlalchemy import ColumnElement
 
 from reward.store.database import RatingsError
 from reward.store.schema import JobRow
-from rl.jobs.queue import bury_the_dead
+from rl.jobs.queue import reap_dead_jobs
 from rl.jobs.record import LEASE, LIVE, Attendant, Job, JobError, JobLostError, Sessions
 from rl.jobs.record import change_job as change
 from rl.jobs.record import select_jobs as select
@@ -118,7 +118,7 @@ class Attendance:
         Raises:
             JobLostError: when the job is no longer this process's.
         """
-        bury_the_dead(self.store)
+        reap_dead_jobs(self.store)
         with self.store.writing() as session:
             now = datetime.now(UTC)
             here = select(session, JobRow.host == self.me.host, JobRow.state.in_(LIVE))

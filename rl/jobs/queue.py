@@ -24,7 +24,7 @@ from uuid import UUID, uuid4
 
 from policy.runs import Run, RunError
 from reward.store.database import Database, RatingsError, parse_url
-from reward.store.environment import process_environment
+from reward.store.process_environment import process_environment
 from reward.store.schema import JobRow
 from rl.jobs.record import (
     LIVE,
@@ -134,7 +134,7 @@ def queue_job(
         JobError: when a job of that run is queued or running.
     """
     folder = folder.resolve()
-    bury_the_dead(store, now=now)
+    reap_dead_jobs(store, now=now)
     with store.writing() as session:
         now = now or datetime.now(
             UTC
@@ -218,7 +218,7 @@ def absolute(database: str) -> str:
 
 def list_jobs(store: Sessions, *, every: bool = False) -> list[Job]:
     """The newest job of each run, or every job, oldest first."""
-    bury_the_dead(store)
+    reap_dead_jobs(store)
     with store.reading() as session:
         jobs = select_jobs(session)
     if every:
@@ -295,7 +295,7 @@ def wait_for_end(store: Sessions, job: Job) -> Job:
     """Wait until a job has ended, and return it."""
     while job.is_live:
         time.sleep(END_POLL_S)
-        bury_the_dead(store)
+        reap_dead_jobs(store)
         job = read_job(store, job.id)
     return job
 
@@ -314,7 +314,7 @@ def log_tail(job: Job, lines: int) -> list[str]:
         return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
 
 
-def bury_the_dead(store: Sessions, *, now: datetime | None = None) -> list[Job]:
+def reap_dead_jobs(store: Sessions, *, now: datetime | None = None) -> list[Job]:
     """Mark live jobs whose process is gone as failed, and return those jobs."""
     now = now or datetime.now(UTC)
     with store.reading() as session:

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from policy.runs import Run
-from rl.jobs.queue import bury_the_dead, read_job
+from rl.jobs.queue import read_job, reap_dead_jobs
 from rl.jobs.record import Job, Sessions
 
 STATE_STYLES = {
@@ -170,7 +170,7 @@ def _watch_in_lines(store: Sessions, job: Job, console: Console, after: int) -> 
 
 
 def _look(store: Sessions, job: Job) -> Job:
-    bury_the_dead(store)
+    reap_dead_jobs(store)
     return read_job(store, job.id)
 
 

@@ -23,7 +23,7 @@ from contextlib import closing
 from uuid import UUID
 
 from reward.store.database import Database
-from reward.store.environment import DATABASE_VARIABLE
+from reward.store.process_environment import DATABASE_VARIABLE
 from rl.jobs.lease import EXIT_NOT_OURS, TURN_S, Attendance
 from rl.jobs.queue import read_job
 from rl.jobs.record import JobError, JobLostError, Sessions

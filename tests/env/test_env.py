@@ -16,16 +16,8 @@ from env.nearest import nearest_legal
 from env.vector_env import MelodyVectorEnv
 from music.formats.notation import read_melody
 from music.grammar import MASK_TABLE, advance, advance_checked, initial_state, legal
-from music.melody import (
-    BAR_COUNTS,
-    BAR_TICKS,
-    METERS,
-    MODES,
-    PICKUPS_TICKS,
-    TUNE_TYPES,
-    Header,
-    Note,
-)
+from music.melody import BAR_COUNTS, MODES, PICKUPS_TICKS, TUNE_TYPES, Header, Note
+from music.metre import BAR_TICKS, METERS
 from music.tokens import (
     BOS,
     EOS,

@@ -17,15 +17,8 @@ from music.grammar import (
     legal,
     mask_rows,
 )
-from music.melody import (
-    BAR_COUNTS,
-    BAR_TICKS,
-    METERS,
-    MODES,
-    PICKUPS_TICKS,
-    TUNE_TYPES,
-    Header,
-)
+from music.melody import BAR_COUNTS, MODES, PICKUPS_TICKS, TUNE_TYPES, Header
+from music.metre import BAR_TICKS, METERS
 from music.tokens import (
     EOS,
     FIRST_HOLD,

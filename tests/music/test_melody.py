@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from music.melody import (
     BAR_COUNTS,
-    BAR_TICKS,
     DURATIONS_TICKS,
-    METERS,
     PICKUPS_TICKS,
     Header,
     Melody,
@@ -20,6 +18,7 @@ from music.melody import (
     Note,
     Segment,
 )
+from music.metre import BAR_TICKS, METERS
 
 HEADER = Header("2/4", "major", "other", 4)  # four bars of 48 ticks
 NOTES = tuple(Note(48 * bar, 48, bar) for bar in range(4))

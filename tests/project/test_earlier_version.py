@@ -103,13 +103,15 @@ def read_raters(store):
         newest = store.votes_frame().query("rater_id == @row.rater_id")["created_at"].max()
         with store.reading() as session:
             kept = sorted(favourites(session, row.rater_id))
-        sitting = store.sitting(row.rater_id, now=newest + timedelta(seconds=30))
+        listening_session = store.listening_session(
+            row.rater_id, now=newest + timedelta(seconds=30)
+        )
         found[row.nickname] = {
             "kind": row.rater_kind,
             "consent_version": row.consent_version,
             "favourites": kept,
-            "votes_of_session": sitting.votes,
-            "session_s": round(sitting.lasted.total_seconds()),
+            "votes_of_session": listening_session.votes,
+            "session_s": round(listening_session.lasted.total_seconds()),
             "runs": store.runs_trained_on(row.rater_id),
         }
     return found

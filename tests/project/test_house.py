@@ -135,10 +135,9 @@ def test_help_imports_nothing_heavy(tmp_path):
     assert "demo" in done.stdout
     loaded = done.stdout.partition("LOADED ")[2].split()
     assert "click" in loaded
-    assert (
-        sorted({name.partition(".")[0] for name in loaded}.intersection((*HEAVY, *ROOMS[:-1])))
-        == []
-    )
+    # Metres and modes come from music/, which at that level is the standard library only.
+    not_yet = {*HEAVY, *ROOMS} - {"music", "tastemaker"}
+    assert not_yet.intersection(name.partition(".")[0] for name in loaded) == set()
 
 
 def test_looking_at_jobs_imports_no_torch(tmp_path):

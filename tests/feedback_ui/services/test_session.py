@@ -23,7 +23,7 @@ from feedback_ui.services.notation import PIANO_ROLL
 from feedback_ui.services.practice import PRACTICE_ID, practice_pair
 from feedback_ui.services.session import BREAK_AFTER, StudioSession
 from music.melody import Header, Melody, Note
-from reward.store.listening_sessions import Sitting
+from reward.store.listening_sessions import ListeningSession
 from reward.store.schema import AssignmentRow
 from reward.store.store import RatingsError, RatingsStore
 from tests.support.project import PROJECT
@@ -319,11 +319,11 @@ def test_what_is_asked_for_does_not_wait_for_what_may_come(studio, rater, tmp_pa
 
 
 def test_a_break_is_due_every_twenty_minutes(studio, rater, monkeypatch):
-    assert studio.sitting(rater.id) // BREAK_AFTER == 0
+    assert studio.listening_session(rater.id) // BREAK_AFTER == 0
     for share, due in ((0.99, 0), (1, 1), (1.99, 1), (2, 2)):
-        sat = Sitting(90, share * BREAK_AFTER)
-        monkeypatch.setattr(RatingsStore, "sitting", lambda self, rater_id, sat=sat: sat)
-        assert studio.sitting(rater.id) // BREAK_AFTER == due
+        sat = ListeningSession(90, share * BREAK_AFTER)
+        monkeypatch.setattr(RatingsStore, "listening_session", lambda self, rater_id, sat=sat: sat)
+        assert studio.listening_session(rater.id) // BREAK_AFTER == due
 
 
 def test_read_answer_gives_just_what_the_store_takes(studio, rater):
@@ -641,7 +641,9 @@ def test_a_break_is_offered_and_may_be_declined(page, studio, rater, monkeypatch
     studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
 
     def sits(breaks):
-        monkeypatch.setattr(RatingsStore, "sitting", lambda *_: Sitting(60, breaks * BREAK_AFTER))
+        monkeypatch.setattr(
+            RatingsStore, "listening_session", lambda *_: ListeningSession(60, breaks * BREAK_AFTER)
+        )
 
     sits(2)
     app = page(token=rater.token)  # opened late: it asks once, not for each break that was due

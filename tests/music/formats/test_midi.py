@@ -8,7 +8,8 @@ import mido
 import pytest
 
 from music.formats.midi import default_tempo_bpm, duration_seconds, pitches_midi, to_midi
-from music.melody import METERS, TUNE_TYPES, Header
+from music.melody import TUNE_TYPES, Header
+from music.metre import METERS
 
 
 def parse(content: bytes) -> list[tuple[int, Any]]:

@@ -134,9 +134,9 @@ def test_traps_come_at_their_rate_and_their_melodies_nowhere_else(store, tiny_po
     assert set(melodies.loc[traps["melody_a"], "policy_id"]) == {"tiny"}
     assert traps["melody_a"].is_unique
     others = frame.loc[frame["purpose"] != "trap"]
-    spoiled = set(melodies.index[melodies["policy_id"] == CORRUPTED])
-    assert len(spoiled) == 15
-    assert not spoiled & {*others["melody_a"], *others["melody_b"]}
+    corrupted = set(melodies.index[melodies["policy_id"] == CORRUPTED])
+    assert len(corrupted) == 15
+    assert not corrupted & {*others["melody_a"], *others["melody_b"]}
     for good, bad in zip(traps["melody_a"], traps["melody_b"], strict=True):
         one, other = (stored.melody for stored in store.melodies([int(good), int(bad)]))
         assert one.header == other.header

@@ -1,4 +1,4 @@
-"""Traps: what is spoiled and what is not, where they stand in a plan, whom they flag."""
+"""Traps: what is corrupted and what is not, where they stand in a plan, whom they flag."""
 
 import numpy as np
 import pandas as pd
@@ -17,22 +17,22 @@ def out_of_key(melody):
 def test_a_third_of_the_notes_is_wrong_and_all_else_as_it_was(real_melodies):
     rng = np.random.default_rng(0)
     for melody in real_melodies[:60]:
-        spoiled = corrupted(melody, rng)
-        assert spoiled.header == melody.header
-        assert [(n.onset_ticks, n.duration_ticks) for n in spoiled.notes] == [
+        worse = corrupted(melody, rng)
+        assert worse.header == melody.header
+        assert [(n.onset_ticks, n.duration_ticks) for n in worse.notes] == [
             (n.onset_ticks, n.duration_ticks) for n in melody.notes
         ]
         moved = [
-            (new, old) for new, old in zip(spoiled.notes, melody.notes, strict=True) if new != old
+            (new, old) for new, old in zip(worse.notes, melody.notes, strict=True) if new != old
         ]
         assert len(moved) == max(4, round(len(melody.notes) / 3))
         for new, old in moved:
             assert 1 <= abs(new.pitch - old.pitch) <= 5
             assert new.pitch % 12 not in MODE_SCALES[melody.header.mode]
-        assert np.mean(out_of_key(spoiled)) > 0.2
+        assert np.mean(out_of_key(worse)) > 0.2
 
 
-def test_spoiling_is_by_chance_and_never_fails_to_be_a_melody(random_melodies):
+def test_corruption_is_by_chance_and_never_fails_to_be_a_melody(random_melodies):
     melodies = random_melodies(80, seed=1)
     once, twice = ([corrupted(m, np.random.default_rng(s)) for m in melodies] for s in (2, 2))
     assert once == twice  # and each was checked by Melody itself

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from reward.store.listening_sessions import sitting_of
+from reward.store.listening_sessions import session_of
 from reward.store.store import RatingsStore
 from reward.store.votes import Answer
 
@@ -14,18 +14,18 @@ def at(*minutes_ago):
 
 def test_votes_close_together_are_one_sitting():
     # The pair answered 9 minutes ago was shown 10 minutes ago; before it there was a long break.
-    found = sitting_of([at(2, 1), at(5, 4), at(10, 9), at(31, 30)], now=NOW)
+    found = session_of([at(2, 1), at(5, 4), at(10, 9), at(31, 30)], now=NOW)
     assert (found.votes, found.lasted) == (3, timedelta(minutes=9))
 
 
 def test_a_break_ends_it():
-    found = sitting_of([at(12, 11), at(14, 13)], now=NOW)
+    found = session_of([at(12, 11), at(14, 13)], now=NOW)
     assert (found.votes, found.lasted) == (0, timedelta(0))
-    assert sitting_of([], now=NOW).votes == 0
+    assert session_of([], now=NOW).votes == 0
 
 
 def test_a_pair_that_waited_through_a_break_was_not_heard_all_the_time():
-    found = sitting_of([at(300, 1)], now=NOW)
+    found = session_of([at(300, 1)], now=NOW)
     assert (found.votes, found.lasted) == (1, timedelta(minutes=10))
 
 
@@ -36,8 +36,8 @@ def test_the_store_looks_at_one_rater_only(tmp_path, tune):
         store.add_comparisons([(a, b)], round=1)
         one, other = store.add_rater("one"), store.add_rater("other")
         store.vote(store.issue(one.id).assignment_id, Answer(outcome="tie", nonce="n"))
-        assert store.sitting(one.id).votes == 1
-        assert store.sitting(other.id).votes == 0
+        assert store.listening_session(one.id).votes == 1
+        assert store.listening_session(other.id).votes == 0
 
 
 def test_a_sitting_that_is_read_in_several_parts_is_whole(tmp_path, tune, monkeypatch):
@@ -51,4 +51,4 @@ def test_a_sitting_that_is_read_in_several_parts_is_whole(tmp_path, tune, monkey
             store.vote(
                 store.issue(rater.id).assignment_id, Answer(outcome="tie", nonce=f"n{place}")
             )
-        assert store.sitting(rater.id).votes == 5
+        assert store.listening_session(rater.id).votes == 5

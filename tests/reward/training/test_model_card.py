@@ -12,7 +12,7 @@ from policy.compose import Conditioning
 from policy.runs import RunError
 from reward.listeners.simulated import SimulatedListener, simulate_votes
 from reward.pairs.round import PoolConfig, pair_up
-from reward.profile.cross_validation import forecast_in_words
+from reward.profile.training import forecast_in_words
 from reward.store.store import RatingsStore
 from reward.store.votes import Answer
 from reward.training.fit import fit_reward
@@ -128,7 +128,7 @@ def test_a_handful_of_votes_is_owned_up_to(tmp_path, tiny_policy):
 
 
 def test_who_presses_left_is_flagged_and_who_fails_traps(tmp_path, tiny_policy):
-    """Half of the traps, as this chance puts the spoiled melody on the left."""
+    """Half of the traps, as this chance puts the corrupted melody on the left."""
     with RatingsStore(tmp_path / "ratings.sqlite", rng=Random(0)) as store:
         config = PoolConfig(melodies=60, pairs=30, trap_share=0.2)
         waiting = len(pair_up(store, tiny_policy, "tiny", CONDITIONING, config))

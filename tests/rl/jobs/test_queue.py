@@ -22,7 +22,6 @@ from rl.jobs.queue import (
     absolute,
     ask_to_stop,
     begin_job,
-    bury_the_dead,
     check_resumable,
     find_job,
     list_jobs,
@@ -30,6 +29,7 @@ from rl.jobs.queue import (
     open_jobs,
     queue_job,
     read_job,
+    reap_dead_jobs,
     start_job,
     wait_for_end,
 )
@@ -276,22 +276,22 @@ def test_a_dead_process_is_noticed_and_the_remedy_told(store, folder, mortal):
     assert found.state == "failed"
     assert found.message == "process died; go on with: tastemaker jobs resume ppo-0001"
     assert found.finished_at is not None
-    assert bury_the_dead(store) == []
+    assert reap_dead_jobs(store) == []
     assert queued(store, folder()).resumes == job.id
 
 
 def test_a_living_process_is_left_alone_however_late_its_beat(store, folder):
     job = queued(store, folder())
     assert Attendance.claim(store, job.id).take_turn()
-    assert bury_the_dead(store, now=datetime.now(UTC) + 100 * LEASE) == []
+    assert reap_dead_jobs(store, now=datetime.now(UTC) + 100 * LEASE) == []
 
 
 def test_another_process_of_the_same_pid_is_no_sign_of_life(store, folder):
     job, me = queued(store, folder()), Attendant.this()
     Attendance.claim(store, job.id, Attendant(me.host, me.pid, me.created_s - 1000))
     # The machine's clock may have been set; with a valid lease the job is alive.
-    assert bury_the_dead(store) == []
-    assert bury_the_dead(store, now=datetime.now(UTC) + LEASE + timedelta(seconds=1)) != []
+    assert reap_dead_jobs(store) == []
+    assert reap_dead_jobs(store, now=datetime.now(UTC) + LEASE + timedelta(seconds=1)) != []
 
 
 def test_a_process_that_nobody_has_waited_for_is_dead(store, folder):
@@ -299,18 +299,18 @@ def test_a_process_that_nobody_has_waited_for_is_dead(store, folder):
     zombie = subprocess.Popen(["sleep", "1000"])
     created_s = psutil.Process(zombie.pid).create_time()
     Attendance.claim(store, job.id, Attendant(socket.gethostname(), zombie.pid, created_s))
-    assert bury_the_dead(store) == []
+    assert reap_dead_jobs(store) == []
     zombie.kill()
     until(lambda: psutil.Process(zombie.pid).status() == psutil.STATUS_ZOMBIE)
-    assert len(bury_the_dead(store)) == 1
+    assert len(reap_dead_jobs(store)) == 1
     zombie.wait()
 
 
 def test_another_machines_job_lives_as_long_as_its_lease(store, folder):
     job = queued(store, folder())
     Attendance.claim(store, job.id, Attendant("another", os.getpid(), 0.0))
-    assert bury_the_dead(store, now=datetime.now(UTC) + 0.9 * LEASE) == []
-    (dead,) = bury_the_dead(store, now=datetime.now(UTC) + 1.1 * LEASE)
+    assert reap_dead_jobs(store, now=datetime.now(UTC) + 0.9 * LEASE) == []
+    (dead,) = reap_dead_jobs(store, now=datetime.now(UTC) + 1.1 * LEASE)
     assert dead.id == job.id
 
 
@@ -319,7 +319,7 @@ def test_a_starter_that_died_blocks_the_queue_for_a_while_only(store, folder):
     queued(store, folder("never"), now=now - 0.9 * STARTING)
     hold = Attendance.claim(store, queued(store, folder("next")).id)
     assert not hold.take_turn()
-    assert bury_the_dead(store, now=now + 0.2 * STARTING)
+    assert reap_dead_jobs(store, now=now + 0.2 * STARTING)
     assert hold.take_turn()
 
 
@@ -334,7 +334,7 @@ def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
 
     monkeypatch.setattr("rl.jobs.queue.reap", late)
     monkeypatch.setattr("rl.jobs.record.Job.is_dead", lambda *_: True)
-    assert bury_the_dead(store) == []
+    assert reap_dead_jobs(store) == []
     assert read_job(store, hold.job.id).state == "queued"
 
 
@@ -342,7 +342,7 @@ def test_who_was_taken_for_dead_may_say_nothing_more(store, folder, mortal):
     who, kill = mortal
     hold = Attendance.claim(store, queued(store, folder()).id, who)
     kill()
-    assert len(bury_the_dead(store)) == 1
+    assert len(reap_dead_jobs(store)) == 1
     for say in (hold.beat, hold.take_turn, lambda: hold.end("done", "kept")):
         with pytest.raises(JobLostError, match="taken for dead"):
             say()
@@ -514,7 +514,7 @@ def test_kill_9_of_the_parent_leaves_the_job_running(tmp_path, processes):
         parent.wait()
         before = read_job(store, job.id).last_checkpoint
         until(lambda: read_job(store, job.id).last_checkpoint not in (None, before))
-        assert bury_the_dead(store) == []
+        assert reap_dead_jobs(store) == []
         ask_to_stop(store, job)
         assert wait_for_end(store, job).state == "stopped"
     assert "stopped at steps/" in job.log_file.read_text()

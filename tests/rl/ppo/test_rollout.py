@@ -8,7 +8,7 @@ import torch
 from env.prompt import prompt_ids
 from env.reference import Reference, torch_chance
 from music.grammar import MASK_TABLE
-from music.melody import METERS
+from music.metre import METERS
 from music.tokens import HEADER_LENGTH, PAD
 from policy.compose import Conditioning
 from policy.logprobs import masked_log_softmax

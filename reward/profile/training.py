@@ -35,7 +35,7 @@ from reward.profile.learning_curve import (
 from reward.profile.profile import TasteProfile
 
 FORECAST_VOTES = 60
-"""a sitting of a quarter of an hour"""
+"""a listening session of a quarter of an hour"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import pytest
 
 from reward.comparisons.agreement import assign_folds
 from reward.comparisons.preferences import Preferences
-from reward.profile.cross_validation import train_reward
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.features import FEATURE_NAMES
+from reward.profile.training import train_reward
 
 MELODIES, VOTES = 80, 25
 
