@@ -138,9 +138,8 @@ def tiny_policy() -> Any:
         torch.manual_seed(0)
         policy = MelodyForCausalLM(melody_config(hidden_size=32, **shape)).eval()
     with torch.no_grad():
-        policy.model.embed_tokens.weight.mul_(
-            20
-        )  # tied to the head: logits about 20 times as far apart
+        # It is tied to the head, so logits are about 20 times as far apart.
+        policy.model.embed_tokens.weight.mul_(20)
     return policy
 
 

@@ -1,7 +1,7 @@
 """Over-optimisation, shown and stopped: a long run without guards, and the same with the defaults.
 
     python benchmarks/ppo/over_optimisation.py --out checkpoints/runs/over --plot
-    docs/images/over.svg
+    docs/images/over_optimisation.svg
 
 The listener is one whose taste (`form`) a linear profile from 200 noisy votes reaches only in part:
 the reward model is wrong somewhere, and a policy that is pushed finds out where. Without guards:

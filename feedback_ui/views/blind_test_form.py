@@ -9,6 +9,7 @@ from feedback_ui.services.blind_tests import blind_test_arguments, list_tests
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import studio_options
 from feedback_ui.views.fine_tune import open_desk
+from music.metre import METERS
 
 
 @st.cache_resource(show_spinner=False)
@@ -54,7 +55,7 @@ def offer_blind_test(studio: StudioSession) -> None:
             "ask for 400 then. The test ends earlier when the answer is clear.",
         )
         left, right = st.columns(2)
-        meter = left.selectbox("Metre", ["4/4", "2/4", "3/4", "6/8", "9/8", "any"])
+        meter = left.selectbox("Metre", [*METERS, "any"])
         bars = right.selectbox("Bars", ["8", "4", "16", "any"])
         sent = st.form_submit_button("Write the melodies", type="primary", width="stretch")
     if sent and a == b:

@@ -1,6 +1,6 @@
 """The corpus: strains of O'Neill 1903 and Ryan 1883, as numbers, with a split by tune.
 
-`load_corpus()` reads what the package ships (`music/data/strains.npz`: tokens, no text).
+`load_corpus()` reads what the package ships (`music/corpora/data/strains.npz`: tokens, no text).
 `build_corpus(folder)` makes that file anew from the ABC books in music21's package, for whoever has
 it installed; nothing else needs it.
 

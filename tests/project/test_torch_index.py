@@ -60,7 +60,7 @@ def test_without_a_gpu_torch_comes_from_the_cpu_index(torch_index, index):
 def test_the_driver_is_a_sign_of_a_gpu(torch_index, index, tmp_path, monkeypatch):
     monkeypatch.setattr(torch_index, "NVIDIA_DRIVER", tmp_path)
     assert torch_index.choose("auto", index)[0] is None
-    assert torch_index.choose("cpu", index)[0] == index  # conditioning for is conditioning for
+    assert torch_index.choose("cpu", index)[0] == index  # what was asked for is done
 
 
 @pytest.mark.parametrize(
