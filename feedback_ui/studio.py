@@ -37,7 +37,7 @@ page = st.navigation(
             url_path="blind-test",
         ),
         st.Page(
-            "app_pages/finetune.py",
+            "app_pages/fine_tune.py",
             title="Fine-tune",
             icon=":material/tune:",
             url_path="fine-tune",

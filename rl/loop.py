@@ -153,7 +153,7 @@ def run_loop(
             base,
             fitted.profile.score,
             index,
-            watcher=_Updates(config.ppo.updates, report),
+            callback=_Updates(config.ppo.updates, report),
         )
     if best is None:
         raise RunError(f"{run.name} was asked to stop before its end")

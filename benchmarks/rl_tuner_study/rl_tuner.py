@@ -112,8 +112,8 @@ def tuned_by(
     """
     steered = Steered(asked)
     step = newest_step(run.path / "steps")
-    watcher = Steering(steered, run.path / "weights", step.step if step else 0)
-    fine_tune(run, config, base, steered.score, training_index(), watcher=watcher)
+    callback = Steering(steered, run.path / "weights", step.step if step else 0)
+    fine_tune(run, config, base, steered.score, training_index(), callback=callback)
     last = run.rows()[-1]
     if last["guards_broken"]:
         raise RunError(
@@ -122,7 +122,7 @@ def tuned_by(
         )
     step = newest_step(run.path / "steps")
     assert step is not None  # it is written after every update
-    watcher.back_to(step.step)
+    callback.back_to(step.step)
     ppo = PPO(config, base, steered.score)
     ppo.restore(step.step, step.tensors, step.state)
     return ppo.actor.policy, steered

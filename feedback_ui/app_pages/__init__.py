@@ -4,6 +4,6 @@ rate: listen to two melodies and vote
 library: find, hear and keep melodies
 taste: what the votes say about a taste
 blind_test: make blind tests, vote in them, read their results
-finetune: start and watch PPO jobs
+fine_tune: start and watch PPO jobs
 people: a rater's own data, and all raters for an organiser
 """

@@ -27,7 +27,7 @@ from feedback_ui.views.blind_test_form import offer_blind_test
 from feedback_ui.views.blind_test_result import show_result
 from feedback_ui.views.notice import notice
 from feedback_ui.views.page_heading import page_heading
-from feedback_ui.views.rating import RatingDesk
+from feedback_ui.views.rating import RatingView
 
 # The list of tests
 
@@ -86,26 +86,26 @@ def hear(test: Standing) -> None:
     rater = signed_in(studio)
     at_most = counted(test.most_more, "more vote", "more votes")
     said = f"{counted(test.votes, 'vote is', 'votes are')} in; at most {at_most} to the result"
-    desk = RatingDesk(
+    view = RatingView(
         studio,
         rater,
-        lambda: all_heard(desk),
+        lambda: all_heard(view),
         progress=lambda pair: (test.progress, said),
         purposes=PURPOSES,
         campaign_id=test.id,
     )
-    desk.show()
+    view.show()
     st.text(f"Rating as {rater.nickname}")
 
 
-def all_heard(desk: RatingDesk) -> None:
+def all_heard(view: RatingView) -> None:
     """Thank a rater who has heard every pair of a running test."""
     st.success(
         "You have heard every pair of this test. Thank you! The result appears here when enough "
         "votes are in, or when the person who runs the studio ends the test.",
         icon=":material/check_circle:",
     )
-    desk.undo_button()
+    view.undo_button()
 
 
 def manage(test: Standing) -> None:

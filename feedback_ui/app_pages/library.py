@@ -17,7 +17,7 @@ from feedback_ui.services.library_query import MINE, SORTS, LibraryQuery
 from feedback_ui.services.notation import NOTES, PIANO_ROLL, pictures_of
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import is_organiser, known_rater, open_studio, signed_in, trouble
-from feedback_ui.views.melody_details import close_up
+from feedback_ui.views.melody_details import melody_details
 from feedback_ui.views.notice import errors_noticed, notice
 from feedback_ui.views.page_heading import page_heading
 from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
@@ -248,7 +248,7 @@ def closer(item: LibraryMelody) -> None:
                 help=f"Download {file.name}, {file.use}",
                 on_click="ignore",
             )
-    close_up(item, studio, library)
+    melody_details(item, studio, library)
 
 
 studio = open_studio()

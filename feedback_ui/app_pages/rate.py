@@ -6,7 +6,7 @@ import streamlit as st
 
 from feedback_ui.views.access import open_studio, sign_out, signed_in
 from feedback_ui.views.page_heading import page_heading
-from feedback_ui.views.rating import RatingDesk
+from feedback_ui.views.rating import RatingView
 from reward.store.schema import ROUND_PURPOSES
 
 
@@ -29,7 +29,7 @@ def the_end() -> None:
         "What comes next: `tastemaker reward` learns from them, and new pairs will wait here "
         "after the next round."
     )
-    desk.undo_button()
+    view.undo_button()
 
 
 studio = open_studio()
@@ -37,8 +37,8 @@ page_heading(
     "Which do you like better?", "Two melodies, and nobody knows who wrote them. Trust your ears."
 )
 rater = signed_in(studio)
-desk = RatingDesk(studio, rater, the_end)
-desk.show()
+view = RatingView(studio, rater, the_end)
+view.show()
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.text(f"Rating as {rater.nickname}")
     st.button(

@@ -17,8 +17,8 @@ from feedback_ui.services.tastes import (
     GROUP,
     MINE,
     Extreme,
-    TasteDesk,
     TasteLook,
+    TasteReader,
     in_words,
 )
 from feedback_ui.views.access import (
@@ -30,7 +30,7 @@ from feedback_ui.views.access import (
     trouble,
 )
 from feedback_ui.views.chart_colours import chart_colours
-from feedback_ui.views.fine_tune import open_desk
+from feedback_ui.views.fine_tune import fine_tuning_jobs
 from feedback_ui.views.notice import errors_noticed
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.taste_charts import forest_chart, learning_chart, reliability_chart
@@ -47,9 +47,9 @@ TITLES = {MINE: "Mine", GROUP: "Everyone's", SIMULATED: "Simulated listeners'"}
 
 
 @st.cache_resource(show_spinner=False)
-def taste_desk(database: str, _studio: StudioSession) -> TasteDesk:
+def taste_reader(database: str, _studio: StudioSession) -> TasteReader:
     """The tastes learnt from this server's votes, computed on demand."""
-    return TasteDesk(_studio.store, _studio.tastes)
+    return TasteReader(_studio.store, _studio.tastes)
 
 
 @st.cache_resource(show_spinner=False)
@@ -65,7 +65,7 @@ def scope_changed() -> None:
 
 def choose_scope() -> str:
     """Ask whose taste to show; simulated listeners only where there are any."""
-    counts = desk.votes_of(None)
+    counts = reader.votes_of(None)
     scopes = [scope for scope in TITLES if scope != SIMULATED or counts[SIMULATED]]
     asked = st.query_params.get("of", MINE)
     st.session_state["taste-of"] = asked if asked in scopes else MINE
@@ -153,7 +153,7 @@ def player(scope: str, label: str, extreme: Extreme) -> None:
 def worth(scope: str) -> None:
     """Show how well the profile predicts unseen answers, once that is computed."""
     with errors_noticed():
-        found = desk.worth(scope, rater_id)
+        found = reader.worth(scope, rater_id)
         if found is None:
             with st.spinner("Testing it on answers that it has not seen. This takes some seconds."):
                 st.empty()
@@ -258,7 +258,7 @@ def full_model(kind: str) -> None:
         "Train the full model", icon=":material/model_training:", on_click=train, args=(kind,),
         disabled=process.is_busy,
     )  # fmt: skip
-    jobs = open_desk(studio)
+    jobs = fine_tuning_jobs(studio)
     rewards = jobs.rewards()
     if rewards:
         with st.expander(f"The newest: {rewards[0]}", icon=":material/description:"):
@@ -267,7 +267,7 @@ def full_model(kind: str) -> None:
                 about = PLOTS.get(name, name)
                 st.image(on_paper(plot), width="stretch", alt=about, caption=about)
             st.code(card.words, language=None, height=320, wrap_lines=True)
-        st.page_link("app_pages/finetune.py", label="Tune towards it", icon=":material/tune:")
+        st.page_link("app_pages/fine_tune.py", label="Tune towards it", icon=":material/tune:")
 
 
 def on_paper(svg: str) -> str:
@@ -281,10 +281,10 @@ def on_paper(svg: str) -> str:
 studio = open_studio()
 page_heading("Taste", "What your answers say about what you like, and how certain that is.")
 try:
-    desk = taste_desk(studio_options().database, studio)
+    reader = taste_reader(studio_options().database, studio)
     scope = choose_scope()
     rater_id = who_looks(scope)
-    look = desk.look(scope, rater_id)
+    look = reader.look(scope, rater_id)
     if scope == SIMULATED:
         st.warning(
             "Simulated listeners, which are programs, gave these answers. They say nothing about "
@@ -292,7 +292,7 @@ try:
             icon=":material/smart_toy:",
         )
     if look is None:
-        too_few(scope, desk.votes_of(rater_id)[scope])
+        too_few(scope, reader.votes_of(rater_id)[scope])
     else:
         colours = chart_colours()
         by = "" if look.raters == 1 else f" by {look.raters}"
@@ -311,7 +311,7 @@ try:
         )  # fmt: skip
         extremes(look)
         st.subheader("How good is it?", anchor=False)
-        waits = desk.worth(scope, rater_id) is None
+        waits = reader.worth(scope, rater_id) is None
         st.fragment(worth, run_every=POLL_S if waits else None)(scope)
         if is_organiser():
             full_model("simulated" if scope == SIMULATED else "person")

@@ -1,4 +1,4 @@
-"""The jobs desk: what the studio asks of PPO jobs; the one module that knows `rl` (decision 6).
+"""PPO jobs as the studio sees them; only this module of the studio imports `rl` (decision 6).
 
 A job is started by the command `tastemaker ppo --detach`, which checks everything and hands the run
 to a process that outlives the studio. That takes some seconds, for torch is loaded, so it is done
@@ -114,14 +114,14 @@ def expected_minutes(updates: float, melodies: float) -> float:
     return (BEGINNING_S + updates * melodies * SECONDS_A_MELODY) / 60
 
 
-class JobsDesk:
+class FineTuningJobs:
     """Jobs of one database, whose runs are in the working folder; one for a server."""
 
     def __init__(self, store: RatingsStore, database: str, *, runs: Path = RUNS) -> None:
         self._store, self._database, self._runs = store, database, runs
         self._starter = CommandProcess("the start of a run")
 
-    def jobs(self) -> list[Job]:
+    def latest(self) -> list[Job]:
         """The newest job of each run, newest first; dead ones are marked as such before."""
         return list_jobs(self._store)[::-1]
 

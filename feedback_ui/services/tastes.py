@@ -1,8 +1,8 @@
 """What the studio can say of a taste: what is liked, how sure that is, what it is worth.
 
-`TasteDesk` makes of profiles (`learnt_tastes`) what a page shows. To judge a taste on votes that it
-did not see takes some seconds, and goes on beside. Of a melody nothing is told but its sound and
-its score: not who wrote it, nor when.
+`TasteReader` turns a profile (`services/profiles.py`) into what a page shows. To judge a taste on
+votes that it did not see takes some seconds, so a thread does it. Of a melody, only its sound and
+its score are shown: not who wrote it, nor when.
 
 Letters: M melodies of the pool, F features.
 """
@@ -97,7 +97,7 @@ class _Judged:
     trained: Future[TrainedReward]
 
 
-class TasteDesk:
+class TasteReader:
     """Tastes of one ratings store; safe to share between the threads of a server."""
 
     def __init__(self, store: RatingsStore, tastes: LearntTastes) -> None:

@@ -8,7 +8,7 @@ from feedback_ui.services.background_command import CommandProcess
 from feedback_ui.services.blind_tests import blind_test_arguments, list_tests
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import studio_options
-from feedback_ui.views.fine_tune import open_desk
+from feedback_ui.views.fine_tune import fine_tuning_jobs
 from music.metre import METERS
 
 
@@ -29,7 +29,7 @@ def offer_blind_test(studio: StudioSession) -> None:
             st.markdown(":material/error: **The last blind test was not made**")
             st.text(str(maker().failure))
             st.button("Dismiss", on_click=maker().forget)
-    names = open_desk(studio).policies()
+    names = fine_tuning_jobs(studio).policies()
     if len(names) < 2:
         st.info(
             "There is nothing to compare with the base yet. Fine-tune a policy first: the page "

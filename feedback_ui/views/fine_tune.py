@@ -9,7 +9,7 @@ import streamlit as st
 from feedback_ui.components.text_table import text_table
 from feedback_ui.components.tune_player import tune_player
 from feedback_ui.services.clips import Clip, duration_ms
-from feedback_ui.services.jobs import Job, JobsDesk, Progress
+from feedback_ui.services.jobs import FineTuningJobs, Job, Progress
 from feedback_ui.services.notation import pictures_of
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import studio_options
@@ -32,57 +32,57 @@ STATES = {
 
 
 @st.cache_resource(show_spinner=False)
-def _desk(_studio: StudioSession, database: str) -> JobsDesk:
-    return JobsDesk(_studio.store, database)
+def _jobs(_studio: StudioSession, database: str) -> FineTuningJobs:
+    return FineTuningJobs(_studio.store, database)
 
 
-def open_desk(studio: StudioSession) -> JobsDesk:
-    """The jobs service of this server."""
-    return _desk(studio, studio_options().database)
+def fine_tuning_jobs(studio: StudioSession) -> FineTuningJobs:
+    """The fine-tuning jobs of this server."""
+    return _jobs(studio, studio_options().database)
 
 
-def choose_run(desk: JobsDesk, wanted: str | None) -> Job | None:
+def choose_run(jobs: FineTuningJobs, wanted: str | None) -> Job | None:
     """Ask which run to look at; None when there is none."""
-    jobs = desk.jobs()
-    if not jobs:
+    latest = jobs.latest()
+    if not latest:
         st.caption("Runs that you start appear here, with their charts and melodies.")
         return None
-    names = [job.run_id for job in jobs]
+    names = [job.run_id for job in latest]
     at = names.index(wanted) if wanted in names else 0
     name = st.selectbox(
         "Run",
         names,
         index=at,
-        format_func=lambda name: f"{name}: {_plain(jobs[names.index(name)].state)}",
+        format_func=lambda name: f"{name}: {_plain(latest[names.index(name)].state)}",
     )
-    return jobs[names.index(name)]
+    return latest[names.index(name)]
 
 
-def watch(desk: JobsDesk, job: Job) -> None:
+def watch(jobs: FineTuningJobs, job: Job) -> None:
     """Show the progress and the melodies of a run; refreshes by itself while it runs."""
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def live() -> None:
         with errors_noticed():
-            now = desk.look_again(job)
-            _state(desk, now)
+            now = jobs.look_again(job)
+            _state(jobs, now)
             if now.state != job.state:
                 st.rerun()  # it has started or ended, which changes `run_every`
 
     @st.fragment(run_every=LOOK_EVERY if job.is_live else None)
     def samples() -> None:
         with errors_noticed():
-            _samples(desk, job)
+            _samples(jobs, job)
 
     live()
     samples()
     with st.expander("Log of its process"), errors_noticed():
-        st.code(desk.log(job), language=None)
+        st.code(jobs.log(job), language=None)
 
 
-def compare(desk: JobsDesk) -> None:
+def compare(jobs: FineTuningJobs) -> None:
     """Show the settings and figures of several runs side by side."""
-    names = [job.run_id for job in desk.jobs()]
+    names = [job.run_id for job in jobs.latest()]
     if len(names) < 2:
         return
     st.markdown("**Runs beside each other**")
@@ -96,7 +96,7 @@ def compare(desk: JobsDesk) -> None:
         st.caption("Choose two or more.")
         return
     try:
-        found = desk.compare(chosen)
+        found = jobs.compare(chosen)
     except ValueError as error:
         notice(str(error))
         return
@@ -118,36 +118,36 @@ def _keep_compared() -> None:
     st.query_params[COMPARED] = ",".join(st.session_state[COMPARED])
 
 
-def _state(desk: JobsDesk, job: Job) -> None:
+def _state(jobs: FineTuningJobs, job: Job) -> None:
     asked = ", asked to stop after this update" if job.is_live and job.cancel_requested else ""
     st.markdown(f"{STATES[job.state]}{asked}")
     st.text(job.message)
-    progress = desk.progress(job)
+    progress = jobs.progress(job)
     left = progress.seconds_left if job.is_live else None
     st.progress(
         min(1.0, progress.done / progress.updates),
         text=f"update {progress.done} of {progress.updates}"
         + (f", about {_minutes(left)} left" if left else ""),
     )
-    _buttons(desk, job)
+    _buttons(jobs, job)
     if progress.rows:
         _charts(progress)
     else:
         st.caption("The first figures appear after the first update.")
 
 
-def _buttons(desk: JobsDesk, job: Job) -> None:
+def _buttons(jobs: FineTuningJobs, job: Job) -> None:
     if job.is_live:
         if st.button(
             "Stop the run", icon=":material/stop:", disabled=job.cancel_requested,
             help="It ends after the current update, with a checkpoint, and can continue later.",
         ):  # fmt: skip
             with errors_noticed():
-                desk.stop(job)
+                jobs.stop(job)
                 st.rerun(scope="fragment")
     elif job.state != "done" and st.button("Go on", icon=":material/resume:"):
         with errors_noticed():
-            desk.resume(job)
+            jobs.resume(job)
             st.rerun()
 
 
@@ -177,8 +177,8 @@ def _charts(progress: Progress) -> None:
     )
 
 
-def _samples(desk: JobsDesk, job: Job) -> None:
-    found = desk.samples(job)
+def _samples(jobs: FineTuningJobs, job: Job) -> None:
+    found = jobs.samples(job)
     if not found:
         st.caption("New melodies appear every few updates; the first ones are by the base policy.")
         return

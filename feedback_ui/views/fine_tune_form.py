@@ -8,7 +8,7 @@ from itertools import cycle
 
 import streamlit as st
 
-from feedback_ui.services.jobs import PRESETS, JobsDesk, expected_minutes
+from feedback_ui.services.jobs import PRESETS, FineTuningJobs, expected_minutes
 from feedback_ui.views.notice import errors_noticed
 
 LOOK_EVERY = timedelta(seconds=1)
@@ -49,16 +49,16 @@ NUMBERS = {
 }
 
 
-def start_form(desk: JobsDesk) -> None:
+def start_form(jobs: FineTuningJobs) -> None:
     """Show the form, and start a run when it is sent."""
-    rewards = desk.rewards()
+    rewards = jobs.rewards()
     if not rewards:
         st.info(
             "There is no reward model yet. Rate some pairs, then train one on the page Taste or "
             "with `tastemaker reward`. Without one, a run can use the rules of music theory.",
             icon=":material/school:",
         )
-    with st.expander("Start a run", icon=":material/add_circle:", expanded=not desk.jobs()):
+    with st.expander("Start a run", icon=":material/add_circle:", expanded=not jobs.latest()):
         names = [preset.name for preset in PRESETS]
         chosen = st.radio(
             "How far should it go?",
@@ -74,7 +74,7 @@ def start_form(desk: JobsDesk) -> None:
                 [*([NEWEST] if rewards else []), *rewards, RULES],
                 help="A reward model learnt from votes, or RL Tuner's rules of music theory.",
             )
-            base = st.selectbox("Where it starts", desk.policies())
+            base = st.selectbox("Where it starts", jobs.policies())
             with st.expander("All settings"):
                 st.caption(
                     "An empty field uses the value of your choice above. What you type here stays "
@@ -102,7 +102,7 @@ def start_form(desk: JobsDesk) -> None:
         return
     settings = {**preset.settings, **{k: v for k, v in given.items() if v is not None}}
     with errors_noticed():
-        desk.start(
+        jobs.start(
             {
                 **settings,
                 "reward": None if reward == NEWEST else reward,
@@ -114,31 +114,31 @@ def start_form(desk: JobsDesk) -> None:
         st.session_state[ASKED] = expected_minutes(settings["updates"], settings["melodies"])
 
 
-def follow_start(desk: JobsDesk) -> str | None:
+def follow_start(jobs: FineTuningJobs) -> str | None:
     """Show the progress of a start; return the name of a run started in this tab, once."""
-    if desk.is_starting:
-        _starting(desk)
+    if jobs.is_starting:
+        _starting(jobs)
         return None
     minutes = st.session_state.pop(ASKED, None)
-    started = desk.started
+    started = jobs.started
     if minutes is not None and started is not None:
-        desk.forget_start()
+        jobs.forget_start()
         return started
-    if desk.refusal is not None:
+    if jobs.refusal is not None:
         with st.container(border=True):
             st.markdown(":material/error: **The run was not started**")
-            st.text(desk.refusal)  # as text: it may quote what was typed
-            st.button("Dismiss", on_click=desk.forget_start)
+            st.text(jobs.refusal)  # as text: it may quote what was typed
+            st.button("Dismiss", on_click=jobs.forget_start)
     return None
 
 
 @st.fragment(run_every=LOOK_EVERY)
-def _starting(desk: JobsDesk) -> None:
-    if not desk.is_starting:
+def _starting(jobs: FineTuningJobs) -> None:
+    if not jobs.is_starting:
         st.rerun()
     with st.container(border=True):
         minutes = st.session_state.get(ASKED)
-        st.markdown(f":material/hourglass_top: **Starting**, for {desk.starting_s:.0f} s")
+        st.markdown(f":material/hourglass_top: **Starting**, for {jobs.starting_s:.0f} s")
         st.text(
             "The settings are checked, and the run starts in a process of its own. It continues "
             "if you leave."

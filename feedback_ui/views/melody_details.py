@@ -28,7 +28,7 @@ VERDICTS = {
 }
 
 
-def close_up(item: LibraryMelody, studio: StudioSession, library: MelodyLibrary) -> None:
+def melody_details(item: LibraryMelody, studio: StudioSession, library: MelodyLibrary) -> None:
     """Show everything that this visitor may know about a melody.
 
     Args:

@@ -42,7 +42,7 @@ def own_progress(pair: Pair) -> tuple[float, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class RatingDesk:
+class RatingView:
     """Rating on one page, by one rater.
 
     Args:

@@ -27,7 +27,7 @@ from sqlalchemy import ColumnElement
 from reward.store.database import RatingsError
 from reward.store.schema import JobRow
 from rl.jobs.queue import reap_dead_jobs
-from rl.jobs.record import LEASE, LIVE, Attendant, Job, JobError, JobLostError, Sessions
+from rl.jobs.record import LEASE, LIVE, Job, JobError, JobLostError, Sessions, WorkerProcess
 from rl.jobs.record import change_job as change
 from rl.jobs.record import select_jobs as select
 
@@ -42,14 +42,14 @@ EXIT_NOT_OURS = 2
 log = logging.getLogger("tastemaker.job")
 
 
-class Attendance:
+class JobLease:
     """The lease of process `me` on a job that it has claimed; sends heartbeats inside its context.
 
     `stop_asked` means that the job must end after the current update, because somebody set its
     cancel flag or the process got SIGTERM.
     """
 
-    def __init__(self, store: Sessions, job: Job, me: Attendant) -> None:
+    def __init__(self, store: Sessions, job: Job, me: WorkerProcess) -> None:
         self.store, self.job, self.me = store, job, me
         self.last_checkpoint = job.last_checkpoint
         self.stop_asked = job.cancel_requested
@@ -57,13 +57,13 @@ class Attendance:
         self._thread = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
 
     @classmethod
-    def claim(cls, store: Sessions, job_id: UUID, me: Attendant | None = None) -> Self:
+    def claim(cls, store: Sessions, job_id: UUID, me: WorkerProcess | None = None) -> Self:
         """Claim a job for this process, which then waits for a slot; the first claim wins.
 
         Raises:
             JobError: when another process has claimed it, it has ended, or there is no such job.
         """
-        me = me or Attendant.this()
+        me = me or WorkerProcess.this()
         with store.writing() as session:
             now = datetime.now(UTC)  # in the transaction, for which we may have waited
             free = (JobRow.id == job_id, JobRow.state == "queued", JobRow.pid.is_(None))

@@ -24,7 +24,7 @@ from rl.ppo.trainer import Callback
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from rl.jobs.lease import Attendance
+    from rl.jobs.lease import JobLease
 
 SAMPLES = 4
 """melodies in a sample: the first of the rollout, not the best"""
@@ -38,7 +38,7 @@ class JobCallback(Callback):
         SoundfontError: when samples are asked for and there is no soundfont to render them with.
     """
 
-    def __init__(self, run: Run, settings: JobSettings, hold: Attendance) -> None:
+    def __init__(self, run: Run, settings: JobSettings, hold: JobLease) -> None:
         self.run, self.settings, self.hold = run, settings, hold
         self.updates: int = run.record["config"]["updates"]
         self._events: SummaryWriter | None = None

@@ -73,7 +73,7 @@ class JobSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Attendant:
+class WorkerProcess:
     """A process, distinguished from others with the same pid by its creation time."""
 
     host: str

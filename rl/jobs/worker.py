@@ -24,14 +24,14 @@ from uuid import UUID
 
 from reward.store.database import Database
 from reward.store.process_environment import DATABASE_VARIABLE
-from rl.jobs.lease import EXIT_NOT_OURS, TURN_S, Attendance
+from rl.jobs.lease import EXIT_NOT_OURS, TURN_S, JobLease
 from rl.jobs.queue import read_job
 from rl.jobs.record import JobError, JobLostError, Sessions
 
 log = logging.getLogger("tastemaker.job")
 
 
-def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | None]) -> int:
+def run_job(store: Sessions, job_id: UUID, body: Callable[[JobLease], str | None]) -> int:
     """Claim a job, wait for a slot and run it; return the exit code.
 
     Args:
@@ -40,7 +40,7 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | No
         body: the work; returns the final message, or None when it was stopped.
     """
     try:
-        hold = Attendance.claim(store, job_id)
+        hold = JobLease.claim(store, job_id)
     except JobError as error:
         log.error("%s", error)
         return EXIT_NOT_OURS
@@ -65,7 +65,7 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | No
     return 0
 
 
-def fine_tune(hold: Attendance) -> str | None:
+def fine_tune(hold: JobLease) -> str | None:
     """Run PPO in the run's folder, from its newest checkpoint."""
     from rl.jobs.progress import JobCallback
     from rl.jobs.terminal import kept_line
@@ -73,8 +73,8 @@ def fine_tune(hold: Attendance) -> str | None:
 
     job = hold.job
     tuning = resume_run(job.run_id, root=job.folder.parent)
-    with JobCallback(tuning.run, job.settings, hold) as watcher:
-        kept = tuning.go(watcher)
+    with JobCallback(tuning.run, job.settings, hold) as callback:
+        kept = tuning.go(callback)
     return None if kept is None else kept_line(kept)
 
 

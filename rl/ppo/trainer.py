@@ -51,13 +51,13 @@ def fine_tune(
     reward: Reward,
     index: TrainingIndex,
     *,
-    watcher: Callback | None = None,
+    callback: Callback | None = None,
 ) -> dict[str, Any] | None:
     """Run PPO in a run folder, from its newest whole step on; returns the kept update's log row.
 
     Writes `steps/N/` (for resume), `metrics.jsonl`, and at the end `policy/`, the best policy by
     conservative reward within the guards. Ends early when the guards stay broken. None when the
-    watcher asked to stop before the end.
+    callback asked to stop before the end.
 
     Raises:
         RunError: when no policy held the guards, or processes are missing.
@@ -65,10 +65,10 @@ def fine_tune(
     torch.set_num_threads(config.threads)
     with Processes(config.processes) as processes:
         # Not named here, so that nothing holds on to the group when the peers are left.
-        return _run(run, PPO(config, base, reward, processes), index, watcher or Callback())
+        return _run(run, PPO(config, base, reward, processes), index, callback or Callback())
 
 
-def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Callback) -> dict[str, Any] | None:
+def _run(run: Run, ppo: PPO, index: TrainingIndex, callback: Callback) -> dict[str, Any] | None:
     config, processes = ppo.config, ppo.processes
     saved = newest_step(run.path / "steps")
     if saved is not None:
@@ -93,14 +93,14 @@ def _run(run: Run, ppo: PPO, index: TrainingIndex, watcher: Callback) -> dict[st
         row["seconds"] = round(time.monotonic() - begun, 3)
         if processes.is_main:
             run.log(row)
-            watcher.logged(row, rollout)
+            callback.logged(row, rollout)
             if not over:
                 write_step(run.path / "steps", ppo.update, ppo.tensors(), ppo.state())
                 _drop_old_bests(run, kept_row(rows, config))
             else:
                 _finish(run, rows, config)
-            watcher.updated(row, rollout)
-        if not over and any(processes.all([processes.is_main and watcher.stop_asked()])):
+            callback.updated(row, rollout)
+        if not over and any(processes.all([processes.is_main and callback.stop_asked()])):
             return None
     processes.wait()
     if processes.is_main:

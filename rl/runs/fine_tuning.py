@@ -47,7 +47,7 @@ class FineTuning:
     base: MelodyForCausalLM
     reward: ChosenReward
 
-    def go(self, watcher: Callback | None = None) -> dict[str, Any] | None:
+    def go(self, callback: Callback | None = None) -> dict[str, Any] | None:
         """Run to the end and return the log row of the kept policy, or None when it was stopped.
 
         If torchrun started several processes, only the first one writes.
@@ -63,7 +63,7 @@ class FineTuning:
                 self.base,
                 self.reward.score,
                 training_index(),
-                watcher=watcher,
+                callback=callback,
             )
             if kept is not None and writes:
                 write_whole(self.run.path / RESULT_FILE, json.dumps(kept, indent=1))

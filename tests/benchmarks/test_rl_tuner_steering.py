@@ -92,10 +92,10 @@ def test_a_killed_run_goes_on_with_the_weights_of_its_step(
 ):
     batches = [random_melodies(20, seed=batch) for batch in range(20)]
 
-    def updates(watcher, numbers):
+    def updates(callback, numbers):
         for number in numbers:
-            watcher.steered.score(batches[number])
-            watcher.logged({"update": number, **ROW}, None)
+            callback.steered.score(batches[number])
+            callback.logged({"update": number, **ROW}, None)
 
     whole = steering.Steered(asked)
     updates(steering.Steering(whole, tmp_path / "whole", 0), range(20))

@@ -13,10 +13,10 @@ import pytest
 from streamlit import cache_resource
 from streamlit.testing.v1 import AppTest
 
-from feedback_ui.services.jobs import PRESETS, JobsDesk, expected_minutes
+from feedback_ui.services.jobs import PRESETS, FineTuningJobs, expected_minutes
 from feedback_ui.services.subcommand import CommandError, environment, refusal
 from feedback_ui.views.chart_colours import Colours
-from feedback_ui.views.fine_tune import _desk
+from feedback_ui.views.fine_tune import _jobs
 from feedback_ui.views.fine_tune_charts import curve_chart, curves_of
 from policy.runs import new_run
 from reward.store.store import RatingsStore
@@ -44,10 +44,10 @@ def store(ratings_url):
 
 
 @pytest.fixture
-def desk(store, ratings_url, tmp_path):
-    desk = JobsDesk(store, ratings_url, runs=tmp_path / "runs")
-    yield desk
-    desk.forget_start()
+def jobs(store, ratings_url, tmp_path):
+    jobs = FineTuningJobs(store, ratings_url, runs=tmp_path / "runs")
+    yield jobs
+    jobs.forget_start()
 
 
 def a_run(tmp_path, name, updates=3):
@@ -57,38 +57,38 @@ def a_run(tmp_path, name, updates=3):
     return run
 
 
-def test_progress_tells_how_far_and_how_long(desk, store, tmp_path):
+def test_progress_tells_how_far_and_how_long(jobs, store, tmp_path):
     run = a_run(tmp_path, "one")
     job = queue_job(store, folder=run.path, settings=JobSettings())
-    found = desk.progress(job)
+    found = jobs.progress(job)
     assert (found.done, found.updates) == (2, 8)
     assert found.seconds_left == 6 * (2 + 3 + 4) / 3
     empty = queue_job(store, folder=a_run(tmp_path, "two", 0).path, settings=JobSettings())
-    assert desk.progress(empty).seconds_left is None
-    assert [job.run_id for job in desk.jobs()] == ["two", "one"]
+    assert jobs.progress(empty).seconds_left is None
+    assert [job.run_id for job in jobs.latest()] == ["two", "one"]
 
 
-def test_a_live_job_can_be_asked_to_stop_and_is_not_resumed(desk, store, tmp_path):
+def test_a_live_job_can_be_asked_to_stop_and_is_not_resumed(jobs, store, tmp_path):
     job = queue_job(store, folder=a_run(tmp_path, "one").path, settings=JobSettings())
-    desk.stop(job)
-    assert desk.look_again(job).cancel_requested
+    jobs.stop(job)
+    assert jobs.look_again(job).cancel_requested
     with pytest.raises(JobError, match="already"):
-        desk.resume(job)
+        jobs.resume(job)
 
 
-def test_a_dead_job_is_told_as_such(desk, store, tmp_path):
+def test_a_dead_job_is_told_as_such(jobs, store, tmp_path):
     queue_job(
         store,
         folder=a_run(tmp_path, "one").path,
         settings=JobSettings(),
         now=datetime.now(UTC) - timedelta(hours=1),
     )
-    (job,) = desk.jobs()
+    (job,) = jobs.latest()
     assert job.state == "failed"
     assert "process died" in job.message
 
 
-def test_samples_are_read_newest_first(desk, store, tmp_path):
+def test_samples_are_read_newest_first(jobs, store, tmp_path):
     run = a_run(tmp_path, "one")
     for update in ("0000", "0006"):
         folder = run.path / "samples" / update
@@ -97,13 +97,13 @@ def test_samples_are_read_newest_first(desk, store, tmp_path):
         (folder / "melody-001.abc").write_text("X:1\n")
     (run.path / "samples" / "tmp-0012").mkdir()
     job = queue_job(store, folder=run.path, settings=JobSettings())
-    found = desk.samples(job)
+    found = jobs.samples(job)
     assert list(found) == [6, 0]
     assert found[6][0].title == "D major, of 0006"
     assert found[6][0].wav == run.path / "samples/0006/melody-001.wav"
 
 
-def test_what_can_be_chosen_is_what_is_finished(desk, tmp_path):
+def test_what_can_be_chosen_is_what_is_finished(jobs, tmp_path):
     finished = a_run(tmp_path, "done-1")
     (finished.path / "policy").mkdir()
     a_run(tmp_path, "half")
@@ -111,8 +111,8 @@ def test_what_can_be_chosen_is_what_is_finished(desk, tmp_path):
     (reward.path / "taste.json").write_text("{}")
     damaged = tmp_path / "runs" / "damaged" / "policy"
     damaged.mkdir(parents=True)
-    assert desk.policies() == ["base", "done-1"]
-    assert desk.rewards() == ["reward-0001"]
+    assert jobs.policies() == ["base", "done-1"]
+    assert jobs.rewards() == ["reward-0001"]
 
 
 def test_presets_are_the_commands_own_options_and_say_how_long(tmp_path):
@@ -184,23 +184,23 @@ def command(tmp_path, monkeypatch):
     (tmp_path / "go").touch()
 
 
-def let_go(desk):
+def let_go(jobs):
     Path("go").touch()
     until = time.monotonic() + PATIENCE_S
-    while desk.is_starting:
+    while jobs.is_starting:
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-def test_starting_waits_beside_the_page_and_then_names_the_run(desk, command):
+def test_starting_waits_beside_the_page_and_then_names_the_run(jobs, command):
     asked = command("print('run by-hand, job 1234, pid 5, log x')")
-    assert (desk.is_starting, desk.started, desk.refusal) == (False, None, None)
-    desk.start({"updates": 3, "name": None}, others=["bars=4"])
-    assert (desk.is_starting, desk.started, desk.refusal) == (True, None, None)
+    assert (jobs.is_starting, jobs.started, jobs.refusal) == (False, None, None)
+    jobs.start({"updates": 3, "name": None}, others=["bars=4"])
+    assert (jobs.is_starting, jobs.started, jobs.refusal) == (True, None, None)
     with pytest.raises(CommandError, match="the start of a run is under way already"):
-        desk.start({"updates": 3})
-    let_go(desk)
-    assert (desk.started, desk.refusal) == ("by-hand", None)
+        jobs.start({"updates": 3})
+    let_go(jobs)
+    assert (jobs.started, jobs.refusal) == ("by-hand", None)
     assert asked == [("ppo", "--detach", "--updates=3", "--set=bars=4")]
 
 
@@ -211,26 +211,26 @@ def test_starting_waits_beside_the_page_and_then_names_the_run(desk, command):
         ("print('nothing of a name')", "it is not said how the run is called"),
     ],
 )
-def test_a_start_that_came_to_nothing_is_told_in_a_line(desk, command, then, told):
+def test_a_start_that_came_to_nothing_is_told_in_a_line(jobs, command, then, told):
     command(then)
-    desk.start({})
-    let_go(desk)
-    assert desk.started is None
-    assert desk.refusal.startswith(told)
-    assert "\n" not in desk.refusal
+    jobs.start({})
+    let_go(jobs)
+    assert jobs.started is None
+    assert jobs.refusal.startswith(told)
+    assert "\n" not in jobs.refusal
 
 
-def test_runs_are_compared_as_text(desk, store, tmp_path):
+def test_runs_are_compared_as_text(jobs, store, tmp_path):
     for name, reward in (("one", "**mine**:liking"), ("two", "<b>yours</b>")):
         run = new_run("ppo", {**SETTINGS, "reward": reward}, root=tmp_path / "runs", name=name)
         queue_job(store, folder=run.path, settings=JobSettings())
 
-    def page(desk):
+    def page(jobs):
         from feedback_ui.views.fine_tune import compare
 
-        compare(desk)
+        compare(jobs)
 
-    app = AppTest.from_function(page, kwargs={"desk": desk}, default_timeout=60).run()
+    app = AppTest.from_function(page, kwargs={"jobs": jobs}, default_timeout=60).run()
     assert not app.exception
     assert not app.table, "Streamlit's own would render markup"
     figures, differences = (json.loads(t.proto.json) for t in app.get("bidi_component"))
@@ -257,7 +257,7 @@ def page(store, ratings_url, tmp_path, monkeypatch):
     database = ratings_url
     opened = partial(open_page, monkeypatch, "fine-tune", f"--database={database}")
     yield opened
-    _desk(None, str(database)).forget_start()
+    _jobs(None, str(database)).forget_start()
     cache_resource.clear()
 
 
@@ -337,7 +337,7 @@ print([box.label for box in app.selectbox], "torch" in sys.modules)
     root = PROJECT
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code,
-         str(root / "feedback_ui/app_pages/finetune.py"), str(tmp_path / "r.db")],
+         str(root / "feedback_ui/app_pages/fine_tune.py"), str(tmp_path / "r.db")],
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(root), "TASTEMAKER_ORGANISER_KEY": "k"},
     )  # fmt: skip

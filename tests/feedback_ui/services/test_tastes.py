@@ -14,7 +14,7 @@ from feedback_ui.services.tastes import (
     EXTREMES,
     GROUP,
     MINE,
-    TasteDesk,
+    TasteReader,
     in_words,
 )
 from feedback_ui.views.chart_colours import Colours
@@ -71,23 +71,23 @@ def ada(store):
     return store.add_rater("Ada", consent_version="1")
 
 
-def desk_of(store):
-    return TasteDesk(store, LearntTastes(store, PoolCache(store)))
+def reader_of(store):
+    return TasteReader(store, LearntTastes(store, PoolCache(store)))
 
 
 # What the profile says
 
 
 def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store, ada):
-    desk = desk_of(store)
+    reader = reader_of(store)
     rate(store, ada, LEAST_VOTES - 1)
     rate(store, ada, 3, outcome="skip")
     rate(store, ada, 3, outcome="both_bad")
-    assert desk.look(MINE, ada.id) is None
-    assert desk.worth(MINE, ada.id) is None
-    assert desk.votes_of(ada.id) == {MINE: LEAST_VOTES - 1, GROUP: LEAST_VOTES - 1, SIMULATED: 0}
+    assert reader.look(MINE, ada.id) is None
+    assert reader.worth(MINE, ada.id) is None
+    assert reader.votes_of(ada.id) == {MINE: LEAST_VOTES - 1, GROUP: LEAST_VOTES - 1, SIMULATED: 0}
     rate(store, ada, 60)
-    look = desk.look(MINE, ada.id)
+    look = reader.look(MINE, ada.id)
     assert (look.votes, look.raters) == (LEAST_VOTES + 59, 1)
     assert look.likes[0].feature == LIKED
     assert all(reason.weight > 0 for reason in look.likes)
@@ -96,7 +96,7 @@ def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store
 
 def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(store, ada, melodies):
     rate(store, ada, 160)
-    look = desk_of(store).look(MINE, ada.id)
+    look = reader_of(store).look(MINE, ada.id)
     leaps = feature_matrix(melodies)[:, FEATURE_NAMES.index(LIKED)]
     of = dict(zip(melodies, leaps, strict=True))
     liked, disliked = ([of[e.melody] for e in ends] for ends in (look.liked, look.disliked))
@@ -109,13 +109,13 @@ def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(stor
 
 def test_what_was_corrupted_or_is_in_a_blind_test_is_not_among_the_extremes(store, ada, melodies):
     rate(store, ada, 160)
-    best = [extreme.melody for extreme in desk_of(store).look(MINE, ada.id).liked]
+    best = [extreme.melody for extreme in reader_of(store).look(MINE, ada.id).liked]
     bad = corrupted(melodies[0], np.random.default_rng(0))
     store.add_melodies([bad], policy_id=CORRUPTED, sampler="-", seed=1)
     known = dict(zip((m.melody for m in all_of(store)), (m.id for m in all_of(store)), strict=True))
     in_test = PlannedPair(known[best[0]], known[best[1]], purpose="blind_test")
     store.add_plan([in_test], round=2, strategy="blind")
-    look = desk_of(store).look(MINE, ada.id)
+    look = reader_of(store).look(MINE, ada.id)
     shown = [e.melody for e in (*look.liked, *look.disliked)]
     assert not {best[0], best[1], bad} & {*shown}
     assert best[2] in shown
@@ -127,33 +127,33 @@ def all_of(store):
 
 def test_what_a_rater_is_still_to_judge_is_not_among_the_extremes(store, ada):
     rate(store, ada, 60)
-    look = desk_of(store).look(MINE, ada.id)
+    look = reader_of(store).look(MINE, ada.id)
     while (pair := store.issue(ada.id)) is not None:
         shown = {e.melody for e in (*look.liked, *look.disliked)}
         assert not shown & {pair.left.melody, pair.right.melody}
         rate(store, ada, 1)
-    look = desk_of(store).look(MINE, ada.id)
+    look = reader_of(store).look(MINE, ada.id)
     assert len(look.liked) == len(look.disliked) == EXTREMES
 
 
 def test_people_and_simulated_listeners_are_never_mixed(store, ada):
     robot = store.add_rater("robot", kind="simulated")
     rate(store, ada, 80)
-    desk = desk_of(store)
-    alone = desk.look(GROUP)
+    reader = reader_of(store)
+    alone = reader.look(GROUP)
     rate(store, robot, 80, sign=-1.0)
-    assert desk.look(GROUP) == alone
-    assert LIKED in [reason.feature for reason in desk.look(SIMULATED).dislikes]
-    assert desk.votes_of(None) == {MINE: 0, GROUP: 80, SIMULATED: 80}
+    assert reader.look(GROUP) == alone
+    assert LIKED in [reason.feature for reason in reader.look(SIMULATED).dislikes]
+    assert reader.votes_of(None) == {MINE: 0, GROUP: 80, SIMULATED: 80}
 
 
 def test_two_people_of_opposite_tastes_have_each_their_own(store, ada):
     ben = store.add_rater("Ben", consent_version="1")
     rate(store, ada, 100)
     rate(store, ben, 100, sign=-1.0)
-    desk = desk_of(store)
-    assert LIKED in [reason.feature for reason in desk.look(MINE, ada.id).likes]
-    assert LIKED in [reason.feature for reason in desk.look(MINE, ben.id).dislikes]
+    reader = reader_of(store)
+    assert LIKED in [reason.feature for reason in reader.look(MINE, ada.id).likes]
+    assert LIKED in [reason.feature for reason in reader.look(MINE, ben.id).dislikes]
 
 
 def test_a_profile_is_fitted_again_when_a_vote_comes_or_goes_and_not_before(
@@ -162,26 +162,26 @@ def test_a_profile_is_fitted_again_when_a_vote_comes_or_goes_and_not_before(
     fits, fit = [], TasteProfile.fit
     monkeypatch.setattr(TasteProfile, "fit", lambda *given, **k: fits.append(1) or fit(*given, **k))
     rate(store, ada, 40)
-    desk = desk_of(store)
+    reader = reader_of(store)
     for _ in range(3):
-        assert desk.look(MINE, ada.id).votes == desk.look(GROUP).votes == 40
+        assert reader.look(MINE, ada.id).votes == reader.look(GROUP).votes == 40
     assert len(fits) == 1
     rate(store, ada, 1)
-    assert desk.look(MINE, ada.id).votes == 41
+    assert reader.look(MINE, ada.id).votes == 41
     store.undo(ada.id)
     rate(store, ada, 1, outcome="skip")  # in place of the one that was taken back
-    assert desk.look(MINE, ada.id).votes == 40
+    assert reader.look(MINE, ada.id).votes == 40
     assert len(fits) == 3
 
 
 def test_what_it_is_worth_comes_after_a_while(store, ada):
     rate(store, ada, 120)
-    desk, until = desk_of(store), time.monotonic() + 120
-    while (found := desk.worth(MINE, ada.id)) is None:
+    reader, until = reader_of(store), time.monotonic() + 120
+    while (found := reader.worth(MINE, ada.id)) is None:
         assert time.monotonic() < until
         time.sleep(0.1)
     assert found.agreement.low > 0.6
-    assert desk.worth(MINE, ada.id) is found
+    assert reader.worth(MINE, ada.id) is found
     drawn = learning_chart(found.curve, found.fitted_curve, found.ceiling, COLOURS).to_dict()
     assert f"{found.agreement.share}" in str(drawn)
     assert reliability_chart(found.calibration, COLOURS).to_dict()
@@ -189,7 +189,7 @@ def test_what_it_is_worth_comes_after_a_while(store, ada):
 
 def test_the_forest_tells_the_known_from_the_unknown_by_more_than_colour(store, ada):
     rate(store, ada, 100)
-    look = desk_of(store).look(MINE, ada.id)
+    look = reader_of(store).look(MINE, ada.id)
     chart = forest_chart(look.reasons, COLOURS).to_dict()
     (rows,) = [rows for rows in chart["datasets"].values() if "known" in rows[0]]
     assert {row["feature"]: row["known"] for row in rows} == {

@@ -11,7 +11,7 @@ from music.rendering.sound import SoundfontError
 from policy.compose import Conditioning
 from policy.runs import new_run
 from reward.store.database import Database
-from rl.jobs.lease import Attendance
+from rl.jobs.lease import JobLease
 from rl.jobs.progress import JobCallback
 from rl.jobs.queue import ask_to_stop, queue_job, read_job
 from rl.jobs.record import JobSettings
@@ -38,12 +38,12 @@ def rollout(tiny_policy):
 
 
 @pytest.fixture
-def watching(tmp_path):
+def new_callback(tmp_path):
     """Makes callbacks of one job, as each of its processes would."""
     run = new_run("ppo", {"updates": 7}, root=tmp_path)
     with closing(Database(tmp_path / "ratings.sqlite")) as store:
         settings = JobSettings(samples_every=3)
-        hold = Attendance.claim(store, queue_job(store, folder=run.path, settings=settings).id)
+        hold = JobLease.claim(store, queue_job(store, folder=run.path, settings=settings).id)
         hold.take_turn()
         yield lambda: JobCallback(run, settings, hold)
 
@@ -61,23 +61,23 @@ def events(run, name):
     return [(event.step, event.value) for event in found.Scalars(name)]
 
 
-def test_events_are_neither_missing_nor_double_after_a_kill(watching, rollout):
-    with watching() as first:
+def test_events_are_neither_missing_nor_double_after_a_kill(new_callback, rollout):
+    with new_callback() as first:
         for update in range(4):
             first.logged(row(update, update / 4), rollout)
     # killed before the checkpoints of updates 2 and 3: both are repeated
-    with watching() as second:
+    with new_callback() as second:
         for update in range(2, 6):
             second.logged(row(update, update / 4), rollout)
     assert events(second.run, "score_mean") == [(update, update / 4) for update in range(6)]
     assert len(events(second.run, "kl_nats")) == 6
 
 
-def test_samples_of_some_updates_and_of_the_last(watching, rollout):
-    with watching() as watcher:
+def test_samples_of_some_updates_and_of_the_last(new_callback, rollout):
+    with new_callback() as callback:
         for update in range(8):
-            watcher.logged(row(update), rollout)
-    folders = sorted((watcher.run.path / "samples").iterdir())
+            callback.logged(row(update), rollout)
+    folders = sorted((callback.run.path / "samples").iterdir())
     assert [folder.name for folder in folders] == ["0000", "0003", "0006", "0007"]
     names = {f"melody-{n:03d}.{kind}" for n in range(1, 5) for kind in ("abc", "mid", "wav")}
     for folder in folders:
@@ -91,27 +91,27 @@ def test_samples_of_some_updates_and_of_the_last(watching, rollout):
     assert lines[1].endswith("score -0.50 ± 0.50")
 
 
-def test_a_run_that_the_guards_end_early_has_samples_of_its_last_update(watching, rollout):
-    with watching() as watcher:
-        watcher.logged(row(4), rollout)
-        watcher.updated(row(4), rollout)
-        assert not (watcher.run.path / "samples").exists()
-        (watcher.run.path / "policy").mkdir()
-        watcher.updated(row(4), rollout)
-        assert (watcher.run.path / "samples" / "0004" / "melody-004.wav").is_file()
+def test_a_run_that_the_guards_end_early_has_samples_of_its_last_update(new_callback, rollout):
+    with new_callback() as callback:
+        callback.logged(row(4), rollout)
+        callback.updated(row(4), rollout)
+        assert not (callback.run.path / "samples").exists()
+        (callback.run.path / "policy").mkdir()
+        callback.updated(row(4), rollout)
+        assert (callback.run.path / "samples" / "0004" / "melody-004.wav").is_file()
 
 
-def test_samples_are_whole_or_absent(watching, rollout, monkeypatch):
-    with watching() as watcher:
+def test_samples_are_whole_or_absent(new_callback, rollout, monkeypatch):
+    with new_callback() as callback:
         with monkeypatch.context() as patched:
             patched.setattr("rl.jobs.progress.render_wav", lambda *_, **__: throw(Kill()))
             with pytest.raises(Kill):
-                watcher.logged(row(0), rollout)
-        folder = watcher.run.path / "samples"
+                callback.logged(row(0), rollout)
+        folder = callback.run.path / "samples"
         assert [path.name for path in folder.iterdir()] == ["tmp-0000"]
-        watcher.logged(row(0), rollout)  # resumed: done again, and what was left is gone
+        callback.logged(row(0), rollout)  # resumed: done again, and what was left is gone
         assert [path.name for path in folder.iterdir()] == ["0000"]
-        watcher.logged(row(0), rollout)  # killed after the samples and before the step
+        callback.logged(row(0), rollout)  # killed after the samples and before the step
         assert [path.name for path in folder.iterdir()] == ["0000"]
 
 
@@ -119,26 +119,26 @@ def throw(error):
     raise error
 
 
-def test_progress_is_in_the_row_and_the_stop_comes_back(watching, rollout):
-    with watching() as watcher:
+def test_progress_is_in_the_row_and_the_stop_comes_back(new_callback, rollout):
+    with new_callback() as callback:
         for step in (3, 4):
-            (watcher.run.path / "steps" / str(step)).mkdir(parents=True)
-        hold = watcher.hold
-        watcher.updated(row(3), rollout)
+            (callback.run.path / "steps" / str(step)).mkdir(parents=True)
+        hold = callback.hold
+        callback.updated(row(3), rollout)
         job = read_job(hold.store, hold.job.id)
         assert job.last_checkpoint == "steps/4"
         assert job.message.startswith("update   3 of 7   score +0.00")
-        assert not watcher.stop_asked()
+        assert not callback.stop_asked()
         ask_to_stop(hold.store, job)
-        (watcher.run.path / "policy").mkdir()
-        watcher.updated(row(4), rollout)
-        assert watcher.stop_asked()
+        (callback.run.path / "policy").mkdir()
+        callback.updated(row(4), rollout)
+        assert callback.stop_asked()
         assert read_job(hold.store, hold.job.id).last_checkpoint == "policy"
 
 
-def test_a_missing_font_is_told_before_the_work(watching):
-    watcher = watching()
+def test_a_missing_font_is_told_before_the_work(new_callback):
+    callback = new_callback()
     settings = JobSettings(soundfont="none.sf2")
     with pytest.raises(SoundfontError, match=r"none\.sf2"):
-        JobCallback(watcher.run, settings, watcher.hold)
-    JobCallback(watcher.run, JobSettings(soundfont="none.sf2", samples_every=0), watcher.hold)
+        JobCallback(callback.run, settings, callback.hold)
+    JobCallback(callback.run, JobSettings(soundfont="none.sf2", samples_every=0), callback.hold)

@@ -16,7 +16,7 @@ import pytest
 
 import rl.jobs.queue
 from reward.store.database import Database
-from rl.jobs.lease import EXIT_NOT_OURS, Attendance
+from rl.jobs.lease import EXIT_NOT_OURS, JobLease
 from rl.jobs.queue import (
     STARTING,
     absolute,
@@ -33,7 +33,7 @@ from rl.jobs.queue import (
     start_job,
     wait_for_end,
 )
-from rl.jobs.record import LEASE, Attendant, JobError, JobLostError, JobSettings
+from rl.jobs.record import LEASE, JobError, JobLostError, JobSettings, WorkerProcess
 from rl.jobs.worker import run_job
 from tests.support.project import PROJECT
 
@@ -105,7 +105,7 @@ def mortal():
         process.kill()
         process.wait()
 
-    yield Attendant(socket.gethostname(), process.pid, created_s), kill
+    yield WorkerProcess(socket.gethostname(), process.pid, created_s), kill
     kill()
 
 
@@ -140,17 +140,17 @@ def test_a_run_has_one_live_job(store, folder):
     with pytest.raises(JobError, match=f"ppo-0001 is queued already: job {first.short_id}"):
         queued(store, folder())
     queued(store, folder(root="elsewhere"))  # another run that happens to have the name
-    Attendance.claim(store, first.id).end("stopped", "enough")
+    JobLease.claim(store, first.id).end("stopped", "enough")
     second = queued(store, folder())
     assert second.resumes == first.id
 
 
 def test_of_two_claimants_one_wins_and_the_other_says_so(store, folder, caplog):
     job = queued(store, folder())
-    winner = Attendant.this()
-    Attendance.claim(store, job.id, winner)
+    winner = WorkerProcess.this()
+    JobLease.claim(store, job.id, winner)
     with pytest.raises(JobError, match=f"queued already, by pid {winner.pid} on"):
-        Attendance.claim(store, job.id, Attendant("another", 7, 0.0))
+        JobLease.claim(store, job.id, WorkerProcess("another", 7, 0.0))
     assert read_job(store, job.id).pid == winner.pid
     assert run_job(store, job.id, lambda hold: pytest.fail("it ran twice")) == EXIT_NOT_OURS
     assert f"by pid {winner.pid}" in caplog.text
@@ -176,11 +176,11 @@ from contextlib import closing
 from uuid import UUID
 from reward.store.database import Database
 from rl.jobs.record import JobError
-from rl.jobs.lease import Attendance
+from rl.jobs.lease import JobLease
 with closing(Database({ratings_url!r})) as store:
     for job in {[str(job.id) for job in jobs]!r}:
         try:
-            Attendance.claim(store, UUID(job))
+            JobLease.claim(store, UUID(job))
         except JobError:
             continue
         print(job)
@@ -193,7 +193,7 @@ with closing(Database({ratings_url!r})) as store:
 
 def test_an_unknown_job_is_told(store):
     with pytest.raises(JobError, match="there is no job"):
-        Attendance.claim(store, uuid4())
+        JobLease.claim(store, uuid4())
 
 
 # --- The queue
@@ -201,7 +201,7 @@ def test_an_unknown_job_is_told(store):
 
 def test_first_come_first_served_one_at_a_time(store, folder):
     jobs = [queued(store, folder(f"run-{n}")) for n in range(3)]
-    first, second, third = (Attendance.claim(store, job.id) for job in jobs)
+    first, second, third = (JobLease.claim(store, job.id) for job in jobs)
     assert not third.take_turn()
     assert "2 ahead: run-0, run-1" in read_job(store, jobs[2].id).message
     assert first.take_turn()
@@ -218,21 +218,21 @@ def test_first_come_first_served_one_at_a_time(store, folder):
 
 def test_a_job_may_be_given_more_slots(store, folder):
     jobs = [queued(store, folder(f"run-{n}"), slots=slots) for n, slots in enumerate((1, 2, 2))]
-    holds = [Attendance.claim(store, job.id) for job in jobs]
+    holds = [JobLease.claim(store, job.id) for job in jobs]
     assert [hold.take_turn() for hold in holds] == [True, True, False]
 
 
 def test_another_machines_jobs_take_no_slot_here(store, folder):
     there, here = queued(store, folder("there")), queued(store, folder("here"))
-    assert Attendance.claim(store, there.id, Attendant("another", 7, 0.0)).take_turn()
-    assert Attendance.claim(store, here.id).take_turn()
+    assert JobLease.claim(store, there.id, WorkerProcess("another", 7, 0.0)).take_turn()
+    assert JobLease.claim(store, here.id).take_turn()
 
 
 def test_a_crashed_holder_frees_its_slot(store, folder, mortal):
     who, kill = mortal
     crashed, waiting = queued(store, folder("crashed")), queued(store, folder("waiting"))
-    assert Attendance.claim(store, crashed.id, who).take_turn()
-    hold = Attendance.claim(store, waiting.id)
+    assert JobLease.claim(store, crashed.id, who).take_turn()
+    hold = JobLease.claim(store, waiting.id)
     assert not hold.take_turn()
     kill()
     assert hold.take_turn()
@@ -241,7 +241,7 @@ def test_a_crashed_holder_frees_its_slot(store, folder, mortal):
 
 def test_who_waits_and_is_asked_to_stop_never_runs(store, folder):
     first, second = queued(store, folder("first")), queued(store, folder("second"))
-    running = Attendance.claim(store, first.id)
+    running = JobLease.claim(store, first.id)
     assert running.take_turn()
     ask_to_stop(store, second)
     assert run_job(store, second.id, lambda hold: pytest.fail("it ran")) == 0
@@ -253,7 +253,7 @@ def test_who_waits_and_is_asked_to_stop_never_runs(store, folder):
 
 def test_the_next_process_starts_when_a_slot_frees(store, ratings_url, folder, processes):
     first, second = queued(store, folder("first")), queued(store, folder("second"))
-    holder = Attendance.claim(store, first.id)
+    holder = JobLease.claim(store, first.id)
     assert holder.take_turn()
     process = process_of(second, ratings_url, processes, updates=2)
     until(lambda: "slots 1: first" in read_job(store, second.id).message)
@@ -270,7 +270,7 @@ def test_the_next_process_starts_when_a_slot_frees(store, ratings_url, folder, p
 def test_a_dead_process_is_noticed_and_the_remedy_told(store, folder, mortal):
     who, kill = mortal
     job = queued(store, folder())
-    assert Attendance.claim(store, job.id, who).take_turn()
+    assert JobLease.claim(store, job.id, who).take_turn()
     kill()
     (found,) = list_jobs(store)
     assert found.state == "failed"
@@ -282,13 +282,13 @@ def test_a_dead_process_is_noticed_and_the_remedy_told(store, folder, mortal):
 
 def test_a_living_process_is_left_alone_however_late_its_beat(store, folder):
     job = queued(store, folder())
-    assert Attendance.claim(store, job.id).take_turn()
+    assert JobLease.claim(store, job.id).take_turn()
     assert reap_dead_jobs(store, now=datetime.now(UTC) + 100 * LEASE) == []
 
 
 def test_another_process_of_the_same_pid_is_no_sign_of_life(store, folder):
-    job, me = queued(store, folder()), Attendant.this()
-    Attendance.claim(store, job.id, Attendant(me.host, me.pid, me.created_s - 1000))
+    job, me = queued(store, folder()), WorkerProcess.this()
+    JobLease.claim(store, job.id, WorkerProcess(me.host, me.pid, me.created_s - 1000))
     # The machine's clock may have been set; with a valid lease the job is alive.
     assert reap_dead_jobs(store) == []
     assert reap_dead_jobs(store, now=datetime.now(UTC) + LEASE + timedelta(seconds=1)) != []
@@ -298,7 +298,7 @@ def test_a_process_that_nobody_has_waited_for_is_dead(store, folder):
     job = queued(store, folder())
     zombie = subprocess.Popen(["sleep", "1000"])
     created_s = psutil.Process(zombie.pid).create_time()
-    Attendance.claim(store, job.id, Attendant(socket.gethostname(), zombie.pid, created_s))
+    JobLease.claim(store, job.id, WorkerProcess(socket.gethostname(), zombie.pid, created_s))
     assert reap_dead_jobs(store) == []
     zombie.kill()
     until(lambda: psutil.Process(zombie.pid).status() == psutil.STATUS_ZOMBIE)
@@ -308,7 +308,7 @@ def test_a_process_that_nobody_has_waited_for_is_dead(store, folder):
 
 def test_another_machines_job_lives_as_long_as_its_lease(store, folder):
     job = queued(store, folder())
-    Attendance.claim(store, job.id, Attendant("another", os.getpid(), 0.0))
+    JobLease.claim(store, job.id, WorkerProcess("another", os.getpid(), 0.0))
     assert reap_dead_jobs(store, now=datetime.now(UTC) + 0.9 * LEASE) == []
     (dead,) = reap_dead_jobs(store, now=datetime.now(UTC) + 1.1 * LEASE)
     assert dead.id == job.id
@@ -317,15 +317,15 @@ def test_another_machines_job_lives_as_long_as_its_lease(store, folder):
 def test_a_starter_that_died_blocks_the_queue_for_a_while_only(store, folder):
     now = datetime.now(UTC)
     queued(store, folder("never"), now=now - 0.9 * STARTING)
-    hold = Attendance.claim(store, queued(store, folder("next")).id)
+    hold = JobLease.claim(store, queued(store, folder("next")).id)
     assert not hold.take_turn()
     assert reap_dead_jobs(store, now=now + 0.2 * STARTING)
     assert hold.take_turn()
 
 
-def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
+def test_a_job_that_beats_in_time_is_not_reaped(store, folder, monkeypatch):
     # The process sends a heartbeat between the query and the update.
-    hold = Attendance.claim(store, queued(store, folder()).id)
+    hold = JobLease.claim(store, queued(store, folder()).id)
     reap = rl.jobs.queue.reap
 
     def late(*arguments):
@@ -340,7 +340,7 @@ def test_a_beat_in_time_is_not_buried(store, folder, monkeypatch):
 
 def test_who_was_taken_for_dead_may_say_nothing_more(store, folder, mortal):
     who, kill = mortal
-    hold = Attendance.claim(store, queued(store, folder()).id, who)
+    hold = JobLease.claim(store, queued(store, folder()).id, who)
     kill()
     assert len(reap_dead_jobs(store)) == 1
     for say in (hold.beat, hold.take_turn, lambda: hold.end("done", "kept")):
@@ -363,7 +363,7 @@ def test_a_process_whose_job_was_taken_from_it_ends_at_once(store, ratings_url, 
 
 
 def test_stop_is_seen_at_the_next_beat(store, folder):
-    hold = Attendance.claim(store, queued(store, folder()).id)
+    hold = JobLease.claim(store, queued(store, folder()).id)
     hold.take_turn()
     hold.beat(message="update 1", last_checkpoint="steps/1")
     assert not hold.stop_asked
@@ -412,7 +412,7 @@ def test_a_failure_is_one_line_in_the_row_and_goes_on_to_the_log(store, folder, 
 
 
 def test_what_is_done_is_not_resumed(store, folder):
-    hold = Attendance.claim(store, queued(store, folder()).id)
+    hold = JobLease.claim(store, queued(store, folder()).id)
     check_resumable(read_job(store, hold.job.id))
     hold.end("done", "kept update 3")
     with pytest.raises(JobError, match=r"ppo-0001 is done.*evaluate base ppo-0001"):
@@ -431,7 +431,7 @@ def test_settings_that_make_no_sense(given):
 
 def test_a_job_is_found_by_its_run_or_the_beginning_of_its_id(store, folder):
     first = queued(store, folder())
-    Attendance.claim(store, first.id).end("stopped", "enough")
+    JobLease.claim(store, first.id).end("stopped", "enough")
     second = queued(store, folder())
     other = queued(store, folder("ppo-0002"))
     assert find_job(store, "ppo-0001").id == second.id
@@ -554,7 +554,7 @@ def test_a_folder_that_is_gone_is_told(store, ratings_url, folder):
 def test_a_resumed_job_works_where_the_first_one_did(store, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first = queued(store, folder())
-    Attendance.claim(store, first.id).end("stopped", "enough")
+    JobLease.claim(store, first.id).end("stopped", "enough")
     monkeypatch.chdir("/")
     assert queued(store, folder()).config["working_folder"] == str(tmp_path)
 

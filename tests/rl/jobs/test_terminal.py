@@ -10,7 +10,7 @@ from rich.console import Console
 
 from policy.runs import new_run
 from reward.store.database import Database
-from rl.jobs.lease import Attendance
+from rl.jobs.lease import JobLease
 from rl.jobs.queue import queue_job, read_job
 from rl.jobs.record import JobSettings
 from rl.jobs.terminal import (
@@ -43,7 +43,7 @@ def running(store, tmp_path):
     run = new_run("ppo", {"updates": 10}, root=tmp_path)
     run.log(row(0))
     run.log(row(1) | {"guards_broken": ["originality"]})
-    hold = Attendance.claim(store, queue_job(store, folder=run.path, settings=JobSettings()).id)
+    hold = JobLease.claim(store, queue_job(store, folder=run.path, settings=JobSettings()).id)
     hold.take_turn()
     hold.beat(message="update 1 of 10", last_checkpoint="steps/2")
     return hold

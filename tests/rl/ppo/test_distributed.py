@@ -55,7 +55,7 @@ def high_notes(melodies):
 rl.ppo.trainer.PPO = PPO
 run = open_run("ppo-0001", root=root)
 config = PPOConfig.from_record(run.record["config"])
-rl.ppo.trainer.fine_tune(run, config, load_policy(policy), high_notes, index, watcher=Recorder())
+rl.ppo.trainer.fine_tune(run, config, load_policy(policy), high_notes, index, callback=Recorder())
 Path(root, f"seen-{os.environ['RANK']}-{stop_after}.json").write_text(json.dumps(seen))
 threads = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
 Path(root, f"threads-{os.environ['RANK']}.json").write_text(json.dumps(threads))

@@ -63,9 +63,9 @@ def test_a_run_remembers_its_reward_and_goes_on_with_it(here):
     assert not (tuning.run.path / "result.json").exists()
     resumed = resume_run("ppo-0001", root=here / "runs")
     assert resumed.reward.record == tuning.reward.record
-    watcher = StopAfter(9)
-    kept = resumed.go(watcher)
-    assert watcher.seen == [1, 2]
+    callback = StopAfter(9)
+    kept = resumed.go(callback)
+    assert callback.seen == [1, 2]
     assert kept is not None
     assert json.loads((tuning.run.path / "result.json").read_text()) == kept
     assert kept in tuning.run.rows()

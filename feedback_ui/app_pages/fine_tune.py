@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from feedback_ui.views.access import for_organisers, open_studio, trouble
-from feedback_ui.views.fine_tune import choose_run, compare, open_desk, watch
+from feedback_ui.views.fine_tune import choose_run, compare, fine_tuning_jobs, watch
 from feedback_ui.views.fine_tune_form import follow_start, start_form
 from feedback_ui.views.page_heading import page_heading
 
@@ -20,17 +20,17 @@ st.markdown(
     "A run continues when you close this page."
 )
 try:
-    desk = open_desk(studio)
-    start_form(desk)
-    started = follow_start(desk)
+    jobs = fine_tuning_jobs(studio)
+    start_form(jobs)
+    started = follow_start(jobs)
     if started is not None:
         st.query_params[RUN] = started
         st.rerun()
-    chosen = choose_run(desk, st.query_params.get(RUN))
+    chosen = choose_run(jobs, st.query_params.get(RUN))
     if chosen is not None:
         if st.query_params.get(RUN) != chosen.run_id:
             st.query_params[RUN] = chosen.run_id
-        watch(desk, chosen)
-        compare(desk)
+        watch(jobs, chosen)
+        compare(jobs)
 except ValueError as error:  # messages of the store
     trouble(error)
