@@ -38,8 +38,8 @@ class JobCallback(Callback):
         SoundfontError: when samples are asked for and there is no soundfont to render them with.
     """
 
-    def __init__(self, run: Run, settings: JobSettings, hold: JobLease) -> None:
-        self.run, self.settings, self.hold = run, settings, hold
+    def __init__(self, run: Run, settings: JobSettings, lease: JobLease) -> None:
+        self.run, self.settings, self.lease = run, settings, lease
         self.updates: int = run.record["config"]["updates"]
         self._events: SummaryWriter | None = None
         if settings.samples_every:
@@ -73,11 +73,11 @@ class JobCallback(Callback):
             write_samples(samples, rollout, self.settings.soundfont)
         line = update_line(row, self.updates)
         log.info("%s", line)
-        self.hold.beat(message=line, last_checkpoint=newest_checkpoint(self.run))
+        self.lease.beat(message=line, last_checkpoint=newest_checkpoint(self.run))
 
     def stop_asked(self) -> bool:
         """Whether the cancel flag or a signal asks to stop."""
-        return self.hold.stop_asked
+        return self.lease.stop_asked
 
     def _samples(self, update: int) -> Path:
         return self.run.path / "samples" / f"{update:04d}"

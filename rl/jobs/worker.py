@@ -40,40 +40,40 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[JobLease], str | None
         body: the work; returns the final message, or None when it was stopped.
     """
     try:
-        hold = JobLease.claim(store, job_id)
+        lease = JobLease.claim(store, job_id)
     except JobError as error:
         log.error("%s", error)
         return EXIT_NOT_OURS
-    with hold:
-        job = hold.job
+    with lease:
+        job = lease.job
         log.info("job %s, run %s, pid %s", job.short_id, job.run_id, os.getpid())
         try:
-            said = body(hold) if hold.wait_for_turn() else None
+            said = body(lease) if lease.wait_for_turn() else None
             if said is None:
-                at = hold.last_checkpoint or "its start"
-                hold.end("stopped", f"stopped at {at}; go on with: {job.resume_command}")
+                at = lease.last_checkpoint or "its start"
+                lease.end("stopped", f"stopped at {at}; go on with: {job.resume_command}")
             else:
-                hold.end("done", said)
+                lease.end("done", said)
         except JobLostError as error:
             log.error("%s", error)
             return EXIT_NOT_OURS
         except BaseException as error:
-            hold.end(
+            lease.end(
                 "failed", str(error) if isinstance(error, ValueError) else repr(error), exit_code=1
             )
             raise
     return 0
 
 
-def fine_tune(hold: JobLease) -> str | None:
+def fine_tune(lease: JobLease) -> str | None:
     """Run PPO in the run's folder, from its newest checkpoint."""
     from rl.jobs.progress import JobCallback
     from rl.jobs.terminal import kept_line
     from rl.runs.fine_tuning import resume_run
 
-    job = hold.job
+    job = lease.job
     tuning = resume_run(job.run_id, root=job.folder.parent)
-    with JobCallback(tuning.run, job.settings, hold) as callback:
+    with JobCallback(tuning.run, job.settings, lease) as callback:
         kept = tuning.go(callback)
     return None if kept is None else kept_line(kept)
 

@@ -43,9 +43,9 @@ def new_callback(tmp_path):
     run = new_run("ppo", {"updates": 7}, root=tmp_path)
     with closing(Database(tmp_path / "ratings.sqlite")) as store:
         settings = JobSettings(samples_every=3)
-        hold = JobLease.claim(store, queue_job(store, folder=run.path, settings=settings).id)
-        hold.take_turn()
-        yield lambda: JobCallback(run, settings, hold)
+        lease = JobLease.claim(store, queue_job(store, folder=run.path, settings=settings).id)
+        lease.take_turn()
+        yield lambda: JobCallback(run, settings, lease)
 
 
 def row(update, score=0.0):
@@ -123,22 +123,22 @@ def test_progress_is_in_the_row_and_the_stop_comes_back(new_callback, rollout):
     with new_callback() as callback:
         for step in (3, 4):
             (callback.run.path / "steps" / str(step)).mkdir(parents=True)
-        hold = callback.hold
+        lease = callback.lease
         callback.updated(row(3), rollout)
-        job = read_job(hold.store, hold.job.id)
+        job = read_job(lease.store, lease.job.id)
         assert job.last_checkpoint == "steps/4"
         assert job.message.startswith("update   3 of 7   score +0.00")
         assert not callback.stop_asked()
-        ask_to_stop(hold.store, job)
+        ask_to_stop(lease.store, job)
         (callback.run.path / "policy").mkdir()
         callback.updated(row(4), rollout)
         assert callback.stop_asked()
-        assert read_job(hold.store, hold.job.id).last_checkpoint == "policy"
+        assert read_job(lease.store, lease.job.id).last_checkpoint == "policy"
 
 
 def test_a_missing_font_is_told_before_the_work(new_callback):
     callback = new_callback()
     settings = JobSettings(soundfont="none.sf2")
     with pytest.raises(SoundfontError, match=r"none\.sf2"):
-        JobCallback(callback.run, settings, callback.hold)
-    JobCallback(callback.run, JobSettings(soundfont="none.sf2", samples_every=0), callback.hold)
+        JobCallback(callback.run, settings, callback.lease)
+    JobCallback(callback.run, JobSettings(soundfont="none.sf2", samples_every=0), callback.lease)

@@ -42,17 +42,17 @@ import logging, sys, time
 from contextlib import closing
 from uuid import UUID
 from reward.store.database import Database
-from rl.jobs import lease
+import rl.jobs.lease
 from rl.jobs.worker import run_job
 
-lease.BEAT_S = lease.TURN_S = 0.05
+rl.jobs.lease.BEAT_S = rl.jobs.lease.TURN_S = 0.05
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
 
-def body(hold):
+def body(lease):
     for update in range({updates}):
         time.sleep(0.05)
-        hold.beat(message=f"update {{update}}", last_checkpoint=f"steps/{{update}}")
-        if hold.stop_asked:
+        lease.beat(message=f"update {{update}}", last_checkpoint=f"steps/{{update}}")
+        if lease.stop_asked:
             return None
     return "kept update 0"
 
@@ -152,7 +152,7 @@ def test_of_two_claimants_one_wins_and_the_other_says_so(store, folder, caplog):
     with pytest.raises(JobError, match=f"queued already, by pid {winner.pid} on"):
         JobLease.claim(store, job.id, WorkerProcess("another", 7, 0.0))
     assert read_job(store, job.id).pid == winner.pid
-    assert run_job(store, job.id, lambda hold: pytest.fail("it ran twice")) == EXIT_NOT_OURS
+    assert run_job(store, job.id, lambda lease: pytest.fail("it ran twice")) == EXIT_NOT_OURS
     assert f"by pid {winner.pid}" in caplog.text
 
 
@@ -218,8 +218,8 @@ def test_first_come_first_served_one_at_a_time(store, folder):
 
 def test_a_job_may_be_given_more_slots(store, folder):
     jobs = [queued(store, folder(f"run-{n}"), slots=slots) for n, slots in enumerate((1, 2, 2))]
-    holds = [JobLease.claim(store, job.id) for job in jobs]
-    assert [hold.take_turn() for hold in holds] == [True, True, False]
+    leases = [JobLease.claim(store, job.id) for job in jobs]
+    assert [lease.take_turn() for lease in leases] == [True, True, False]
 
 
 def test_another_machines_jobs_take_no_slot_here(store, folder):
@@ -232,10 +232,10 @@ def test_a_crashed_holder_frees_its_slot(store, folder, mortal):
     who, kill = mortal
     crashed, waiting = queued(store, folder("crashed")), queued(store, folder("waiting"))
     assert JobLease.claim(store, crashed.id, who).take_turn()
-    hold = JobLease.claim(store, waiting.id)
-    assert not hold.take_turn()
+    lease = JobLease.claim(store, waiting.id)
+    assert not lease.take_turn()
     kill()
-    assert hold.take_turn()
+    assert lease.take_turn()
     assert read_job(store, crashed.id).state == "failed"
 
 
@@ -244,7 +244,7 @@ def test_who_waits_and_is_asked_to_stop_never_runs(store, folder):
     running = JobLease.claim(store, first.id)
     assert running.take_turn()
     ask_to_stop(store, second)
-    assert run_job(store, second.id, lambda hold: pytest.fail("it ran")) == 0
+    assert run_job(store, second.id, lambda lease: pytest.fail("it ran")) == 0
     stopped = read_job(store, second.id)
     assert stopped.state == "stopped"
     assert stopped.message == "stopped at its start; go on with: tastemaker jobs resume second"
@@ -317,36 +317,36 @@ def test_another_machines_job_lives_as_long_as_its_lease(store, folder):
 def test_a_starter_that_died_blocks_the_queue_for_a_while_only(store, folder):
     now = datetime.now(UTC)
     queued(store, folder("never"), now=now - 0.9 * STARTING)
-    hold = JobLease.claim(store, queued(store, folder("next")).id)
-    assert not hold.take_turn()
+    lease = JobLease.claim(store, queued(store, folder("next")).id)
+    assert not lease.take_turn()
     assert reap_dead_jobs(store, now=now + 0.2 * STARTING)
-    assert hold.take_turn()
+    assert lease.take_turn()
 
 
 def test_a_job_that_beats_in_time_is_not_reaped(store, folder, monkeypatch):
     # The process sends a heartbeat between the query and the update.
-    hold = JobLease.claim(store, queued(store, folder()).id)
+    lease = JobLease.claim(store, queued(store, folder()).id)
     reap = rl.jobs.queue.reap
 
     def late(*arguments):
-        hold.beat()
+        lease.beat()
         return reap(*arguments)
 
     monkeypatch.setattr("rl.jobs.queue.reap", late)
     monkeypatch.setattr("rl.jobs.record.Job.is_dead", lambda *_: True)
     assert reap_dead_jobs(store) == []
-    assert read_job(store, hold.job.id).state == "queued"
+    assert read_job(store, lease.job.id).state == "queued"
 
 
 def test_who_was_taken_for_dead_may_say_nothing_more(store, folder, mortal):
     who, kill = mortal
-    hold = JobLease.claim(store, queued(store, folder()).id, who)
+    lease = JobLease.claim(store, queued(store, folder()).id, who)
     kill()
     assert len(reap_dead_jobs(store)) == 1
-    for say in (hold.beat, hold.take_turn, lambda: hold.end("done", "kept")):
+    for say in (lease.beat, lease.take_turn, lambda: lease.end("done", "kept")):
         with pytest.raises(JobLostError, match="taken for dead"):
             say()
-    assert read_job(store, hold.job.id).state == "failed"
+    assert read_job(store, lease.job.id).state == "failed"
 
 
 def test_a_process_whose_job_was_taken_from_it_ends_at_once(store, ratings_url, folder, processes):
@@ -363,14 +363,14 @@ def test_a_process_whose_job_was_taken_from_it_ends_at_once(store, ratings_url, 
 
 
 def test_stop_is_seen_at_the_next_beat(store, folder):
-    hold = JobLease.claim(store, queued(store, folder()).id)
-    hold.take_turn()
-    hold.beat(message="update 1", last_checkpoint="steps/1")
-    assert not hold.stop_asked
-    ask_to_stop(store, hold.job)
-    hold.beat()
-    assert hold.stop_asked
-    assert read_job(store, hold.job.id).message == "update 1"
+    lease = JobLease.claim(store, queued(store, folder()).id)
+    lease.take_turn()
+    lease.beat(message="update 1", last_checkpoint="steps/1")
+    assert not lease.stop_asked
+    ask_to_stop(store, lease.job)
+    lease.beat()
+    assert lease.stop_asked
+    assert read_job(store, lease.job.id).message == "update 1"
 
 
 @pytest.mark.parametrize("how", ["flag", "SIGTERM"])
@@ -402,7 +402,7 @@ def test_a_stopped_process_says_where_it_stands(store, ratings_url, folder, proc
 def test_a_failure_is_one_line_in_the_row_and_goes_on_to_the_log(store, folder, error, message):
     job = queued(store, folder())
 
-    def body(hold):
+    def body(lease):
         raise error
 
     with pytest.raises(type(error)):
@@ -412,11 +412,11 @@ def test_a_failure_is_one_line_in_the_row_and_goes_on_to_the_log(store, folder, 
 
 
 def test_what_is_done_is_not_resumed(store, folder):
-    hold = JobLease.claim(store, queued(store, folder()).id)
-    check_resumable(read_job(store, hold.job.id))
-    hold.end("done", "kept update 3")
+    lease = JobLease.claim(store, queued(store, folder()).id)
+    check_resumable(read_job(store, lease.job.id))
+    lease.end("done", "kept update 3")
     with pytest.raises(JobError, match=r"ppo-0001 is done.*evaluate base ppo-0001"):
-        check_resumable(read_job(store, hold.job.id))
+        check_resumable(read_job(store, lease.job.id))
 
 
 @pytest.mark.parametrize("given", [{"slots": 0}, {"samples_every": -1}])

@@ -43,10 +43,10 @@ def running(store, tmp_path):
     run = new_run("ppo", {"updates": 10}, root=tmp_path)
     run.log(row(0))
     run.log(row(1) | {"guards_broken": ["originality"]})
-    hold = JobLease.claim(store, queue_job(store, folder=run.path, settings=JobSettings()).id)
-    hold.take_turn()
-    hold.beat(message="update 1 of 10", last_checkpoint="steps/2")
-    return hold
+    lease = JobLease.claim(store, queue_job(store, folder=run.path, settings=JobSettings()).id)
+    lease.take_turn()
+    lease.beat(message="update 1 of 10", last_checkpoint="steps/2")
+    return lease
 
 
 def shown(*things):
