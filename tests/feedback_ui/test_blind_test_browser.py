@@ -16,7 +16,7 @@ from reward.store.pool import PlannedPair
 from reward.store.store import RatingsStore
 from tests.support.studio_server import PATIENCE_MS, StudioServer, enter, settled
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 KEY = "organisers-key"
 SECRETS = ("tuned-and-secret", "base-and-secret", "aaaa0000aaaa", "bbbb0000bbbb")
 POLICIES = Policies(a=SECRETS[0], b=SECRETS[1], a_id=SECRETS[2], b_id=SECRETS[3])

@@ -29,7 +29,7 @@ from rl.jobs.queue import ask_to_stop, find_job, list_jobs, wait_for_end
 from tests.support.keyboard_driver import Hands
 from tests.support.studio_server import PATIENCE_MS, StudioServer, settled, soon
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TEST_NAME = "Sunday test"
 JOB_MS = 10 * 60_000
 """for a process that loads torch on a busy machine"""

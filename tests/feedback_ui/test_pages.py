@@ -26,7 +26,7 @@ from reward.store.votes import Answer
 from tests.support.project import PROJECT
 from tests.support.studio_server import PATIENCE_MS, StudioServer, missing, settled, soon
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 UI = PROJECT / "feedback_ui"
 WIDTHS = (1280, 380)
 SCHEMES = ("light", "dark")

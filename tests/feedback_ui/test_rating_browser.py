@@ -13,7 +13,7 @@ from reward.store.store import RatingsStore
 from reward.store.votes import Answer
 from tests.support.studio_server import PATIENCE_MS, StudioServer, enter, soon
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = count()
 
 

@@ -24,7 +24,7 @@ from music.rendering.sound import cached_wav
 from reward.store.store import RatingsStore
 from tests.support.studio_server import GO_ON, StudioServer, chromium, enter, kill_browser, launch
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RATERS = 4
 LEAST_HEARD_MS = 60
 ANSWER_WITHIN_S = 60
