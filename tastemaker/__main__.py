@@ -22,7 +22,8 @@ from tastemaker.jobs import jobs
 from tastemaker.judging import blind_test, demo, evaluate
 from tastemaker.melodies import compose, corpus, pretrain
 from tastemaker.options import HERE
-from tastemaker.rating import pairs, rate, ratings, studio
+from tastemaker.rating import pairs, rate, studio
+from tastemaker.ratings import ratings
 from tastemaker.rewards import reward, taste
 
 ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker")
