@@ -1,9 +1,8 @@
-"""Commands for people who rate: `pairs`, `studio`, `rate`, `ratings`."""
+"""Commands for rating pairs of melodies: `pairs`, `studio`, `rate`."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from policy.compose import Conditioning
     from reward.store.store import RatingsStore
 
-RATINGS_FORMATS = ("csv", "jsonl", "parquet", "trl")
 PAIR_STRATEGIES = ("random", "information", "duels", "auto")
 
 
@@ -180,9 +178,8 @@ def rate(
 ) -> None:
     """Rate the waiting pairs as a simulated listener; the votes are marked as simulated."""
     if not simulate:
-        raise click.UsageError(
-            "people rate in the studio (tastemaker studio); here, say --simulate"
-        )
+        step = on_database("tastemaker studio", database)
+        raise click.UsageError(f"people rate in the studio ({step}); here, say --simulate")
     from reward.listeners.simulated import SimulatedListener, simulate_votes
     from reward.store.store import RatingsStore
 
@@ -244,135 +241,3 @@ def _seeds_of(store: RatingsStore, policy_id: str) -> list[int]:
     """The seed of each melody of a policy."""
     melodies = store.melodies_frame()
     return melodies.loc[melodies["policy_id"] == policy_id, "seed"].tolist()
-
-
-@click.group()
-def ratings() -> None:
-    """Export ratings, import them, and see how each rater votes."""
-
-
-@ratings.command("export")
-@database_option
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("ratings"),
-    help="Folder for the files; those of an earlier export are replaced.",
-)
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    type=click.Choice(RATINGS_FORMATS),
-    help="May be given several times; by default the tables in every format.",
-)
-@click.option(
-    "--votes-of",
-    "kind",
-    type=click.Choice(["person", "simulated", "both"]),
-    help="Whose votes; by default both in tables, and in TRL's pairs whichever kind there is.",
-)
-@click.option("--superseded", is_flag=True, help="Export votes that were undone too.")
-def export_votes(
-    database: str, out: Path, formats: tuple[str, ...], kind: str | None, superseded: bool
-) -> None:
-    """Write votes, comparisons, melodies and raters as CSV, JSONL and Parquet, or TRL's pairs.
-
-    Raters are pseudonyms; the tokens by which they come back are not exported. Parquet needs
-    pyarrow. In CSV, text that a spreadsheet would run as a formula begins with an apostrophe.
-
-    `--format trl` writes `preferences.jsonl` for TRL's trainers (`chosen_ids`, `rejected_ids`,
-    strength, rater): decided votes without traps and blind tests. Votes of people and of simulated
-    listeners come into one such file only with `--votes-of both`. Each file is written whole or not
-    at all.
-    """
-    from reward.comparisons.learnable import only_kind
-    from reward.exchange.export import export_preferences, export_ratings
-    from reward.store.store import open_ratings
-
-    with open_ratings(database) as store:
-        tables = [name for name in formats if name != "trl"]
-        one = None if kind == "both" else kind
-        if "trl" in formats:
-            trained = None if kind == "both" else kind or only_kind(store)
-            exported = export_preferences(store, out / "preferences.jsonl", kind=trained)
-            follows = "recipes for TRL's trainers: docs/trl.md" if exported else "tastemaker studio"
-            click.echo(f"{exported} pairs: {out}/preferences.jsonl   next: {follows}")
-        if tables or not formats:
-            with shown_progress() as shown:
-                written = export_ratings(
-                    store,
-                    out,
-                    formats=tables or None,
-                    kind=one,
-                    current_only=not superseded,
-                    progress=partial(shown, "writing files"),
-                )
-            for path in written:
-                click.echo(path)
-            click.echo(f"next, elsewhere: tastemaker ratings import {shlex.quote(str(out))}")
-
-
-@ratings.command("import")
-@click.argument("path", type=click.Path(path_type=Path, exists=True))
-@database_option
-def import_votes(path: Path, database: str) -> None:
-    """Import an export: PATH is its folder, or its file of votes with the tables beside it.
-
-    All is stored in one transaction. What is already in the store is counted and not stored twice:
-    a melody is known by its tokens, a comparison by its id, a vote by its nonce, a rater by
-    nickname and kind. Rows that break a rule are refused, with the rows that depend on them, and
-    written to `<file>.refused.csv` with the column `refused_because`. Mend them in their tables and
-    import PATH again.
-
-    A rater who is new in this store has no token to come back with. An old export brings back
-    raters who have withdrawn since, so do not import one.
-    """
-    from reward.exchange.import_votes import import_ratings
-    from reward.store.store import RatingsStore
-
-    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
-    with RatingsStore(database) as store, shown_progress() as shown:
-        done = import_ratings(store, path, report=shown)
-    for table, added in done.added.items():
-        refused = done.refused[table]
-        click.echo(
-            f"{table}: {added} added, {done.duplicates[table]} there already, "
-            f"{len(refused)} refused"
-        )
-        for row in refused[:3]:
-            click.echo(f"  row {row.number}: {'; '.join(row.reasons)}")
-    for file in done.refused_files:
-        click.echo(f"wrote {file}")
-    if done.refused_files:
-        step = on_database(f"tastemaker ratings import {shlex.quote(str(path))}", database)
-        click.echo(f"mend these rows in their tables   next: {step}")
-
-
-@ratings.command("stats")
-@database_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def ratings_stats(database: str, as_json: bool) -> None:
-    """Show how each rater votes: ties, sides, agreement with themselves and others, flags.
-
-    People and simulated listeners also have Krippendorff's alpha each. Intervals are 95 %. A flag
-    says that a rater's answers say nothing of the melodies, as far as others' votes and repeats
-    tell: *always left*, *always right*, *always ties*, *by chance* or *fails traps*. It is a reason
-    to look, not a verdict.
-    """
-    from reward.comparisons.rater_statistics import (
-        ratings_statistics,
-        statistics_json,
-        statistics_table,
-    )
-    from reward.store.store import open_ratings
-
-    with open_ratings(database) as store, shown_progress() as shown:
-        shown("reading votes")
-        found = ratings_statistics(store)
-    if as_json:
-        click.echo(statistics_json(found))
-        return
-    from rl.jobs.terminal import make_console
-
-    make_console().print(*statistics_table(found), sep="\n")

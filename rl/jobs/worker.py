@@ -51,7 +51,7 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[JobLease], str | None
             said = body(lease) if lease.wait_for_turn() else None
             if said is None:
                 at = lease.last_checkpoint or "its start"
-                lease.end("stopped", f"stopped at {at}; go on with: {job.resume_command}")
+                lease.end("stopped", f"stopped at {at}")
             else:
                 lease.end("done", said)
         except JobLostError as error:
