@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +22,7 @@ from tastemaker.fine_tuning import baselines, ppo
 from tastemaker.jobs import jobs
 from tastemaker.judging import blind_test, demo, evaluate
 from tastemaker.melodies import compose, corpus, pretrain
-from tastemaker.options import HERE
+from tastemaker.options import HERE, Given, on_database
 from tastemaker.rating import pairs, rate, studio
 from tastemaker.ratings import ratings
 from tastemaker.rewards import reward, taste
@@ -59,8 +60,9 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     if _is_folder_gone():
         _refuse(FOLDER_GONE)
+    given = Given()
     try:
-        cli(prog_name="tastemaker", standalone_mode=False)
+        cli(prog_name="tastemaker", standalone_mode=False, obj=given)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -74,13 +76,31 @@ def main() -> None:
             _refuse(FOLDER_GONE)
         if not _is_ours(error):
             raise
-        _refuse(" ".join(str(error).split()))
+        reason = " ".join(str(error).split())
+        _refuse(reason if given.database is None else _steps_on_database(reason, given.database))
     except OSError as error:
         if _is_folder_gone():
             _refuse(FOLDER_GONE)
         reason = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
         _refuse(f"{where}{reason}; check the path, its permissions and the disk")
+
+
+def _steps_on_database(reason: str, database: str) -> str:
+    """An error's text, whose commands use this database; the code that raised it has no options."""
+
+    def with_database(found: re.Match[str]) -> str:
+        words = found[0].split(" ")
+        command: click.Command | None = cli
+        for at, word in enumerate(words[1:], start=2):
+            command = command.commands.get(word) if isinstance(command, click.Group) else None
+            if command is None:
+                break
+            if any(option.name == "database" for option in command.params):
+                return " ".join([on_database(" ".join(words[:at]), database), *words[at:]])
+        return found[0]
+
+    return re.sub(r"\btastemaker [a-z-]+( [a-z-]+)?", with_database, reason)
 
 
 def _refuse(reason: str) -> NoReturn:

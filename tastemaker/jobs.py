@@ -38,13 +38,20 @@ def jobs(context: click.Context, database: str, every: bool) -> None:
     context.obj = database
     if context.invoked_subcommand is not None:
         return
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from rl.jobs.queue import list_jobs
     from rl.jobs.terminal import jobs_table, make_console
 
     with _opened(database) as store:
-        make_console().print(jobs_table(list_jobs(store, every=every), datetime.now(UTC)))
+        listed = list_jobs(store, every=every)
+    resumed = {job.resumes for job in listed}
+    told = [
+        job if job.id in resumed else replace(job, message=_message_and_step(job, database))
+        for job in listed
+    ]
+    make_console().print(jobs_table(told, datetime.now(UTC)))
 
 
 @jobs.command("watch")
@@ -60,9 +67,11 @@ def watch_job(job: str, database: str, once: bool) -> None:
     with _found(database, job) as (store, found):
         if not once:
             found = watch(store, found, make_console())
-            click.echo(f"{found.state}: {found.message}")
+            click.echo(f"{found.state}: {_message_and_step(found, database)}")
             return
         make_console().print(job_view(found, datetime.now(UTC)))
+        if found.was_interrupted:
+            click.echo(f"go on with: {on_database(found.resume_command, database)}")
 
 
 @jobs.command("stop")
@@ -75,13 +84,15 @@ def stop_job(job: str, database: str, wait: bool) -> None:
 
     with _found(database, job) as (store, found):
         ask_to_stop(store, found)
-        step = on_database(found.resume_command, database)
-        click.echo(f"{found.run_id} ends after the update in hand   next: {step}")
-        if wait:
-            with shown_progress() as shown:
-                shown("waiting for the end of the update in hand")
-                found = wait_for_end(store, found)
-            click.echo(f"{found.state}: {found.message}")
+        if not wait:
+            step = on_database(f"tastemaker jobs watch {found.run_id}", database)
+            click.echo(f"{found.run_id} ends after the update in hand   next: {step}")
+            return
+        click.echo(f"{found.run_id} ends after the update in hand")
+        with shown_progress() as shown:
+            shown("waiting for the end of the update in hand")
+            found = wait_for_end(store, found)
+        click.echo(f"{found.state}: {_message_and_step(found, database)}")
 
 
 @jobs.command("resume")
@@ -136,6 +147,13 @@ def compare_jobs(jobs: tuple[str, ...], database: str) -> None:
     console.print(comparison_table("what came of them", found.names, found.figures))
 
 
+def _message_and_step(job: Job, database: str) -> str:
+    """A job's message, with the command by which an interrupted job goes on."""
+    if not job.was_interrupted:
+        return job.message
+    return f"{job.message}; go on with: {on_database(job.resume_command, database)}"
+
+
 @contextmanager
 def _opened(database: str) -> Iterator[Database]:
     """The database, to look at jobs in it."""
@@ -180,8 +198,8 @@ def run_job(database: str, folder: Path, settings: JobSettings, *, detach: bool)
             click.echo("it ends after the update in hand; ctrl-c again leaves it to itself")
             job = watch(store, job, console, after=after)
     if job.state == "failed":
-        raise click.ClickException(f"{job.run_id} failed: {job.message}")
-    click.echo(job.message)
+        raise click.ClickException(f"{job.run_id} failed: {_message_and_step(job, database)}")
+    click.echo(_message_and_step(job, database))
     if job.state == "stopped":
         sys.exit(130)
     click.echo(f"wrote {job.folder}/policy   next: tastemaker evaluate base {job.run_id}")

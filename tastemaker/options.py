@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +56,25 @@ def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callabl
     return wrap
 
 
+@dataclass(slots=True)
+class Given:
+    """What a command was given and `main` needs when the command fails."""
+
+    database: str | None = None
+
+
+def _keep_database(context: click.Context, _: click.Parameter, database: str) -> str:
+    given = context.find_object(Given)
+    if given is not None:
+        given.database = database
+    return database
+
+
 database_option = click.option(
     "--database",
     default=DATABASE,
     envvar="TASTEMAKER_DATABASE",
+    callback=_keep_database,
     help="SQLite file, or the URL of a PostgreSQL database.",
 )
 policy_option = click.option("--policy", default="base", help="`base`, or the name of a run.")
@@ -96,7 +112,7 @@ slots_option = click.option(
 job_argument = click.argument("job")
 job_database_option = click.option(
     "--database",
-    callback=lambda context, _, value: value or context.obj,
+    callback=lambda context, option, value: _keep_database(context, option, value or context.obj),
     help="By default the database of `tastemaker jobs`.",
 )
 soundfont_option = click.option(

@@ -178,9 +178,8 @@ def rate(
 ) -> None:
     """Rate the waiting pairs as a simulated listener; the votes are marked as simulated."""
     if not simulate:
-        raise click.UsageError(
-            "people rate in the studio (tastemaker studio); here, say --simulate"
-        )
+        step = on_database("tastemaker studio", database)
+        raise click.UsageError(f"people rate in the studio ({step}); here, say --simulate")
     from reward.listeners.simulated import SimulatedListener, simulate_votes
     from reward.store.store import RatingsStore
 

@@ -64,8 +64,9 @@ def export_votes(
         if "trl" in formats:
             trained = None if kind == "both" else kind or only_kind(store)
             exported = export_preferences(store, out / "preferences.jsonl", kind=trained)
-            follows = "recipes for TRL's trainers: docs/trl.md" if exported else "tastemaker studio"
-            click.echo(f"{exported} pairs: {out}/preferences.jsonl   next: {follows}")
+            studio = on_database("tastemaker studio", database)
+            step = "recipes for TRL's trainers: docs/trl.md" if exported else studio
+            click.echo(f"{exported} pairs: {out}/preferences.jsonl   next: {step}")
         if tables or not formats:
             with shown_progress() as shown:
                 written = export_ratings(

@@ -28,6 +28,7 @@ from reward.store.process_environment import process_environment
 from reward.store.schema import JobRow
 from rl.jobs.record import (
     LIVE,
+    PROCESS_DIED,
     Job,
     JobError,
     JobSettings,
@@ -319,9 +320,7 @@ def reap_dead_jobs(store: Sessions, *, now: datetime | None = None) -> list[Job]
     now = now or datetime.now(UTC)
     with store.reading() as session:
         dead = [job for job in select_jobs(session, JobRow.state.in_(LIVE)) if job.is_dead(now)]
-    return [
-        job for job in dead if reap(store, job, f"process died; go on with: {job.resume_command}")
-    ]
+    return [job for job in dead if reap(store, job, PROCESS_DIED)]
 
 
 def reap(store: Sessions, job: Job, reason: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -23,6 +23,8 @@ from sqlalchemy.orm import Session
 from reward.store.schema import JobRow
 
 LIVE = ("queued", "running")
+PROCESS_DIED = "process died"
+"""message of a job whose process was gone while its row was live"""
 LEASE = timedelta(seconds=60)
 """how long after its last heartbeat a job of another machine counts as alive"""
 SAME_CREATION_S = 2.0
@@ -110,6 +112,7 @@ class Job:
     last_checkpoint: str | None
     resumes: UUID | None
     message: str
+    """what it does or how it ended; without a next step, which depends on who shows it"""
 
     @property
     def short_id(self) -> str:
@@ -156,8 +159,13 @@ class Job:
         return abs(created_s - self.process_created_s) > SAME_CREATION_S and expired
 
     @property
+    def was_interrupted(self) -> bool:
+        """Whether it was stopped or its process died, so that it can go on as it is."""
+        return self.state == "stopped" or (self.state == "failed" and self.message == PROCESS_DIED)
+
+    @property
     def resume_command(self) -> str:
-        """The command that continues the run from its newest checkpoint."""
+        """The command that continues the run from its newest checkpoint, in its database."""
         return f"tastemaker jobs resume {self.run_id}"
 
 
@@ -171,7 +179,9 @@ def select_jobs(session: Session, *where: ColumnElement[bool]) -> list[Job]:
 
 def job_of(row: JobRow) -> Job:
     """Copy a row."""
-    return Job(**{field.name: getattr(row, field.name) for field in fields(Job)})
+    job = Job(**{field.name: getattr(row, field.name) for field in fields(Job)})
+    # Version 0.1.0 stored the next step in the message, without the database.
+    return replace(job, message=job.message.removesuffix(f"; go on with: {job.resume_command}"))
 
 
 def change_job(

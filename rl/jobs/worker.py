@@ -51,7 +51,7 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[Attendance], str | No
             said = body(hold) if hold.wait_for_turn() else None
             if said is None:
                 at = hold.last_checkpoint or "its start"
-                hold.end("stopped", f"stopped at {at}; go on with: {job.resume_command}")
+                hold.end("stopped", f"stopped at {at}")
             else:
                 hold.end("done", said)
         except JobLostError as error:

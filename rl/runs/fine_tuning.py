@@ -82,8 +82,8 @@ def only_writer(run: Run) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
-                f"run {run.name!r} is being written by another process; wait for that one or stop "
-                f"it: tastemaker jobs stop {run.name}"
+                f"run {run.name!r} is being written by another process; wait until that one ends, "
+                "or stop it in the terminal or database in which it was started"
             ) from None
         yield
 
@@ -192,7 +192,9 @@ def evaluate_run(
     find_soundfont(soundfont)  # fails here rather than after minutes of work
     run = open_run(name, kind="ppo", root=root)
     if not (run.path / "policy").is_dir():
-        raise RunError(f"run {name!r} has not finished; go on with: tastemaker jobs resume {name}")
+        raise RunError(
+            f"run {name!r} has not finished; let it finish: tastemaker ppo --resume {name}"
+        )
     record = run.record
     config = PPOConfig.from_record(record["config"])
     base, tuned = load_policy(base_folder), load_policy(run.path / "policy")

@@ -7,11 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import psutil
 import pytest
 
 from policy.checkpoint import save_policy
+from policy.runs import new_run
+from reward.store.database import Database
+from rl.jobs.lease import Attendance
+from rl.jobs.queue import ask_to_stop, queue_job
+from rl.jobs.record import JobSettings
+from rl.jobs.worker import run_job
 from tastemaker.__main__ import main
 from tests.support.project import PROJECT
 
@@ -174,6 +181,48 @@ def test_a_machine_that_shuts_down_stops_a_run_of_two_processes(type_in, tmp_pat
     assert "Traceback" not in log.read_text()
     type_in("jobs resume both --detach")
     assert re.search(r"^both .*(queued|running)", type_in("jobs"), re.M)
+
+
+@pytest.fixture
+def interrupted(folder):
+    """A job in other.sqlite that was stopped, and its run."""
+    run = new_run("ppo", {"updates": 4}, name="mine")
+    with closing(Database("other.sqlite")) as store:
+        job = queue_job(store, folder=run.path, settings=JobSettings())
+        ask_to_stop(store, job)
+        assert run_job(store, job.id, lambda hold: pytest.fail("it ran")) == 0
+    return run
+
+
+STEP = "stopped at its start; go on with: tastemaker jobs resume mine --database other.sqlite"
+
+
+@pytest.mark.parametrize("line", ["jobs", "jobs --all", "jobs watch mine"])
+def test_an_interrupted_job_goes_on_in_its_database(interrupted, typed, line):
+    code, out, err = typed(*line.split(), "--database", "other.sqlite")
+    assert (code, err) == (0, "")
+    assert out.count(STEP) == out.count("go on with") == 1
+    code, out, _ = typed("jobs", "watch", "mine", "--once", "--database", "other.sqlite")
+    assert out.endswith("go on with: tastemaker jobs resume mine --database other.sqlite\n")
+
+
+def test_a_job_that_was_resumed_has_no_next_step(interrupted, typed):
+    with closing(Database("other.sqlite")) as store:
+        again = queue_job(store, folder=interrupted.path, settings=JobSettings())
+        Attendance.claim(store, again.id).end("done", "kept update 4")
+    code, out, _ = typed("jobs", "--all", "--database", "other.sqlite")
+    assert code == 0
+    assert "stopped at its start" in out
+    assert "go on with" not in out
+
+
+def test_an_error_names_commands_with_the_database(interrupted, typed):
+    on = ("--database", "other.sqlite")
+    with closing(Database("other.sqlite")) as store:
+        queue_job(store, folder=interrupted.path, settings=JobSettings())
+    code, _, err = typed("jobs", "resume", "mine", *on)
+    assert code == 2
+    assert err.endswith("watch it with: tastemaker jobs --database other.sqlite watch mine\n")
 
 
 @pytest.mark.timeout(300)

@@ -4,14 +4,19 @@ import re
 import shlex
 import shutil
 import subprocess
+from functools import partial
 
 import pytest
 
 from music.corpora import corpus
 from policy.checkpoint import save_policy
+from rl.loop import LoopConfig
+from rl.ppo.config import PPOConfig
 from tests.support.project import PROJECT
 
-STEP = re.compile(r"\bnext\b[^\n]*?\b(tastemaker [^\n]+)")
+MARKS = r"\bnext\b|with:|first:|some:|one:|let it finish:?|collect some|simulate them"
+STEP = re.compile(rf"(?:{MARKS})[^\n]*?\b(tastemaker [^\n);]*[^\n); ])")
+"""a step, after the words by which the commands and their errors announce one"""
 SMALLER = {
     "ppo": "--updates 1 --melodies 16 --minibatch 8 --threads 1 --kl-limit 50 --samples-every 0 "
     "--set patience=1000000",
@@ -19,7 +24,6 @@ SMALLER = {
     "pretrain": "--epochs 1 --width 16 --layers 1",
     "pairs": "--melodies 20 --pairs 5",
     "compose": "--count 1 --no-sound",
-    "jobs": "",
 }
 """options that make a long step short, and change nothing of what it does"""
 
@@ -37,8 +41,9 @@ def run_with_steps(base, typed, monkeypatch):
         for step in STEP.findall(out + err):
             if step not in known:
                 known[step] = None
-                name = step.split()[1]
-                run(f"{step} {SMALLER.get(name, '')}")
+                # a run that is resumed keeps its settings, and takes none
+                smaller = "" if "--resume" in step else SMALLER.get(step.split()[1], "")
+                run(f"{step} {smaller}")
         return list(known)
 
     return run
@@ -65,6 +70,30 @@ def test_an_address_with_a_password_is_not_printed(monkeypatch):
 
     monkeypatch.delenv("TASTEMAKER_DATABASE", raising=False)
     assert on_database("tastemaker jobs", "postgresql://me:secret@host/x") == "tastemaker jobs"
+
+
+def test_from_an_empty_store(run_with_steps):
+    where = "--database other.sqlite"
+    assert run_with_steps(f"tastemaker reward {where}", code=2) == [
+        f"tastemaker studio {where}",
+        f"tastemaker rate {where} --simulate",
+        f"tastemaker reward {where}",
+        "tastemaker taste",
+    ]
+
+
+def test_from_a_database_that_is_not_there(run_with_steps, folder):
+    where = "--database other.sqlite"
+    assert run_with_steps(f"tastemaker ratings stats {where}", code=2) == [
+        f"tastemaker studio {where}"
+    ]
+    assert not (folder / "checkpoints" / "ratings.sqlite").exists()
+
+
+def test_without_a_reward_model(run_with_steps, typed):
+    typed(*shlex.split(PAIRS)[1:])
+    typed("rate", "--simulate", "--count", "12")
+    assert run_with_steps("tastemaker taste", code=2) == ["tastemaker reward", "tastemaker taste"]
 
 
 @pytest.mark.parametrize(("table", "field"), [("comparisons", ",train,"), ("votes", ",left,")])
@@ -105,6 +134,49 @@ def test_from_a_run_to_its_report_and_on(run_with_steps, monkeypatch):
     ]
     steps = run_with_steps(f"tastemaker ppo --reward music-theory --name more --detach {small}")
     assert "tastemaker jobs watch more" in steps
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_of_a_job_that_is_stopped(run_with_steps, typed, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    where = "--database 'the other.sqlite'"
+    line = f"ppo --reward music-theory --name rules --detach {SMALLER['ppo']} --updates 8 {where}"
+    assert typed(*shlex.split(line))[0] == 0
+    # its process still imports torch, so it is asked to stop before its last update
+    steps = run_with_steps(f"tastemaker jobs stop rules {where}")
+    assert steps[:3] == [
+        f"tastemaker jobs watch rules {where}",
+        f"tastemaker jobs resume rules {where}",
+        "tastemaker evaluate base rules",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_of_a_run_that_is_not_finished(run_with_steps, typed, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    line = f"ppo --reward music-theory --name rules --detach {SMALLER['ppo']} --updates 8"
+    assert typed(*shlex.split(line))[0] == 0
+    said = typed("jobs", "stop", "rules", "--wait")[1]
+    assert re.search(r"^stopped: .*; go on with: tastemaker jobs resume rules$", said, re.M)
+    steps = run_with_steps("tastemaker blind-test base rules", code=2)
+    assert steps[:2] == ["tastemaker ppo --resume rules", "tastemaker evaluate base rules"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_of_the_demo(run_with_steps, folder, monkeypatch):
+    # What has no option is made small here.
+    small = partial(
+        PPOConfig, melodies_per_update=16, minibatch=8, meter="2/4", bars=4, threads=1,
+        kl_limit_nats=50.0,
+    )  # fmt: skip
+    monkeypatch.setattr("rl.ppo.config.PPOConfig", small)
+    few = partial(LoopConfig, best_of=2, best_of_melodies=8, evaluation_melodies=256)
+    monkeypatch.setattr("rl.loop.LoopConfig", few)
+    assert run_with_steps("tastemaker demo --votes 20 --updates 1") == ["tastemaker studio"]
+    assert (folder / "demo" / "report.html").is_file()
 
 
 @pytest.mark.slow

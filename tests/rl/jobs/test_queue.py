@@ -247,7 +247,7 @@ def test_who_waits_and_is_asked_to_stop_never_runs(store, folder):
     assert run_job(store, second.id, lambda hold: pytest.fail("it ran")) == 0
     stopped = read_job(store, second.id)
     assert stopped.state == "stopped"
-    assert stopped.message == "stopped at its start; go on with: tastemaker jobs resume second"
+    assert stopped.message == "stopped at its start"
     assert stopped.started_at is None
 
 
@@ -274,7 +274,8 @@ def test_a_dead_process_is_noticed_and_the_remedy_told(store, folder, mortal):
     kill()
     (found,) = list_jobs(store)
     assert found.state == "failed"
-    assert found.message == "process died; go on with: tastemaker jobs resume ppo-0001"
+    assert found.message == "process died"
+    assert found.was_interrupted
     assert found.finished_at is not None
     assert reap_dead_jobs(store) == []
     assert queued(store, folder()).resumes == job.id
@@ -385,8 +386,7 @@ def test_a_stopped_process_says_where_it_stands(store, ratings_url, folder, proc
     ended = wait_for_end(store, job)
     assert process.wait(200) == 0
     assert (ended.state, ended.exit_code) == ("stopped", 0)
-    expected = f"stopped at {ended.last_checkpoint}; go on with: tastemaker jobs resume ppo-0001"
-    assert ended.message == expected
+    assert ended.message == f"stopped at {ended.last_checkpoint}"
     with pytest.raises(JobError, match="is stopped already"):
         ask_to_stop(store, job)
 
