@@ -134,7 +134,8 @@ def test_an_export_without_a_decided_vote_leads_to_the_studio(type_in, tmp_path,
         pair = store.issue(store.add_rater("Anna").id)
         store.vote(pair.assignment_id, Answer(outcome="tie", nonce="one", latency_ms=4000))
     said = type_in("ratings", "export", "--database", "ties.sqlite", "--format", "trl")
-    assert said.strip() == "0 pairs: ratings/preferences.jsonl   next: tastemaker studio"
+    step = "tastemaker studio --database ties.sqlite"
+    assert said.strip() == f"0 pairs: ratings/preferences.jsonl   next: {step}"
 
 
 def test_stats_in_json(type_in, rated):
