@@ -15,7 +15,7 @@ import pytest
 from policy.checkpoint import save_policy
 from policy.runs import new_run
 from reward.store.database import Database
-from rl.jobs.lease import Attendance
+from rl.jobs.lease import JobLease
 from rl.jobs.queue import ask_to_stop, queue_job
 from rl.jobs.record import JobSettings
 from rl.jobs.worker import run_job
@@ -190,7 +190,7 @@ def interrupted(folder):
     with closing(Database("other.sqlite")) as store:
         job = queue_job(store, folder=run.path, settings=JobSettings())
         ask_to_stop(store, job)
-        assert run_job(store, job.id, lambda hold: pytest.fail("it ran")) == 0
+        assert run_job(store, job.id, lambda lease: pytest.fail("it ran")) == 0
     return run
 
 
@@ -209,7 +209,7 @@ def test_an_interrupted_job_goes_on_in_its_database(interrupted, typed, line):
 def test_a_job_that_was_resumed_has_no_next_step(interrupted, typed):
     with closing(Database("other.sqlite")) as store:
         again = queue_job(store, folder=interrupted.path, settings=JobSettings())
-        Attendance.claim(store, again.id).end("done", "kept update 4")
+        JobLease.claim(store, again.id).end("done", "kept update 4")
     code, out, _ = typed("jobs", "--all", "--database", "other.sqlite")
     assert code == 0
     assert "stopped at its start" in out
