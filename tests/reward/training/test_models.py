@@ -20,7 +20,10 @@ from rl.baselines.comparison import voted_pairs
 from rl.rewards.scaled import reward_of
 from tastemaker.rewards import REWARD_MODELS
 
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,  # it trains models
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning"),
+]
 CONDITIONING = Conditioning(meter="2/4", bars=4)
 PAIRS = 60
 

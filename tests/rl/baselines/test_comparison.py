@@ -29,6 +29,8 @@ from rl.ppo.algorithm import PPO
 from rl.ppo.config import PPOConfig
 from rl.ppo.objective import objective_of
 
+pytestmark = pytest.mark.slow  # it trains models
+
 CONFIG = PPOConfig(
     melodies_per_update=16, minibatch=8, meter="2/4", bars=4, threads=1, std_penalty=2.0,
     saturation_point=0.3,

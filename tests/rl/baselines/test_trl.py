@@ -16,7 +16,10 @@ from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
 from rl.baselines.trl import split_pairs, train_by
 
 # TRL 1.16 asks the models of transformers 5.23 by a name that these call deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,  # it trains models
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning"),
+]
 CONDITIONING = Conditioning(meter="2/4", mode="major", tune_type="reel", bars=4, pickup_ticks=0)
 SMALL = OnlineSettings(
     beta=0.01, learning_rate=1e-3, melodies_per_step=16, melodies_per_header=4, headers=8

@@ -351,6 +351,7 @@ def work(root: Path, policy: Path) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, tiny_policy, in_a_process):
     policy = tmp_path / "base"
     save_policy(tiny_policy, policy)
