@@ -178,7 +178,7 @@ def job_command(job: Job) -> list[str]:
     Raises:
         RunError: when the run's record cannot be read.
     """
-    processes = Run(job.folder).record["config"]["processes"]
+    processes = Run(job.folder).count("processes")
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     started_by = torchrun if processes > 1 else []
     return [sys.executable, *started_by, "-m", "rl.jobs.worker", str(job.id)]

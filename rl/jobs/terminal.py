@@ -189,7 +189,7 @@ def updates_of(job: Job) -> int | None:
     """Number of updates of the job's run; None when its folder is on another machine."""
     if not job.folder.is_dir():
         return None
-    return int(Run(job.folder).record["config"]["updates"])
+    return Run(job.folder).count("updates")
 
 
 def cell(value: object, form: str) -> str:

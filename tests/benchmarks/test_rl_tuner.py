@@ -6,9 +6,9 @@ import pytest
 from rl_tuner_metrics import METRICS
 
 from policy.checkpoint import save_policy
+from reward.scorer import RewardError
 from rl.ppo.config import PPOConfig
 from rl.rewards import music_theory
-from rl.rewards.spec import RewardError
 
 BEGIN, END = "<!-- benchmarks/rl_tuner_study/rl_tuner.py writes from here -->", "<!-- to here -->"
 
