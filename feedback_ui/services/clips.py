@@ -1,7 +1,7 @@
 """Clips: melodies as audio, made when they are asked for or a little before.
 
 Rendering takes longer than a person wants to wait between two pairs, so what will probably come
-next is rendered in another process, a moment later: at once, it would take the processor from the
+next is rendered in the background, a moment later: at once, it would take the processor from the
 pair that a page is just opening. Only the pair that is issued goes to the browser.
 """
 
@@ -19,7 +19,6 @@ from music.disk import os_error_reason
 from music.formats.midi import quarter_microseconds
 from music.melody import TICKS_PER_QUARTER, Header, Melody
 from music.rendering.sound import SoundfontError, cached_wav, renderer_id
-from music.rendering.sound_process import SoundProcess
 
 MIN_HEARD_MS = 3000
 """enough to have met the motif (two bars at a walking tempo), too long to vote by reflex"""
@@ -27,8 +26,6 @@ WHOLE_CLIP = 0.9
 """share of a short clip that counts as all of it: the last tenth is the sound dying away"""
 QUIET_S = 1.0
 """until what comes next is rendered: a page has its pair by then, and nobody has heard it yet"""
-AHEAD = SoundProcess()
-"""one for all folders of this server"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ class ClipFolder:
         while True:
             melody = self._next()
             with suppress(Exception):  # whoever asks for this one is told; the thread goes on
-                AHEAD.render(melody, self._folder, self._soundfont)
+                self._render(melody)
 
     def _next(self) -> Melody:
         """Wait for what is due to be rendered ahead, and until no page waits for another sound."""

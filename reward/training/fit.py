@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from music.json_text import one_line
+from music.melody import MelodyError
 from music.progress import Report, no_report
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
@@ -188,5 +190,18 @@ def fit_reward(
 
 
 def conditioning_of(record: dict[str, Any]) -> Conditioning:
-    """The header that a reward run was asked for."""
-    return Conditioning(**record["config"]["conditioning"])
+    """The header that a reward run was asked for.
+
+    Raises:
+        RunError: when the record does not say it.
+    """
+    given = record["config"].get("conditioning")
+    try:
+        if not isinstance(given, dict):
+            raise TypeError(f"{given!r} is no JSON object")
+        return Conditioning(**given)
+    except (TypeError, MelodyError) as error:
+        raise RunError(
+            f"the record of the reward run has no header that can be asked for "
+            f"({one_line(str(error), 80)}); learn it again: tastemaker reward"
+        ) from error

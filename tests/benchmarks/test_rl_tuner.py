@@ -6,9 +6,9 @@ import pytest
 from rl_tuner_metrics import METRICS
 
 from policy.checkpoint import save_policy
+from reward.scorer import RewardError
 from rl.ppo.config import PPOConfig
 from rl.rewards import music_theory
-from rl.rewards.spec import RewardError
 
 pytestmark = pytest.mark.slow
 

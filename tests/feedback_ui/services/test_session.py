@@ -387,21 +387,6 @@ def test_what_is_asked_for_does_not_wait_for_what_may_come(studio, rater, tmp_pa
     assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
 
 
-def test_what_comes_next_is_rendered_by_another_process(studio, rater, tmp_path, monkeypatch):
-    monkeypatch.setattr("feedback_ui.services.clips.QUIET_S", 0.0)
-
-    def here(*_, **__):
-        pytest.fail("rendered in the server's own process, which then answers nobody")
-
-    monkeypatch.setattr("feedback_ui.services.clips.cached_wav", here)
-    folder = ClipFolder(tmp_path / "ahead")
-    folder.prepare([stored.melody for stored in studio.store.coming(rater.id, count=1)])
-    until = time.monotonic() + 60
-    while len(list((tmp_path / "ahead").glob("*.wav"))) < 2:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_a_break_is_due_every_twenty_minutes(studio, rater, monkeypatch):
     assert studio.listening_session(rater.id) // BREAK_AFTER == 0
     for share, due in ((0.99, 0), (1, 1), (1.99, 1), (2, 2)):
