@@ -100,8 +100,8 @@ def reward(
     )
     if fitted.votes_sealed:
         click.echo(
-            f"left out: {fitted.votes_sealed} vote(s) on melodies of a blind test that has not been "
-            "revealed"
+            f"left out: {fitted.votes_sealed} vote(s) on melodies of a blind test that is not "
+            "revealed yet"
         )
     click.echo(f"agreement {agreement}   with themselves {repeats}   chance 0.50")
     if fitted.compared:

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from policy.runs import Run, RunError
+from policy.runs import Run
 from reward.store.database import (
     Database,
     RatingsError,
