@@ -186,6 +186,7 @@ def rate(
 
     listener = SimulatedListener(taste, reliability=reliability, seed=seed)
     with RatingsStore(database) as store, shown_progress() as shown:
+        store.check_writable()
         votes = simulate_votes(store, listener, count, progress=partial(shown, "voting"))
     step = on_database("tastemaker reward", database)
     click.echo(f"{votes} votes of {listener.name}   next: {step}")

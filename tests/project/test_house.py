@@ -198,7 +198,7 @@ def refused(nowhere, monkeypatch, capfd):
     return call
 
 
-STAGES = ("loading ", "reading ", "writing ", "measuring ", "learning, ")
+STAGES = ("loading ", "reading ", "writing ", "measuring ", "learning, ", "comparing ")
 """how lines of progress begin, which may come before"""
 
 

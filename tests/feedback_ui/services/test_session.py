@@ -499,13 +499,16 @@ def test_the_server_has_its_libraries_before_it_answers_and_no_component():
 import sys
 from feedback_ui.server.serve import load_libraries
 load_libraries()
-print([name in sys.modules for name in ("sqlalchemy", "pandas", "verovio", "midirenderer",
-    "scipy.signal", "pyloudnorm", "streamlit.components.v2", "torch")])
+print([name in sys.modules for name in ("sqlalchemy", "pandas", "verovio", "scipy.signal",
+    "pyloudnorm", "midirenderer", "streamlit.components.v2", "torch")])
+from music.rendering.sound import use_synthesiser_process
+print(use_synthesiser_process().pid is not None)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=UI.parent, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == str([True] * 6 + [False] * 2)
+    # midirenderer is loaded by a process of its own, which is there already.
+    assert done.stdout.splitlines() == [str([True] * 5 + [False] * 3), "True"]
 
 
 def test_an_open_address_needs_names():
