@@ -25,12 +25,13 @@ if ROOT not in sys.path:
 from feedback_ui.server.launch import LaunchError, parse_options  # noqa: E402  needs the path above
 from feedback_ui.server.middleware import StudioMiddleware  # noqa: E402
 from feedback_ui.server.own_address import ask_nobody  # noqa: E402
+from music.messages import one_line  # noqa: E402
 
 ask_nobody()
 try:
     OPTIONS = parse_options(sys.argv[1:])
 except LaunchError as error:
-    sys.exit(f"tastemaker: {error}")
+    sys.exit(f"tastemaker: {one_line(error)}")
 
 
 @asynccontextmanager
