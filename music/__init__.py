@@ -6,6 +6,7 @@ tokens: a melody as token ids, one token a note, and back
 grammar: which tokens may come next, for a whole batch at once
 note_table: the notes of many melodies in arrays
 progress: how far a piece of work is
+messages: the text of an error, with long values cut
 disk: the disk under a path, and its errors in plain words
 files: files that are written whole or not at all, and synced
 json_text: JSON of unknown origin, with bounded depth and finite numbers

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from music.messages import shorten
 from tastemaker.options import DATABASE, database_option, on_database
 from tastemaker.progress import shown_progress
 
@@ -110,7 +111,7 @@ def import_votes(path: Path, database: str) -> None:
             f"{len(refused)} refused"
         )
         for row in refused[:3]:
-            click.echo(f"  row {row.number}: {'; '.join(row.reasons)}")
+            click.echo(f"  row {row.number}: {shorten('; '.join(row.reasons))}")
     for file in done.refused_files:
         click.echo(f"wrote {file}")
     if done.refused_files:

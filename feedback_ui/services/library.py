@@ -24,6 +24,7 @@ from feedback_ui.services.profiles import LEAST_VOTES, PERSON, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
 from music.melody import Melody
+from music.messages import one_line
 from reward.store.catalogue import CatalogueEntry, Listening, Verdicts, listening, rounds
 from reward.store.favourites import favourites, set_favourite
 from reward.store.store import RatingsError, RatingsStore
@@ -278,7 +279,7 @@ class MelodyLibrary:
         try:
             pattern = read_pattern(query.q)
         except TuneSearchError as error:
-            return everything, "", str(error)
+            return everything, "", one_line(error)
         melodies = [entry.melody for entry in entries]
         return (
             find_tunes(pattern, melodies, self._melodies.table(sight.pool)),

@@ -24,6 +24,7 @@ from feedback_ui.services.notation import pictures_of
 from feedback_ui.services.pool_cache import PoolCache
 from feedback_ui.services.profiles import LearntTastes
 from music.melody import Melody
+from music.messages import one_line
 from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater, RatingsError, RatingsStore
 from reward.store.votes import Answer, StalePageError
@@ -186,7 +187,7 @@ class StudioSession:
                 Answer(renderer=self._clips.renderer, app_version=self._app_version, **fields),
             )
         except ValueError as error:  # the store's, or the synthesizer's of a sound that is gone
-            return Reply(False, str(error))
+            return Reply(False, one_line(error))
         if receipt.duplicate:
             # No error: the first may have been stored while the word of it got lost.
             return Reply(True, "That pair has your answer already. Here is the next.")
@@ -217,7 +218,7 @@ class StudioSession:
         except StalePageError:
             return Reply(True, "")
         except RatingsError as error:
-            return Reply(False, str(error))
+            return Reply(False, one_line(error))
         return Reply(True, "Your last pair again. Answer anew.")
 
     def clip(self, melody: Melody) -> Clip:

@@ -9,6 +9,7 @@ from feedback_ui.services.blind_tests import blind_test_arguments, list_tests
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import studio_options
 from feedback_ui.views.fine_tune import fine_tuning_jobs
+from music.messages import one_line
 from music.metre import METERS
 
 
@@ -74,7 +75,7 @@ def offer_blind_test(studio: StudioSession) -> None:
         try:
             maker().start(arguments, database=studio_options().database)
         except ValueError as error:
-            st.text(f"Not yet: {error}")
+            st.text(f"Not yet: {one_line(error)}")
         else:
             st.rerun()
 

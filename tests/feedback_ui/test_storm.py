@@ -87,6 +87,7 @@ class Hand:
         self.mark = uuid4().hex
         self.browser = launch(self.playwright, self.mark)
         self.context = self.browser.new_context()
+        self.server.sign_in(self.context, self.rater)
         self.tabs = [self.tab()]
 
     def tab(self):
@@ -100,7 +101,7 @@ class Hand:
         until = time.monotonic() + ANSWER_WITHIN_S
         while True:
             try:
-                page.goto(f"{self.server.address}/?rater={self.rater.token}")
+                page.goto(self.server.address)
                 enter(page)
                 return
             except BrowserError:

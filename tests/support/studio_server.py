@@ -14,6 +14,7 @@ import urllib.request
 import psutil
 import pytest
 
+from feedback_ui.server.cookies import RATER, cookie_name
 from feedback_ui.server.launch import ORGANISER_VARIABLE, studio_command
 
 PATIENCE_MS = 120_000
@@ -22,11 +23,15 @@ CHROMIUM_ARGUMENTS = [
     "--no-sandbox",  # a container's root may not have one
     "--autoplay-policy=no-user-gesture-required",
     "--disable-background-networking",
+    "--disable-client-side-phishing-detection",
+    "--disable-domain-reliability",
     "--disable-component-update",
     "--disable-default-apps",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--mute-audio",
     "--no-first-run",
+    "--no-pings",
 ]
 
 
@@ -79,6 +84,12 @@ class StudioServer:
             self.process.wait()
 
     close = kill
+
+    def sign_in(self, context, rater):
+        """Make the pages of a browser context those of a rater, as their sign-up would have."""
+        name = cookie_name(RATER, self.port, str(self.database))
+        cookie = {"name": name, "value": rater.token, "url": self.address}
+        context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Lax"}])
 
     def log(self):
         """What it has said."""

@@ -233,7 +233,7 @@ def test_undo_stays_within_the_test(store, make, ada, clips):
 
 @pytest.fixture
 def page(tmp_path, ratings_url, clips, monkeypatch):
-    def look(*, organiser=True, **query):
+    def look(*, organiser=True, rater=None, **query):
         arguments = [f"--database={ratings_url}", f"--clips={clips}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
         monkeypatch.chdir(tmp_path)
@@ -241,6 +241,8 @@ def page(tmp_path, ratings_url, clips, monkeypatch):
         app = AppTest.from_file(str(PAGE), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value
+        if rater is not None:
+            app.session_state["rater"] = rater
         return app.run()
 
     return look
@@ -287,7 +289,7 @@ def test_an_invitation_leads_to_its_test_and_asks_who_comes(page, store, make):
     assert not app.exception
     rater = store.rater_named("Zoe")
     pair = store.issue(rater.id, purposes=["blind_test"], campaign_id=test)
-    assert str(pair.assignment_id) in app.get("bidi_component")[0].proto.json
+    assert str(pair.assignment_id) in app.get("bidi_component")[-1].proto.json
 
 
 @pytest.mark.parametrize("query", [{"invite": "gone"}, {"test": "77"}, {"test": "<b>"}])
