@@ -11,6 +11,7 @@ can reach the studio, everyone is an organiser. Otherwise an organiser needs the
 from __future__ import annotations
 
 import hmac
+import secrets
 import sys
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ import streamlit as st
 
 from feedback_ui.server.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
 from feedback_ui.services.consent import consent, must_consent_again
+from feedback_ui.services.limits import Limits, Source
 from feedback_ui.services.session import CONSENT, CONSENT_VERSION, StudioSession
 from music.rendering.sound import SoundfontError
 from reward.store.store import Rater, RatingsError, RatingsStore
@@ -39,6 +41,7 @@ def _open(options: StudioOptions) -> StudioSession:
         options.clips_folder,
         soundfont=options.soundfont,
         least_heard_ms=options.least_heard_ms,
+        limits=Limits(),
     )
 
 
@@ -113,6 +116,12 @@ def known_rater(studio: StudioSession) -> Rater | None:
 def _token() -> str:
     # Changing the page drops the query of the address; the session keeps the token.
     return st.query_params.get(TOKEN) or st.session_state.get(TOKEN, "")
+
+
+def _source() -> Source:
+    """Where a sign-up in this tab comes from; kept in memory only."""
+    tab = st.session_state.setdefault("tab", secrets.token_hex(8))
+    return Source(tab, st.context.ip_address)
 
 
 def is_organiser() -> bool:
@@ -203,7 +212,7 @@ def _form(studio: StudioSession, *, stale: bool) -> None:
     st.caption("Have you been here before? Open your personal link to sign in again.")
     if sent:
         try:
-            rater = studio.sign_up(nickname, consents=consents)
+            rater = studio.sign_up(nickname, consents=consents, source=_source())
         except RatingsError as error:
             st.text(f"Not yet: {error}" if nickname.strip() else "Not yet: write a nickname.")
         else:
