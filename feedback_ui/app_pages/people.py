@@ -83,6 +83,11 @@ def show_me() -> None:
             f"{own.ties} times you heard no difference, {own.both_bad} times you liked neither, "
             f"{own.skips} times you skipped."
         )
+    if own.set_aside:
+        st.markdown(
+            f"{own.set_aside} of your answers are kept but not counted, because more listening was "
+            "reported with them than time had passed."
+        )
     st.subheader("Your link", anchor=False)
     st.markdown(
         "It signs you in on any device. Anyone who has it can vote in your name, so keep it to "
@@ -97,7 +102,7 @@ def show_me() -> None:
     st.subheader("Download your data", anchor=False)
     st.markdown(
         "All your answers with their times, including those that you took back. The JSON also has "
-        "your favourites."
+        "your favourites and whatever else is stored about you."
     )
     with st.container(horizontal=True):
         st.download_button(
@@ -173,6 +178,13 @@ def show_everyone() -> None:
         "blind test has a link of its own, on its page."
     )
     st.code(str(st.context.url or "").split("?")[0].removesuffix("/people"), language=None)
+    limits = studio.limits
+    if limits is not None and (limits.refused_sign_ups or limits.refused_answers):
+        st.text(
+            f"Refused since this server started ({limits.since:%Y-%m-%d %H:%M} UTC), because too "
+            f"many came at once: {limits.refused_sign_ups} sign-ups, "
+            f"{limits.refused_answers} answers."
+        )
     st.subheader("Pairs to learn from", anchor=False)
     rows = round_rows(studio.store)
     if rows:
@@ -210,6 +222,8 @@ def show_everyone() -> None:
     text_table(RATER_TITLES, rows, key="raters", caption="Raters and how reliable they are")
     with st.expander("What the columns mean"):
         st.markdown(
+            "- **Not counted**: votes that are kept, but claim more listening than time had passed "
+            "since the pair was shown. They enter nothing else here.\n"
             "- **Left side**: share of left among the votes that chose a side; about 0.50 is "
             "expected.\n"
             "- **With themselves**: share of the pairs heard twice that got the same answer.\n"

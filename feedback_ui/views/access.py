@@ -9,6 +9,7 @@ Otherwise an organiser needs the key that `tastemaker studio` prints.
 
 from __future__ import annotations
 
+import secrets
 import sys
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ import streamlit as st
 from feedback_ui.server.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
 from feedback_ui.server.visitors import is_of_this_machine, proxy_header
 from feedback_ui.services.consent import consent, must_consent_again
+from feedback_ui.services.limits import Limits, Source
 from feedback_ui.services.session import CONSENT, CONSENT_VERSION, StudioSession
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.tab_keys import TabKeys
@@ -37,6 +39,7 @@ def _open(options: StudioOptions) -> StudioSession:
         options.clips_folder,
         soundfont=options.soundfont,
         least_heard_ms=options.least_heard_ms,
+        limits=Limits(),
     )
 
 
@@ -143,6 +146,12 @@ def known_rater(studio: StudioSession) -> Rater | None:
     return rater
 
 
+def _source() -> Source:
+    """Where a sign-up in this tab comes from; kept in memory only."""
+    tab = st.session_state.setdefault("tab", secrets.token_hex(8))
+    return Source(tab, st.context.ip_address)
+
+
 def is_organiser() -> bool:
     """Whether the user of this tab may start trainings and see everyone's figures."""
     if studio_options().organiser_key is not None:
@@ -229,7 +238,7 @@ def _form(studio: StudioSession) -> None:
     )
     if sent:
         try:
-            rater = studio.sign_up(nickname, consents=consents)
+            rater = studio.sign_up(nickname, consents=consents, source=_source())
         except RatingsError as error:
             st.text(
                 f"Not yet: {one_line(error)}" if nickname.strip() else "Not yet: write a nickname."

@@ -143,6 +143,7 @@ class _ReadVote:
     comparison: ComparisonRow
     left_is_a: bool
     answer: Answer
+    set_aside: str | None
     issued_at: datetime
     created_at: datetime
 
@@ -186,6 +187,7 @@ def _store_votes(
         assignment = _assignment(vote, reopens=before is not None)
         shown.append(assignment)
         row = vote_row(assignment.id, vote.answer, created_at=vote.created_at)
+        row.set_aside = vote.set_aside
         added.append((row, before))
         counting[vote.said[:2]] = by_key[vote.key] = row
         by_nonce[nonce] = (vote.said, row)
@@ -223,6 +225,7 @@ def _read_vote(
     supersedes = None if row.missing("supersedes") else row.whole("supersedes")
     left_is_a = row.truth("left_is_a")
     issued_at, created_at = row.moment("issued_at"), row.moment("created_at")
+    set_aside = None if row.missing("set_aside") else row.text("set_aside", 1, 16)
     answer = _answer(row)
     if row.reasons or answer is None or comparison is None or rater is None:
         return None
@@ -237,7 +240,9 @@ def _read_vote(
     if row.reasons:
         return None
     return _ReadVote(
-        row, key, supersedes, rater, comparison, left_is_a, answer, issued_at, created_at
+        *(row, key, supersedes, rater, comparison, left_is_a, answer, set_aside),
+        issued_at,
+        created_at,
     )
 
 

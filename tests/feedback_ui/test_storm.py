@@ -269,6 +269,7 @@ def check(hands, store, melody_of_sound):
             f"{wrong[:3]}: {[(stored[n], meant[n]) for n in wrong[:3]]}; {hand.habits}"
         )
         assert rows["comparison_id"].is_unique, "a pair was answered twice"
+        assert rows["set_aside"].isna().all(), "a careless rater has heard what the page says"
         needs = rows[rows["outcome"] != "skip"]
         assert (needs[["heard_ms_left", "heard_ms_right"]] >= LEAST_HEARD_MS).all(axis=None)
 

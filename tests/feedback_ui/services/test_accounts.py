@@ -172,7 +172,7 @@ def test_an_organisers_rows_are_of_people_as_text(store, pairs, rater):
     rows = people.rater_rows(store)
     assert [row[0] for row in rows] == [rater.nickname, "Bo"], "who has most votes first"
     assert all(len(row) == len(people.RATER_TITLES) for row in rows)
-    assert rows[0][1:4] == ("3", "0", "1.00 [0.44, 1.00]")
+    assert rows[0][1:5] == ("3", "0", "0", "1.00 [0.44, 1.00]")
     assert rows[1][7] == "–", "nothing tells of one vote whether it is right"
 
 

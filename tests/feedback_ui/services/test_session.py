@@ -30,6 +30,7 @@ from music.melody import Header, Melody, Note
 from reward.store.listening_sessions import ListeningSession
 from reward.store.schema import AssignmentRow
 from reward.store.store import RatingsError, RatingsStore
+from tests.support.clock import Clock
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press
 
@@ -63,7 +64,7 @@ def studio(store, clips):
     store.add_comparisons(
         [(ids[0], ids[1]), (ids[2], ids[3]), (ids[4], ids[5])], round=1, strategy="secret-strategy"
     )
-    return StudioSession(store, clips)
+    return StudioSession(store, clips, clock=Clock(step_s=10))
 
 
 @pytest.fixture
