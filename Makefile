@@ -5,6 +5,7 @@
 #   make studio   rate pairs of melodies yourself, in the browser
 #   make test     the tests that a desk can wait for
 #   make check    everything that CI does
+#   make chaos    power cuts, kills, full disks and careless raters, for hours: HOURS=2 or SCALE=10
 #   make mutants  change the code at random, and count how many changes the tests notice
 #   make docs     write docs/commands.md from the commands
 #
@@ -17,10 +18,10 @@ PYTHON ?= python3
 TORCH ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo studio test check docs mutants clean
+.PHONY: help demo studio test check chaos docs mutants clean
 
 help:
-	@sed -n '4,14s/^# \{0,3\}//p' Makefile
+	@sed -n '4,15s/^# \{0,3\}//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -35,6 +36,12 @@ test: .venv/.test
 
 check:
 	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/run
+
+# SCALE is how many times as much of each as in CI, which takes about four minutes at SCALE=1.
+HOURS ?= 1
+SCALE ?= $(shell awk 'BEGIN { print 15 * $(HOURS) }')
+chaos: .venv/.test
+	TASTEMAKER_CHAOS_SCALE=$(SCALE) .ci/chaos
 
 mutants: .venv/.mutants
 	$(BIN)/python .ci/mutants.py
