@@ -218,11 +218,12 @@ class Reader:
             raise RecordingError(f"{path} is opened without a name")
         folder, last = self._place(path)
         file = self.disk.names[folder].get(last)
-        if file is None:
-            file = self.disk.create(folder, last)
+        is_new = file is None
+        if is_new:
+            self.disk.create(folder, last)
         elif "O_TRUNC" in flags:
             self.disk.truncate(file, 0)
-        offset = None if "O_RDWR" in flags else 0
+        offset = None if "O_RDWR" in flags and not is_new else 0
         process.positions[handle] = Position(offset, appends="O_APPEND" in flags)
 
     def _write(

@@ -22,11 +22,22 @@ COMMANDS = {
         "ratings/",
     ),
     "export for TRL": (
-        ["ratings", "export", "--database", "ratings.sqlite", "--out", "new", "--format", "trl"],
+        [
+            "ratings",
+            "export",
+            "--database",
+            "ratings.sqlite",
+            "--out",
+            "new",
+            "--format",
+            "trl",
+            "--votes-of",
+            "person",
+        ],
         "new/",
     ),
     "report": (
-        ["evaluate", "base", "finished", "--reward", "music-theory", "--count", "8"],
+        ["evaluate", "base", "finished", "--reward", "music-theory", "--count", "256"],
         "checkpoints/runs/finished/report.",
     ),
 }
