@@ -7,6 +7,7 @@ grammar: which tokens may come next, for a whole batch at once
 note_table: the notes of many melodies in arrays
 progress: how far a piece of work is
 files: files that are written whole or not at all
+disk: the disk under a path, and its errors in plain words
 formats: reading and writing ABC, MIDI, MusicXML and printed scores
 descriptors: what is measured on a melody
 corpora: the tunes that policies are trained on, and comparisons with them

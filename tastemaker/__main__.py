@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import click
 
+from music.disk import os_error_line
 from tastemaker.fine_tuning import baselines, ppo
 from tastemaker.jobs import jobs
 from tastemaker.judging import blind_test, demo, evaluate
@@ -81,9 +82,7 @@ def main() -> None:
     except OSError as error:
         if _is_folder_gone():
             _refuse(FOLDER_GONE)
-        reason = error.strerror or str(error)
-        where = f"{error.filename}: " if error.filename else ""
-        _refuse(f"{where}{reason}; check the path, its permissions and the disk")
+        _refuse(os_error_line(error))
 
 
 def _steps_on_database(reason: str, database: str) -> str:

@@ -199,6 +199,7 @@ def blind_test(
         a, b = (Contestant(policy, policy_hash(at), load_policy(at)) for policy, at in folders)
         Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
         with RatingsStore(database) as store:
+            store.check_writable()
             writing = partial(shown, "writing pairs")
             made = make_blind_test(store, a, b, conditioning, config, progress=writing)
     click.echo(f"made {made.name!r}, of {base} and {tuned}; raters are told neither name")

@@ -71,6 +71,7 @@ def studio(
 
     Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
     with RatingsStore(database) as store:
+        store.check_writable()
         empty = store.counts()["comparisons"] == 0
     if empty:
         conditioning = make_conditioning("4/4", "any", "any", "8")
@@ -223,6 +224,7 @@ def _pair_up(
         model, policy_id = load_policy(folder), policy_hash(folder)
         Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
         with RatingsStore(database) as store:
+            store.check_writable()
             seeds = _seeds_of(store, policy_id)
             config = PoolConfig(
                 melodies=melodies,

@@ -80,6 +80,7 @@ def reward(
 
         base = base_folder()
         with RatingsStore(database) as store:
+            store.check_writable()  # which run learnt from which votes is stored after the training
             fitted = fit_reward(
                 store,
                 load_policy(base),

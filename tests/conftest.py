@@ -187,3 +187,14 @@ def ratings_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
     with admin.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     admin.dispose()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a disk of a megabyte; the test is skipped where none can be mounted."""
+    from tests.support.small_disk import mounted
+
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    with mounted(folder) as disk:
+        yield disk

@@ -23,8 +23,9 @@ def load_libraries() -> None:
     import feedback_ui.services.library  # noqa: F401  also loads tastes and features
     from feedback_ui.services.practice import WALKING
     from music.formats.notation import to_svg
-    from music.rendering.sound import render_wav
+    from music.rendering.sound import render_wav, use_synthesiser_process
 
+    use_synthesiser_process()
     # Both load their engines at the first call.
     to_svg(WALKING)
     with suppress(ValueError):  # without a soundfont the page says what is missing

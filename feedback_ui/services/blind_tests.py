@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from reward.blind_test.stopping_rule import (
     ALPHA,
@@ -24,6 +23,7 @@ from reward.blind_test.stopping_rule import (
 from reward.store import campaigns
 from reward.store.campaign_votes import Said, campaign_votes
 from reward.store.campaigns import Campaign
+from reward.store.database import database_time
 from reward.store.store import RatingsError, RatingsStore
 
 PURPOSES = ("blind_test",)
@@ -141,7 +141,7 @@ def end(store: RatingsStore, test_id: int) -> Standing:
         RatingsError: for an unknown test, or a database that cannot be used.
     """
     with store.writing() as session:
-        campaign = campaigns.reveal_campaign(session, test_id, now=datetime.now(UTC))
+        campaign = campaigns.reveal_campaign(session, test_id, now=database_time(session))
         return _standing(campaign, campaign_votes(session, test_id))
 
 

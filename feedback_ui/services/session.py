@@ -126,6 +126,25 @@ class StudioSession:
         rater = self.store.rater_by_token(token) if token else None
         return rater if rater is not None and rater.kind == "person" else None
 
+    def get_ready(
+        self,
+        rater_id: int,
+        *,
+        purposes: Collection[str] = ROUND_PURPOSES,
+        campaign_id: int | None = None,
+    ) -> bool:
+        """Whether there is a pair for this rater; its sound is made meanwhile, beside the page.
+
+        For a newcomer, who does not hear it at once: many may come in at the same moment.
+
+        Raises:
+            RatingsError: when the database cannot be used, or for an unknown rater.
+        """
+        issued = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
+        if issued is not None:
+            self._clips.prepare([issued.left.melody, issued.right.melody])
+        return issued is not None
+
     def current_pair(
         self,
         rater_id: int,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -29,7 +29,7 @@ from reward.exchange.export import FORMATS, TABLES
 from reward.exchange.import_blind_tests import store_blind_tests
 from reward.exchange.import_pool import once, read_melodies, store_comparisons, store_melodies
 from reward.exchange.table_files import Row, read_rows, write_refused
-from reward.store.database import RatingsError
+from reward.store.database import RatingsError, database_time
 from reward.store.pool import batches
 from reward.store.raters import Rater, rater_named
 from reward.store.schema import AssignmentRow, ComparisonRow, VoteRow
@@ -84,7 +84,7 @@ def import_ratings(
         comparisons, done.added["comparisons"] = store_comparisons(
             session, rows["comparisons"], melody_ids
         )
-        store_blind_tests(session, rows["comparisons"], comparisons, now=datetime.now(UTC))
+        store_blind_tests(session, rows["comparisons"], comparisons, now=database_time(session))
         raters, done.added["raters"] = _store_raters(session, rows["raters"])
         done.added["votes"] = _store_votes(session, rows["votes"], comparisons, raters)
     for name in TABLES:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Literal, Self
@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from music.melody import Melody
 from reward.store import assignments, frames, listening_sessions, pool, raters, votes, withdrawal
 from reward.store.assignments import Issued, Wanted
-from reward.store.database import Database, RatingsError, parse_url
+from reward.store.database import Database, RatingsError, database_time, parse_url
 from reward.store.listening_sessions import ListeningSession
 from reward.store.pool import PlannedPair, StoredMelody
 from reward.store.raters import Rater
@@ -104,6 +104,10 @@ class RatingsStore:
         """Close all connections."""
         self._database.close()
 
+    def check_writable(self) -> None:
+        """Refuse a file that may only be read (`ReadOnlyError`), before work that is to be kept."""
+        self._database.check_writable()
+
     def reading(self) -> AbstractContextManager[Session]:
         """A session for the tables that have no method here, such as jobs."""
         return self._database.reading()
@@ -124,7 +128,11 @@ class RatingsStore:
         """
         with self.writing() as session:
             return raters.add_rater(
-                session, nickname, kind=kind, consent_version=consent_version, now=datetime.now(UTC)
+                session,
+                nickname,
+                kind=kind,
+                consent_version=consent_version,
+                now=database_time(session),
             )
 
     def rater_named(
@@ -137,7 +145,11 @@ class RatingsStore:
         """
         with self.writing() as session:
             return raters.rater_named(
-                session, nickname, kind=kind, consent_version=consent_version, now=datetime.now(UTC)
+                session,
+                nickname,
+                kind=kind,
+                consent_version=consent_version,
+                now=database_time(session),
             )
 
     def rater_by_token(self, token: str) -> Rater | None:
@@ -196,7 +208,7 @@ class RatingsStore:
                 sampler=sampler,
                 seed=seed,
                 features=features,
-                now=datetime.now(UTC),
+                now=database_time(session),
             )
 
     def melody(self, melody_id: int) -> StoredMelody:
@@ -260,7 +272,7 @@ class RatingsStore:
                 strategy=strategy,
                 probability=probability,
                 campaign_id=campaign_id,
-                now=datetime.now(UTC),
+                now=database_time(session),
             )
 
     # Voting
@@ -287,7 +299,7 @@ class RatingsStore:
             return assignments.issue(
                 session,
                 rater_id,
-                now=now or datetime.now(UTC),
+                now=now or database_time(session),
                 lease=lease,
                 rng=self._rng,
                 wanted=Wanted(purposes, campaign_id),
@@ -300,7 +312,7 @@ class RatingsStore:
             RatingsError: for an unknown assignment, or a nonce that came with another assignment.
         """
         with self.writing() as session:
-            return votes.vote(session, assignment_id, answer, now=datetime.now(UTC))
+            return votes.vote(session, assignment_id, answer, now=database_time(session))
 
     def undo(
         self,
@@ -326,7 +338,7 @@ class RatingsStore:
             return votes.undo(
                 session,
                 rater_id,
-                now=now or datetime.now(UTC),
+                now=now or database_time(session),
                 lease=lease,
                 wanted=Wanted(purposes, campaign_id),
                 shown=shown,
@@ -344,7 +356,7 @@ class RatingsStore:
         wanted = Wanted(purposes, campaign_id)
         with self.reading() as session:
             return assignments.coming(
-                session, rater_id, now=datetime.now(UTC), wanted=wanted, count=count
+                session, rater_id, now=database_time(session), wanted=wanted, count=count
             )
 
     def shown(self, rater_id: int, assignment_id: UUID) -> tuple[StoredMelody, StoredMelody]:
@@ -361,7 +373,7 @@ class RatingsStore:
         """How long this rater has been at it without a break."""
         with self.reading() as session:
             return listening_sessions.listening_session(
-                session, rater_id, now=now or datetime.now(UTC)
+                session, rater_id, now=now or database_time(session)
             )
 
     def record_training(self, run_id: str, vote_ids: Iterable[int]) -> None:
@@ -371,7 +383,7 @@ class RatingsStore:
             RatingsError: for a run id that is not the name of a run, or an unknown vote.
         """
         with self.writing() as session:
-            withdrawal.record_training(session, run_id, vote_ids, now=datetime.now(UTC))
+            withdrawal.record_training(session, run_id, vote_ids, now=database_time(session))
 
     # Reading
 

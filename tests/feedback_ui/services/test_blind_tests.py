@@ -34,6 +34,7 @@ from reward.store.campaigns import Policies
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
 from reward.store.votes import Answer
+from tests.support.clocks import another_clock
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press, words
 
@@ -103,6 +104,19 @@ def test_before_the_end_only_numbers_are_known(store, make, ada):
     assert not standing.has_ended
     with pytest.raises(RatingsError, match="has not ended"):
         outcome(store, test)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ratings_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_studio_with_another_clock_ends_a_test_at_the_same_moment(store, make, ada, seconds):
+    test = make()
+    say(store, ada, test, "b")
+    pair = store.issue(ada.id, purposes=["blind_test"], campaign_id=test)
+    with another_clock(seconds):
+        assert end(store, test).votes == 1, "votes before the end count"
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce=f"n{next(NONCES)}"))
+    assert outcome(store, test).tally.decided == 1, "and none that comes after it"
 
 
 def test_what_an_organiser_is_told_is_the_same_whichever_leads(store, make, ada):

@@ -3,8 +3,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -15,6 +17,7 @@ import pytest
 from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
 
+import feedback_ui.services.clips as clips_module
 from feedback_ui.components.focus_keeper import KEY as FOCUS_KEEPER
 from feedback_ui.server.launch import LaunchError, parse_options, studio_command
 from feedback_ui.services.answers import REASONS, read_answer
@@ -295,6 +298,72 @@ def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_p
     found = [folder.clip(melody) for melody in coming]
     assert found == [folder.clip(melody) for melody in coming]
     assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
+
+
+def test_what_may_come_waits_while_a_page_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr("feedback_ui.services.clips.QUIET_S", 0)
+    asked, ahead = tunes(2)
+    rendered, go_on = [], threading.Event()
+    render = clips_module.cached_wav
+
+    def slowly(melody, *given, **named):
+        if melody == asked:
+            assert go_on.wait(60)
+        rendered.append(melody)
+        return render(melody, *given, **named)
+
+    monkeypatch.setattr(clips_module, "cached_wav", slowly)
+    folder = ClipFolder(tmp_path / "ahead")
+    page = threading.Thread(target=folder.clip, args=(asked,))
+    page.start()
+    while not folder._asked:
+        time.sleep(0.001)
+    folder.prepare([ahead])
+    time.sleep(0.1)
+    assert rendered == []
+    go_on.set()
+    page.join()
+    until = time.monotonic() + 60
+    while len(rendered) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert rendered == [asked, ahead]
+
+
+def test_ten_newcomers_at_once_wait_for_no_sound(studio, monkeypatch):
+    """What each will hear first is made meanwhile, one by one."""
+    monkeypatch.setattr("feedback_ui.services.clips.QUIET_S", 0)
+    render, rendered = clips_module.cached_wav, []
+
+    def watched(melody, *given, **named):
+        rendered.append(threading.current_thread())
+        return render(melody, *given, **named)
+
+    monkeypatch.setattr(clips_module, "cached_wav", watched)
+    barrier = threading.Barrier(10)
+
+    def come_in(number):
+        barrier.wait()
+        rater = studio.sign_up(f"rater {number}", consents=True)
+        assert studio.is_new(rater.id)
+        assert studio.get_ready(rater.id)
+        return rater.id, threading.current_thread()
+
+    with ThreadPoolExecutor(10) as pages:
+        came = list(pages.map(come_in, range(10)))
+    assert len({rater_id for rater_id, _ in came}) == 10
+    until = time.monotonic() + 60
+    while len(rendered) < 6:  # of three pairs
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert {*rendered}.isdisjoint(thread for _, thread in came)
+    assert len({*rendered}) == 1
+
+
+def test_there_is_nothing_to_get_ready_when_all_is_answered(studio, rater):
+    while pair := studio.current_pair(rater.id):
+        studio.answer(rater.id, answer_to(pair))
+    assert not studio.get_ready(rater.id)
 
 
 def test_a_full_disk_is_said_in_a_line(page, studio, rater, monkeypatch):
