@@ -14,7 +14,6 @@ recording: records what programs write into a folder, with strace
 job_to_record: a PPO job whose writes are recorded
 votes_to_record: raters whose votes are recorded
 postgres_server: a PostgreSQL server of one test, which may be crashed
-host: a process that believes to run on another host, with another clock
 vote_server: a server of the studio's services, to be killed
 careless_raters: raters who double click, reload, use two tabs and meet dead servers
 stored_votes: what a database holds, read without the product's code

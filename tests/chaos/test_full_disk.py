@@ -1,6 +1,6 @@
 """A full disk: what was there stays whole, the message says what is wrong, and work goes on later.
 
-The disk is a small tmpfs in a mount namespace of its own, and a file that takes all its space.
+The disk is a small file system in memory, and a file takes all its space.
 """
 
 import json
@@ -27,35 +27,29 @@ from tests.support.job_runs import (
 )
 from tests.support.project import PROJECT
 from tests.support.scale import scaled, time_limit_s
+from tests.support.small_disk import mounted
 
-DISK_BYTES = 24_000_000
+DISK_KB = 24_000
 VOTES = scaled(60)
 FULL_RUNS = scaled(4)
 
 
 def on_a_small_disk(call, folder):
     """What a function of this file prints last, in a process whose folder is a small disk."""
-    if shutil.which("unshare") is None:
-        pytest.skip("this system cannot mount a small disk for one process: it has no unshare")
-    as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    unshare = ["unshare", "--mount", *as_root, "--"]
-    mount = f"mount -t tmpfs -o size={DISK_BYTES} tmpfs {folder}"
-    tried = subprocess.run([*unshare, "sh", "-c", mount], capture_output=True, text=True)
-    if tried.returncode:
-        pytest.skip(f"this system cannot mount a small disk for one process: {tried.stderr}")
     code = f"""
 import sys
 sys.path.insert(0, {str(PROJECT)!r})
 from tests.chaos import test_full_disk
 test_full_disk.{call}
 """
-    on_disk = f'{mount} && cd {folder} && exec "$@"'
-    done = subprocess.run(
-        [*unshare, "sh", "-c", on_disk, "sh", sys.executable, "-c", code],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+    with mounted(folder, DISK_KB):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     sys.stdout.write(f"{said}\n")

@@ -21,7 +21,7 @@ import pytest
 from reward.store.database import Database
 from rl.jobs.queue import queue_job, read_job
 from rl.jobs.record import JobSettings
-from tests.chaos.host import pretend
+from tests.support.clocks import another_machine
 from tests.support.job_runs import (
     UPDATES,
     compare,
@@ -54,11 +54,9 @@ from rl.jobs.worker import run_job
 from reward.store.database import Database
 from rl.jobs.queue import queue_job, read_job
 from rl.jobs.record import JobSettings
-from tests.chaos.host import pretend
+from tests.support.clocks import another_machine
 
 rl.jobs.lease.BEAT_S = rl.jobs.lease.TURN_S = 0.05
-pretend(host={host!r}, ahead_s={ahead_s!r})
-
 def body(lease):
     for update in range(20):
         time.sleep(0.1)
@@ -67,7 +65,7 @@ def body(lease):
             list_jobs(store)  # marks those that seem dead from here
     return "kept update 0"
 
-with closing(Database({database!r})) as store:
+with another_machine({host!r}, {ahead_s!r}), closing(Database({database!r})) as store:
     sys.exit(run_job(store, UUID({job!r}), body))
 """
 
@@ -161,8 +159,8 @@ def in_child(work, host):
         return pid
     code = 1
     try:
-        pretend(host=host)
-        code = work()
+        with another_machine(host, 0):
+            code = work()
     finally:
         sys.stderr.flush()
         os._exit(code)

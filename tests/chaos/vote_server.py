@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import ExitStack
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
@@ -23,7 +24,7 @@ START_S = 120
 class VoteServer:
     """A server in a process of its own, to be started, killed and started again."""
 
-    def __init__(self, folder, number, database, clips, *, host="", ahead_s=0.0):
+    def __init__(self, folder, number, database, clips, *, host="here", ahead_s=0.0):
         """Nothing runs yet."""
         self.socket, self.log_file = folder / f"socket-{number}", folder / f"server-{number}.log"
         self.command = [
@@ -71,10 +72,11 @@ def main():
     """Serve until killed."""
     import feedback_ui.services.session as services
     from reward.store.store import RatingsStore
-    from tests.chaos.host import Clock, pretend
+    from tests.support.clocks import another_machine
 
     address, database, clips, host, ahead_s = sys.argv[1:]
-    pretend(host=host or None, ahead_s=float(ahead_s))
+    machine = ExitStack()
+    machine.enter_context(another_machine(host, float(ahead_s)))
     store = RatingsStore(database if "://" in database else Path(database))
 
     def serve(connection):
@@ -97,7 +99,8 @@ def main():
                 given = session.undo(*arguments)
                 return "ok", (given.done, given.message)
             if call == "clock":
-                (Clock.ahead_s,) = arguments
+                machine.close()
+                machine.enter_context(another_machine(host, *arguments))
                 return "ok", None
         except ValueError as error:  # a RatingsError, which a page shows
             return "error", str(error)
