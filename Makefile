@@ -3,7 +3,7 @@
 #
 #   make demo     the whole loop with a simulated listener; writes demo/report.html
 #   make studio   rate pairs of melodies yourself, in the browser
-#   make test     the tests that a desk can wait for
+#   make test     the tests that take minutes at most; the slow ones are in make check
 #   make check    everything that CI does
 #   make chaos    power cuts, kills, full disks and careless raters, for hours: HOURS=2 or SCALE=10
 #   make mutants  change the code at random, and count how many changes the tests notice

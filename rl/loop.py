@@ -6,7 +6,6 @@ utility is used for the votes and for the final evaluation, nowhere else.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from music.files import write_whole
+from music.json_text import write_json
 from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
@@ -192,7 +191,7 @@ def run_loop(
             out / "report.html", _report_input(config, result, base_id), soundfont=soundfont
         )
     seconds["total"] = sum(seconds.values())
-    write_whole(out / "report.json", json.dumps(result.report(), indent=1))
+    write_json(out / "report.json", result.report())
     return result
 
 

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from policy.runs import Run, RunError
+from policy.runs import Run
 from reward.store.database import (
     Database,
     RatingsError,
@@ -185,12 +185,7 @@ def job_command(job: Job) -> list[str]:
     Raises:
         RunError: when the run's record cannot be read, or does not say how many processes it has.
     """
-    processes = Run(job.folder).record["config"].get("processes")
-    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
-        raise RunError(
-            f"processes={processes!r} in {job.folder}/run.json is no number of processes; put back "
-            "the number that the run was started with"
-        )
+    processes = Run(job.folder).count("processes")
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     started_by = torchrun if processes > 1 else []
     return [sys.executable, *started_by, "-m", "rl.jobs.worker", str(job.id)]

@@ -21,6 +21,7 @@ import psutil
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
+from music.json_text import JsonError, one_line, shortened, whole_number
 from reward.store.schema import JobRow
 
 LIVE = ("queued", "running")
@@ -68,7 +69,12 @@ class JobSettings:
 
         Raises:
             JobError: for no slots, or a negative number of updates.
+            JsonError: for what are not whole numbers and a path.
         """
+        whole_number(self.slots, "slots", low=-(2**31), high=2**31)
+        whole_number(self.samples_every, "samples_every", low=-(2**31), high=2**31)
+        if self.soundfont is not None and not isinstance(self.soundfont, str):
+            raise JsonError(f"soundfont={shortened(self.soundfont)} is not a path")
         if self.slots < 1:
             raise JobError(f"slots={self.slots} would never let a job run; give 1 or more")
         if self.samples_every < 0:
@@ -132,8 +138,18 @@ class Job:
 
     @property
     def settings(self) -> JobSettings:
-        """The job's settings."""
-        return JobSettings(**self.config["settings"])
+        """The job's settings.
+
+        Raises:
+            JobError: when its row holds others than a job has.
+        """
+        try:
+            return JobSettings(**self.config["settings"])
+        except (KeyError, TypeError, JsonError) as error:
+            raise JobError(
+                f"the settings of job {self.short_id} ({self.run_id}) cannot be read "
+                f"({one_line(repr(error), 80)}); go on with a new job: {self.resume_command}"
+            ) from error
 
     @property
     def is_live(self) -> bool:

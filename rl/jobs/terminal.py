@@ -188,10 +188,9 @@ def comparison_table(title: str, names: Sequence[str], rows: dict[str, list[Any]
 def updates_of(job: Job) -> int | None:
     """Number of updates of the job's run; None when its folder or record cannot be read here."""
     try:
-        updates = Run(job.folder).record["config"].get("updates")
+        return Run(job.folder).count("updates")
     except RunError:  # on another machine, or damaged
         return None
-    return updates if isinstance(updates, int) else None
 
 
 def cell(value: object, form: str) -> str:

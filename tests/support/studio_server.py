@@ -115,7 +115,7 @@ def chromium():
 
 
 def missing(says):
-    """What cannot be had is left out at a desk, and an error where everything must be there."""
+    """What cannot be had is left out, or an error where everything must be there (in CI)."""
     if os.environ.get("CI"):
         pytest.fail(says)
     pytest.skip(says)

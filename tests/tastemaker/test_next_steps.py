@@ -14,6 +14,8 @@ from rl.loop import LoopConfig
 from rl.ppo.config import PPOConfig
 from tests.support.project import PROJECT
 
+pytestmark = pytest.mark.slow
+
 MARKS = r"\bnext\b|with:|first:|some:|one:|let it finish:?|collect some|simulate them"
 STEP = re.compile(rf"(?:{MARKS})[^\n]*?\b(tastemaker [^\n);]*[^\n); ])")
 """a step, after the words by which the commands and their errors announce one"""
@@ -122,7 +124,6 @@ def test_of_a_blind_test(run_with_steps, folder, tiny_policy):
     assert steps == ["tastemaker studio"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_from_a_run_to_its_report_and_on(run_with_steps, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -136,7 +137,6 @@ def test_from_a_run_to_its_report_and_on(run_with_steps, monkeypatch):
     assert "tastemaker jobs watch more" in steps
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_a_job_that_is_stopped(run_with_steps, typed, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -152,7 +152,6 @@ def test_of_a_job_that_is_stopped(run_with_steps, typed, monkeypatch):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_a_run_that_is_not_finished(run_with_steps, typed, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -164,7 +163,6 @@ def test_of_a_run_that_is_not_finished(run_with_steps, typed, monkeypatch):
     assert steps[:2] == ["tastemaker ppo --resume rules", "tastemaker evaluate base rules"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_the_demo(run_with_steps, folder, monkeypatch):
     # What has no option is made small here.
@@ -179,7 +177,6 @@ def test_of_the_demo(run_with_steps, folder, monkeypatch):
     assert (folder / "demo" / "report.html").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_from_the_corpus_to_melodies(run_with_steps, monkeypatch):
     # The books are not at hand; what is built from them is shipped.
@@ -188,7 +185,6 @@ def test_from_the_corpus_to_melodies(run_with_steps, monkeypatch):
     assert run_with_steps("tastemaker corpus")[0] == "tastemaker pretrain"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_the_baselines(run_with_steps):
     run_with_steps(PAIRS)

@@ -348,6 +348,7 @@ def until_ready(process, seconds=120):
     assert not process.is_busy
 
 
+@pytest.mark.slow
 def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
     tmp_path, tiny_policy, monkeypatch
 ):
