@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from music.files import make_folder
 from tastemaker.options import DATABASE, database_option, on_database
 from tastemaker.progress import shown_progress
 
@@ -100,7 +101,7 @@ def import_votes(path: Path, database: str) -> None:
     from reward.exchange.import_votes import import_ratings
     from reward.store.store import RatingsStore
 
-    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(DATABASE).parent)
     with RatingsStore(database) as store, shown_progress() as shown:
         done = import_ratings(store, path, report=shown)
     for table, added in done.added.items():
