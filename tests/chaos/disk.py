@@ -186,9 +186,9 @@ class Disk:
         if chance.random() < 0.5:  # as POSIX says
             synced = self._synced(cut)
             for index, change in changes:
-                on_disk = all(index < synced.get(folder, 0) for folder, *_ in change.changes)
-                if on_disk or chance.random() < lasts:
-                    _apply(names, change.changes)
+                stays = chance.random() < lasts
+                # Of a move to another folder, one side may be on the disk and the other not yet.
+                _apply(names, [c for c in change.changes if stays or index < synced.get(c[0], 0)])
             return names
         least = 0
         for change in self.changes[:cut]:

@@ -25,27 +25,28 @@ def test_no_acknowledged_vote_is_lost(tmp_path, clips):
     chance = np.random.default_rng(int(os.environ.get("TASTEMAKER_CHAOS_SEED", "0")))
     lost = tmp_path / "lost"
     lost.mkdir()
+    database = lost / "new" / "ratings.sqlite"
     count = {"cuts": 0, "acknowledged": 0, "before_the_database": 0}
     for seed in range(RECORDINGS):
         # The first recording makes the database; each later one goes on from what a cut left.
         program = ["-m", "tests.chaos.votes_to_record"]
         recording = record(
-            [sys.executable, *program, str(lost / "r.sqlite"), str(clips), str(VOTES), str(seed)],
+            [sys.executable, *program, str(database), str(clips), str(VOTES), str(seed)],
             lost,
             environment=os.environ | {"PYTHONPATH": str(PROJECT)},
         )
         assert recording.code == 0, recording.said
-        before = {vote.assignment_id for vote in read_votes(lost / "r.sqlite")}
+        before = {vote.assignment_id for vote in read_votes(database)}
         acknowledged = len(recording.disk.marks()) - 1
         assert acknowledged >= VOTES // 2
         for _ in range(CUTS_OF_A_RECORDING):
             cut = recording.disk.draw_cut(chance)
             write_tree(recording.disk.after_power_cut(cut, chance), lost)
             marks = recording.disk.marks(cut)
-            _check(lost / "r.sqlite", marks, count, f"recording {seed}, cut {cut}")
+            _check(database, marks, count, f"recording {seed}, cut {cut}")
         write_tree(recording.disk.after_power_cut(len(recording.disk.changes), chance), lost)
-        _check(lost / "r.sqlite", recording.disk.marks(), count, f"recording {seed}, its end")
-        assert {vote.assignment_id for vote in read_votes(lost / "r.sqlite")} >= before
+        _check(database, recording.disk.marks(), count, f"recording {seed}, its end")
+        assert {vote.assignment_id for vote in read_votes(database)} >= before
     sys.stdout.write(f"{count}\n")
     assert count["acknowledged"] > 5 * RECORDINGS * VOTES
 

@@ -25,7 +25,7 @@ from tests.support.scale import scaled, time_limit_s
 
 RATERS = 8
 VOTES = scaled(1000)
-FAULT_EVERY = 60
+FAULT_EVERY = 100
 """votes between two faults"""
 
 
