@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from music.files import make_folder
 from tastemaker.options import (
     DATABASE,
     TASTES,
@@ -216,7 +217,7 @@ def blind_test(
             seed=seed,
         )
         a, b = (Contestant(policy, policy_hash(at), load_policy(at)) for policy, at in folders)
-        Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(DATABASE).parent)
         with RatingsStore(database) as store:
             store.check_writable()
             writing = partial(shown, "writing pairs")

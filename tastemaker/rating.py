@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from music.files import make_folder
 from tastemaker.options import (
     DATABASE,
     TASTES,
@@ -80,7 +81,7 @@ def studio(
     from reward.store.process_environment import DATABASE_VARIABLE
     from reward.store.store import RatingsStore
 
-    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(DATABASE).parent)
     with RatingsStore(database) as store:
         store.check_writable()
         empty = store.counts()["comparisons"] == 0
@@ -239,7 +240,7 @@ def _pair_up(
         from reward.store.store import RatingsStore
 
         model, policy_id = load_policy(folder), policy_hash(folder)
-        Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(DATABASE).parent)
         with RatingsStore(database) as store:
             store.check_writable()
             seeds = _seeds_of(store, policy_id)

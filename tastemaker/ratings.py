@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from music.files import make_folder
 from music.limits import TABLE_MIB, TABLE_ROWS, TableLimits
 from music.messages import shorten
 from tastemaker.options import DATABASE, database_option, on_database
@@ -115,7 +116,7 @@ def import_votes(path: Path, database: str, max_mib: int, max_rows: int) -> None
     from reward.store.store import RatingsStore
 
     limits = TableLimits(size_mib=max_mib, rows=max_rows)
-    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(DATABASE).parent)
     with RatingsStore(database) as store, shown_progress() as shown:
         done = import_ratings(store, path, limits=limits, report=shown)
     for table, added in done.added.items():

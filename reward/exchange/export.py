@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from music.disk import os_error_reason
-from music.files import whole_file, whole_files
+from music.files import make_folder, whole_file, whole_files
 from music.progress import Progress, no_progress
 from music.tokens import to_text
 from reward.comparisons.learnable import TRAINED_PURPOSES
@@ -172,7 +172,7 @@ def exported_file(path: Path) -> Iterator[Path]:
         RatingsError: when the folder cannot be written, or `path` is a folder.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole_file(path) as temporary:
             yield temporary
     except OSError as error:

@@ -38,11 +38,11 @@ CHROMIUM_ARGUMENTS = [
 class StudioServer:
     """The studio as `tastemaker studio` starts it; may be killed and started again."""
 
-    def __init__(self, folder, *, organiser_key=None, **options):
+    def __init__(self, folder, *, database=None, organiser_key=None, **options):
         """Nothing runs yet; `options` are `studio_command`'s. Without a key all are organisers."""
         self.folder, self.options = folder, options
         self.environment = {**os.environ, ORGANISER_VARIABLE: organiser_key or ""}
-        self.database, self.clips = folder / "ratings.db", folder / "clips"
+        self.database, self.clips = database or folder / "ratings.db", folder / "clips"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
