@@ -8,6 +8,7 @@ blind test and traps too, for a rater is as attentive in one as in another.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -92,7 +93,7 @@ def ratings_statistics(store: RatingsStore) -> RatingsStatistics:
         every = frames.votes_frame(session, kind=None, current_only=True)
         raters = frames.raters_frame(session)
     counts_not = every["set_aside"].notna()
-    votes, set_aside = every.loc[~counts_not], every.loc[counts_not, "rater_id"].value_counts()
+    votes, set_aside = every.loc[~counts_not], Counter(every.loc[counts_not, "rater_id"].tolist())
     kinds: list[KindStatistics] = []
     people: list[RaterStatistics] = []
     for kind in RATER_KINDS:
@@ -120,7 +121,7 @@ def _preferences(votes: pd.DataFrame, rater_ids: Sequence[int]) -> Preferences:
 
 
 def _raters(
-    votes: pd.DataFrame, raters: pd.DataFrame, preferences: Preferences, set_aside: pd.Series
+    votes: pd.DataFrame, raters: pd.DataFrame, preferences: Preferences, set_aside: Counter[int]
 ) -> list[RaterStatistics]:
     reliabilities = rater_reliability(preferences)
     columns = zip(
@@ -145,7 +146,7 @@ def _raters(
                 nickname=str(rater["nickname"]),
                 kind=str(rater["rater_kind"]),
                 votes=len(own),
-                set_aside=int(set_aside.get(rater["rater_id"], 0)),
+                set_aside=set_aside[rater["rater_id"]],
                 ties=int(said.get("tie", 0)),
                 both_bad=int(said.get("both_bad", 0)),
                 skips=int(said.get("skip", 0)),

@@ -23,8 +23,8 @@ from sqlalchemy.orm import Session
 
 from reward.store.schema import AssignmentRow, VoteRow
 
-TOGETHER = timedelta(minutes=30)
-"""pairs issued this long before one are held together with it; a pair's usual lease"""
+TOGETHER = timedelta(minutes=10)
+"""pairs issued this long before one are held together with it"""
 SLACK_MS = 250
 """for rounding, and for clocks that are set"""
 SLACK_SHARE = 0.01
