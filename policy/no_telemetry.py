@@ -18,4 +18,4 @@ if VARIABLE not in os.environ:
     os.environ[VARIABLE] = "1"  # read when huggingface_hub is imported, also by child processes
     imported = sys.modules.get("huggingface_hub.constants")
     if imported is not None:  # by the program, before us; read again at each report
-        imported.HF_HUB_DISABLE_TELEMETRY = True
+        vars(imported)["HF_HUB_DISABLE_TELEMETRY"] = True

@@ -186,11 +186,13 @@ def site(html):
 
 def test_no_other_site_shows_the_organisers_pages_in_a_frame(server, context):
     visit(context, f"{server.address}/?organiser={KEY}")
-    for path in ("fine-tune", f"fine-tune?organiser={KEY}", "_stcore/metrics"):
+    for path in ("fine-tune", f"fine-tune?organiser={KEY}"):
         with site(f"<iframe src='{server.address}/{path}'></iframe>") as address:
             page = context.new_page()
-            with page.expect_console_message(lambda said: "frame-ancestors" in said.text):
+            with page.expect_event("requestfailed") as failed:
                 page.goto(address)
+            assert failed.value.url == f"{server.address}/fine-tune"
+            assert "BLOCKED_BY_RESPONSE" in failed.value.failure
             (frame,) = page.main_frame.child_frames
             assert not frame.url.startswith(server.address)
             page.close()
@@ -246,16 +248,18 @@ def proxy(port, header):
             target.shutdown(socket.SHUT_WR)
 
     def serve(visitor):
-        studio = socket.create_connection(("127.0.0.1", port))
-        first = b""
-        while b"\r\n" not in first:
-            if not (data := visitor.recv(65_536)):
-                return
-            first += data
-        line, _, rest = first.partition(b"\r\n")
-        studio.sendall(line + b"\r\n" + header + b"\r\n" + rest)
-        threading.Thread(target=copy, args=(studio, visitor), daemon=True).start()
-        copy(visitor, studio)
+        with visitor, socket.create_connection(("127.0.0.1", port)) as studio:
+            first = b""
+            while b"\r\n" not in first:
+                if not (data := visitor.recv(65_536)):
+                    return
+                first += data
+            line, _, rest = first.partition(b"\r\n")
+            studio.sendall(line + b"\r\n" + header + b"\r\n" + rest)
+            back = threading.Thread(target=copy, args=(studio, visitor), daemon=True)
+            back.start()
+            copy(visitor, studio)
+            back.join()
 
     def accept(listening):
         with suppress(OSError):
@@ -266,6 +270,7 @@ def proxy(port, header):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=accept, args=(listening,), daemon=True).start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)  # ends accept
 
 
 def test_who_comes_through_a_proxy_to_a_studio_without_a_key_is_no_organiser(tmp_path, context):
@@ -280,5 +285,6 @@ def test_who_comes_through_a_proxy_to_a_studio_without_a_key_is_no_organiser(tmp
             page.get_by_text("nobody is an organiser here").wait_for()
             page.get_by_text("tastemaker studio --host NAME").wait_for()
             expect(page.get_by_text("PPO trains the melody model")).to_have_count(0)
+            page.close()
     finally:
         server.kill()
