@@ -149,7 +149,9 @@ def _sizes(column: pa.Array) -> np.ndarray:
         places = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
         return of_text[places.astype(np.int64)]
     if any(of_kind(kind) for of_kind in _texts()):
-        lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        lengths = (
+            pc.call_function("binary_length", [column]).fill_null(0).to_numpy(zero_copy_only=False)
+        )
         return lengths.astype(np.int64) + VALUE_BYTES
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
         inside = np.concatenate([[0], np.cumsum(_sizes(_values(column)))])

@@ -173,7 +173,8 @@ def _csv_header(path: Path) -> list[str]:
     """
     csv.field_size_limit(LINE_CHARACTERS)
     try:
-        header = next(csv.reader(iter(_Lines(path)), delimiter=_delimiter(path)), [])
+        reader = csv.reader(iter(_Lines(path)), delimiter=_delimiter(path), strict=True)
+        header = next(reader, [])
     except csv.Error as error:
         raise RatingsError(f"{path} is no CSV from line 1 on ({error}); export it anew") from error
     if len(header) > COLUMNS or any(len(name) > NAME_CHARACTERS for name in header):
