@@ -19,7 +19,7 @@ from pathlib import Path
 
 from music.limits import COLUMNS, LINE_CHARACTERS, MIB, TableLimits, size_in_words
 from reward.exchange.export import text_of_csv
-from reward.exchange.parquet_rows import parquet_columns, parquet_rows
+from reward.exchange.parquet_rows import check_parquet, parquet_columns, parquet_rows
 from reward.exchange.table_row import KEPT_CHARACTERS, Row
 from reward.store.database import RatingsError
 
@@ -61,6 +61,8 @@ class TableFile:
             )
         if self._kind == ".parquet" and find_spec("pyarrow") is None:
             raise RatingsError(f"{path} needs pyarrow; install it, or import CSV or JSONL")
+        if self._kind == ".parquet":
+            check_parquet(path, self.limits)
 
     @property
     def _kind(self) -> str:
