@@ -151,10 +151,17 @@ def _answer(row: Row) -> Answer | None:
     }
     if row.reasons:
         return None
-    for name in ("outcome", "renderer", "app_version"):  # of which all rows have the same few
-        texts[name] = intern(texts[name])
     try:
-        return Answer(strength=strength, reasons=reasons, **texts, **numbers)
+        return Answer(
+            outcome=intern(texts["outcome"]),
+            nonce=texts["nonce"],
+            strength=strength,
+            reasons=reasons,
+            comment=texts["comment"],
+            renderer=intern(texts["renderer"]),  # all rows have the same few
+            app_version=intern(texts["app_version"]),
+            **numbers,
+        )
     except RatingsError as error:
         row.refuse(str(error))
         return None
@@ -271,8 +278,9 @@ def _stored_votes(
             .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
             .where(VoteRow.nonce.in_(batch))
         )
-        for vote_id, nonce, *said in session.execute(query):
-            found[nonce] = (tuple(said), here.setdefault(vote_id, _VoteHere(vote_id)))
+        for vote_id, nonce, rater_id, comparison_id, left_is_a, outcome in session.execute(query):
+            said = (rater_id, comparison_id, left_is_a, outcome)
+            found[nonce] = (said, here.setdefault(vote_id, _VoteHere(vote_id)))
     return found
 
 

@@ -8,29 +8,25 @@ cannot hold (a year 30000, text that is no UTF-8) is refused by itself.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from music.limits import (
-    COLUMNS,
-    LINE_CHARACTERS,
-    ROW_GROUPS,
-    SMALL_TABLE_ROWS,
-    VALUES_PER_ROW,
-    TableLimits,
-    size_in_words,
-)
+from music.limits import LINE_CHARACTERS, LimitError, TableLimits
+from reward.exchange.parquet_trial import BATCH_ROWS, REFUSED, open_parquet
 from reward.exchange.table_row import Row
 from reward.store.database import RatingsError
+from reward.store.process_environment import ROOMS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-BATCH_ROWS = 1000
+TRIAL, TRIAL_TIMEOUT_S = "reward.exchange.parquet_trial", 300.0
 PIECE_BYTES = 2**23
 """of what is made into Python objects at once"""
 VALUE_BYTES = 16
@@ -43,11 +39,15 @@ def parquet_columns(path: Path, limits: TableLimits) -> list[str]:
     Raises:
         RatingsError: for a file that is damaged, or has more in it than the limits.
     """
-    with _opened(path, limits) as file:
-        try:
+    import pyarrow as pa
+
+    try:
+        with open_parquet(path, limits) as file:
             return file.schema_arrow.names
-        except ValueError as error:
-            raise _damaged(path, error) from error
+    except LimitError as error:
+        raise RatingsError(str(error)) from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
 
 
 def parquet_rows(path: Path, limits: TableLimits) -> Iterator[Row]:
@@ -59,8 +59,8 @@ def parquet_rows(path: Path, limits: TableLimits) -> Iterator[Row]:
     import pyarrow as pa
 
     number = 0
-    with _opened(path, limits) as file:
-        try:
+    try:
+        with open_parquet(path, limits) as file:
             for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
                 sizes = sum(map(_sizes, batch.columns), np.zeros(len(batch), np.int64))
                 for start, end in _pieces(sizes):
@@ -73,69 +73,46 @@ def parquet_rows(path: Path, limits: TableLimits) -> Iterator[Row]:
                         row.number = place
                         yield row
                 number += len(batch)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise _damaged(path, error) from error
+    except LimitError as error:
+        raise RatingsError(str(error)) from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
 
 
-def _opened(path: Path, limits: TableLimits) -> pq.ParquetFile:
-    """The file, opened, with all its texts left in dictionaries.
+def check_parquet(path: Path, limits: TableLimits) -> None:
+    """Have a file read by a process of its own first, which a damaged file may end.
 
     Raises:
         RatingsError: for a file that is damaged, or has more in it than the limits.
     """
-    import pyarrow as pa
-    from pyarrow import parquet as pq
-
-    options = {"pre_buffer": False, "buffer_size": 2**16, "arrow_extensions_enabled": False}
+    python_path = os.pathsep.join(filter(None, (str(ROOMS), os.environ.get("PYTHONPATH"))))
+    command = [sys.executable, "-m", TRIAL, str(path), str(limits.size_mib), str(limits.rows)]
     try:
-        with pq.ParquetFile(path, **options) as file:
-            _check_metadata(path, file.metadata, limits)
-            texts = [
-                column
-                for column in range(file.metadata.num_columns)
-                if file.schema.column(column).physical_type == "BYTE_ARRAY"
-            ]
-            metadata = file.metadata
-        return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, **options)
-    except RatingsError:
-        raise
-    except (OSError, ValueError, pa.ArrowException) as error:
+        done = subprocess.run(
+            command,
+            env=os.environ
+            | {
+                "PYTHONPATH": python_path,
+                "PYTHONSAFEPATH": "1",
+                "PYTHONIOENCODING": "utf-8:backslashreplace",
+            },
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TRIAL_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
         raise _damaged(path, error) from error
+    if done.returncode == REFUSED:
+        raise RatingsError(done.stdout.strip())
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it ended its reader"])[-1]
+        raise _damaged(path, ValueError(said))
 
 
 def _damaged(path: Path, error: BaseException) -> RatingsError:
     reason = " ".join(str(error).split())[:200]
     return RatingsError(f"{path} is no Parquet file ({reason}); export it anew")
-
-
-def _check_metadata(path: Path, metadata: pq.FileMetaData, limits: TableLimits) -> None:
-    """Refuse a table by what its metadata says, before anything is unpacked."""
-    if metadata.num_rows > limits.rows:
-        raise RatingsError(
-            f"{path} has {metadata.num_rows} rows, and {limits.rows} is the most; import it in "
-            f"parts, or raise the limit (--max-rows {metadata.num_rows})"
-        )
-    if metadata.num_columns > COLUMNS or metadata.num_row_groups > ROW_GROUPS:
-        raise RatingsError(
-            f"{path} has {metadata.num_columns} columns in {metadata.num_row_groups} row groups, "
-            f"and {COLUMNS} in {ROW_GROUPS} are the most; export it anew"
-        )
-    size_bytes = values = 0
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
-            size_bytes += column.total_uncompressed_size
-            values += column.num_values
-    if size_bytes > limits.size_bytes:
-        raise RatingsError(
-            f"{path} unpacks to {size_in_words(size_bytes)}, and {limits.size_mib} MiB is the "
-            f"most; import it in parts, or raise the limit (--max-mib {-(-size_bytes // 2**20)})"
-        )
-    if values > (metadata.num_rows + SMALL_TABLE_ROWS) * VALUES_PER_ROW:
-        raise RatingsError(
-            f"{path} has {values} values in {metadata.num_rows} rows, and no table of an export "
-            f"has more than {VALUES_PER_ROW} in a row; export it anew"
-        )
 
 
 def _sizes(column: pa.Array) -> np.ndarray:
@@ -149,7 +126,9 @@ def _sizes(column: pa.Array) -> np.ndarray:
         places = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
         return of_text[places.astype(np.int64)]
     if any(of_kind(kind) for of_kind in _texts()):
-        lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        lengths = (
+            pc.call_function("binary_length", [column]).fill_null(0).to_numpy(zero_copy_only=False)
+        )
         return lengths.astype(np.int64) + VALUE_BYTES
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
         inside = np.concatenate([[0], np.cumsum(_sizes(_values(column)))])

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from music.limits import COLUMNS, LINE_CHARACTERS, MIB, TableLimits, size_in_words
 from reward.exchange.export import text_of_csv
-from reward.exchange.parquet_rows import parquet_columns, parquet_rows
+from reward.exchange.parquet_rows import check_parquet, parquet_columns, parquet_rows
 from reward.exchange.table_row import KEPT_CHARACTERS, Row
 from reward.store.database import RatingsError
 
@@ -61,6 +61,8 @@ class TableFile:
             )
         if self._kind == ".parquet" and find_spec("pyarrow") is None:
             raise RatingsError(f"{path} needs pyarrow; install it, or import CSV or JSONL")
+        if self._kind == ".parquet":
+            check_parquet(path, self.limits)
 
     @property
     def _kind(self) -> str:
@@ -173,7 +175,8 @@ def _csv_header(path: Path) -> list[str]:
     """
     csv.field_size_limit(LINE_CHARACTERS)
     try:
-        header = next(csv.reader(iter(_Lines(path)), delimiter=_delimiter(path)), [])
+        reader = csv.reader(iter(_Lines(path)), delimiter=_delimiter(path), strict=True)
+        header = next(reader, [])
     except csv.Error as error:
         raise RatingsError(f"{path} is no CSV from line 1 on ({error}); export it anew") from error
     if len(header) > COLUMNS or any(len(name) > NAME_CHARACTERS for name in header):

@@ -74,11 +74,12 @@ class Row:
             number = int(value) if isinstance(value, str | int) else _number(value)
         except ValueError:
             number = _number(value)
-        wrong = isinstance(value, bool) or number is None or number != int(number)
-        if wrong or not low <= number <= high:  # pyright: ignore[reportOperatorIssue]
-            self.refuse(f"{name}={shown(value)} is not a whole number within {low}..{high}")
-            return low
-        return int(number)  # pyright: ignore[reportArgumentType]
+        if number is not None and not isinstance(value, bool):
+            whole = int(number)
+            if whole == number and low <= whole <= high:
+                return whole
+        self.refuse(f"{name}={shown(value)} is not a whole number within {low}..{high}")
+        return low
 
     def fraction(self, name: str) -> float | None:
         """A finite number, or None where there is none."""

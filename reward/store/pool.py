@@ -304,7 +304,9 @@ def check_strategy(strategy: str, probability: float | None) -> None:
         raise RatingsError(f"probability={probability} is not within (0, 1]; give None if unknown")
 
 
-def check_pair(name: str, pair: tuple[int, int], purpose: str, original: Compared | None) -> None:
+def check_pair(
+    name: str, pair: tuple[int, int], purpose: str, original: ComparisonRow | Compared | None
+) -> None:
     """Refuse a comparison that cannot be; `original` is what it repeats.
 
     Raises:
