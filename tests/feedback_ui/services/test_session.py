@@ -330,7 +330,8 @@ def test_what_may_come_waits_while_a_page_waits(tmp_path, monkeypatch):
     assert rendered == [asked, ahead]
 
 
-def test_ten_newcomers_at_once_wait_for_no_sound(studio, monkeypatch):
+@pytest.mark.usefixtures("studio")
+def test_ten_newcomers_at_once_wait_for_no_sound(ratings_url, clips, monkeypatch):
     """What each will hear first is made meanwhile, one by one."""
     monkeypatch.setattr("feedback_ui.services.clips.QUIET_S", 0)
     render, rendered = clips_module.cached_wav, []
@@ -340,17 +341,19 @@ def test_ten_newcomers_at_once_wait_for_no_sound(studio, monkeypatch):
         return render(melody, *given, **named)
 
     monkeypatch.setattr(clips_module, "cached_wav", watched)
-    barrier = threading.Barrier(10)
+    with RatingsStore(ratings_url) as store:
+        studio, barrier = StudioSession(store, clips), threading.Barrier(10)
 
-    def come_in(number):
-        barrier.wait()
-        rater = studio.sign_up(f"rater {number}", consents=True)
-        assert studio.is_new(rater.id)
-        assert studio.get_ready(rater.id)
-        return rater.id, threading.current_thread()
+        def come_in(number):
+            barrier.wait()
+            rater = studio.sign_up(f"rater {number}", consents=True)
+            assert studio.is_new(rater.id)
+            assert studio.get_ready(rater.id)
+            return rater.id, threading.current_thread()
 
-    with ThreadPoolExecutor(10) as pages:
-        came = list(pages.map(come_in, range(10)))
+        with ThreadPoolExecutor(10) as pages:
+            came = list(pages.map(come_in, range(10)))
+        assert store.counts()["raters_person"] == 10
     assert len({rater_id for rater_id, _ in came}) == 10
     until = time.monotonic() + 60
     while len(rendered) < 6:  # of three pairs
