@@ -70,6 +70,8 @@ def whole_files(folder: Path) -> Iterator[Path]:
     with _named(draft, folder):
         try:
             draft.mkdir(parents=True)
+            for path in made:
+                sync(path.parent)
             yield draft
             files = sorted(draft.iterdir())
             for file in files:

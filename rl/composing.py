@@ -15,6 +15,7 @@ from music.formats.abc_reader import read_tune
 from music.formats.abc_text import decode_text
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
+from music.limits import ABC_FILE_BYTES, read_bytes
 from music.melody import BAR_COUNTS, Melody, MelodyError
 from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont, render_wav
@@ -38,9 +39,11 @@ def conditioning_with_motif(
     Raises:
         AbcError: when the file is not one tune in ABC.
         MelodyError: when the motif does not fit what is asked for.
+        LimitError: for a file that is too large to be a tune.
     """
     try:
-        tune = read_tune(decode_text(file.read_bytes()))
+        content = read_bytes(file, ABC_FILE_BYTES, remedy="give a file with that one tune")
+        tune = read_tune(decode_text(content))
         header = header_of_tune(tune)
     except AbcError as error:
         raise AbcError(f"the motif {file}: {error}") from error

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from music.disk import os_error_reason
-from music.files import whole_file, whole_files
+from music.files import make_folder, whole_file, whole_files
 from music.progress import Progress, no_progress
 from music.tokens import to_text
 from reward.comparisons.learnable import TRAINED_PURPOSES
@@ -107,7 +107,9 @@ def export_preferences(
     kind: str | None = "person",
     purposes: Collection[str] = TRAINED_PURPOSES,
 ) -> int:
-    """Write TRL's preference pairs as JSONL; how many. Those of sealed melodies are left out.
+    """Write TRL's preference pairs as JSONL; how many.
+
+    Votes on sealed melodies, and votes that were set aside, are left out.
 
     Raises:
         RatingsError: for an unknown kind or purpose, or a file that cannot be written.
@@ -118,7 +120,8 @@ def export_preferences(
     with store.reading() as session:
         votes = frames.votes_frame(session, kind=kind, current_only=True)
         melodies = frames.melodies_frame(session)
-    wanted = votes.loc[votes["purpose"].isin(list(purposes)) & ~votes["sealed"]]
+    counts = ~votes["sealed"] & votes["set_aside"].isna()
+    wanted = votes.loc[votes["purpose"].isin(list(purposes)) & counts]
     pairs = list(preference_pairs(wanted, melodies))
     with exported_file(Path(path)) as temporary:
         _write_jsonl(temporary, iter(pairs))
@@ -169,7 +172,7 @@ def exported_file(path: Path) -> Iterator[Path]:
         RatingsError: when the folder cannot be written, or `path` is a folder.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole_file(path) as temporary:
             yield temporary
     except OSError as error:

@@ -20,6 +20,8 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from music.files import make_folder
+
 WRITER_LOCK = 0x7A57E  # any number, as long as every process takes the same
 
 
@@ -123,7 +125,7 @@ def _sqlite_engine(url: URL, lock_timeout_s: float, foreign_keys: bool) -> Engin
             ),
         )
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         engine = create_engine(url, connect_args={"timeout": lock_timeout_s})
 
     @event.listens_for(engine, "connect")

@@ -124,7 +124,8 @@ class RatingsStore:
         """A new rater, with the token that they come back with.
 
         Raises:
-            RatingsError: for a nickname that is taken, empty or too long, or an unknown kind.
+            RatingsError: for a nickname that is taken, looks like one that is, mixes scripts, is
+                empty or too long, or for an unknown kind.
         """
         with self.writing() as session:
             return raters.add_rater(
@@ -140,8 +141,10 @@ class RatingsStore:
     ) -> Rater:
         """The rater of that nickname, added when there is none (only then with a token).
 
+        Names that look alike are told apart here.
+
         Raises:
-            RatingsError: as `add_rater`, and when the nickname belongs to the other kind.
+            RatingsError: for a nickname that is empty, too long, or of a rater of the other kind.
         """
         with self.writing() as session:
             return raters.rater_named(
@@ -165,6 +168,20 @@ class RatingsStore:
         """
         with self.writing() as session:
             raters.renew_consent(session, rater_id, consent_version)
+
+    def tell_origins(self, rater_id: int) -> None:
+        """Remember that a rater is told who wrote what they have rated; see `raters.tell_origins`.
+
+        Writes only when there is something new to tell.
+
+        Raises:
+            RatingsError: for an unknown rater.
+        """
+        with self.reading() as session:
+            if not raters.is_to_be_told(session, rater_id):
+                return
+        with self.writing() as session:
+            raters.tell_origins(session, rater_id, now=database_time(session))
 
     def runs_trained_on(self, rater_id: int) -> dict[str, int]:
         """The runs that have learnt from this rater, by name, and from how many of their votes."""
@@ -305,14 +322,31 @@ class RatingsStore:
                 wanted=Wanted(purposes, campaign_id),
             )
 
-    def vote(self, assignment_id: UUID, answer: Answer) -> VoteReceipt:
+    def vote(
+        self,
+        assignment_id: UUID,
+        answer: Answer,
+        *,
+        now: datetime | None = None,
+        from_page: bool = False,
+    ) -> VoteReceipt:
         """Store an answer, once, if sent again.
 
+        `from_page` says that it was reported from outside: one that claims more listening than can
+        have passed since the pair was issued is kept, but not counted.
+
         Raises:
-            RatingsError: for an unknown assignment, or a nonce that came with another assignment.
+            RatingsError: for an unknown assignment, a nonce that came with another assignment, or a
+                second thought after the rater was told who wrote the pair.
         """
         with self.writing() as session:
-            return votes.vote(session, assignment_id, answer, now=database_time(session))
+            return votes.vote(
+                session,
+                assignment_id,
+                answer,
+                now=now or database_time(session),
+                from_page=from_page,
+            )
 
     def undo(
         self,

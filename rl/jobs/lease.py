@@ -54,6 +54,7 @@ class JobLease:
         self.store, self.job, self.me = store, job, me
         self.last_checkpoint = job.last_checkpoint
         self.stop_asked = job.cancel_requested
+        self._renewed_s = _seconds()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
 
@@ -134,6 +135,7 @@ class JobLease:
             if not change(session, self._mine("queued"), values | _lease(now)):
                 raise self._lost()
             (job,) = select(session, JobRow.id == self.job.id)
+        self._renewed_s = _seconds()
         self.stop_asked |= job.cancel_requested
         return runs
 
@@ -151,11 +153,24 @@ class JobLease:
                 if not change(session, self._mine(), values | _lease(database_time(session))):
                     raise self._lost()
                 (job,) = select(session, JobRow.id == self.job.id)
+            self._renewed_s = _seconds()
             self.stop_asked |= job.cancel_requested
         except (
             RatingsError
         ) as error:  # the run itself needs no database; the next heartbeat stores it
             log.warning("%s", error)
+
+    def check(self) -> None:
+        """Make sure that the job is still this process's, before the run's files are written.
+
+        The database is asked only when the last heartbeat is old, as it is when this process stood
+        still: then another process may be writing the run by now.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+        """
+        if _seconds() - self._renewed_s > LEASE.total_seconds() / 2:
+            self.beat()
 
     def end(self, state: str, message: str, *, exit_code: int = 0) -> None:
         """Record how it ended ('done', 'failed' or 'stopped') and stop the heartbeats.
@@ -217,6 +232,11 @@ class JobLease:
                 # Not an exception in the main thread, which may be busy with a long update. Ending
                 # here is safe: a checkpoint on disk is always whole.
                 os._exit(EXIT_NOT_OURS)
+
+
+def _seconds() -> float:
+    """A clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _lease(now: datetime) -> dict[str, datetime]:

@@ -234,7 +234,7 @@ def test_learning_rate_by_hand():
         ({"dropout": 1.0}, r"dropout=1\.0 is not in \[0, 1\); 0\.3 is"),
         ({"dropout": -0.1}, r"dropout=-0\.1 is not in"),
         ({"learning_rate": 0.0}, r"learning_rate=0\.0 is not above 0 and at most 1000; 2e-3 is"),
-        ({"learning_rate": float("nan")}, "learning_rate=nan is not positive"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan is not above 0"),
         ({"weight_decay": -1.0}, r"weight_decay=-1\.0 is not from 0 to 1000; 0 turns it off"),
         ({"hidden_size": 100}, "hidden_size=100 does not give num_heads=4 .* a multiple of 8"),
         ({"num_key_value_heads": 3}, "num_key_value_heads=3 does not divide num_heads=4; give a"),

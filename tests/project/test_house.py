@@ -89,7 +89,8 @@ def test_a_folder_holds_some_twenty_modules_at_most():
 
 
 @pytest.mark.parametrize(
-    "name", ["LICENSE", "NOTICE", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+    "name",
+    ["LICENSE", "NOTICE", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"],
 )
 def test_what_a_stranger_looks_for_is_there(name):
     assert len((PROJECT / name).read_text().split()) > 100
@@ -102,7 +103,7 @@ def test_the_licence_is_whole():
 
 
 def test_scripts_may_be_run():
-    for script in (".ci/run", ".ci/install"):
+    for script in (".ci/run", ".ci/install", ".ci/audit"):
         assert os.access(PROJECT / script, os.X_OK), script
 
 

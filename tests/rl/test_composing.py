@@ -1,10 +1,13 @@
 """From an ABC file to the conditioning: the motif, and the messages about how it was read."""
 
+from pathlib import Path
+
 import pytest
 
 from music.corpora.corpus import load_corpus
 from music.corpora.originality import TrainingIndex
 from music.formats.abc import AbcError
+from music.limits import LimitError
 from music.melody import MelodyError
 from policy.compose import Conditioning
 from rl import composing
@@ -158,3 +161,25 @@ def test_on_a_full_disk_the_files_of_before_stay(small_disk, random_melodies):
     with pytest.raises(OSError, match="No space left"):  # a melody's sound has some 500 kB
         save_melodies(random_melodies(SIZE_KB // 100, seed=1), folder, sound=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_motif_of_50_mb_is_refused_before_it_is_read(tmp_path):
+    file = tmp_path / "motif.abc"
+    with file.open("wb") as opened:
+        opened.write(FIELDS.encode())
+        opened.truncate(50 * 2**20)
+    with pytest.raises(LimitError, match=r"motif\.abc is larger than 4 MiB; give a file with that"):
+        conditioning_with_motif(Conditioning(), file, say=print)
+    with pytest.raises(LimitError, match="larger than 4 MiB"):
+        conditioning_with_motif(Conditioning(), Path("/dev/zero"), say=print)
+
+
+def test_a_book_of_many_tunes_may_be_named_for_its_first(motif):
+    conditioning, said = motif(FIELDS + "d8|e8|f8|d8|]\n\n" + (FIELDS + "A8|\n\n") * 20_000)
+    assert len(conditioning.motif) == 4
+    assert said[0].endswith("the first of its 20001 tunes is taken")
+
+
+def test_a_motif_whose_one_tune_is_too_long_is_told_in_a_line(motif):
+    with pytest.raises(AbcError, match=r"motif\.abc: the first tune has more than 50,000"):
+        motif(FIELDS + "d8|\n" * 20_000)

@@ -10,9 +10,9 @@ SIZE_KB = 1024
 
 
 @contextmanager
-def mounted(folder):
+def mounted(folder, size_kb=SIZE_KB):
     """A file system in memory at a folder; skips the test where none may be mounted."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_KB}k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):

@@ -18,6 +18,7 @@ from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
 
 import feedback_ui.services.clips as clips_module
+from feedback_ui.components.cookie_fetcher import KEY as COOKIES
 from feedback_ui.components.focus_keeper import KEY as FOCUS_KEEPER
 from feedback_ui.server.launch import LaunchError, parse_options, studio_command
 from feedback_ui.services.answers import REASONS, read_answer
@@ -29,6 +30,7 @@ from music.melody import Header, Melody, Note
 from reward.store.listening_sessions import ListeningSession
 from reward.store.schema import AssignmentRow
 from reward.store.store import RatingsError, RatingsStore
+from tests.support.clock import Clock
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press
 
@@ -62,7 +64,7 @@ def studio(store, clips):
     store.add_comparisons(
         [(ids[0], ids[1]), (ids[2], ids[3]), (ids[4], ids[5])], round=1, strategy="secret-strategy"
     )
-    return StudioSession(store, clips)
+    return StudioSession(store, clips, clock=Clock(step_s=10))
 
 
 @pytest.fixture
@@ -565,7 +567,7 @@ def test_the_entry_finds_its_rooms_from_any_folder_and_loads_no_torch(tmp_path):
     modules = [
         "feedback_ui." + ".".join(path.relative_to(UI).with_suffix("").parts)
         for path in UI.rglob("*.py")
-        if path.parent.name != "app_pages" and path.stem not in ("studio", "__init__")
+        if path.parent.name != "app_pages" and path.stem not in ("studio", "navigation", "__init__")
     ]
     assert "feedback_ui.services.session" in modules
     code = f"""
@@ -574,7 +576,7 @@ import streamlit
 sys.path[:] = [folder for folder in sys.path if folder]
 # Without a server, Streamlit would show a page without a title.
 streamlit.navigation = lambda *_, **__: types.SimpleNamespace(title="", run=lambda: None)
-runpy.run_path({str(UI / "studio.py")!r})
+runpy.run_path({str(UI / "navigation.py")!r})
 import {", ".join(modules)}
 print(feedback_ui.services.session.__file__, "torch" in sys.modules)
 """
@@ -589,7 +591,7 @@ print(feedback_ui.services.session.__file__, "torch" in sys.modules)
 
 
 def test_pages_import_nothing_heavy():
-    for page in [*UI.glob("app_pages/*.py"), UI / "studio.py"]:
+    for page in [*UI.glob("app_pages/*.py"), UI / "navigation.py", UI / "studio.py"]:
         tree = ast.parse(page.read_text())
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         plain = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
@@ -647,9 +649,11 @@ def page(ratings_url, tmp_path, clips, monkeypatch):
         monkeypatch.setattr(
             sys, "argv", ["studio.py", f"--database={database}", f"--clips={clips}"]
         )
-        app = AppTest.from_file(str(UI / "studio.py"), default_timeout=COLD_IMPORT_S)
-        for name, value in {**params, **({"rater": token} if token else {})}.items():
+        app = AppTest.from_file(str(UI / "navigation.py"), default_timeout=COLD_IMPORT_S)
+        for name, value in params.items():
             app.query_params[name] = value
+        if token:
+            app.session_state["rater"] = token
         return app.run()
 
     return look
@@ -657,7 +661,7 @@ def page(ratings_url, tmp_path, clips, monkeypatch):
 
 def components(app):
     """The components on a page, except those that every page has."""
-    return [each for each in app.get("bidi_component") if each.key != FOCUS_KEEPER]
+    return [each for each in app.get("bidi_component") if each.key not in (FOCUS_KEEPER, COOKIES)]
 
 
 def test_coming_in_needs_a_nickname_and_consent(page, studio):
@@ -668,12 +672,12 @@ def test_coming_in_needs_a_nickname_and_consent(page, studio):
     app.checkbox[0].check()
     app.button[0].click().run()
     assert not app.exception
-    assert studio.sign_in(app.query_params["rater"]).nickname == "<b>Ada</b>"
+    assert studio.sign_in(app.session_state["rater"]).nickname == "<b>Ada</b>"
     assert "Rating as <b>Ada</b>" in [text.value for text in app.text]
 
 
 def test_a_token_of_no_one_leads_to_the_form(page, studio):
-    app = page(token="gone")
+    app = page(rater="gone")
     assert "does not belong to a rater" in app.warning[0].value
     assert len(app.text_input) == 1
 
@@ -691,7 +695,7 @@ def test_a_pair_is_shown_and_stays(page, studio, rater):
     (shown,) = components(app)
     assert str(live.assignment_id) in shown.proto.json
     assert "secret" not in shown.proto.json
-    assert app.run().query_params["rater"] == rater.token
+    assert app.run().session_state["rater"] == rater.token
     assert studio.current_pair(rater.id) == live
 
 
@@ -797,7 +801,7 @@ def test_a_database_that_cannot_be_used_is_one_line_and_may_be_tried_again(page,
 
 def test_a_wrong_soundfont_is_one_line(page, monkeypatch, tmp_path):
     monkeypatch.setattr("feedback_ui.views.access.sys.argv", ["studio.py", "--soundfont=no.sf2"])
-    app = AppTest.from_file(str(UI / "studio.py"), default_timeout=COLD_IMPORT_S)
+    app = AppTest.from_file(str(UI / "navigation.py"), default_timeout=COLD_IMPORT_S)
     monkeypatch.chdir(tmp_path)
     app.run()
     assert "no.sf2" in app.text[0].value

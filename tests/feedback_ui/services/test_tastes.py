@@ -275,7 +275,8 @@ sys.argv = ["studio.py", "--database={database}", "--clips={tmp_path / "clips"}"
 for page in ("", "taste", "library", "fine-tune"):
     app = AppTest.from_file({str(STUDIO)!r}, default_timeout=200)
     app._page_hash = calc_hash(page)
-    app.query_params.update({{"rater": {ada.token!r}, "organiser": "key"}})
+    app.session_state["rater"] = {ada.token!r}
+    app.query_params["organiser"] = "key"
     app.run()
     assert not app.exception, app.exception
     print(page, [each.value for each in (*app.title, *app.subheader)])

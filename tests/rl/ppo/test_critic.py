@@ -71,5 +71,5 @@ def test_an_input_that_has_not_varied_yet_does_no_harm():
 
 @pytest.mark.parametrize("inputs", [6, 12])
 def test_that_of_another_version_is_refused_in_words(inputs):
-    with pytest.raises(RunError, match=f"the run's critic has {inputs} inputs"):
+    with pytest.raises(RunError, match=f"critic has {inputs} inputs and this version's 9;"):
         RidgeCritic(9).restore(RidgeCritic(inputs).tensors())
