@@ -109,24 +109,25 @@ def whole_folder(path: Path, *, temporary: Path | None = None) -> Iterator[Path]
     """
     make_folder(path.parent)
     draft = temporary or path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
-    draft.mkdir()
-    try:
-        yield draft
-        for inside in draft.rglob("*"):
-            sync(inside)
-        sync(draft)
-        if path.exists():
-            shutil.rmtree(path)
-        replace(draft, path)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    with _named(draft, path):
+        draft.mkdir()
+        try:
+            yield draft
+            for inside in draft.rglob("*"):
+                sync(inside)
+            sync(draft)
+            if path.exists():
+                shutil.rmtree(path)
+            replace(draft, path)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
 
 
 def append_line(path: Path, line: str) -> None:
     """Append a line of text to a file and sync it; a power cut may leave a part of this line."""
     is_new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="\n") as file:
+    with _named(path, path), path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())

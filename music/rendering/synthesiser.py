@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -40,17 +41,14 @@ class Synthesiser:
         with self._lock:
             if state != self._font:
                 self._stop()
-            for tries_left in (1, 0):  # a process that was killed is started again
-                process = self._started(font)
-                self._font = state
+            self._font = state
+            try:
+                answer = self._exchange(font, midi)
+            except (BrokenPipeError, EOFError):  # the process was killed: another is started
                 try:
-                    answer = _exchange(process, midi)
-                except (OSError, EOFError) as error:
-                    self._stop()
-                    if not tries_left:
-                        raise RuntimeError("the synthesiser's process ends at once") from error
-                else:
-                    break
+                    answer = self._exchange(font, midi)
+                except (BrokenPipeError, EOFError) as error:
+                    raise RuntimeError("the synthesiser's process ends at once") from error
         if answer[:1] == b"e":
             raise RuntimeError(answer[1:].decode())
         return answer[1:]
@@ -65,7 +63,8 @@ class Synthesiser:
         """Of the process, if there is one."""
         return None if self._process is None else self._process.pid
 
-    def _started(self, font: Path) -> subprocess.Popen[bytes]:
+    def _exchange(self, font: Path, midi: bytes) -> bytes:
+        """The answer to a message, of a process that is started if there is none."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", __file__, str(font.resolve())],
@@ -74,23 +73,27 @@ class Synthesiser:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # ctrl-c is for the server, which then closes the pipe
             )
-        return self._process
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            _write(self._process.stdin, midi)
+            answer = _read(self._process.stdout)
+            if answer is None:
+                raise EOFError
+        except BaseException:  # also of a thread that is stopped: a late answer would be another's
+            self._stop()
+            raise
+        return answer
 
     def _stop(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-
-def _exchange(process: subprocess.Popen[bytes], message: bytes) -> bytes:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    _write(process.stdin, message)
-    answer = _read(process.stdout)
-    if answer is None:
-        raise EOFError
-    return answer
+            process, self._process = self._process, None
+            process.kill()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):  # what was not sent yet
+                        pipe.close()
+            process.wait()
 
 
 def _write(pipe: IO[bytes], message: bytes) -> None:

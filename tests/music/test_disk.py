@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from music.disk import disk_of, is_full, os_error_line, os_error_reason
-from music.files import whole_files, write_whole
+from music.files import append_line, whole_files, whole_folder, write_whole
 from tests.support.small_disk import fill
 
 
@@ -59,6 +59,23 @@ def test_a_write_to_a_full_disk_names_it_and_leaves_the_old_file(small_disk):
     assert path.read_text() == "old"
     assert [file.name for file in small_disk.iterdir()] == ["a.txt"]
     write_whole(path, "new")
+
+
+def test_a_line_and_a_folder_on_a_full_disk_name_it(small_disk):
+    append_line(small_disk / "log.jsonl", "first")
+
+    def write_folder():
+        with whole_folder(small_disk / "step") as draft:
+            (draft / "weights").write_bytes(b"0" * 100_000)
+
+    with fill(small_disk):
+        with pytest.raises(OSError, match="No space left") as caught:
+            append_line(small_disk / "log.jsonl", "x" * 100_000)
+        assert os_error_line(caught.value).startswith(f"{small_disk}/log.jsonl: the disk at")
+        with pytest.raises(OSError, match="No space left") as caught:
+            write_folder()
+        assert os_error_line(caught.value).startswith(f"{small_disk}/step")
+    assert {path.name for path in small_disk.iterdir()} == {"log.jsonl"}
 
 
 def test_several_files_on_a_full_disk_are_none(small_disk):

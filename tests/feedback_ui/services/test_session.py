@@ -1,4 +1,5 @@
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
 
@@ -27,6 +29,7 @@ from feedback_ui.services.notation import PIANO_ROLL
 from feedback_ui.services.practice import PRACTICE_ID, practice_pair
 from feedback_ui.services.session import BREAK_AFTER, StudioSession
 from music.melody import Header, Melody, Note
+from reward.store.database import parse_url
 from reward.store.listening_sessions import ListeningSession
 from reward.store.schema import AssignmentRow
 from reward.store.store import RatingsError, RatingsStore
@@ -332,7 +335,8 @@ def test_what_may_come_waits_while_a_page_waits(tmp_path, monkeypatch):
     assert rendered == [asked, ahead]
 
 
-def test_ten_newcomers_at_once_wait_for_no_sound(studio, monkeypatch):
+@pytest.mark.usefixtures("studio")
+def test_ten_newcomers_at_once_wait_for_no_sound(ratings_url, clips, monkeypatch):
     """What each will hear first is made meanwhile, one by one."""
     monkeypatch.setattr("feedback_ui.services.clips.QUIET_S", 0)
     render, rendered = clips_module.cached_wav, []
@@ -342,17 +346,19 @@ def test_ten_newcomers_at_once_wait_for_no_sound(studio, monkeypatch):
         return render(melody, *given, **named)
 
     monkeypatch.setattr(clips_module, "cached_wav", watched)
-    barrier = threading.Barrier(10)
+    with RatingsStore(ratings_url) as store:
+        studio, barrier = StudioSession(store, clips), threading.Barrier(10)
 
-    def come_in(number):
-        barrier.wait()
-        rater = studio.sign_up(f"rater {number}", consents=True)
-        assert studio.is_new(rater.id)
-        assert studio.get_ready(rater.id)
-        return rater.id, threading.current_thread()
+        def come_in(number):
+            barrier.wait()
+            rater = studio.sign_up(f"rater {number}", consents=True)
+            assert studio.is_new(rater.id)
+            assert studio.get_ready(rater.id)
+            return rater.id, threading.current_thread()
 
-    with ThreadPoolExecutor(10) as pages:
-        came = list(pages.map(come_in, range(10)))
+        with ThreadPoolExecutor(10) as pages:
+            came = list(pages.map(come_in, range(10)))
+        assert store.counts()["raters_person"] == 10
     assert len({rater_id for rater_id, _ in came}) == 10
     until = time.monotonic() + 60
     while len(rendered) < 6:  # of three pairs
@@ -794,6 +800,32 @@ def test_a_database_that_cannot_be_used_is_one_line_and_may_be_tried_again(page,
     broken.unlink()
     app.button[0].click().run()
     assert len(app.text_input) == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ratings_url", ["postgresql"], indirect=True)
+def test_a_server_that_was_away_is_back_without_a_new_start_of_the_studio(
+    page, studio, rater, ratings_url
+):
+    studio.answer(rater.id, answer_to(studio.current_pair(rater.id)))
+    app = page(token=rater.token)
+    assert components(app)
+    name = parse_url(ratings_url).database
+    admin = create_engine(
+        parse_url(os.environ["TASTEMAKER_TEST_POSTGRES_URL"]), isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.exec_driver_sql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        app.run()
+        assert not app.exception
+        assert any("does not answer yet" in text.value for text in app.text)
+        connection.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    admin.dispose()
+    press(app, "Try again")
+    assert components(app)
 
 
 def test_a_wrong_soundfont_is_one_line(page, monkeypatch, tmp_path):

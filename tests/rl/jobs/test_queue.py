@@ -397,6 +397,11 @@ def test_a_stopped_process_says_where_it_stands(store, ratings_url, folder, proc
     [
         (ValueError("the reward\nhas changed; put it back"), "the reward has changed; put it back"),
         (KeyError("update"), "KeyError('update')"),
+        (
+            OSError(28, "No space left on device", "/ppo-0001/metrics.jsonl"),
+            "/ppo-0001/metrics.jsonl: the disk at / is full (No space left on device); free some "
+            "space on it and try again",
+        ),
         (KeyboardInterrupt(), "KeyboardInterrupt()"),
     ],
 )
