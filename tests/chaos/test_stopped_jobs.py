@@ -5,6 +5,7 @@ nothing. Two hosts are two processes here. With `shared_locks` off, they do not 
 file locks, as on a network file system that has none, or has dropped those of a sleeper.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 
 import numpy as np
@@ -41,10 +42,12 @@ STOPS = scaled(4)
 SHORT_LEASE_S, SHORT_BEAT_S = 2.0, 0.3
 NOT_OURS = 2
 """exit code of a process that has lost its job"""
+children = set()
+"""pids of forked processes that nobody has waited for"""
 TAKEN = "is being written by another process"
 WORK = """
 import sys, time
-from contextlib import closing
+from contextlib import closing, suppress
 from uuid import UUID
 sys.path.insert(0, {project!r})
 from reward.store.database import Database
@@ -120,6 +123,7 @@ def stop_and_take_over(shared_locks):
         was_writing = len(run.rows()) != newest_name(run.path / "steps")
         if newest_job(run).state == "done":
             os.kill(sleeper, signal.SIGCONT)
+            code_of(sleeper)
             count["ended_before"] += 1
             continue
         time.sleep(SHORT_LEASE_S + 0.5)
@@ -160,6 +164,7 @@ def in_child(work, host):
     """Do something in a forked process that believes to be on a host; its pid."""
     pid = os.fork()
     if pid:
+        children.add(pid)
         return pid
     code = 1
     try:
@@ -170,9 +175,19 @@ def in_child(work, host):
         os._exit(code)
 
 
+@atexit.register
+def end_children():
+    """Leave no process that stands still, where a test has failed."""
+    for pid in children:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def code_of(pid):
     """The exit code of a child, when it has ended."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = os.waitpid(pid, 0)[1]
+    children.discard(pid)
+    return os.waitstatus_to_exitcode(status)
 
 
 def contents(folder):
