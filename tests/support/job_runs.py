@@ -123,12 +123,12 @@ def is_alive(pid):
 
 
 def newest_job(run):
-    """The newest job of a run."""
+    """The newest job of a run, on whichever host."""
     from reward.store.database import Database
-    from rl.jobs.queue import find_job
+    from rl.jobs.queue import list_jobs
 
     with closing(Database(DATABASE)) as store:
-        return find_job(store, run.name)
+        return [job for job in list_jobs(store, every=True) if job.run_id == run.name][-1]
 
 
 def newest_name(steps):

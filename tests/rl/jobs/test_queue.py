@@ -351,6 +351,21 @@ def test_who_was_taken_for_dead_may_say_nothing_more(store, folder, mortal):
     assert read_job(store, lease.job.id).state == "failed"
 
 
+def test_who_stood_still_asks_whether_the_job_is_theirs_before_writing(
+    store, folder, mortal, monkeypatch
+):
+    me, kill = mortal
+    lease = JobLease.claim(store, queued(store, folder()).id, me)
+    lease.check()
+    kill()
+    reap_dead_jobs(store)
+    lease.check()  # the last heartbeat was just now: the database is not asked
+    stood_still_s = rl.jobs.lease._seconds() + LEASE.total_seconds()
+    monkeypatch.setattr(rl.jobs.lease, "_seconds", lambda: stood_still_s)
+    with pytest.raises(JobLostError, match="taken for dead"):
+        lease.check()
+
+
 def test_a_process_whose_job_was_taken_from_it_ends_at_once(store, ratings_url, folder, processes):
     job = queued(store, folder())
     process = process_of(job, ratings_url, processes, updates=10**6)
