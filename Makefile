@@ -3,8 +3,9 @@
 #
 #   make demo     the whole loop with a simulated listener; writes demo/report.html
 #   make studio   rate pairs of melodies yourself, in the browser
-#   make test     the tests that a desk can wait for
+#   make test     the tests that take minutes at most; the slow ones are in make check
 #   make check    everything that CI does
+#   make chaos    power cuts, kills, full disks and careless raters, for hours: HOURS=2 or SCALE=10
 #   make mutants  change the code at random, and count how many changes the tests notice
 #   make fuzz     give every reader inputs that are almost right, for SECONDS=60 each
 #   make audit    look the installed packages up among known vulnerabilities, over the network
@@ -19,10 +20,10 @@ PYTHON ?= python3
 TORCH ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo studio test check docs mutants fuzz audit clean
+.PHONY: help demo studio test check chaos docs mutants fuzz audit clean
 
 help:
-	@sed -n '4,16s/^# \{0,3\}//p' Makefile
+	@sed -n '4,17s/^# \{0,3\}//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -37,6 +38,12 @@ test: .venv/.test
 
 check:
 	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/run
+
+# SCALE is how many times as much of each as in CI, which takes about four minutes at SCALE=1.
+HOURS ?= 1
+SCALE ?= $(shell awk 'BEGIN { print 15 * $(HOURS) }')
+chaos: .venv/.test
+	TASTEMAKER_CHAOS_SCALE=$(SCALE) .ci/chaos
 
 mutants: .venv/.mutants
 	$(BIN)/python .ci/mutants.py

@@ -1,6 +1,8 @@
 """The melody language model: its network, its checkpoints, decoding, pretraining, and run folders.
 
 model: the network, a Llama with the position in the bar as one more input
+configuration: what a policy's configuration may say, and what it says of the weights
+weights: tensors of a file, checked by its header before they are read
 shipped: where the shipped base policy is
 checkpoint: saving and loading policies and training steps
 runs: run folders: configuration, record, log and result of a run
@@ -13,4 +15,9 @@ logprobs: log-probabilities of whole melodies
 trunk: hidden states of whole melodies without padding
 masked: the policy as TRL's trainers drive it
 trl_options: options that we give to every trainer of TRL
+no_telemetry: Hugging Face's telemetry, switched off
+
+Importing this package switches that telemetry off.
 """
+
+import policy.no_telemetry  # noqa: F401  before any library reports itself

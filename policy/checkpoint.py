@@ -2,8 +2,8 @@
 
 A policy folder holds model.safetensors, config.json and the tokenizer. A training step is a folder
 `steps/N/` of safetensors and JSON. It is written to a temporary folder with a manifest of sha256
-sums, synced, and renamed, so that a step is complete or absent. Reading takes the newest step whose
-sums match. Steps have one writer at a time. Nothing is pickled.
+sums, synced, and renamed (`music.files`), so that a step is complete or absent. Reading takes the
+newest step whose sums match. Steps have one writer at a time. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -16,16 +16,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
-from music.files import write_whole
+from music.files import make_folder, replace, sync, whole_folder
+from music.json_text import JsonError, one_line, read_json, shortened
 from music.tokens import VOCABULARY
-from policy.model import BAR_POSITIONS, MelodyConfig, MelodyForCausalLM, melody_tokenizer
+from policy.configuration import (
+    BAR_POSITIONS,
+    ConfigurationError,
+    checked_fields,
+    identity,
+    trunk_shapes,
+)
+from policy.model import MelodyConfig, MelodyForCausalLM, melody_tokenizer
+from policy.weights import WeightsError, check_shapes, read_header, read_tensors
 
 MANIFEST = "manifest.json"
+MAX_CONFIG_BYTES = 1 << 20
+"""of a config.json, which has some 800"""
 _STEP_FILES = {"state.json", "state.safetensors"}
 
 
@@ -45,71 +57,143 @@ class TrainingStep:
 def load_policy(folder: Path | str) -> MelodyForCausalLM:
     """The policy of a checkpoint folder, in float32, ready to sample from.
 
+    The configuration's values, and names, shapes and types of the weights, are checked before
+    anything is allocated for them.
+
     Raises:
         CheckpointError: when the folder is missing, damaged, or not a melody policy.
     """
     folder = Path(folder)
     weights = folder / "model.safetensors"
-    for file in (weights, folder / "config.json"):
-        # Without config.json, transformers would build Llama's default with 7 billion parameters.
-        if not file.is_file():
-            raise CheckpointError(f"{folder} has no {file.name}; give the folder of a policy")
-    remedy = (
-        "restore it from where it came (for the base: git checkout checkpoints/base, or install "
-        "Tastemaker again)"
-    )
+    if not weights.is_file():
+        raise CheckpointError(f"{folder} has no {weights.name}; give the folder of a policy")
+    fields = _configuration(folder)
     try:
-        kind = json.loads((folder / "config.json").read_text()).get("model_type")
-        if kind != MelodyConfig.model_type:  # checked before transformers would warn
-            raise CheckpointError(
-                f"{folder} holds a model of type {kind!r}, not {MelodyConfig.model_type!r}; "
-                f"{remedy}"
-            )
-        config = MelodyConfig.from_pretrained(folder)
-        sizes = (config.vocab_size, config.bar_positions)
-        if sizes != (len(VOCABULARY), BAR_POSITIONS):
-            raise CheckpointError(
-                f"{folder} has another vocabulary: vocab_size, bar_positions={sizes}, here "
-                f"{(len(VOCABULARY), BAR_POSITIONS)}; use the release that it was made with"
-            )
-        stored = load_file(weights)
-        model = MelodyForCausalLM(config)
-    except CheckpointError:
-        raise
-    except Exception as error:  # transformers raises many kinds of error for a damaged config.json
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise CheckpointError(f"{folder} cannot be read ({reason}); {remedy}") from error
-    own = model.state_dict()
-    stored.setdefault("lm_head.weight", stored.get("model.embed_tokens.weight", torch.zeros(0)))
-    wrong = [n for n, t in own.items() if n not in stored or stored[n].shape != t.shape]
-    if wrong:
+        header = read_header(weights)
+    except (OSError, WeightsError) as error:
         raise CheckpointError(
-            f"{folder} is not a melody policy: {wrong[0]} is missing or has another shape; {remedy}"
-        )
-    if head := stored.keys() - own.keys():  # a classifier has all of a policy's tensors too
-        raise CheckpointError(
-            f"{folder} is not a melody policy: it has {min(head)}, which only other models have, "
-            "such as a reward model of TRL; give the folder of a policy"
-        )
-    model.load_state_dict({name: stored[name] for name in own})
+            f"{folder} cannot be read ({weights.name}: {error}); {_RESTORE}"
+        ) from error
+    wanted = {f"model.{name}": shape for name, shape in trunk_shapes(fields).items()}
+    if not fields["tie_word_embeddings"] or _HEAD in header.shapes:  # tied ones are stored once
+        wanted[_HEAD] = wanted["model.embed_tokens.weight"]
+    try:
+        check_shapes(header, wanted)
+        if others := header.shapes.keys() - wanted.keys():
+            # A classifier has all of a policy's tensors too.
+            raise CheckpointError(
+                f"{folder} is not a melody policy: it has {one_line(min(others))}, which only "
+                "other models have, such as a reward model of TRL; give the folder of a policy"
+            )
+        stored = read_tensors(weights, header)
+    except (OSError, WeightsError) as error:
+        raise CheckpointError(f"{folder} is not a melody policy: {error}; {_RESTORE}") from error
+    stored.setdefault(_HEAD, stored["model.embed_tokens.weight"])
+    model = MelodyForCausalLM(MelodyConfig(**fields))
+    model.load_state_dict(stored)
     return model.eval()
 
 
+_HEAD = "lm_head.weight"
+_RESTORE = (
+    "restore it from where it came (for the base: git checkout checkpoints/base, or install "
+    "Tastemaker again)"
+)
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    """The fields of a policy's configuration, checked.
+
+    Raises:
+        CheckpointError: when it is missing, damaged, or of another kind of model.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        raise CheckpointError(f"{folder} has no {file.name}; give the folder of a policy")
+    try:
+        given = read_json(file, max_bytes=MAX_CONFIG_BYTES)
+        kind = given.get("model_type") if isinstance(given, dict) else None
+        if isinstance(given, dict) and kind != MelodyConfig.model_type:
+            raise CheckpointError(
+                f"{folder} holds a model of type {shortened(kind)}, not "
+                f"{MelodyConfig.model_type!r}; {_RESTORE}"
+            )
+        fields = checked_fields(given)
+    except (OSError, JsonError, ConfigurationError) as error:
+        raise CheckpointError(
+            f"{folder} cannot be read ({file.name}: {error}); {_RESTORE}"
+        ) from error
+    sizes = (fields["vocab_size"], fields["bar_positions"])
+    if sizes != (len(VOCABULARY), BAR_POSITIONS):
+        raise CheckpointError(
+            f"{folder} has another vocabulary: vocab_size, bar_positions={sizes}, here "
+            f"{(len(VOCABULARY), BAR_POSITIONS)}; use the release that it was made with"
+        )
+    return fields
+
+
 def save_policy(model: MelodyForCausalLM, folder: Path) -> None:
-    """Write weights, configuration and tokenizer so that `Auto*` classes load the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write weights, configuration and tokenizer so that `Auto*` classes load the folder.
+
+    A new folder is there whole or not at all. In one that is there already, each file is replaced
+    whole, the weights last.
+    """
+    if not folder.exists():
+        with whole_folder(folder) as draft:
+            _write_policy(model, draft)
+        return
+    draft = folder / f".{uuid4().hex[:8]}.tmp"
+    draft.mkdir()
+    try:
+        _write_policy(model, draft)
+        for file in sorted(draft.iterdir(), key=lambda file: file.name == "model.safetensors"):
+            sync(file)
+            replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_policy(model: MelodyForCausalLM, folder: Path) -> None:
     # As save_pretrained does, but without its progress bar; tied weights are stored once.
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     melody_tokenizer().save_pretrained(folder)
     weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
     # Not save_file: it makes the file readable only by its owner.
-    write_whole(folder / "model.safetensors", save(weights, metadata={"format": "pt"}))
+    (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
 
 
 def policy_hash(folder: Path) -> str:
-    """First 16 hex digits of the sha256 of a policy's weights; identifies it in all records."""
-    return _sha256(Path(folder) / "model.safetensors")[:16]
+    """16 hex digits that identify a policy in all records.
+
+    Those of the sha256 of its weights, if its configuration is the usual one for them; otherwise of
+    the weights' and the configuration's (docs/decisions/0009).
+
+    Raises:
+        CheckpointError: when its configuration is missing or damaged.
+    """
+    weights, own = _sha256(Path(folder) / "model.safetensors"), identity(_configuration(folder))
+    if own.is_usual:
+        return weights[:16]
+    return hashlib.sha256(f"{weights} {own.text()}".encode()).hexdigest()[:16]
+
+
+def is_policy(folder: Path, recorded: str, *, of_0_1_0: bool = False) -> bool:
+    """Whether a folder holds the policy that a record names by its hash.
+
+    Args:
+        folder: of the policy.
+        recorded: what `policy_hash` said then.
+        of_0_1_0: the record is one of version 0.1.0, which hashed the weights alone. Then a policy
+            with another number of heads than usual is taken for the same, too.
+
+    Raises:
+        CheckpointError: when the policy's configuration is missing or damaged.
+    """
+    if policy_hash(folder) == recorded:
+        return True
+    alike = of_0_1_0 and identity(_configuration(folder)).differs_in_heads_only
+    return alike and _sha256(Path(folder) / "model.safetensors")[:16] == recorded
 
 
 def write_step(
@@ -130,25 +214,18 @@ def write_step(
     """
     if keep < 1:
         raise ValueError(f"keep={keep} would delete the new step as well; give 1 or more")
-    steps.mkdir(parents=True, exist_ok=True)
+    make_folder(steps)
     for left_by_a_kill in steps.glob("tmp-*"):
         shutil.rmtree(left_by_a_kill)
-    draft = steps / f"tmp-{step}-{os.getpid()}"
-    draft.mkdir()
-    save_file(
-        {name: t.detach().contiguous() for name, t in tensors.items()}, draft / "state.safetensors"
-    )
-    (draft / "state.json").write_text(json.dumps({"step": step, **state}))
-    sums = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
-    (draft / MANIFEST).write_text(json.dumps(sums))
-    for file in draft.iterdir():
-        _sync(file)
-    _sync(draft)
     place = steps / str(step)
-    if place.exists():
-        shutil.rmtree(place)
-    draft.replace(place)
-    _sync(steps)
+    with whole_folder(place, temporary=steps / f"tmp-{step}-{os.getpid()}") as draft:
+        save_file(
+            {name: t.detach().contiguous() for name, t in tensors.items()},
+            draft / "state.safetensors",
+        )
+        (draft / "state.json").write_text(json.dumps({"step": step, **state}, allow_nan=False))
+        sums = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
+        (draft / MANIFEST).write_text(json.dumps(sums))
     for old in sorted((n for n in _numbered(steps) if n <= step), reverse=True)[keep:]:
         shutil.rmtree(steps / str(old))
     return place
@@ -159,7 +236,7 @@ def newest_step(steps: Path) -> TrainingStep | None:
     for number in sorted(_numbered(steps), reverse=True):
         folder = steps / str(number)
         if _is_whole(folder):
-            state = json.loads((folder / "state.json").read_text())
+            state = read_json(folder / "state.json")
             return TrainingStep(number, load_file(folder / "state.safetensors"), state)
     return None
 
@@ -170,7 +247,7 @@ def _numbered(steps: Path) -> list[int]:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        sums = json.loads((folder / MANIFEST).read_text())
+        sums = read_json(folder / MANIFEST)
         return sums.keys() == _STEP_FILES and all(
             _sha256(folder / name) == digest for name, digest in sums.items()
         )
@@ -181,14 +258,6 @@ def _is_whole(folder: Path) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def optimizer_tensors(

@@ -13,6 +13,7 @@ head, H width of a head, L layers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -25,11 +26,16 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 from music.grammar import MASK_TABLE
 from music.progress import Progress, no_progress
 from music.tokens import DURATION_OF_ID, MAX_LENGTH, PAD
+from policy.configuration import BAR_POSITIONS
 from policy.episodes import EpisodeBatch
-from policy.model import BAR_POSITIONS, MelodyForCausalLM, bar_positions
+from policy.model import MelodyForCausalLM, bar_positions
 
 _CACHE_STEP = 64
 _COMPACT_BELOW = 0.75
+
+
+class NotFiniteError(ValueError):
+    """A policy whose weights give no probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,8 @@ def sample(
         progress: is told how many melodies have ended.
 
     Raises:
-        ValueError: when a token of a prompt is not legal at its place, naming some that are.
+        ValueError: for a temperature that is not positive and finite, or when a token of a prompt
+            is not legal at its place, naming some that are.
     """
     return sample_episodes(
         model,
@@ -188,11 +195,14 @@ def sample_episodes(
         progress: is told how many melodies have ended.
 
     Raises:
-        ValueError: when a token of a prompt is not legal at its place, naming some that are.
+        NotFiniteError: when the policy gives no probabilities.
+        ValueError: for a temperature that is not positive and finite, or when a token of a prompt
+            is not legal at its place, naming some that are.
     """
-    if not temperature > 0:  # NaN too
+    if not 0 < temperature < math.inf:  # NaN too
         raise ValueError(
-            f"temperature={temperature} is not positive; 1 samples the policy as it is"
+            f"temperature={temperature} is not a positive, finite number; 1 samples the policy as "
+            "it is"
         )
     batch = len(episodes)
     device = model.lm_head.weight.device
@@ -267,6 +277,11 @@ def _draw(probability_NV: Tensor, generator: torch.Generator) -> Tensor:
     """One id a row, by the inverse of the distribution function; a third of multinomial's time."""
     reached = probability_NV.cumsum(1)
     total = reached[:, -1:]
+    if not torch.isfinite(total).all():
+        raise NotFiniteError(
+            "the policy's probabilities are not finite: its weights are damaged, or too large; "
+            "restore it, or train it anew with a lower learning rate"
+        )
     chance = total * torch.rand(len(reached), 1, generator=generator, device=reached.device)
     # Rounding may put the chance at the very end, where there is no id.
     chance = chance.minimum(total.nextafter(torch.zeros_like(total)))

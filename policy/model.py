@@ -49,9 +49,7 @@ from music.tokens import (
     VOCABULARY,
     WORD,
 )
-
-BAR_POSITIONS = 160
-"""size of the position-in-bar table, in ticks; a pickup of k ticks starts at 160 - k"""
+from policy.configuration import BAR_POSITIONS, checked_fields
 
 _RESET = np.zeros(len(VOCABULARY), bool)
 _RESET[FIRST_BAR:FIRST_REST] = True
@@ -101,6 +99,12 @@ class MelodyModel(LlamaModel):
     config_class = MelodyConfig
 
     def __init__(self, config: MelodyConfig) -> None:
+        """A trunk with new weights.
+
+        Raises:
+            ConfigurationError: for a configuration that no policy has; nothing is allocated.
+        """
+        checked_fields(config.to_dict())
         super().__init__(config)
         self.embed_bar_position = nn.Embedding(config.bar_positions, config.hidden_size)
         self.embed_dropout = nn.Dropout(config.residual_dropout)
@@ -147,6 +151,7 @@ class MelodyForCausalLM(LlamaForCausalLM):
     config_class = MelodyConfig
 
     def __init__(self, config: MelodyConfig) -> None:
+        checked_fields(config.to_dict())  # first: Llama's own layers are made before ours
         super().__init__(config)
         self.model = MelodyModel(config)
         self.post_init()

@@ -11,6 +11,7 @@ from music.corpora.corpus import load_corpus, load_token_rows
 from music.corpora.diversity import vendi_at
 from music.corpora.originality import TrainingIndex, compare_originality
 from music.descriptors.yardsticks import YARDSTICKS, yardstick_means, yardstick_standard_errors
+from music.files import write_whole
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import Conditioning, compose
 from policy.pretrain import bits_per_note
@@ -144,5 +145,5 @@ def write_model_card(folder: Path, command: str, *, samples: int = 2000, seed: i
         "modes and 4, 8 or 16 bars, in the tradition of two\nAmerican tune books of around 1900. "
         "It writes no ornaments, dynamics or chords.\n"
     )
-    (folder / "README.md").write_text(text)
+    write_whole(folder / "README.md", text)
     return text

@@ -10,7 +10,6 @@ Letters: B strains, T tokens.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from music.corpora.corpus import load_token_rows
+from music.files import make_folder
 from music.progress import Progress, no_progress
 from music.tokens import FIRST_NOTE, HEADER_LENGTH, PAD
 from policy.checkpoint import (
@@ -35,7 +35,9 @@ from policy.checkpoint import (
     save_policy,
     write_step,
 )
+from policy.configuration import WHOLE_RANGES
 from policy.model import MelodyForCausalLM, melody_config, right_pad
+from policy.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +86,14 @@ class PretrainConfig:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} is not positive; 2e-3 is usual")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay={self.weight_decay} is negative; 0 turns it off")
+        if not 0 < self.learning_rate <= 1e3:
+            raise ValueError(
+                f"learning_rate={self.learning_rate} is not above 0 and at most 1000; 2e-3 is usual"
+            )
+        if not 0 <= self.weight_decay <= 1e3:
+            raise ValueError(
+                f"weight_decay={self.weight_decay} is not from 0 to 1000; 0 turns it off"
+            )
         if self.hidden_size % (2 * self.num_heads):
             raise ValueError(
                 f"hidden_size={self.hidden_size} does not give num_heads={self.num_heads} heads of "
@@ -101,6 +107,14 @@ class PretrainConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} is not in [0, 1); 0.3 is the shipped base's")
+        for name, field in (
+            ("hidden_size", "hidden_size"),
+            ("num_layers", "num_hidden_layers"),
+            ("intermediate_size", "intermediate_size"),
+        ):
+            most = WHOLE_RANGES[field][1]
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)} is above {most}; give less")
 
 
 def bf16_context(device: torch.device) -> AbstractContextManager[object]:
@@ -160,10 +174,10 @@ def pretrain(
     `progress` is told how many steps are done.
 
     Raises:
-        CheckpointError: when the run was started with another configuration, or `start_from` is
-            not a policy of this shape.
+        CheckpointError: when the run was started with another configuration, `start_from` is not a
+            policy of this shape, or the loss is no longer finite.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     train, validation = load_token_rows("train"), load_token_rows("validation")
     torch.manual_seed(config.seed)
     model = MelodyForCausalLM(
@@ -205,6 +219,7 @@ def pretrain(
         restore_optimizer(optimizer, saved.tensors)
         torch.set_rng_state(saved.tensors["rng"])
         step, best, spent = saved.step, saved.state["best"], saved.state["seconds"]
+    Run(run).forget_after(step + 1, key="step")
 
     begun = time.monotonic()
     context = bf16_context(torch.device("cpu"))
@@ -231,13 +246,15 @@ def pretrain(
                 continue
             bits = bits_per_note(model, validation)
             seconds = spent + time.monotonic() - begun
-            with (run / "metrics.jsonl").open("a") as log:
-                row = {
-                    "step": step,
-                    "train_nats": loss.item(),
-                    "validation_bits_per_note": bits,
-                }
-                log.write(json.dumps({**row, "seconds": round(seconds, 1)}) + "\n")
+            row = {"step": step, "train_nats": loss.item(), "validation_bits_per_note": bits}
+            for name, value in row.items():
+                if not math.isfinite(value):
+                    raise CheckpointError(
+                        f"step {step} of {run.name}: {name} is {value}, so the training has "
+                        "diverged; its newest checkpoint is whole; start a new run with a "
+                        f"learning_rate below {config.learning_rate:g}"
+                    )
+            Run(run).log({**row, "seconds": round(seconds, 1)})
             if bits < best:
                 best = bits
                 save_policy(model, run / "policy")

@@ -2,7 +2,8 @@
 
 A name is ours, `<kind>-NNNN`, or one that the user chose: `RUN_NAME` says what it may be.
 `run.json` is written once at the start: configuration, seed, code version, libraries, parents.
-`metrics.jsonl` is appended to; on resume, rows after the resumed step are dropped.
+`metrics.jsonl` is appended to, and synced before the checkpoint that relies on it; on resume, rows
+after the resumed step are dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from music.files import write_whole
+from music.files import append_line, make_folder, sync, write_whole
+from music.json_text import JsonError, parse_json, read_json, shortened, whole_number, write_json
 
 RUNS = Path("checkpoints/runs")
 EARLIER_NAMES = {"asked": "conditioning", "good_enough": "saturation_point"}
@@ -34,6 +36,10 @@ RESERVED_NAMES = {
     "where": "a word of reward specifications",
 }
 """names that mean something else where the name of a run may stand"""
+METRICS = "metrics.jsonl"
+"""name of the log, a row an update or checkpoint"""
+RECORD_VERSION = 2
+"""of `run.json`. Records of version 0.1.0 have none; they name policies by their weights alone"""
 _LIBRARIES = ("torch", "transformers", "numpy", "gymnasium", "trl", "sqlalchemy")
 _RECORD_FIELDS = {"kind": str, "created_at": str, "config": dict, "parents": dict}
 
@@ -63,18 +69,21 @@ class Run:
             RunError: when it is not there, not JSON or not the record of a run.
         """
         try:
-            record = json.loads(
-                (self.path / "run.json").read_text(),
+            record = read_json(
+                self.path / "run.json",
                 object_hook=lambda fields: {
                     EARLIER_NAMES.get(name, name): value for name, value in fields.items()
                 },
             )
-        except (OSError, ValueError) as error:
+        except (OSError, JsonError) as error:
             raise RunError(
-                f"{self.path}/run.json cannot be read; the run is damaged, start a new one"
+                f"{self.path}/run.json cannot be read ({error}); the run is damaged, start a new "
+                "one"
             ) from error
-        if not isinstance(record, dict) or not all(
-            isinstance(record.get(name), kind) for name, kind in _RECORD_FIELDS.items()
+        if (
+            not isinstance(record, dict)
+            or not all(isinstance(record.get(n), kind) for n, kind in _RECORD_FIELDS.items())
+            or not all(isinstance(parent, str) for parent in record["parents"].values())
         ):
             raise RunError(
                 f"{self.path}/run.json is not the record of a run, which has the fields "
@@ -82,26 +91,72 @@ class Run:
             )
         return record
 
+    def count(self, setting: str) -> int:
+        """A setting of the run that is a whole number from 1, such as `updates`.
+
+        Raises:
+            RunError: when the record cannot be read, or has no such number.
+        """
+        try:
+            return whole_number(self.record["config"].get(setting), setting, low=1, high=10**9)
+        except JsonError as error:
+            raise RunError(
+                f"the settings in {self.path}/run.json cannot be used: {error}; put the file back "
+                "from a copy, or start a new run"
+            ) from error
+
     def log(self, row: Mapping[str, Any]) -> None:
-        """Append one row to `metrics.jsonl`."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        """Append one row, whose numbers are finite, to `metrics.jsonl`; it is on the disk then."""
+        append_line(self.path / METRICS, json.dumps(row, allow_nan=False))
 
     def rows(self) -> list[dict[str, Any]]:
-        """The logged rows; a last line that a kill cut short is left out."""
-        file = self.path / "metrics.jsonl"
+        """The logged rows, up to a line that is damaged, as a kill may leave the last one."""
+        file = self.path / METRICS
         rows: list[dict[str, Any]] = []
-        for line in file.read_text().splitlines() if file.is_file() else []:
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        for line in text.splitlines(keepends=True):
             try:
-                rows.append(json.loads(line))
-            except ValueError:
+                row = parse_json(line, finite=False)
+            except JsonError:
                 break
+            # A line that was cut short may be JSON by chance; the line's end was written last.
+            if not isinstance(row, dict) or not line.endswith("\n"):
+                break
+            rows.append(row)
         return rows
 
     def forget_after(self, step: int, key: str = "update") -> None:
-        """Drop the rows of `step` and later: a resumed run writes them again."""
-        kept = [row for row in self.rows() if row[key] < step]
-        write_whole(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        """Drop the rows of `step` and later: a resumed run writes them again.
+
+        Raises:
+            RunError: for a row without a number under `key`.
+        """
+        rows = self.rows()
+        for row in rows:
+            if not isinstance(row.get(key), int):
+                raise RunError(
+                    f"{self.path / METRICS} has a row whose {key} is {shortened(row.get(key))}, "
+                    "not a number; put the file back from a copy, or start a new run"
+                )
+        kept = "".join(json.dumps(row) + "\n" for row in rows if row[key] < step)
+        write_whole(self.path / METRICS, kept)
+
+    def check_rows(self, step: int) -> None:
+        """Refuse a log that does not have the rows of updates 0 to `step` - 1, once and in order.
+
+        Which policy a run keeps is decided by all of them.
+
+        Raises:
+            RunError: with the first update that is missing.
+        """
+        updates = [row.get("update") for row in self.rows()]
+        for update in range(step):
+            if updates[update : update + 1] != [update]:
+                raise RunError(
+                    f"{self.path / METRICS} lacks the row of update {update}, and the run's "
+                    f"checkpoint is at update {step}; put the file back from a copy, or start a "
+                    "new run"
+                )
 
 
 def new_run(
@@ -128,13 +183,13 @@ def new_run(
     """
     if name is not None:
         path = root / free_name(name, root=root)
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         try:
             path.mkdir()
         except FileExistsError:
             raise RunError(_taken(name)) from None
     else:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         number = 1 + max((_number(p.name, kind) for p in root.iterdir()), default=0)
         while True:
             path = root / f"{kind}-{number:04d}"
@@ -143,7 +198,9 @@ def new_run(
                 break
             except FileExistsError:
                 number += 1
+    sync(root)
     record = {
+        "record_version": RECORD_VERSION,
         "kind": kind,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": dict(config),
@@ -154,7 +211,7 @@ def new_run(
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
         **(more or {}),
     }
-    write_whole(path / "run.json", json.dumps(record, indent=1))
+    write_json(path / "run.json", record)
     return Run(path)
 
 

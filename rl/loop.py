@@ -6,7 +6,6 @@ utility is used for the votes and for the final evaluation, nowhere else.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from music.files import write_whole
+from music.files import make_folder
+from music.json_text import write_json
 from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont
 from policy.checkpoint import load_policy, policy_hash
@@ -110,7 +110,7 @@ def run_loop(
     find_soundfont(soundfont)  # fails here rather than after minutes of work
     seconds: dict[str, float] = {}
     base = load_policy(base_folder)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     base_id = policy_hash(base_folder)
     conditioning = config.ppo.conditioning
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)
@@ -192,7 +192,7 @@ def run_loop(
             out / "report.html", _report_input(config, result, base_id), soundfont=soundfont
         )
     seconds["total"] = sum(seconds.values())
-    write_whole(out / "report.json", json.dumps(result.report(), indent=1))
+    write_json(out / "report.json", result.report())
     return result
 
 

@@ -40,12 +40,13 @@ from policy.checkpoint import load_policy, newest_step, policy_hash
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from policy.runs import Run, RunError, new_run, open_run
+from reward.scorer import RewardError
 from rl.evaluation.evaluate import training_index
 from rl.ppo.algorithm import PPO
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.trainer import fine_tune
 from rl.rewards.music_theory import music_theory_score
-from rl.rewards.spec import MUSIC_THEORY, RewardError
+from rl.rewards.spec import MUSIC_THEORY
 
 RUN = "rl-tuner"
 MEASURED_FOR_COST = 1024

@@ -49,8 +49,8 @@ from reward.pairs.committee import committee
 from reward.pairs.informative import informative_pairs
 from reward.profile.features import FEATURE_NAMES, FEATURE_PRIORS
 from reward.profile.profile import DEGREES_OF_FREEDOM, TasteProfile
+from reward.scorer import RewardError
 from rl.rewards.sources import named_function
-from rl.rewards.spec import RewardError
 
 BUDGETS = (50, 100, 200, 400)
 STEPS = tuple(range(20, 401, 20))

@@ -235,7 +235,7 @@ class FineTuningJobs:
         """
         run = Run(job.folder)
         settings = run.record["config"]
-        return Progress(run.rows(), int(settings["updates"]), settings)
+        return Progress(run.rows(), run.count("updates"), settings)
 
     def samples(self, job: Job) -> dict[int, list[Sample]]:
         """Melodies that the run wrote, by update, newest first."""

@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 
 from music.files import write_whole
+from music.json_text import number, one_line, read_json
 from music.melody import Melody
 from reward.comparisons.preferences import Preferences
 from reward.profile.davidson import outcome_log_probabilities
@@ -31,6 +32,8 @@ from reward.profile.profile import TasteProfile
 WEIGHTS = tuple(round(step / 10, 1) for step in range(11))
 PROFILE_FILE, NEURAL_FILE, BLEND_FILE = "taste.json", "neural.safetensors", "blend.json"
 FORMAT, FORMAT_VERSION = "tastemaker blended reward", 1
+MAX_BLEND_BYTES = 1 << 20
+"""of the file that seals a blend, which has some 900"""
 
 
 class BlendError(ValueError):
@@ -222,24 +225,26 @@ class Blend:
 
         path, remedy = folder / BLEND_FILE, "train it again from the ratings store"
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
+            body = read_json(path, max_bytes=MAX_BLEND_BYTES)
             if body["format"] != FORMAT or body["version"] != FORMAT_VERSION:
                 raise ValueError(f"it is {body['format']!r}, version {body['version']!r}")
             choice = WeightChoice(
-                weight=float(body["weight"]),
-                nats=tuple(float(nats) for nats in body["nats"]),
-                best=float(body["best"]),
-                gain_nats=float(body["gain_nats"]),
-                gain_error_nats=float(body["gain_error_nats"]),
+                weight=number(body["weight"], "weight", low=0.0, high=1.0),
+                nats=tuple(number(nats, "nats", low=-1e9, high=1e9) for nats in body["nats"]),
+                best=number(body["best"], "best", low=0.0, high=1.0),
+                gain_nats=number(body["gain_nats"], "gain_nats", low=-1e9, high=1e9),
+                gain_error_nats=number(
+                    body["gain_error_nats"], "gain_error_nats", low=0.0, high=1e9
+                ),
             )
-            correlation, shrinkage = float(body["correlation"]), float(body["shrinkage"])
-            if not (0 <= choice.weight <= 1 and abs(correlation) <= 1 + 1e-9 and shrinkage > 0):
-                raise ValueError(f"weight={choice.weight}, {correlation=}, {shrinkage=}")
+            correlation = number(body["correlation"], "correlation", low=-1 - 1e-9, high=1 + 1e-9)
+            shrinkage = number(body["shrinkage"], "shrinkage", low=1e-6, high=1e6)
             for name in (PROFILE_FILE, NEURAL_FILE):
                 if _sha256(folder / name) != body["sha256"][name]:
                     raise ValueError(f"{name} is not the one that was blended")
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise BlendError(f"{path} is no whole blend ({error!r}); {remedy}") from error
+            reason = one_line(repr(error), 120)
+            raise BlendError(f"{path} is no whole blend ({reason}); {remedy}") from error
         return cls(
             profile=TasteProfile.load(folder / PROFILE_FILE),
             neural=NeuralReward.load(folder / NEURAL_FILE),

@@ -17,27 +17,38 @@ Letters: B melodies, T tokens (right-padded), N real tokens, D width, H units, M
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from music.files import write_whole
+from music.json_text import number, one_line, parse_json, shortened, whole_number
 from music.melody import Melody
 from music.tokens import PAD, VOCABULARY, encode
-from policy.model import BAR_POSITIONS, MelodyConfig, MelodyForCausalLM, MelodyModel, right_pad
+from policy.configuration import BAR_POSITIONS, checked_fields, trunk_shapes
+from policy.model import MelodyConfig, MelodyForCausalLM, MelodyModel, right_pad
 from policy.trunk import Packed, embed, run_layers
+from policy.weights import (
+    FRACTIONS,
+    Header,
+    WeightsError,
+    check_shapes,
+    read_header,
+    read_tensors,
+)
 
 FORMAT = "tastemaker neural reward"
 FORMAT_VERSION = 1
 CHUNK = 64
 """melodies of like length in one forward"""
+MAX_MEMBERS, MAX_UNITS = 1_000, 65_536
+"""of a file that is read; those that are trained have far fewer"""
 
 
 class NeuralRewardError(ValueError):
@@ -84,9 +95,10 @@ class ReadTrunk:
             raise NeuralRewardError(
                 f"{len(melodies)} base melodies have no spread; sample some hundreds"
             )
-        shape = policy.config.to_dict()
-        shape["num_hidden_layers"] = max(1, policy.config.num_hidden_layers - 1)
-        trunk = _empty_trunk(shape)
+        fields = checked_fields(policy.config.to_dict())
+        fields["num_hidden_layers"] = max(1, policy.config.num_hidden_layers - 1)
+        _check_vocabulary(fields)
+        trunk = _empty_trunk(fields)
         own = policy.model.state_dict()
         trunk.load_state_dict({name: own[name].clone() for name in trunk.state_dict()})
         width = policy.config.hidden_size
@@ -186,8 +198,8 @@ class NeuralReward:
         tensors = {f"trunk.{name}": t for name, t in self.reader.trunk.state_dict().items()}
         tensors |= {"mean_D": self.reader.mean_D, "std_D": self.reader.std_D}
         tensors["mean_M"] = torch.from_numpy(self.mean_M)
-        for number, member in enumerate(self.members):
-            tensors |= {f"member.{number}.{n}": t for n, t in member.state_dict().items()}
+        for place, member in enumerate(self.members):
+            tensors |= {f"member.{place}.{n}": t for n, t in member.state_dict().items()}
         metadata = {
             "format": FORMAT,
             "version": str(FORMAT_VERSION),
@@ -208,53 +220,77 @@ class NeuralReward:
         """
         remedy = "train it again from the ratings store"
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+            header = read_header(path)
+        except (OSError, WeightsError) as error:
             raise NeuralRewardError(
                 f"{path} is not a readable neural reward ({error}); {remedy}"
             ) from error
+        metadata = header.metadata
         if metadata.get("format") != FORMAT:
             raise NeuralRewardError(f"{path} is safetensors but no neural reward; {remedy}")
         if metadata.get("version") != str(FORMAT_VERSION):
             raise NeuralRewardError(
-                f"{path} has version {metadata.get('version')!r}, this is {FORMAT_VERSION}; "
-                f"{remedy}"
+                f"{path} has version {shortened(metadata.get('version'))}, this is "
+                f"{FORMAT_VERSION}; {remedy}"
             )
-        bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-        if bad:
-            raise NeuralRewardError(f"{path} has numbers in {bad[0]} that are not finite; {remedy}")
         try:
-            trunk = _empty_trunk(json.loads(metadata["trunk"]))
-            trunk.load_state_dict(_under("trunk.", tensors))
-            members = []
-            for number in range(int(metadata["members"])):
-                units, width = tensors[f"member.{number}.inward.weight"].shape
-                member = Readout(width, units)
-                member.load_state_dict(_under(f"member.{number}.", tensors))
-                members.append(member.eval())
-            unit = float(metadata["utility_std"])
-            mean_M = tensors["mean_M"].numpy()
-            if not (0 < unit < np.inf and len(members) > 1 and mean_M.shape == (len(members),)):
-                raise ValueError(f"utility_std={unit}, {len(members)} members, {mean_M.shape}")
-            width = trunk.config.hidden_size
-            shapes = {tuple(tensors[name].shape) for name in ("mean_D", "std_D")}
-            read = {member.inward.in_features for member in members}
-            if shapes != {(width,)} or read != {width} or not (tensors["std_D"] > 0).all():
-                raise ValueError(f"sizes {shapes} and {read} beside a trunk of {width}")
-            return cls(
-                reader=ReadTrunk(trunk, tensors["mean_D"], tensors["std_D"]),
-                members=tuple(members),
-                mean_M=mean_M,
-                utility_std=unit,
-                votes=int(metadata["votes"]),
-            )
+            fields = checked_fields(parse_json(metadata["trunk"]))
+            _check_vocabulary(fields)
+            units_M = _check_tensors(header, fields, int(metadata["members"]))
+            unit = number(float(metadata["utility_std"]), "utility_std", low=1e-9, high=1e9)
+            votes = whole_number(int(metadata["votes"]), "votes", low=0, high=10**12)
+            tensors = read_tensors(path, header, types=(*FRACTIONS, "F64"))
+            if not (tensors["std_D"] > 0).all():
+                raise WeightsError("std_D is not positive everywhere")
         except NeuralRewardError:
             raise
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        except (OSError, KeyError, ValueError) as error:
+            reason = one_line(f"{type(error).__name__}: {error}", 120)
             raise NeuralRewardError(f"{path} is broken ({reason}); {remedy}") from error
+        trunk = _empty_trunk(fields)
+        trunk.load_state_dict(_under("trunk.", tensors))
+        members = []
+        for place, units in enumerate(units_M):
+            member = Readout(fields["hidden_size"], units)
+            member.load_state_dict(_under(f"member.{place}.", tensors))
+            members.append(member.eval())
+        return cls(
+            reader=ReadTrunk(trunk, tensors["mean_D"], tensors["std_D"]),
+            members=tuple(members),
+            mean_M=tensors["mean_M"].numpy(),
+            utility_std=unit,
+            votes=votes,
+        )
+
+
+def _check_tensors(header: Header, fields: Mapping[str, Any], members: int) -> list[int]:
+    """Refuse a file whose tensors do not go together; how many units each member has.
+
+    Raises:
+        WeightsError: with the first tensor that is missing or has another shape.
+    """
+    width = fields["hidden_size"]
+    if not 2 <= members <= MAX_MEMBERS:
+        raise WeightsError(f"it has {members} members, not 2 to {MAX_MEMBERS}")
+    wanted = {f"trunk.{name}": shape for name, shape in trunk_shapes(fields).items()}
+    wanted |= {"mean_D": (width,), "std_D": (width,), "mean_M": (members,)}
+    units_M = []
+    for place in range(members):
+        units = header.shapes.get(f"member.{place}.inward.bias", (0,))[0]
+        if not 1 <= units <= MAX_UNITS:
+            raise WeightsError(f"member {place} has {units} units, not 1 to {MAX_UNITS}")
+        units_M.append(units)
+        wanted |= {
+            f"member.{place}.inward.weight": (units, width),
+            f"member.{place}.inward.bias": (units,),
+            f"member.{place}.outward.weight": (1, units),
+        }
+    check_shapes(header, wanted)
+    if wide := [n for n, kind in header.types.items() if kind == "F64" and n != "mean_M"]:
+        raise WeightsError(f"{one_line(wide[0])} has the type F64, which would be rounded")
+    if others := header.shapes.keys() - wanted.keys():
+        raise WeightsError(f"it has {one_line(min(others))}, which no neural reward has")
+    return units_M
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -262,14 +298,16 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _empty_trunk(shape: dict[str, object]) -> MelodyModel:
-    """A trunk of that configuration, whose weights are yet to come."""
-    config = cast(MelodyConfig, MelodyConfig.from_dict(shape))
-    sizes = (config.vocab_size, config.bar_positions)
+def _check_vocabulary(fields: Mapping[str, Any]) -> None:
+    sizes = (fields["vocab_size"], fields["bar_positions"])
     if sizes != (len(VOCABULARY), BAR_POSITIONS):
         raise NeuralRewardError(
             f"the trunk has another vocabulary: vocab_size, bar_positions={sizes}, here "
             f"{(len(VOCABULARY), BAR_POSITIONS)}; use the release that it was made with"
         )
+
+
+def _empty_trunk(fields: Mapping[str, Any]) -> MelodyModel:
+    """A trunk of that configuration, whose weights are yet to come."""
     with torch.random.fork_rng():  # the first weights are drawn, and overwritten
-        return MelodyModel(config).eval().requires_grad_(False)
+        return MelodyModel(MelodyConfig(**fields)).eval().requires_grad_(False)

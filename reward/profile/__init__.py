@@ -7,6 +7,7 @@ laplace: the mode and curvature of a posterior over a group and its raters
 rater_scales: how strongly each rater follows the group
 bradley_terry: fits the regression
 profile: the fitted profile: scores, explanations, saving and loading
+profile_json: parts of a profile as JSON, and back
 training: fits a profile, and measures on held-out votes how well it predicts
 learning_curve: agreement by number of votes, and what more votes would add
 """

@@ -17,21 +17,30 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import expit, ndtr
 
 from music.files import write_whole
+from music.json_text import JsonError, number, one_line, read_json, shortened, whole_number
 from reward.comparisons.intervals import Z_90
 from reward.comparisons.preferences import Preferences
 from reward.comparisons.reliability import chance_log_odds
 from reward.profile.bradley_terry import Gaussian, fit_bradley_terry
 from reward.profile.feature_scale import FeatureScale, Items, features_of
 from reward.profile.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
+from reward.profile.profile_json import (
+    LARGEST,
+    read_array,
+    read_gaussian,
+    read_scale,
+    to_json,
+)
 from reward.profile.rater_scales import RaterScales
 
 FORMAT_VERSION = 4
+MAX_PROFILE_BYTES = 1 << 30
+"""of a file that is read; a thousand raters take 200 MB"""
 SURE_ENOUGH = 0.8
 """probability of a weight's sign from which it is told"""
 DEGREES_OF_FREEDOM = 2.0
@@ -257,10 +266,10 @@ class TasteProfile:
             "features_revision": REVISION,
             "feature_names": list(self.feature_names),
             "feature_names_sha256": names_sha256(self.feature_names),
-            "scale": _plain(self.scale),
-            "group": _plain(self.group),
+            "scale": to_json(self.scale),
+            "group": to_json(self.group),
             "shape_F": self.shape_F.tolist(),
-            "raters": {rater: _plain(taste) for rater, taste in self.raters.items()},
+            "raters": {rater: to_json(taste) for rater, taste in self.raters.items()},
             **{name: getattr(self, name) for name in _NUMBERS},
         }
         write_whole(path, json.dumps(body, allow_nan=False) + "\n")
@@ -274,97 +283,57 @@ class TasteProfile:
         """
         remedy = "fit the profile again from the ratings store"
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            body = read_json(path, max_bytes=MAX_PROFILE_BYTES)
+        except (OSError, JsonError) as error:
             raise TasteError(f"{path} is not a readable profile ({error}); {remedy}") from error
         if not isinstance(body, dict) or body.get("format") != "tastemaker taste profile":
             raise TasteError(f"{path} is JSON but no taste profile; {remedy}")
         if body.get("version") != FORMAT_VERSION:
             raise TasteError(
-                f"{path} has version {body.get('version')!r}, this is {FORMAT_VERSION}; {remedy}"
+                f"{path} has version {shortened(body.get('version'))}, this is {FORMAT_VERSION}; "
+                f"{remedy}"
             )
         if body.get("features_revision") != REVISION:
             raise TasteError(
-                f"{path} was fitted to revision {body.get('features_revision')!r} of the features, "
-                f"this is {REVISION}; {remedy}"
+                f"{path} was fitted to revision {shortened(body.get('features_revision'))} of the "
+                f"features, this is {REVISION}; {remedy}"
             )
         names = body.get("feature_names")
         sha256 = names_sha256(FEATURE_NAMES)
         if body.get("feature_names_sha256") != sha256 or names != list(FEATURE_NAMES):
             raise TasteError(
                 f"{path} was fitted to other features (sha256 "
-                f"{body.get('feature_names_sha256')!r}, ours {sha256!r}); {remedy}"
+                f"{shortened(body.get('feature_names_sha256'))}, ours {sha256[:16]!r}…); {remedy}"
             )
         size = len(FEATURE_NAMES)
         try:
-            raters = {str(rater): _gaussian(taste, size) for rater, taste in body["raters"].items()}
-            numbers = {name: kind(body[name]) for name, kind in _NUMBERS.items()}
-            if not np.isfinite(list(numbers.values())).all():
-                raise ValueError(f"{numbers} are not all finite")
+            raters = {rater: read_gaussian(taste, size) for rater, taste in body["raters"].items()}
+            shape_F = read_array(body["shape_F"], (size,), "shape_F")
+            if (shape_F < 0).any():
+                raise ValueError("shape_F is negative somewhere")
             return cls(
                 feature_names=FEATURE_NAMES,
-                scale=_scale(body["scale"], size),
-                group=_gaussian(body["group"], size),
-                shape_F=_array(body["shape_F"], (size,), "shape_F"),
+                scale=read_scale(body["scale"], size),
+                group=read_gaussian(body["group"], size),
+                shape_F=shape_F,
                 raters=raters,
-                **numbers,
+                votes=whole_number(body["votes"], "votes", low=0, high=int(LARGEST)),
+                log_evidence=number(
+                    body["log_evidence"], "log_evidence", high=LARGEST, low=-LARGEST
+                ),
+                weight_std=number(body["weight_std"], "weight_std", low=1e-9, high=LARGEST),
+                deviation_std=number(body["deviation_std"], "deviation_std", low=0.0, high=LARGEST),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TasteError(f"{path} is broken: {error!r}; {remedy}") from error
+        except KeyError as error:
+            raise TasteError(f"{path} is broken: it has no {error}; {remedy}") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            reason = one_line(str(error), 120)
+            raise TasteError(f"{path} is broken: {reason}; {remedy}") from error
 
 
-_NUMBERS = {"votes": int, "log_evidence": float, "weight_std": float, "deviation_std": float}
+_NUMBERS = ("votes", "log_evidence", "weight_std", "deviation_std")
 
 
 def names_sha256(names: Sequence[str]) -> str:
     """Hash by which a file says which features it means, and in which order."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-def _plain(value: FeatureScale | Gaussian) -> dict[str, Any]:
-    """Fields as JSON has them; floats are written so that they read back equal."""
-    fields = {name: getattr(value, name) for name in value.__slots__}
-    return {
-        name: x.tolist() if isinstance(x, np.ndarray) else float(x) for name, x in fields.items()
-    }
-
-
-def _array(value: object, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """A finite array of that shape, or ValueError."""
-    array = np.asarray(value, np.float64)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"{name} has shape {array.shape} or gaps; it is a finite {shape}")
-    return array
-
-
-def _covariance(value: object, size: int, name: str) -> np.ndarray:
-    """A covariance matrix, or ValueError."""
-    array = _array(value, (size, size), name)
-    rounding = 1e-8 * max(1.0, float(np.trace(array)))
-    if not np.allclose(array, array.T) or np.linalg.eigvalsh(array)[0] < -rounding:
-        raise ValueError(f"{name} is not symmetric and positive")
-    return array
-
-
-def _scale(body: dict[str, Any], size: int) -> FeatureScale:
-    std_F = _array(body["std_F"], (size,), "std_F")
-    if (std_F < 0).any():
-        raise ValueError("std_F is negative somewhere")
-    return FeatureScale(
-        mean_F=_array(body["mean_F"], (size,), "mean_F"),
-        std_F=std_F,
-        centre_F=_array(body["centre_F"], (size,), "centre_F"),
-        covariance_FF=_covariance(body["covariance_FF"], size, "covariance_FF"),
-    )
-
-
-def _gaussian(body: dict[str, Any], size: int) -> Gaussian:
-    names = ("side", "side_std", "log_tie", "scale", "scale_std", "listens")
-    numbers = {name: float(body[name]) for name in names}
-    if not np.isfinite(list(numbers.values())).all():
-        raise ValueError(f"{numbers} are not all finite")
-    return Gaussian(
-        weights_F=_array(body["weights_F"], (size,), "weights_F"),
-        covariance_FF=_covariance(body["covariance_FF"], size, "covariance_FF"),
-        **numbers,
-    )

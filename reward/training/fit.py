@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from music.json_text import one_line
+from music.melody import MelodyError
 from music.progress import Report, no_report
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
@@ -47,6 +49,8 @@ class FittedReward:
     votes: int
     pairs: int
     raters: int
+    votes_sealed: int
+    """left out, because they are on melodies of a blind test that has not been revealed"""
 
     @property
     def profile(self) -> TasteProfile:
@@ -123,8 +127,6 @@ def fit_reward(
             "the store holds votes of people and of simulated listeners, which are not mixed "
             "unasked; choose with --votes-of person, simulated or both"
         )
-    if left_out:
-        report(f"{left_out} votes on melodies of a sealed blind test are left out", 0, 0)
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
@@ -184,9 +186,22 @@ def fit_reward(
     )
     pairs = int(preferences.pair.max()) + 1
     raters = len(set(votes["rater_id"]))
-    return FittedReward(run, trained, compared, len(vote_ids), pairs, raters)
+    return FittedReward(run, trained, compared, len(vote_ids), pairs, raters, left_out)
 
 
 def conditioning_of(record: dict[str, Any]) -> Conditioning:
-    """The header that a reward run was asked for."""
-    return Conditioning(**record["config"]["conditioning"])
+    """The header that a reward run was asked for.
+
+    Raises:
+        RunError: when the record does not say it.
+    """
+    given = record["config"].get("conditioning")
+    try:
+        if not isinstance(given, dict):
+            raise TypeError(f"{given!r} is no JSON object")
+        return Conditioning(**given)
+    except (TypeError, MelodyError) as error:
+        raise RunError(
+            f"the record of the reward run has no header that can be asked for "
+            f"({one_line(str(error), 80)}); learn it again: tastemaker reward"
+        ) from error

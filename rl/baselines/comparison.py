@@ -35,7 +35,7 @@ from policy.model import MelodyForCausalLM
 from policy.runs import RUNS, RunError, open_run
 from reward.comparisons.learnable import learnable
 from reward.exchange.export import preference_pairs
-from reward.scorer import Reward
+from reward.scorer import Reward, scores_of
 from reward.store.schema import RATER_KINDS
 from reward.store.store import RatingsStore
 from reward.training.fit import conditioning_of
@@ -183,7 +183,7 @@ def measure(
 
 
 def _measured(melodies: list[Melody], task: Task, kl_nats: float) -> Measured:
-    mean, std = task.reward(melodies)
+    mean, std = scores_of(task.reward, melodies)
     return Measured(
         reward=float(task.objective(melodies).mean()),
         score_mean=float(np.mean(mean)),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from music.files import write_whole
+from music.files import make_folder
+from music.json_text import write_json
 from music.melody import Melody
 from policy.checkpoint import policy_hash, save_policy
 from policy.model import MelodyForCausalLM
@@ -81,7 +81,7 @@ def write_results(results: Sequence[MethodResult], out: Path, given: Mapping[str
         out: the folder.
         given: what they were given, for the record.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     records = []
     for result in results:
         record = result.record()
@@ -89,7 +89,7 @@ def write_results(results: Sequence[MethodResult], out: Path, given: Mapping[str
             save_policy(result.policy, out / result.name)
             record |= {"policy": result.name, "policy_hash": policy_hash(out / result.name)}
         records.append(record)
-    write_whole(out / "baselines.json", json.dumps({**given, "methods": records}, indent=1))
+    write_json(out / "baselines.json", {**given, "methods": records})
     return out / "baselines.json"
 
 

@@ -5,6 +5,7 @@ docs/baselines.md explains the methods; benchmarks/ppo/README.md has their resul
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -29,8 +30,8 @@ class Budget:
             raise ValueError("the budget has no end; give seconds, melodies or both")
         for name in ("seconds", "melodies", "checkpoints"):
             value = getattr(self, name)
-            if value is not None and not value > 0:  # NaN too
-                raise ValueError(f"{name}={value} is not positive; give more than 0")
+            if value is not None and not 0 < value < math.inf:  # NaN is not
+                raise ValueError(f"{name}={value} is not above 0 and finite; give more than 0")
 
     def spent(self, seconds: float, melodies: int) -> float:
         """How much of it is spent; 1 is all."""

@@ -16,7 +16,7 @@ from music.melody import Melody
 from music.progress import Progress, no_progress
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
-from reward.scorer import Reward
+from reward.scorer import Reward, scores_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,6 @@ def best_of_n(
     if n < 1 or count < 1:
         raise ValueError(f"n={n} and count={count} must both be at least 1")
     melodies = compose(base, n * count, conditioning=conditioning, seed=seed, progress=progress)
-    mean, std = reward(melodies)
+    mean, std = scores_of(reward, melodies)
     best = (mean - std_penalty * std).reshape(count, n).argmax(1) + n * np.arange(count)
     return BestOfN(n, [melodies[place] for place in best])

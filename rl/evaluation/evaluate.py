@@ -30,7 +30,7 @@ from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
-from reward.scorer import Reward
+from reward.scorer import Reward, scores_of
 from rl.evaluation.best_of_n import BestOfN
 
 LEAST_REAL = 20
@@ -156,7 +156,7 @@ def evaluate(
         compared = {
             "n": float(best.n),
             "kl_nats": best.kl_nats,
-            "model_win_rate": win_rate(reward(best.melodies)[0], base_side.score),
+            "model_win_rate": win_rate(scores_of(reward, best.melodies)[0], base_side.score),
             "vendi_melodies": float(len(best.melodies)),
         }
         if judge is not None and base_side.utility is not None:
@@ -185,7 +185,7 @@ def training_index() -> TrainingIndex:
 def _side(
     melodies: list[Melody], reward: Reward, judge: Judge | None, index: TrainingIndex
 ) -> Side:
-    mean, std = reward(melodies)
+    mean, std = scores_of(reward, melodies)
     return Side(
         melodies=melodies,
         score=mean,

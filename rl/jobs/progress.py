@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from music.files import whole_folder
 from music.formats.midi import to_midi
 from music.formats.notation import to_abc
 from music.rendering.sound import find_soundfont, render_wav
@@ -40,7 +41,8 @@ class JobCallback(Callback):
 
     def __init__(self, run: Run, settings: JobSettings, lease: JobLease) -> None:
         self.run, self.settings, self.lease = run, settings, lease
-        self.updates: int = run.record["config"]["updates"]
+        self.updates = run.count("updates")
+        self.why_ended_early: str | None = None
         self._events: SummaryWriter | None = None
         if settings.samples_every:
             find_soundfont(settings.soundfont)  # before hours of work, not after
@@ -53,6 +55,14 @@ class JobCallback(Callback):
         """Close the events file."""
         if self._events is not None:
             self._events.close()
+
+    def about_to_write(self) -> None:
+        """Make sure that the run is still this process's.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+        """
+        self.lease.check()
 
     def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
         """Write the events of each update, and samples of some updates and of the last."""
@@ -74,6 +84,10 @@ class JobCallback(Callback):
         line = update_line(row, self.updates)
         log.info("%s", line)
         self.lease.beat(message=line, last_checkpoint=newest_checkpoint(self.run))
+
+    def ended_early(self, why: str) -> None:
+        """Keep the reason, for the job's message."""
+        self.why_ended_early = why
 
     def stop_asked(self) -> bool:
         """Whether the cancel flag or a signal asks to stop."""
@@ -99,24 +113,20 @@ def write_samples(folder: Path, rollout: Rollout, soundfont: str | None) -> None
     """Write the first melodies of a rollout as ABC, MIDI, WAV and a line of text, all or none."""
     for left_by_a_kill in folder.parent.glob("tmp-*"):
         shutil.rmtree(left_by_a_kill)
-    draft = folder.with_name(f"tmp-{folder.name}")
-    draft.mkdir(parents=True)
-    lines: list[str] = []
-    for number, melody in enumerate(rollout.melodies[:SAMPLES], start=1):
-        name, header = f"melody-{number:03d}", melody.header
-        score, doubt = (x[number - 1].item() for x in (rollout.score_mean, rollout.score_std))
-        title = f"Update {folder.name}, melody {number}"
-        (draft / f"{name}.abc").write_text(to_abc(melody, title=title))
-        (draft / f"{name}.mid").write_bytes(to_midi(melody))
-        (draft / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
-        lines.append(
-            f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
-            f"{len(melody.notes)} notes, score {score:+.2f} ± {doubt:.2f}\n"
-        )
-    (draft / "melodies.txt").write_text("".join(lines))
-    if folder.exists():
-        shutil.rmtree(folder)
-    draft.replace(folder)
+    with whole_folder(folder, temporary=folder.with_name(f"tmp-{folder.name}")) as draft:
+        lines: list[str] = []
+        for number, melody in enumerate(rollout.melodies[:SAMPLES], start=1):
+            name, header = f"melody-{number:03d}", melody.header
+            score, doubt = (x[number - 1].item() for x in (rollout.score_mean, rollout.score_std))
+            title = f"Update {folder.name}, melody {number}"
+            (draft / f"{name}.abc").write_text(to_abc(melody, title=title))
+            (draft / f"{name}.mid").write_bytes(to_midi(melody))
+            (draft / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
+            lines.append(
+                f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
+                f"{len(melody.notes)} notes, score {score:+.2f} ± {doubt:.2f}\n"
+            )
+        (draft / "melodies.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def newest_checkpoint(run: Run) -> str:

@@ -75,7 +75,10 @@ def fine_tune(lease: JobLease) -> str | None:
     tuning = resume_run(job.run_id, root=job.folder.parent)
     with JobCallback(tuning.run, job.settings, lease) as callback:
         kept = tuning.go(callback)
-    return None if kept is None else kept_line(kept)
+    if kept is None:
+        return None
+    why = callback.why_ended_early
+    return kept_line(kept) + (f"; ended early, at {why}" if why else "")
 
 
 def work_along(store: Sessions, job_id: UUID) -> int:

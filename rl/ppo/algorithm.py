@@ -191,6 +191,10 @@ class PPO:
         critic = {f"critic.{name}": t for name, t in self.critic.tensors().items()}
         return weights | critic | optimizer_tensors(self.optimizer)
 
+    def largest(self) -> dict[str, float]:
+        """The largest size of a number in the weights, the critic and the optimiser, by tensor."""
+        return {name: tensor.abs().max().item() for name, tensor in self.tensors().items()}
+
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs besides tensors."""
         return {"kl_coefficient": self.kl_coefficient}

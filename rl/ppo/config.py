@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from math import inf
-from typing import Any
+from functools import cache
+from typing import Any, get_args, get_type_hints
 
+from music.json_text import shortened
 from policy.compose import Conditioning
 from policy.runs import RunError
 
-_COUNTS = (
-    "updates", "melodies_per_update", "minibatch", "epochs", "threads", "processes", "patience"
-)  # fmt: skip
-_POSITIVE: tuple[str, Callable[[Any], bool]] = ("a positive number", lambda v: 0 < v < inf)
-_NOT_NEGATIVE: tuple[str, Callable[[Any], bool]] = ("0 or more", lambda v: 0 <= v < inf)
+_COUNTS = {
+    "updates": 1_000_000,
+    "melodies_per_update": 100_000,
+    "minibatch": 100_000,
+    "epochs": 1_000,
+    "threads": 1_024,
+    "processes": 1_024,
+    "patience": 1_000_000,
+}
+"""counts from 1, and what they are at most"""
+_LARGEST = 1e6
+"""of settings that are no count: more is a slip, and float32 would not hold what becomes of it"""
+_POSITIVE: tuple[str, Callable[[Any], bool]] = (
+    f"above 0 and at most {_LARGEST:g}",
+    lambda v: 0 < v <= _LARGEST,
+)
+_NOT_NEGATIVE: tuple[str, Callable[[Any], bool]] = (
+    f"from 0 to {_LARGEST:g}",
+    lambda v: 0 <= v <= _LARGEST,
+)
+_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "text"}
 _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("learning_rate", *_POSITIVE),
     ("max_grad_norm", *_POSITIVE),
@@ -28,8 +45,12 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("originality_floor", "from 0 to 1", lambda v: 0 <= v <= 1),
     ("disagreement_limit", *_POSITIVE),
     ("std_penalty", *_NOT_NEGATIVE),
-    ("saturation_point", "a finite number, or none", lambda v: v is None or -inf < v < inf),
-    ("seed", *_NOT_NEGATIVE),
+    (
+        "saturation_point",
+        f"within ±{_LARGEST:g}, or none",
+        lambda v: v is None or -_LARGEST <= v <= _LARGEST,
+    ),
+    ("seed", "from 0 to 2**62", lambda v: 0 <= v <= 2**62),
 )
 
 
@@ -104,13 +125,27 @@ class PPOConfig:
         Raises:
             ValueError: with the value, the rule and the nearest that would do.
         """
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is below 1; give a positive number")
+        for name, kinds in _kinds().items():
+            value = getattr(self, name)
+            # A whole number is a number too, but yes and no are no numbers.
+            wanted = (*kinds, int) if float in kinds else tuple(kinds)
+            if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in kinds):
+                either = " or ".join(_KINDS[kind] for kind in _KINDS if kind in kinds)
+                raise ValueError(
+                    f"{name}={shortened(value)} is not {either}; its default is {_default(name)}"
+                )
+        for name, most in _COUNTS.items():
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"{name}={value} is below 1; give a positive number")
+            if value > most:
+                raise ValueError(f"{name}={shortened(value)} is above {most}; give less")
         for name, rule, holds in _RANGES:
             value = getattr(self, name)
             if not holds(value):  # NaN holds nothing
-                raise ValueError(f"{name}={value} is not {rule}; its default is {_default(name)}")
+                raise ValueError(
+                    f"{name}={shortened(value)} is not {rule}; its default is {_default(name)}"
+                )
         if self.melodies_per_update % self.minibatch:
             sizes = [
                 d
@@ -151,7 +186,7 @@ class PPOConfig:
         """The configuration that a run's record holds.
 
         Raises:
-            RunError: when it was written by another version.
+            RunError: when it was written by another version, or has values that it cannot have.
         """
         known = {field.name for field in fields(cls)}
         if set(record) != known:
@@ -159,7 +194,20 @@ class PPOConfig:
                 f"the run's configuration differs in {sorted(set(record) ^ known)}; it was made by "
                 "another version: start a new run"
             )
-        return cls(**record)
+        try:
+            return cls(**record)
+        except ValueError as error:
+            raise RunError(f"the run's record is damaged: {error}") from error
+
+
+@cache
+def _kinds() -> dict[str, set[type]]:
+    """The types that each setting may have."""
+    hints = get_type_hints(PPOConfig)
+    return {
+        field.name: set(get_args(hints[field.name])) or {hints[field.name]}
+        for field in fields(PPOConfig)
+    }
 
 
 def _default(name: str) -> object:

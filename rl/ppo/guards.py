@@ -8,14 +8,30 @@ reward model. The limits are relative to the melodies of update 0, which are the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl.ppo.config import PPOConfig
 
+FINITE = "finite"
+"""name of the guard that every figure of an update is a finite number"""
+
+
+def not_finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a row that are not finite, by name."""
+    return {
+        name: value
+        for name, value in row.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    }
+
 
 def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOConfig) -> list[str]:
-    """Which guards a log row breaks: 'kl', 'diversity', 'originality', 'disagreement'.
+    """Which guards a log row breaks: 'finite', 'kl', 'diversity', 'originality', 'disagreement'.
+
+    A figure that is not finite breaks the first one, which ends a run at once: what has become NaN
+    does not come back.
 
     Args:
         row: what was measured of an update.
@@ -23,6 +39,7 @@ def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOC
         config: the run's.
     """
     held = {
+        FINITE: not not_finite(row),
         "kl": row["kl_nats"] <= config.kl_limit_nats,
         "diversity": row["vendi"] >= config.diversity_floor * first["vendi"],
         "originality": row["originality"] >= config.originality_floor * first["originality"],
@@ -39,7 +56,7 @@ def kept_row(rows: Sequence[dict[str, Any]], config: PPOConfig) -> dict[str, Any
     objective.
     """
     coefficient = config.kl_coefficient if config.kl_target_nats is None else 0.0
-    within = [row for row in rows if not row["guards_broken"]]
+    within = [row for row in rows if not row["guards_broken"] and not not_finite(row)]
     return max(within, key=lambda row: row["reward"] - coefficient * row["kl_nats"], default=None)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from music.melody import Melody
-from reward.scorer import Reward
+from reward.scorer import Reward, scores_of
 from rl.ppo.config import PPOConfig
 
 Objective = Callable[[Sequence[Melody]], np.ndarray]
@@ -54,7 +54,7 @@ def objective_of(reward: Reward, config: PPOConfig) -> Objective:
     """The objective of PPO with this configuration, as a function of melodies."""
 
     def of(melodies: Sequence[Melody]) -> np.ndarray:
-        mean, std = reward(melodies)
+        mean, std = scores_of(reward, melodies)
         return objective(
             mean, std, std_penalty=config.std_penalty, saturation_point=config.saturation_point
         ).numpy()

@@ -16,7 +16,7 @@ from env.reference import Reference, torch_chance
 from music.melody import Melody
 from policy.compose import Conditioning
 from policy.decode import Sampled, sample_episodes
-from reward.scorer import Reward
+from reward.scorer import Reward, scores_of
 from rl.ppo.actor import Actor
 
 
@@ -77,7 +77,7 @@ def collect(
     kl_BT = torch.zeros_like(sampled.logprob).masked_scatter(decision_BT, kl_N)
     # 3. all melodies are scored in one batch
     melodies = core.melodies(range(count))
-    mean, std = reward(melodies)
+    mean, std = scores_of(reward, melodies)
     return Rollout(
         sampled,
         hidden_ND,

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
+from music.json_text import shortened
 from policy.runs import EARLIER_NAMES
 from rl.ppo.config import PPOConfig
 
@@ -58,5 +59,5 @@ def _value(name: str, text: str, kinds: tuple[Any, ...]) -> float | str | None:
     except (KeyError, ValueError):
         wanted = "yes or no" if bool in kinds else "a whole number" if int in kinds else "a number"
         either = " or none" if NoneType in kinds else ""
-        raise SettingError(f"{name}={text!r} is not {wanted}{either}; give one") from None
+        raise SettingError(f"{name}={shortened(text)} is not {wanted}{either}; give one") from None
     return text

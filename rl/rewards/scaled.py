@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from music.descriptors.yardsticks import YARDSTICKS
+from music.json_text import JsonError, number, one_line
 from music.melody import Melody
 from music.note_table import NoteTable, note_table
 from music.progress import Progress, no_progress
@@ -40,9 +41,10 @@ from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
 from reward.profile.profile import TasteProfile
+from reward.scorer import LARGEST_SCORE, RewardError, scores_of
 from reward.training.models import newest_reward
 from rl.rewards.sources import RewardPart, find_part
-from rl.rewards.spec import Constraint, RewardError, RewardSpec, read_spec
+from rl.rewards.spec import Constraint, RewardSpec, read_spec
 
 STANDARD_MELODIES = 512
 """base melodies that fix the unit of rules, functions, mixtures and constraints"""
@@ -63,6 +65,19 @@ class Unit:
     mean: float
     std: float
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Unit:
+        """Read a unit from a run's record.
+
+        Raises:
+            JsonError: for numbers that no scores have.
+            KeyError, TypeError: for a record of another form.
+        """
+        return cls(
+            number(record["mean"], "mean", low=-LARGEST_SCORE, high=LARGEST_SCORE),
+            number(record["std"], "std", low=1e-12, high=LARGEST_SCORE),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standard:
@@ -79,20 +94,24 @@ class Standard:
     """standard deviation of each constrained yardstick"""
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Standard:
+    def from_record(cls, record: Any) -> Standard:  # noqa: ANN401 (of a JSON file)
         """Read the standard from a run's record.
 
         Raises:
             RewardError: when the record is of another version.
         """
         try:
-            parts = {name: Unit(**unit) for name, unit in record["parts"].items()}
-            mixture = Unit(**record["mixture"]) if record["mixture"] else None
-            return cls(**{**record, "parts": parts, "mixture": mixture})
-        except (KeyError, TypeError, AttributeError) as error:
+            parts = {name: Unit.from_record(unit) for name, unit in record["parts"].items()}
+            mixture = Unit.from_record(record["mixture"]) if record["mixture"] else None
+            yardsticks = {
+                name: number(std, name, low=0.0, high=LARGEST_SCORE)
+                for name, std in record["yardsticks"].items()
+            }
+            return cls(**{**record, "parts": parts, "mixture": mixture, "yardsticks": yardsticks})
+        except (KeyError, TypeError, AttributeError, JsonError) as error:
             raise RewardError(
-                f"the run's record of its reward cannot be read ({error!r}); it was made by "
-                "another version: start a new run"
+                f"the run's record of its reward cannot be read ({one_line(repr(error), 120)}); "
+                "it is damaged, or was made by another version: start a new run"
             ) from error
 
 
@@ -165,7 +184,7 @@ class ChosenReward:
         melodies = compose(
             base, STANDARD_MELODIES, conditioning=conditioning, seed=seed, progress=progress
         )
-        said = [part.score(melodies) for part in self.parts]
+        said = self._said(melodies)
         parts = {
             part.name: _unit(mean, part.name)
             for part, (mean, _) in zip(self.parts, said, strict=True)
@@ -195,7 +214,16 @@ class ChosenReward:
         """
         if not self.needs_standard:
             return self
-        return replace(self, standard=Standard.from_record(record["standard"]))
+        standard = Standard.from_record(record.get("standard"))
+        scaled = {part.name for part in self.parts if not part.in_base_deviations}
+        limited = {constraint.yardstick for constraint in self.spec.constraints}
+        missing = {*(scaled - standard.parts.keys()), *(limited - standard.yardsticks.keys())}
+        if missing or self.spec.is_mixture != (standard.mixture is not None):
+            raise RewardError(
+                f"the run's record of its reward has no unit of {min(missing, default=self.name)}; "
+                "it is damaged, or was made by another version: start a new run"
+            )
+        return replace(self, standard=standard)
 
     def score(self, melodies: Sequence[Melody]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and std of each melody's score, float64 (B,) each, in base standard deviations.
@@ -204,10 +232,10 @@ class ChosenReward:
             RewardError: when its unit is not known yet, or a user's function fails.
         """
         if not self.needs_standard:
-            return self.parts[0].score(melodies)
+            return self._said(melodies)[0]
         if self.standard is None:
             raise RewardError(f"{self.name} has no unit yet; call standardised(base, asked) first")
-        said = [part.score(melodies) for part in self.parts]
+        said = self._said(melodies)
         mean, std = self._mixed(said, self.standard.parts)
         if self.standard.mixture is not None:
             mean, std = _standardised(mean, std, self.standard.mixture)
@@ -227,6 +255,10 @@ class ChosenReward:
                 excess > 0, BREAK_PENALTY + EXCESS_PENALTY * np.minimum(deviations, EXCESS_CAP), 0.0
             )
         return paid
+
+    def _said(self, melodies: Sequence[Melody]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The scores of each part, checked."""
+        return [scores_of(part.score, melodies, name=part.name) for part in self.parts]
 
     def _mixed(
         self, said: Sequence[tuple[np.ndarray, np.ndarray]], units: dict[str, Unit]

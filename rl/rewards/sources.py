@@ -25,11 +25,11 @@ from music.melody import Melody
 from policy.compose import Conditioning
 from policy.runs import open_run
 from reward.profile.profile import TasteProfile
-from reward.scorer import Reward
+from reward.scorer import Reward, RewardError, scores_of
 from reward.training.fit import conditioning_of
 from reward.training.models import load_model
 from rl.rewards.music_theory import music_theory_score, rules_sha256
-from rl.rewards.spec import MUSIC_THEORY, RewardError
+from rl.rewards.spec import MUSIC_THEORY
 
 _imported_sha256: dict[str, str] = {}
 """hash of each user's module when this process imported it"""
@@ -173,7 +173,7 @@ def checked(name: str, function: Callable[[list[Melody]], Any]) -> Reward:
     """A user's function as a reward that returns finite float64 mean and std, (B,) each.
 
     Raises (when called):
-        RewardError: when it raises, or returns a wrong shape, NaN, infinity or a negative std.
+        RewardError: when it raises, or returns what `scores_of` refuses.
     """
 
     def scored(melodies: Sequence[Melody]) -> tuple[np.ndarray, np.ndarray]:
@@ -184,39 +184,10 @@ def checked(name: str, function: Callable[[list[Melody]], Any]) -> Reward:
                 f"{name} fails with {_one_line(error)}{_where(error)}; fix it"
             ) from error
         is_pair = isinstance(said, tuple) and len(said) == 2 and np.ndim(said[0]) > 0
-        mean, std = said if is_pair else (said, np.zeros(len(melodies)))
-        mean, std = (
-            _numbers(name, x, w, len(melodies)) for x, w in ((mean, "scores"), (std, "stds"))
-        )
-        if (std < 0).any():
-            raise RewardError(
-                f"{name} gives a std of {std.min():g}; a standard deviation is 0 or more"
-            )
-        return mean, std
+        pair = said if is_pair else (said, np.zeros(len(melodies)))
+        return scores_of(lambda _: pair, melodies, name=name)
 
     return scored
-
-
-def _numbers(name: str, said: object, what: str, count: int) -> np.ndarray:
-    try:
-        numbers = np.asarray(said, np.float64)
-    except (TypeError, ValueError):
-        raise RewardError(
-            f"{name} gives {type(said).__name__} for its {what}; return {count} numbers, one for "
-            "each melody"
-        ) from None
-    if numbers.shape != (count,):
-        raise RewardError(
-            f"{name} gives {what} of shape {numbers.shape} for {count} melodies; return "
-            f"({count},), one number for each melody"
-        )
-    if not np.isfinite(numbers).all():
-        place = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise RewardError(
-            f"{name} gives {numbers[place]} among its {what}, at melody {place} of {count}; return "
-            "finite numbers, such as 0 where there is nothing to judge"
-        )
-    return numbers
 
 
 def _one_line(error: BaseException) -> str:

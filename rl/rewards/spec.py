@@ -14,7 +14,6 @@ This module only parses; `rl.rewards.sources` finds what the names mean.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,18 +21,18 @@ from difflib import get_close_matches
 import numpy as np
 
 from music.descriptors.yardsticks import YARDSTICKS
+from music.json_text import shortened
 from policy.runs import RUN_NAME
+from reward.scorer import RewardError
 
 MUSIC_THEORY = "music-theory"
+LARGEST_WEIGHT, LARGEST_LIMIT = 1e9, 1e9
+"""of a term, whose least weight is one over it, and of a constraint"""
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _TERM = re.compile(rf"(?:([+-]?(?:{_NUMBER}))\s*\*\s*)?([A-Za-z0-9_.:-]+)")
 _JOIN = re.compile(r"\s*(\+)\s*|\s+(-)\s*")
 _CONSTRAINT = re.compile(rf"([a-z0-9_]+)\s*(<=|>=)\s*(-?(?:{_NUMBER}))")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-
-
-class RewardError(ValueError):
-    """A reward that cannot be used; the message says value, rule and remedy in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +135,13 @@ def _term(piece: str, sign: str) -> Term:
             "module:function; write one of them"
         )
     weight = float(number or 1) * (-1 if sign == "-" else 1)
-    if weight == 0 or not math.isfinite(weight):
+    if weight == 0:
+        raise RewardError(f"{shortened(piece)} has weight 0, which has no effect; leave it out")
+    if not 1 / LARGEST_WEIGHT <= abs(weight) <= LARGEST_WEIGHT:
         raise RewardError(
-            f"{piece!r} has weight {weight:g}, which has no effect; leave the term out"
+            f"{shortened(piece)} has weight {weight:g}, which is not within "
+            f"{1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}; only the ratio of weights matters, so "
+            "give smaller or larger ones"
         )
     return Term(weight, name)
 
@@ -154,4 +157,9 @@ def _constraint(piece: str) -> Constraint:
     if name not in YARDSTICKS:
         near = get_close_matches(name, YARDSTICKS, n=3, cutoff=0.4) or sorted(YARDSTICKS)
         raise RewardError(f"there is no yardstick {name!r}; the nearest are {', '.join(near)}")
+    if not abs(float(limit)) <= LARGEST_LIMIT:
+        raise RewardError(
+            f"{shortened(piece)} has a limit beyond {LARGEST_LIMIT:g}, which no melody reaches; "
+            "leave it out"
+        )
     return Constraint(name, operator, float(limit))

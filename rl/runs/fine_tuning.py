@@ -8,7 +8,6 @@ in: the writer holds a file lock, which the system releases when the process end
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -20,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from music.files import write_whole
+from music.files import make_folder
+from music.json_text import write_json
 from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont
-from policy.checkpoint import load_policy, policy_hash
+from policy.checkpoint import is_policy, load_policy, policy_hash
 from policy.model import MelodyForCausalLM
 from policy.runs import RUNS, Run, RunError, new_run, open_run
 from rl.evaluation.best_of_n import best_of_n
@@ -66,7 +66,7 @@ class FineTuning:
                 callback=callback,
             )
             if kept is not None and writes:
-                write_whole(self.run.path / RESULT_FILE, json.dumps(kept, indent=1))
+                write_json(self.run.path / RESULT_FILE, kept)
         return kept
 
 
@@ -135,17 +135,20 @@ def resume_run(name: str, *, root: Path = RUNS) -> FineTuning:
     """
     run = open_run(name, kind="ppo", root=root)
     record = run.record
-    if "base_folder" not in record["parents"] or "reward" not in record:
+    if not {"base", "base_folder"} <= record["parents"].keys() or "reward" not in record:
         raise RunError(
             f"run {name!r} does not say where its base and its reward are, as one made by "
             "tastemaker ppo does; start a new run"
         )
     folder = Path(record["parents"]["base_folder"])
     base = load_policy(folder)
-    if policy_hash(folder) != record["parents"]["base"]:
+    started_from = record["parents"]["base"]
+    is_old = record.get("record_version") is None
+    if not is_policy(folder, started_from, of_0_1_0=is_old):
         raise RunError(
-            f"{folder} holds other weights ({policy_hash(folder)}) than run {name} started from "
-            f"({record['parents']['base']}); put those back, or start a new run"
+            f"{folder} holds another policy ({policy_hash(folder)}) than run {name} started from "
+            f"({started_from}): other weights, or another configuration; put that one back, or "
+            "start a new run"
         )
     reward = own_reward(run, root=root)
     changed = same_reward(record["reward"], reward)
@@ -164,7 +167,19 @@ def own_reward(run: Run, *, root: Path = RUNS) -> ChosenReward:
         RunError: when a reward run that it uses is gone.
         ValueError: when it can no longer be used.
     """
-    record = run.record["reward"]
+    record = run.record.get("reward")
+    # `same_reward` reads these; they are missing where somebody has written to the record.
+    parts = record.get("parts") if isinstance(record, dict) else None
+    if (
+        not isinstance(record, dict)
+        or not isinstance(record.get("spec"), str)
+        or not isinstance(parts, list)
+        or not all(isinstance(part, dict) and isinstance(part.get("sha256"), str) for part in parts)
+    ):
+        raise RunError(
+            f"the record of run {run.name!r} does not say what its reward is; put {run.path}/"
+            "run.json back from a copy, or start a new run"
+        )
     return reward_of(record["spec"], root=root).standardised_as(record)
 
 
@@ -228,7 +243,7 @@ def evaluate_run(
     )
     report("writing the report", 0, 0)
     out = out or run.path
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     rows = run.rows()
     kept = kept_row(rows, config)
     assert kept is not None  # otherwise there would be no policy folder
@@ -257,7 +272,7 @@ def evaluate_run(
     )
     write_report(out / "report.html", given, soundfont=soundfont)
     summary = evaluation.summary()
-    write_whole(out / "report.json", json.dumps(summary, indent=1))
+    write_json(out / "report.json", summary)
     return out / "report.html", summary
 
 

@@ -6,12 +6,12 @@ kept). For an unfinished run, the newest update is used. This module does not im
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from policy.runs import Run
+from music.json_text import JsonError, read_json
+from policy.runs import Run, RunError
 
 RESULT_FILE = "result.json"
 FIGURES = (
@@ -51,7 +51,7 @@ def compare_runs(runs: Sequence[Run]) -> RunComparison:
         "finished": ["yes" if (run.path / RESULT_FILE).is_file() else "no" for run in runs],
         "update": [row.get("update") for row in rows],
         **{name: [row.get(name) for row in rows] for name in FIGURES},
-        "seconds in all": [sum(row["seconds"] for row in log) for log in logs],
+        "seconds in all": [sum(row.get("seconds", 0.0) for row in log) for log in logs],
     }
     differences = {name: values for name, values in table.items() if len(set(map(str, values))) > 1}
     return RunComparison([run.name for run in runs], differences, figures)
@@ -60,11 +60,18 @@ def compare_runs(runs: Sequence[Run]) -> RunComparison:
 def _given(run: Run) -> dict[str, Any]:
     record = run.record
     parents = {f"parent {name}": value for name, value in record["parents"].items()}
-    return {**record["config"], **parents, "code": record["commit"]}
+    return {**record["config"], **parents, "code": record.get("commit")}
 
 
 def _result(run: Run, log: list[dict[str, Any]]) -> dict[str, Any]:
     file = run.path / RESULT_FILE
     if file.is_file():
-        return json.loads(file.read_text())
+        try:
+            result = read_json(file)
+        except JsonError as error:
+            raise RunError(
+                f"{file} cannot be read ({error}); remove it, and write it again with: tastemaker "
+                f"ppo --resume {run.name}"
+            ) from error
+        return result if isinstance(result, dict) else {}
     return log[-1] if log else {}

@@ -1,5 +1,7 @@
 """Cached decoding: the Hugging Face forward under the grammar's mask, and nothing else."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from music.grammar import MASK_TABLE, advance_checked, initial_state, legal
 from music.melody import Header, Note
 from music.tokens import BOS, EOS, HEADER_LENGTH, ID, PAD, VOCABULARY, decode, encode, encode_motif
 from policy.compose import Conditioning
-from policy.decode import _draw, sample, sample_episodes
+from policy.decode import NotFiniteError, _draw, sample, sample_episodes
 from policy.episodes import EpisodeBatch
 from policy.model import MelodyForCausalLM, melody_config
 
@@ -266,7 +268,16 @@ def test_an_id_of_a_prompt_outside_the_vocabulary_is_refused(policy):
         sample(policy, np.array([[BOS, len(VOCABULARY)]]), generator=seeded(0))
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_is_positive(policy, temperature):
-    with pytest.raises(ValueError, match=f"temperature={temperature} is not positive; 1 samples"):
+    with pytest.raises(ValueError, match=f"temperature={temperature} is not a positive, finite"):
         sample(policy, Conditioning().prompt(1), generator=seeded(0), temperature=temperature)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+def test_a_policy_that_gives_no_probabilities_is_told(tiny_policy, value):
+    damaged = copy.deepcopy(tiny_policy)
+    with torch.no_grad():
+        damaged.model.norm.weight.fill_(value)
+    with pytest.raises(NotFiniteError, match=r"probabilities are not finite: .*restore it"):
+        sample(damaged, Conditioning(bars=4).prompt(2), generator=seeded(0))

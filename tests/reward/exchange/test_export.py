@@ -168,7 +168,7 @@ def test_a_repeat_is_in_the_group_of_its_original(rated, tmp_path):
         (lambda store, to: export_ratings(store, to, formats=["xlsx"]), "format='xlsx'"),
         (lambda store, to: export_ratings(store, to, kind="robot"), "kind='robot'"),
         (lambda store, to: export_preferences(store, to / "x", purposes=["all"]), "purpose='all'"),
-        (lambda store, to: export_ratings(store, to / "file"), r"votes\.csv cannot be written"),
+        (lambda store, to: export_ratings(store, to / "file"), "file cannot be written"),
         (lambda store, to: export_preferences(store, to), "cannot be written"),
     ],
 )

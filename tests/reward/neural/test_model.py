@@ -1,5 +1,7 @@
 """The neural reward reads the policy, a score has the base's unit, a file is whole or refused."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -148,7 +150,7 @@ def test_a_broken_file_is_refused_in_one_line(reward, tmp_path):
         ({"members": "4"}, "is broken"),
         ({"members": "1"}, "is broken"),
         ({"utility_std": "0.0"}, "is broken"),
-        ({"trunk": "{}"}, "another vocabulary"),
+        ({"trunk": "{}"}, "it has no vocab_size"),
     ],
 )
 def test_another_kind_of_file_is_refused(reward, tmp_path, change, said):
@@ -179,8 +181,46 @@ def test_missing_and_mad_tensors_are_told(reward, tmp_path):
         with pytest.raises(NeuralRewardError, match="is broken"):
             NeuralReward.load(path)
     save_file(tensors | {"mean_D": torch.full((32,), torch.nan)}, path, metadata=metadata)
-    with pytest.raises(NeuralRewardError, match="mean_D that are not finite"):
+    with pytest.raises(NeuralRewardError, match="mean_D has numbers that are not"):
         NeuralReward.load(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({"trunk.norm.weight": torch.ones(32, dtype=torch.int64)}, "norm.weight has the type I64"),
+        ({"trunk.norm.weight": torch.ones(32, dtype=torch.float64)}, "has the type F64"),
+        ({"member.0.inward.bias": torch.zeros(0)}, "member 0 has 0 units"),
+        ({"member.0.inward.weight": torch.zeros(10**15, 0)}, "has another shape"),
+        ({"surprise": torch.zeros(1)}, "has surprise, which no neural reward has"),
+        ({"trunk.norm.weight": torch.full((32,), torch.inf)}, "norm.weight .* not finite"),
+    ],
+)
+def test_tensors_that_no_neural_reward_has_are_refused(reward, tmp_path, tensors, says):
+    harm(reward, tmp_path / "neural.safetensors", tensors=tensors)
+    with pytest.raises(NeuralRewardError, match=f"{says}.*train it again"):
+        NeuralReward.load(tmp_path / "neural.safetensors")
+
+
+@pytest.mark.parametrize("layers", [-1, 0, 10**6])
+def test_a_trunk_of_another_depth_is_refused_before_it_is_made(
+    reward, tmp_path, monkeypatch, layers
+):
+    trunk = reward.reader.trunk.config.to_dict() | {"num_hidden_layers": layers}
+    harm(reward, tmp_path / "neural.safetensors", metadata={"trunk": json.dumps(trunk)})
+    monkeypatch.setattr("reward.neural.model.MelodyModel", None)
+    with pytest.raises(NeuralRewardError, match=r"num_hidden_layers=.* is not within 1 to 256"):
+        NeuralReward.load(tmp_path / "neural.safetensors")
+
+
+def harm(reward, path, *, tensors=None, metadata=None):
+    """Save a reward with other tensors or metadata."""
+    from safetensors import safe_open
+
+    reward.save(path)
+    with safe_open(path, framework="pt") as file:
+        said = file.metadata() | (metadata or {})
+    save_file(load_file(path) | (tensors or {}), path, metadata=said)
 
 
 def test_one_melody_has_no_spread(policy, melodies):

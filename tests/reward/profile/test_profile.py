@@ -215,6 +215,7 @@ def test_ties_are_no_half_wins_for_the_side_bias():
     assert got.group.side == pytest.approx(0.8, abs=0.12)
 
 
+@pytest.mark.slow
 def test_intervals_cover():
     """95 % intervals of weights and of scores hold the truth, when tastes come from the prior.
 
@@ -388,6 +389,7 @@ def test_200_votes_of_a_person_teach_a_linear_taste():
     assert 0.4 < np.median(priors) < 2.5  # the truth is about 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.learns
 def test_partial_pooling_beats_pooling_and_going_alone():
     """Eight raters, 80 votes each, who share half of their taste and differ in reliability."""
@@ -508,6 +510,7 @@ def crowd(kinds, seed, *, votes=60):
     return Preferences.of(left, right, outcome, rater=rater, rater_ids=names), items, weights
 
 
+@pytest.mark.slow
 @pytest.mark.learns
 def test_two_camps_are_found_and_everyone_gains():
     """Four raters of either of two opposite tastes, 60 votes each, and four of one taste."""
@@ -549,6 +552,7 @@ def test_balanced_camps_have_no_taste_in_common():
     assert (got.score(items)[1] > 1.0).mean() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["spam", "left"])
 def test_who_does_not_listen_weighs_little_within_sixty_votes(kind):
     bad, good = [], []
@@ -766,11 +770,25 @@ def test_file_round_trip_is_exact(profile, real_melodies, tmp_path):
         (lambda body: body["scale"]["std_F"].__setitem__(0, -1.0), "broken"),
         (lambda body: body.update(votes="many"), "broken"),
         (lambda body: body.update(raters=[]), "broken"),
+        (lambda body: body["group"]["weights_F"].__setitem__(0, 1e299), "numbers beyond 1e"),
+        (lambda body: body["group"]["weights_F"].__setitem__(0, 1e308), "it holds 1e[+]308"),
+        (lambda body: body["group"]["weights_F"].__setitem__(0, float("nan")), "it holds NaN"),
+        (lambda body: body["group"]["weights_F"].__setitem__(0, "1.5"), "that are no numbers"),
+        (lambda body: body["group"].update(log_tie="-1.0"), "log_tie='-1.0' is not a number"),
+        (lambda body: body["group"].update(side=True), "side=True is not a number"),
+        (lambda body: body["raters"]["ann"].pop("listens"), "has no 'listens'"),
+        (lambda body: body["raters"]["ann"].update(listens=7.0), "listens=7.0 is not within"),
+        (lambda body: body["scale"]["std_F"].__setitem__(0, 1e-300), "without being 0"),
+        (lambda body: body.update(weight_std=0.0), "weight_std=0.0 is not within"),
+        (lambda body: body.update(votes=10**25), "votes=.* is not within"),
+        (lambda body: body.update(votes=1.5), "votes=1.5 is not a whole number"),
     ],
     ids=[
         "version", "format", "revision", "order of names", "hash of names", "no group",
         "short weights", "a gap in the weights", "lopsided covariance", "negative std",
-        "votes in words", "raters in a list",
+        "votes in words", "raters in a list", "a huge weight", "a weight of 1e308", "NaN",
+        "a weight as text", "a number as text", "a truth", "a missing field", "a share of 7",
+        "a tiny spread", "no prior", "too many votes", "half a vote",
     ],
 )  # fmt: skip
 def test_broken_files_are_refused(profile, tmp_path, corrupt, message):
@@ -791,6 +809,15 @@ def test_files_cut_short_or_missing_are_refused(profile, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(TasteError, match="not a readable profile"):
         TasteProfile.load(path)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"group":'])
+def test_a_file_of_ten_thousand_levels_is_refused_in_one_line(tmp_path, opening):
+    path = tmp_path / "taste.json"
+    path.write_text(opening * 10_000)
+    with pytest.raises(TasteError, match=r"nested more than 32 deep.*fit the profile") as told:
+        TasteProfile.load(path)
+    assert "\n" not in str(told.value)
 
 
 def test_of_the_log_odds_of_a_win_85_percent_are_taken(profile, real_melodies):

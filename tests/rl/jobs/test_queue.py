@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 import rl.jobs.queue
+from policy.runs import RunError
 from reward.store.database import Database
 from rl.jobs.lease import EXIT_NOT_OURS, JobLease
 from rl.jobs.queue import (
@@ -549,6 +550,44 @@ def test_a_folder_that_is_gone_is_told(store, ratings_url, folder):
     with pytest.raises(JobError, match=r"is gone.*--resume ppo-0009"):
         start_job(store, ratings_url, folder=folder().with_name("ppo-0009"), settings=JobSettings())
     assert find_job(store, "ppo-0009").message.startswith("was not started")
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({}, "processes=None"),
+        ({"processes": "two"}, "processes='two'"),
+        ({"processes": 0}, "processes=0"),
+        (None, "is not the record of a run"),
+    ],
+)
+def test_a_run_with_a_bad_configuration_fails_at_once(store, ratings_url, folder, config, reason):
+    record = {"kind": "ppo", "created_at": "2026-11-29", "parents": {}, "config": config}
+    (folder() / "run.json").write_text(json.dumps(record))
+    for start in (start_job, begin_job):  # the command line's, and the studio's
+        with pytest.raises(RunError, match=reason):
+            start(store, ratings_url, folder=folder(), settings=JobSettings())
+        failed = find_job(store, "ppo-0001")
+        assert failed.state == "failed"
+        assert reason in failed.message
+        assert failed.finished_at is not None
+    record["config"] = {"processes": 1}
+    (folder() / "run.json").write_text(json.dumps(record))
+    assert queued(store, folder()).state == "queued", "put right, it may be started"
+
+
+def test_whatever_keeps_a_process_from_starting_ends_its_job(
+    store, ratings_url, folder, monkeypatch
+):
+    def fails(_):
+        raise KeyError("a fault of the program")
+
+    monkeypatch.setattr("rl.jobs.queue.job_command", fails)
+    with pytest.raises(KeyError):
+        start_job(store, ratings_url, folder=folder(), settings=JobSettings())
+    failed = find_job(store, "ppo-0001")
+    assert failed.state == "failed"
+    assert failed.message == "was not started: KeyError('a fault of the program')"
 
 
 def test_a_resumed_job_works_where_the_first_one_did(store, folder, tmp_path, monkeypatch):

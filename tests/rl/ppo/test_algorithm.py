@@ -8,17 +8,19 @@ import pytest
 import torch
 
 from env.reference import Reference
+from music import files
 from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM, melody_config
 from policy.runs import RunError, new_run, open_run
+from reward.scorer import RewardError
 from rl.ppo import trainer
 from rl.ppo.actor import Actor
 from rl.ppo.algorithm import PPO
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.objective import saturated
 from rl.ppo.rollout import collect
-from rl.ppo.trainer import fine_tune
+from rl.ppo.trainer import Callback, fine_tune
 
 SMALL = {
     "updates": 4, "melodies_per_update": 16, "minibatch": 8, "epochs": 2, "bars": 4, "meter": "2/4",
@@ -41,10 +43,10 @@ def index():
     return TrainingIndex.from_melodies([s.melody for s in load_corpus("validation")])
 
 
-def run_here(root, index, policy, **changes):
+def run_here(root, index, policy, *, callback=None, **changes):
     config = PPOConfig(**(SMALL | changes))
     run = new_run("ppo", config_record(config), root=root)
-    return run, fine_tune(run, config, policy, high_notes, index)
+    return run, fine_tune(run, config, policy, high_notes, index, callback=callback)
 
 
 def contents(run):
@@ -193,7 +195,9 @@ def test_only_the_top_layers_are_trained():
     )
 
 
-def test_training_all_layers_reaches_the_embeddings(tiny_policy):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_training_all_layers_reaches_the_embeddings(tiny_policy, frozen):
+    tiny_policy.requires_grad_(not frozen)  # a frozen one may be the reference of another run
     ppo = PPO(PPOConfig(**SMALL, layers_trained=None), tiny_policy, high_notes)
     ppo.learn(ppo.roll_out())
     assert not torch.equal(ppo.actor.policy.lm_head.weight, tiny_policy.lm_head.weight)
@@ -270,6 +274,178 @@ def test_guards_compare_with_the_base_and_not_with_the_last_update(
     assert best["update"] in (0, 1)
 
 
+class Told(Callback):
+    """Keeps why a run ended early."""
+
+    why = None
+
+    def ended_early(self, why):
+        self.why = why
+
+
+class StopAt(Callback):
+    """Stops a run after an update."""
+
+    def __init__(self, update):
+        self.last, self.update = -1, update
+
+    def updated(self, row, rollout):
+        self.last = row["update"]
+
+    def stop_asked(self):
+        return self.last >= self.update
+
+
+def test_a_figure_that_is_not_finite_ends_the_run_with_the_best_before_it(
+    tmp_path, index, tiny_policy, monkeypatch
+):
+    measured = trainer.measure
+
+    def from_update_2_on(ppo, rollout, index):
+        row = measured(ppo, rollout, index) | {"reward": (0.0, 3.0, 2.0)[min(ppo.update, 2)]}
+        return row | ({"kl_nats": float("nan")} if ppo.update == 2 else {})
+
+    monkeypatch.setattr(trainer, "measure", from_update_2_on)
+    told = Told()
+    run, best = run_here(tmp_path, index, tiny_policy, callback=told)
+    assert told.why == "update 2 with kl_nats=nan"
+    assert best["update"] == 1
+    assert [row["update"] for row in run.rows()] == [0, 1]
+    assert "NaN" not in (run.path / "metrics.jsonl").read_text()
+    assert newest_step(run.path / "steps").step == 2
+    load_policy(run.path / "policy")
+    assert not (run.path / "best").exists()
+
+
+@pytest.mark.parametrize("harmed", ["weight", "gradient"])
+def test_weights_that_are_not_finite_are_no_checkpoint(
+    tmp_path, index, tiny_policy, monkeypatch, harmed
+):
+    """The step on the disk is the one before, and the best policy until then is kept."""
+    learn = PPO.learn
+
+    def to_nothing(self, rollout):
+        learnt = learn(self, rollout)
+        if self.update == 3:
+            if harmed == "gradient":
+                return learnt | {"gradient_norm": float("inf")}
+            with torch.no_grad():
+                next(iter(self.actor.trained.values())).view(-1)[0] = torch.nan
+        return learnt
+
+    monkeypatch.setattr(PPO, "learn", to_nothing)
+    told = Told()
+    run, best = run_here(tmp_path, index, tiny_policy, callback=told)
+    assert told.why.startswith("update 2 with ")
+    assert ("gradient_norm=inf" in told.why) == (harmed == "gradient")
+    rows = run.rows()
+    assert [row["update"] for row in rows] == [0, 1, 2]
+    assert "gradient_norm" not in rows[2]
+    assert best == rows[best["update"]]
+    saved = newest_step(run.path / "steps")
+    assert saved.step == 2
+    assert all(torch.isfinite(tensor).all() for tensor in saved.tensors.values())
+    load_policy(run.path / "policy")
+    # A run that has ended says so again, and does nothing.
+    assert fine_tune(run, PPOConfig(**SMALL), tiny_policy, high_notes, index) == best
+
+
+def test_a_policy_that_stops_giving_probabilities_ends_the_run(
+    tmp_path, index, tiny_policy, monkeypatch
+):
+    learn = PPO.learn
+
+    def far_too_far(self, rollout):
+        learnt = learn(self, rollout)
+        if self.update == 2:
+            with torch.no_grad():  # finite, and too large for float32 to compute with
+                self.actor.policy.model.norm.weight.fill_(1e38)
+        return learnt
+
+    monkeypatch.setattr(PPO, "learn", far_too_far)
+    told = Told()
+    run, best = run_here(tmp_path, index, tiny_policy, callback=told)
+    assert told.why == "update 2 with probabilities=nan"
+    assert best["update"] in (0, 1)
+    load_policy(run.path / "policy")
+
+
+def test_a_first_figure_that_is_not_finite_is_told(tmp_path, index, tiny_policy, monkeypatch):
+    measured = trainer.measure
+    nothing = {"originality": float("nan")}
+    monkeypatch.setattr(trainer, "measure", lambda *given: measured(*given) | nothing)
+    with pytest.raises(RunError, match=r"ppo-0001 ends at update 0 with originality=nan.*new run"):
+        run_here(tmp_path, index, tiny_policy)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e308, float("-inf")])
+def test_a_reward_that_is_not_finite_is_refused_and_the_checkpoint_stays(
+    tmp_path, index, tiny_policy, value
+):
+    calls = []
+
+    def reward(melodies):
+        calls.append(len(melodies))
+        mean, std = high_notes(melodies)
+        return (np.where(np.arange(len(mean)) == 3, value, mean) if len(calls) == 2 else mean), std
+
+    config = PPOConfig(**SMALL)
+    run = new_run("ppo", config_record(config), root=tmp_path)
+    with pytest.raises(RewardError, match=r"the reward gives .* among its scores, at melody 3 of"):
+        fine_tune(run, config, tiny_policy, reward, index)
+    assert newest_step(run.path / "steps").step == 1
+    run.check_rows(1)
+
+
+def test_rows_are_on_the_disk_before_the_step_that_relies_on_them(
+    tmp_path, index, tiny_policy, monkeypatch
+):
+    """What a power cut leaves of `metrics.jsonl` and of a step's files when the step appears."""
+    synced, seen = {}, []
+
+    def fsync(handle):
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if path.is_file():
+            synced[str(path)] = path.read_bytes()
+
+    replace = files.replace
+
+    def publish(old, new):
+        if new.parent.name == "steps":
+            rows = synced[str(run.path / "metrics.jsonl")].count(b"\n")
+            whole = all(synced[str(file)] == file.read_bytes() for file in old.iterdir())
+            seen.append((int(new.name), rows, whole))
+        replace(old, new)
+
+    config = PPOConfig(**SMALL)
+    run = new_run("ppo", config_record(config), root=tmp_path)
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    monkeypatch.setattr(files, "replace", publish)
+    fine_tune(run, config, tiny_policy, high_notes, index)
+    assert seen == [(1, 1, True), (2, 2, True), (3, 3, True), (4, 4, True)]
+    policy = run.path / "policy"
+    assert {file.name for file in policy.iterdir()} <= {Path(name).name for name in synced}
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_resume_on_missing_rows_is_refused(tmp_path, index, tiny_policy, lost):
+    """As after a power cut that a program without syncs did not survive."""
+    config = PPOConfig(**SMALL)
+    run = new_run("ppo", config_record(config), root=tmp_path)
+    assert fine_tune(run, config, tiny_policy, high_notes, index, callback=StopAt(1)) is None
+    log = run.path / "metrics.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    assert len(lines) == 2
+    log.write_text("".join(lines[:lost] + lines[lost + 1 :]))
+    before = log.read_bytes()
+    with pytest.raises(RunError, match=f"lacks the row of update {lost}, .* at update 2; put"):
+        fine_tune(run, config, tiny_policy, high_notes, index)
+    assert log.read_bytes() == before
+    log.write_text("".join(lines) + '{"update": 2, "rew')
+    assert fine_tune(run, config, tiny_policy, high_notes, index) is not None
+    assert [row["update"] for row in run.rows()] == [0, 1, 2, 3, 4]
+
+
 def test_no_policy_within_the_limit_is_told(tmp_path, index, tiny_policy, monkeypatch):
     bad = {"update": 0, "kl_nats": 99.0, "reward": 1.0, "score_std": 1.0}
     bad |= {"vendi": 9.0, "originality": 0.5}
@@ -294,24 +470,35 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path, ind
         ({"minibatch": 7}, r"minibatch=7 does not divide melodies_per_update=16; .*\[8, 4\]"),
         ({"updates": 0}, "updates=0 is below 1"),
         ({"kl_target_nats": 60.0}, "not above the limit"),
-        ({"kl_target_nats": None, "kl_limit_nats": -1.0}, "kl_limit_nats=-1.0 is not a positive"),
+        ({"kl_target_nats": None, "kl_limit_nats": -1.0}, "kl_limit_nats=-1.0 is not above 0"),
         ({"learning_rate_decay": 1.1}, "learning_rate_decay=1.1 is not above 0 and not above 1"),
         ({"learning_rate_decay": 0.0}, "learning_rate_decay=0.0 is not above 0 and not above 1"),
         ({"meter": "5/4"}, "meter='5/4' is not known"),
         ({"kl_target_nats": float("nan")}, "not above the limit"),
-        ({"learning_rate": -1.0}, "learning_rate=-1.0 is not a positive number; its default is"),
-        ({"learning_rate": float("nan")}, "learning_rate=nan is not a positive number"),
-        ({"max_grad_norm": float("inf")}, "max_grad_norm=inf is not a positive number"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0 is not above 0 and at most 1e[+]06; its"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan is not above 0"),
+        ({"max_grad_norm": float("inf")}, "max_grad_norm=inf is not above 0"),
         ({"momentum": 1.0}, "momentum=1.0 is not from 0 to below 1"),
         ({"clip": 0.0}, "clip=0.0 is not between 0 and 1"),
         ({"gae_lambda": 1.5}, "gae_lambda=1.5 is not from 0 to 1"),
         ({"diversity_floor": -0.1}, "diversity_floor=-0.1 is not from 0 to 1"),
-        ({"std_penalty": -0.5}, "std_penalty=-0.5 is not 0 or more"),
+        ({"std_penalty": -0.5}, "std_penalty=-0.5 is not from 0 to"),
         (
             {"saturation_point": float("inf")},
-            "saturation_point=inf is not a finite number, or none",
+            "saturation_point=inf is not within .*, or none",
         ),
-        ({"seed": -1}, "seed=-1 is not 0 or more"),
+        ({"seed": -1}, "seed=-1 is not from 0 to"),
+        ({"seed": 2**63}, "is not from 0 to"),
+        ({"learning_rate": 1e308}, r"learning_rate=1e\+308 is not above 0 and at most"),
+        ({"kl_limit_nats": 1e308}, "kl_limit_nats"),
+        ({"melodies_per_update": 10**9}, "melodies_per_update=1000000000 is above 100000"),
+        ({"updates": 10**4000}, "updates=a number of 13288 bits is above 1000000"),
+        ({"updates": "3"}, "updates='3' is not a whole number; its default is 32"),
+        ({"updates": 3.0}, r"updates=3\.0 is not a whole number"),
+        ({"updates": True}, "updates=True is not a whole number"),
+        ({"clip": [0.2]}, "clip=a list of 1 is not a number"),
+        ({"bf16": 1}, "bf16=1 is not yes or no"),
+        ({"meter": 4}, "meter=4 is not text"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes, message):

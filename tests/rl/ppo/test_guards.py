@@ -24,7 +24,9 @@ FIRST = {"kl_nats": 0.0, "vendi": 60.0, "originality": 0.9, "score_std": 0.7}
         ({"originality": 0.4}, ["originality"]),
         ({"score_std": 1.5}, ["disagreement"]),
         ({"vendi": 1.0, "score_std": 9.0}, ["diversity", "disagreement"]),
-        ({"originality": float("nan")}, ["originality"]),
+        ({"originality": float("nan")}, ["finite", "originality"]),
+        ({"reward": float("nan")}, ["finite"]),
+        ({"gradient_norm": float("inf")}, ["finite"]),
     ],
 )
 def test_each_guard_holds_up_to_its_limit(changes, broken):
@@ -39,6 +41,13 @@ def test_the_best_within_the_guards_is_kept_not_the_last_nor_the_highest():
     log = rows((0.0, []), (0.4, []), (0.9, ["kl"]), (0.3, []))
     assert kept_row(log, CONFIG) is log[1]
     assert kept_row(rows((1.0, ["diversity"])), CONFIG) is None
+
+
+def test_a_row_that_is_not_finite_is_never_kept():
+    """Logs of version 0.1.0 may have such a row without a broken guard."""
+    log = rows((0.0, []), (float("nan"), []), (0.2, []))
+    assert kept_row(log, CONFIG) is log[2]
+    assert kept_row(rows((float("inf"), [])), CONFIG) is None
 
 
 def test_at_a_fixed_coefficient_the_kl_is_taken_off():

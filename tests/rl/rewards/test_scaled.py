@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from reward.comparisons.preferences import Preferences
 from reward.listeners.simulated import SimulatedListener
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.profile import TasteProfile
+from reward.scorer import RewardError
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.trainer import fine_tune
 from rl.rewards import sources
 from rl.rewards.music_theory import music_theory_score
 from rl.rewards.scaled import STANDARD_MELODIES, STANDARD_SEED, excess_over, reward_of, same_reward
-from rl.rewards.spec import Constraint, RewardError, RewardSpec, Term, read_spec
+from rl.rewards.spec import Constraint, RewardSpec, Term, read_spec
 
 CONDITIONING = Conditioning(meter="2/4", bars=4)
 
@@ -284,8 +286,14 @@ def test_a_function_may_say_how_sure_it_is(runs, tiny_policy, real_melodies, wri
         ("return ['high'] * 3", "gives list for its scores"),
         ("return [0.0, float('nan'), 0.0]", "gives nan among its scores, at melody 1 of 3"),
         ("return [0.0, 1.0, float('inf')]", "gives inf among its scores, at melody 2"),
-        ("return [0.0] * 3, [1.0, 1.0, -2.0]", "std of -2"),
-        ("return [0.0] * 3, [1.0]", "stds of shape"),
+        ("return [0.0] * 3, [1.0, 1.0, -2.0]", "a standard deviation of -2; give 0 or more"),
+        ("return [0.0] * 3, [1.0]", "standard deviations of shape"),
+        (
+            "return [0.0, 1e308, 0.0]",
+            r"gives 1e\+308 among its scores, at melody 1 of 3; ",
+        ),
+        ("return [0.0, 10**400, 0.0]", "gives list for its scores"),
+        ("return [0.0] * 3, [1.0, float('nan'), 0.0]", "nan among its standard deviations"),
     ],
 )
 def test_a_wrong_function_is_told_in_one_line(runs, real_melodies, written, body, says):
@@ -392,3 +400,77 @@ def test_ppo_takes_it(runs, tiny_policy, real_melodies, written, tmp_path):
     run = new_run("ppo", config_record(config), root=tmp_path / "runs")
     index = TrainingIndex.from_melodies(real_melodies[:20])
     assert fine_tune(run, config, tiny_policy, chosen.score, index) is not None
+
+
+# Numbers that nothing can be learnt from
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"{'9' * 400}*music-theory", "has weight inf, which is not within 1e-09 to"),
+        ("10000000000*music-theory", r"has weight 1e\+10"),
+        ("0.0000000001*music-theory", "has weight 1e-10"),
+        ("0*music-theory", "has weight 0, which has no effect"),
+        (f"music-theory where leap_share<={'9' * 400}", "has a limit beyond"),
+        ("music-theory where leap_share>=-10000000000", "has a limit beyond"),
+    ],
+)
+def test_a_weight_or_limit_that_is_no_sane_number_is_refused(text, says):
+    with pytest.raises(RewardError, match=says) as told:
+        read_spec(text)
+    assert len(str(told.value)) < 250
+
+
+class _OfARun:
+    """A part of a reward whose model has gone wrong, as a damaged run's may."""
+
+    def __init__(self, mean, std):
+        self.mean, self.std = mean, std
+
+    def __call__(self, melodies):
+        return np.full(len(melodies), self.mean), np.full(len(melodies), self.std)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "says"),
+    [
+        (np.nan, 0.0, "gives nan among its scores, at melody 0"),
+        (1e308, 0.0, r"gives 1e\+308 among its scores"),
+        (0.0, np.inf, "gives inf among its standard deviations"),
+        (0.0, -1.0, "gives a standard deviation of -1"),
+    ],
+)
+def test_scores_of_a_profile_or_neural_reward_are_checked_too(runs, real_melodies, mean, std, says):
+    chosen = reward_of("reward-0001", root=runs)
+    bad = replace(chosen, parts=(replace(chosen.parts[0], score=_OfARun(mean, std)),))
+    with pytest.raises(RewardError, match=f"reward-0001 {says}"):
+        bad.score(real_melodies[:3])
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda standard: standard["parts"]["music-theory"].update(std=0.0),
+        lambda standard: standard["parts"]["music-theory"].update(std=float("nan")),
+        lambda standard: standard["parts"]["music-theory"].update(mean="0"),
+        lambda standard: standard["parts"].clear(),
+        lambda standard: standard["yardsticks"].update(leap_share=-1.0),
+        lambda standard: standard["yardsticks"].clear(),
+        lambda standard: standard.update(mixture=None),
+        lambda standard: standard.pop("mixture"),
+    ],
+    ids=[
+        "no spread", "NaN", "text", "no unit", "negative", "no yardstick", "no mixture", "no field",
+    ],
+)  # fmt: skip
+def test_a_recorded_unit_that_no_scores_have_is_refused(runs, harm):
+    spec = "0.5*music-theory + 0.5*reward-0001 where leap_share<=0.2"
+    standard = {
+        "melodies": 512, "seed": 1, "conditioning": {}, "yardsticks": {"leap_share": 0.1},
+        "parts": {"music-theory": {"mean": 1.0, "std": 2.0}}, "mixture": {"mean": 0.0, "std": 1.0},
+    }  # fmt: skip
+    assert reward_of(spec, root=runs).standardised_as({"standard": standard}).standard is not None
+    harm(standard)
+    with pytest.raises(RewardError, match="start a new run"):
+        reward_of(spec, root=runs).standardised_as({"standard": standard})

@@ -1,5 +1,6 @@
 """Fine-tuning runs by name: a resume checks the base policy and the reward."""
 
+import hashlib
 import json
 import sys
 
@@ -88,8 +89,56 @@ def test_a_base_that_has_changed_is_refused(here, tiny_policy):
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(RunError, match=r"holds other weights"):
+    with pytest.raises(RunError, match=r"holds another policy .*other weights"):
         resume_run("ppo-0001", root=here / "runs")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}, {"rms_norm_eps": 0.01}],
+)
+def test_a_base_whose_configuration_has_changed_is_refused(here, changes):
+    start(here)
+    file = here / "base" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(RunError, match=r"another policy .*another configuration; put that one"):
+        resume_run("ppo-0001", root=here / "runs")
+
+
+def test_a_record_of_0_1_0_names_the_base_by_its_weights(here):
+    record = start(here).run.record
+    weights = (here / "base" / "model.safetensors").read_bytes()
+    assert record["record_version"] == 2
+    record["parents"]["base"] = hashlib.sha256(weights).hexdigest()[:16]
+    file = here / "runs" / "ppo-0001" / "run.json"
+    file.write_text(json.dumps(record))
+    with pytest.raises(RunError, match="holds another policy"):
+        resume_run("ppo-0001", root=here / "runs")
+    del record["record_version"]
+    file.write_text(json.dumps(record))
+    assert resume_run("ppo-0001", root=here / "runs").run.name == "ppo-0001"
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda record: record["config"].update(updates="2"), "updates='2' is not a whole number"),
+        (lambda record: record["config"].update(clip=7.0), "clip=7.0 is not between 0 and 1"),
+        (lambda record: record["parents"].pop("base"), "does not say where its base"),
+        (lambda record: record["reward"].update(spec=1), "does not say what its reward is"),
+        (lambda record: record["reward"].update(parts=[1]), "does not say what its reward is"),
+        (lambda record: record.update(reward=[]), "does not say what its reward is"),
+        (lambda record: record["reward"].update(standard=None), "cannot be read"),
+    ],
+    ids=["text", "too much", "no base", "no spec", "no parts", "no reward", "no unit"],
+)
+def test_a_damaged_record_is_told_in_one_line(here, harm, says):
+    record = start(here).run.record
+    harm(record)
+    (here / "runs" / "ppo-0001" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=says) as told:
+        resume_run("ppo-0001", root=here / "runs")
+    assert "\n" not in str(told.value)
 
 
 def test_a_run_that_the_demo_made_is_refused(here):
@@ -123,6 +172,7 @@ def test_a_run_has_one_writer_whatever_the_database(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_run_towards_a_reward_that_is_not_learnt_has_a_report(here):
     tuning = start(here)
     with pytest.raises(RunError, match="has not finished"):
