@@ -54,7 +54,7 @@ fuzz: .venv/.fuzz
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.coverage --seconds $(SECONDS)
 
 audit: .venv/.run
-	.ci/audit
+	$(BIN)/python .ci/audit.py
 
 docs: .venv/.run
 	$(BIN)/python docs/make_commands.py

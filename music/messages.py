@@ -1,7 +1,8 @@
-"""The text of an error, as a person is shown it: one line, with long values cut.
+"""The text of an error, as a person is shown it: one line, with long values cut, all of it printed.
 
 A message quotes what somebody gave, tells the rule and ends with what to do. Whatever was given may
-be a thousand characters long; what to do must not be lost behind it.
+be a thousand characters long; what to do must not be lost behind it. It may also hold signs that a
+terminal or a page acts on, such as one that clears the screen, or half of a character.
 """
 
 from __future__ import annotations
@@ -23,17 +24,27 @@ def one_line(error: object) -> str:
 
 
 def shorten(message: str) -> str:
-    """A message with its long values cut.
+    r"""A message with its long values cut; signs that are not printed are written as `\x1b`.
 
     Of more than `MOST_VALUE_CHARACTERS` in quotes, or without a space, the start and the last
     characters are kept. Of what is still longer than `MOST_CHARACTERS`, the middle is left out.
     """
+    message = _printed(message)
     message = _QUOTED.sub(lambda found: f"{found[1]}{_cut(found[2])}{found[1]}", message)
     message = _UNBROKEN.sub(lambda found: _cut(found[0]), message)
     if len(message) <= MOST_CHARACTERS:
         return message
     end = int(_END_SHARE * MOST_CHARACTERS)
     return f"{message[: MOST_CHARACTERS - end]} … {message[-end:]}"
+
+
+def _printed(message: str) -> str:
+    if message.isprintable():
+        return message
+    return "".join(
+        sign if sign.isprintable() or sign == "\u00a0" else sign.encode("unicode_escape").decode()
+        for sign in message
+    )
 
 
 def _cut(value: str) -> str:

@@ -33,6 +33,7 @@ import numpy as np
 from music.files import write_whole
 from music.formats.midi import DEFAULT_PROGRAM, duration_seconds, quarter_microseconds, to_midi
 from music.melody import TICKS_PER_QUARTER, Melody
+from music.rendering.soundfont_chunks import chunk_beyond_end
 from music.rendering.synthesiser import Synthesiser
 from music.tokens import encode
 
@@ -204,6 +205,10 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 @lru_cache(maxsize=2)
 def _font_content(path: Path, _modified_ns: int, _size: int) -> tuple[bytes, str]:
     content = path.read_bytes()
+    if (damage := chunk_beyond_end(content)) is not None:
+        raise SoundfontError(
+            f"soundfont={str(path)!r} is damaged: {damage}; get it anew, or name another .sf2 file"
+        )
     return content, hashlib.sha256(content).hexdigest()
 
 

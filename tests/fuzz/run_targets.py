@@ -193,6 +193,7 @@ def _reward_records() -> list[bytes]:
     record = open_run("stopped", root=THEN).record["reward"]
     rules = {**record, "spec": "music-theory", "constraints": []}
     rules["parts"] = [{**record["parts"][1], "weight": 1.0}]
+    rules["standard"] = {**record["standard"], "mixture": None}
     return [json.dumps(record).encode(), json.dumps(rules).encode()]
 
 

@@ -1,7 +1,7 @@
 """A fuzz target: a reader of bytes from outside, and what its answer to any input must be like.
 
-It returns, or raises an error that it documents, with a message. It takes at most `MOST_SECONDS` of
-processor time and `MOST_MEMORY_BYTES` of memory.
+It returns, or raises an error that it documents, whose message is shown as one printed line. It
+takes at most `MOST_SECONDS` of processor time and `MOST_MEMORY_BYTES` of memory.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from types import FrameType
 
 import psutil
 
+from music.messages import MOST_CHARACTERS, one_line
 from tests.support.project import PROJECT
 
 MOST_SECONDS = 2.0
@@ -132,11 +133,15 @@ _WARM: set[str] = set()
 
 def _checked_message(error: Exception) -> str:
     """The message of a documented error."""
-    message = " ".join(str(error).split())  # as the command line shows it
+    message = one_line(error)  # as the command line and the studio show it
     if not _is_ours(error):
         raise Fault(f"a library's {type(error).__name__} {_place(error)}", _shown(error)) from error
     if not message:
         raise Fault(f"{type(error).__name__} without a message {_place(error)}") from error
+    if len(message) > MOST_CHARACTERS + len(" … "):
+        raise Fault(f"a message of {len(message)} characters {_place(error)}") from error
+    if not message.replace("\u00a0", " ").isprintable():
+        raise Fault(f"a message with signs that are not printed {_place(error)}") from error
     return message
 
 

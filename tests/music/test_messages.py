@@ -1,6 +1,8 @@
 """Messages about errors: long values are cut, and what to do is kept."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from music.messages import MOST_CHARACTERS, MOST_VALUE_CHARACTERS, one_line, shorten
 
@@ -31,3 +33,21 @@ def test_a_message_of_usual_length_stays_as_it_is():
 
 def test_an_error_is_one_line():
     assert one_line(ValueError(" one\n two\t three ")) == "one two three"
+
+
+def test_signs_that_a_terminal_acts_on_are_written_out():
+    # ESC begins what clears a terminal; half a character ends a page of Streamlit with a traceback.
+    said = one_line(ValueError("\x1b[2J\u202e\ud800\x00 caf\u00e9\u00a03"))
+    assert said == r"\x1b[2J\u202e\ud800\x00 café" + " 3"
+
+
+def test_a_message_of_any_text_is_printed_and_short():
+    @settings(deadline=None, max_examples=200, derandomize=True, database=None)
+    @given(st.text(st.characters(), max_size=40), st.sampled_from([1, 30, 3000]))
+    def check(text, times):
+        said = one_line(text * times)
+        assert said.replace("\u00a0", " ").isprintable()
+        assert len(said) <= MOST_CHARACTERS + len(" … ")
+        said.encode()
+
+    check()
