@@ -233,9 +233,7 @@ def test_a_damaged_parquet_file_is_read_or_refused_in_a_line(tmp_path_factory, d
 def test_bytes_that_are_no_parquet_are_told_in_a_line(tmp_path, content):
     path = tmp_path / "t.parquet"
     path.write_bytes(content)
-    with pytest.raises(
-        RatingsError, match=r"t\.parquet is no Parquet file \(.*\); export it"
-    ):
+    with pytest.raises(RatingsError, match=r"t\.parquet is no Parquet file \(.*\); export it"):
         read(path)
 
 
