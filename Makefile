@@ -3,9 +3,12 @@
 #
 #   make demo     the whole loop with a simulated listener; writes demo/report.html
 #   make studio   rate pairs of melodies yourself, in the browser
-#   make test     the tests that a desk can wait for
+#   make test     the tests that take minutes at most; the slow ones are in make check
 #   make check    everything that CI does
+#   make chaos    power cuts, kills, full disks and careless raters, for hours: HOURS=2 or SCALE=10
 #   make mutants  change the code at random, and count how many changes the tests notice
+#   make fuzz     give every reader inputs that are almost right, for SECONDS=60 each
+#   make audit    look the installed packages up among known vulnerabilities, over the network
 #   make docs     write docs/commands.md from the commands
 #
 #   make demo PYTHON=python3.12   with another Python than `python3` (3.11 or newer)
@@ -17,10 +20,10 @@ PYTHON ?= python3
 TORCH ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo studio test check docs mutants clean
+.PHONY: help demo studio test check chaos docs mutants fuzz audit clean
 
 help:
-	@sed -n '4,14s/^# \{0,3\}//p' Makefile
+	@sed -n '4,17s/^# \{0,3\}//p' Makefile
 
 # A demo that was there is kept as demo.old, so that two runs can be compared.
 demo: .venv/.run
@@ -36,8 +39,22 @@ test: .venv/.test
 check:
 	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/run
 
+# SCALE is how many times as much of each as in CI, which takes about four minutes at SCALE=1.
+HOURS ?= 1
+SCALE ?= $(shell awk 'BEGIN { print 15 * $(HOURS) }')
+chaos: .venv/.test
+	TASTEMAKER_CHAOS_SCALE=$(SCALE) .ci/chaos
+
 mutants: .venv/.mutants
 	$(BIN)/python .ci/mutants.py
+
+# Both are kept out of CI: one takes an hour, the other needs a service of other people.
+SECONDS ?= 60
+fuzz: .venv/.fuzz
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.coverage --seconds $(SECONDS)
+
+audit: .venv/.run
+	$(BIN)/python .ci/audit.py
 
 docs: .venv/.run
 	$(BIN)/python docs/make_commands.py
@@ -61,3 +78,7 @@ clean:
 .venv/.mutants: pyproject.toml .ci/install .ci/torch_index.py
 	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install mutants
 	@touch .venv/.run .venv/.mutants
+
+.venv/.fuzz: pyproject.toml .ci/install .ci/torch_index.py
+	PYTHON=$(PYTHON) TORCH=$(TORCH) .ci/install fuzz
+	@touch .venv/.run .venv/.test .venv/.fuzz

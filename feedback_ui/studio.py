@@ -1,52 +1,50 @@
-"""The studio's entry script, run by Streamlit: `tastemaker studio`, or `streamlit run` on it.
+"""The studio as a web application: `tastemaker studio`, or `streamlit run` on this file.
 
-It makes the project's packages importable from any working folder, and runs the chosen page.
+Streamlit finds `app` here and serves it. The pages are in `navigation.py`; the middleware sees each
+request before they do.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import streamlit as st
+from starlette.middleware import Middleware
+from streamlit import config
+from streamlit.cli_util import open_browser
+from streamlit.starlette import App
+from streamlit.web.server.server_util import get_display_address, get_url
 
 ROOT = str(Path(__file__).resolve().parents[1])
 # Streamlit puts this file's folder on the path, not the repository's root with the packages.
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from feedback_ui.components.focus_keeper import focus_keeper  # noqa: E402  needs the path above
+from feedback_ui.server.launch import LaunchError, parse_options  # noqa: E402  needs the path above
+from feedback_ui.server.middleware import StudioMiddleware  # noqa: E402
+from feedback_ui.server.own_address import ask_nobody  # noqa: E402
+from music.messages import one_line  # noqa: E402
 
-HERE = Path(__file__).parent
-# Before the navigation: otherwise the browser would fetch each page's icon from a font service.
-st.set_page_config(page_title="Tastemaker", page_icon=str(HERE / "favicon.svg"), layout="centered")
-page = st.navigation(
-    [
-        st.Page("app_pages/rate.py", title="Rate", icon=":material/headphones:", default=True),
-        st.Page("app_pages/taste.py", title="Taste", icon=":material/favorite:", url_path="taste"),
-        st.Page(
-            "app_pages/library.py",
-            title="Library",
-            icon=":material/library_music:",
-            url_path="library",
-        ),
-        st.Page(
-            "app_pages/blind_test.py",
-            title="Blind test",
-            icon=":material/hearing:",
-            url_path="blind-test",
-        ),
-        st.Page(
-            "app_pages/fine_tune.py",
-            title="Fine-tune",
-            icon=":material/tune:",
-            url_path="fine-tune",
-        ),
-        st.Page("app_pages/people.py", title="People", icon=":material/group:", url_path="people"),
-    ],
-    position="top",
+ask_nobody()
+try:
+    OPTIONS = parse_options(sys.argv[1:])
+except LaunchError as error:
+    sys.exit(f"tastemaker: {one_line(error)}")
+
+
+@asynccontextmanager
+async def show_in_browser(_: App) -> AsyncIterator[None]:
+    """Open a browser window when the server starts, unless that was not wanted."""
+    if not config.get_option("server.headless"):
+        # The socket listens by now, so the browser waits for the first page.
+        open_browser(get_url(get_display_address(config.get_option("server.address"))))
+    yield
+
+
+app = App(
+    Path(__file__).with_name("navigation.py"),
+    middleware=[Middleware(StudioMiddleware, OPTIONS)],
+    lifespan=show_in_browser,
 )
-st.set_page_config(page_title=f"{page.title} · Tastemaker")
-st.logo(str(HERE / "favicon.svg"), size="medium")
-focus_keeper()
-page.run()

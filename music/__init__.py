@@ -6,8 +6,11 @@ tokens: a melody as token ids, one token a note, and back
 grammar: which tokens may come next, for a whole batch at once
 note_table: the notes of many melodies in arrays
 progress: how far a piece of work is
+messages: the text of an error, with long values cut
+disk: the disk under a path, and its errors in plain words
 files: files that are written whole or not at all, and synced
 json_text: JSON of unknown origin, with bounded depth and finite numbers
+limits: how much is read of a file from outside
 formats: reading and writing ABC, MIDI, MusicXML and printed scores
 descriptors: what is measured on a melody
 corpora: the tunes that policies are trained on, and comparisons with them

@@ -7,10 +7,11 @@ holds the name: a file whose name was not synced may be gone after a power cut. 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,15 +46,48 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, renamed to `path` on success and removed on an exception.
 
     A killed process leaves it behind. Threads and processes may write one path at the same time;
-    the last one to finish wins.
+    the last one to finish wins. An OSError of a write, which names no file, is given this one.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
-    try:
-        yield temporary
-        sync(temporary)
-        replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _named(temporary, path):
+        try:
+            yield temporary
+            sync(temporary)
+            replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside `folder`; on success all its files are moved to `folder`.
+
+    On an exception none is, and folders that were made for them are removed. Files of the same
+    names are replaced. A kill while they are moved leaves some of the new ones, each whole.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    draft = folder / f".{uuid4().hex[:8]}.tmp"
+    with _named(draft, folder):
+        try:
+            draft.mkdir(parents=True)
+            for path in made:
+                sync(path.parent)
+            yield draft
+            files = sorted(draft.iterdir())
+            for file in files:
+                sync(file)
+                if (folder / file.name).is_dir():  # found before the first is moved
+                    raise IsADirectoryError(
+                        errno.EISDIR, os.strerror(errno.EISDIR), str(folder / file.name)
+                    )
+            for file in files:
+                file.replace(folder / file.name)
+            sync(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            for path in made:
+                with suppress(OSError):  # it has files: those that were written
+                    path.rmdir()
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -75,26 +109,40 @@ def whole_folder(path: Path, *, temporary: Path | None = None) -> Iterator[Path]
     """
     make_folder(path.parent)
     draft = temporary or path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
-    draft.mkdir()
-    try:
-        yield draft
-        for inside in draft.rglob("*"):
-            sync(inside)
-        sync(draft)
-        if path.exists():
-            shutil.rmtree(path)
-        replace(draft, path)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    with _named(draft, path):
+        draft.mkdir()
+        try:
+            yield draft
+            for inside in draft.rglob("*"):
+                sync(inside)
+            sync(draft)
+            if path.exists():
+                shutil.rmtree(path)
+            replace(draft, path)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
 
 
 def append_line(path: Path, line: str) -> None:
     """Append a line of text to a file and sync it; a power cut may leave a part of this line."""
     is_new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="\n") as file:
+    with _named(path, path), path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
     if is_new:
         sync(path.parent)
+
+
+@contextmanager
+def _named(temporary: Path, path: Path) -> Iterator[None]:
+    """Name the file that was to be written in an OSError of the temporary one, or of no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            error.filename = os.fsdecode(error.filename).replace(str(temporary), str(path))
+        elif error.errno is not None:
+            error.filename = str(path)
+        raise

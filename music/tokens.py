@@ -62,6 +62,8 @@ FIRST_HOLD = FIRST_REST + len(DURATIONS_TICKS)
 FIRST_NOTE = FIRST_HOLD + len(DURATIONS_TICKS)
 HEADER_LENGTH = 6
 """BOS and the five header fields"""
+LARGE_ID = 10**18
+"""from here on an id is not printed"""
 MAX_LENGTH = 640
 """longest sequence that is kept: 16 bars of 9/8 in sixteenths, with room"""
 
@@ -146,14 +148,16 @@ def from_text(text: str) -> list[int]:
     unknown = next((word for word in words if word not in ID), None)
     if unknown is not None:
         raise MelodyError(
-            f"{unknown!r} is no token; write names such as METER_6/8, BAR_8, NOTE_0_12 or REST_24 "
-            "(all are in music.tokens.VOCABULARY)"
+            f"{unknown[:40]!r} is no token; write names such as METER_6/8, BAR_8, NOTE_0_12 or "
+            "REST_24 (all are in music.tokens.VOCABULARY)"
         )
     return [ID[word] for word in words]
 
 
 def _name(token: int) -> str:
-    return VOCABULARY[token] if 0 <= token < len(VOCABULARY) else f"id {token}"
+    if 0 <= token < len(VOCABULARY):
+        return VOCABULARY[token]
+    return f"id {token}" if abs(token) < LARGE_ID else f"an id of {token.bit_length()} bits"
 
 
 def decode(ids: Sequence[int] | np.ndarray, tonic_midi: int = 62) -> Melody:

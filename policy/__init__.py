@@ -15,4 +15,9 @@ logprobs: log-probabilities of whole melodies
 trunk: hidden states of whole melodies without padding
 masked: the policy as TRL's trainers drive it
 trl_options: options that we give to every trainer of TRL
+no_telemetry: Hugging Face's telemetry, switched off
+
+Importing this package switches that telemetry off.
 """
+
+import policy.no_telemetry  # noqa: F401  before any library reports itself

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from music.corpora.originality import originality
 from music.corpora.strains import last_time_through
+from music.files import whole_files
 from music.formats.abc import AbcError, AbcTune
 from music.formats.abc_melody import first_strain, joined_at_repeats, notes_of_bars
-from music.formats.abc_reader import read_tune
-from music.formats.abc_text import decode_text
+from music.formats.abc_text import read_motif
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.melody import BAR_COUNTS, Melody, MelodyError
@@ -37,9 +37,10 @@ def conditioning_with_motif(
     Raises:
         AbcError: when the file is not one tune in ABC.
         MelodyError: when the motif does not fit what is asked for.
+        LimitError: for a file that is too large to be a tune.
     """
+    tune = read_motif(file)
     try:
-        tune = read_tune(decode_text(file.read_bytes()))
         header = header_of_tune(tune)
     except AbcError as error:
         raise AbcError(f"the motif {file}: {error}") from error
@@ -98,28 +99,29 @@ def save_melodies(
     soundfont: Path | None = None,
     report: Report = no_report,
 ) -> list[str]:
-    """Write each melody's files; return a line about each, with its originality.
+    """Write each melody's files, all or none; return a line about each, with its originality.
 
     Raises:
-        SoundfontError: when there is no soundfont to render with; nothing is written then.
+        SoundfontError: when there is no soundfont to render with.
+        OSError: when the folder cannot be written, or its disk is full.
     """
     if sound:
         find_soundfont(soundfont)
-    folder.mkdir(parents=True, exist_ok=True)
     report("comparing with the training tunes", 0, 0)
     found = originality(melodies, training_index())
     lines: list[str] = []
-    for number, melody in enumerate(melodies, start=1):
-        report("writing files", number - 1, len(melodies))
-        name = f"melody-{number:03d}"
-        (folder / f"{name}.abc").write_text(to_abc(melody, title=f"Melody {number}"))
-        (folder / f"{name}.mid").write_bytes(to_midi(melody))
-        if sound:
-            (folder / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
-        header = melody.header
-        lines.append(
-            f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
-            f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
-            f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
-        )
+    with whole_files(folder) as draft:
+        for number, melody in enumerate(melodies, start=1):
+            report("writing files", number - 1, len(melodies))
+            name = f"melody-{number:03d}"
+            (draft / f"{name}.abc").write_text(to_abc(melody, title=f"Melody {number}"))
+            (draft / f"{name}.mid").write_bytes(to_midi(melody))
+            if sound:
+                (draft / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
+            header = melody.header
+            lines.append(
+                f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
+                f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
+                f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
+            )
     return lines

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from music.files import make_folder
 from music.json_text import write_json
 from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont
@@ -109,7 +110,7 @@ def run_loop(
     find_soundfont(soundfont)  # fails here rather than after minutes of work
     seconds: dict[str, float] = {}
     base = load_policy(base_folder)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     base_id = policy_hash(base_folder)
     conditioning = config.ppo.conditioning
     listener = SimulatedListener(config.taste, reliability=config.reliability, seed=config.seed)

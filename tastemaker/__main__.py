@@ -18,6 +18,8 @@ from typing import NoReturn
 
 import click
 
+from music.disk import os_error_line
+from music.messages import one_line, shorten
 from tastemaker.fine_tuning import baselines, ppo
 from tastemaker.jobs import jobs
 from tastemaker.judging import blind_test, demo, evaluate
@@ -58,6 +60,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show "±" gets "?"
             stream.reconfigure(errors="replace")
+    # No command fetches a model or data, nor does a process that it starts.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if _is_folder_gone():
         _refuse(FOLDER_GONE)
     given = Given()
@@ -66,7 +70,10 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        lines = shown.getvalue().splitlines()
+        click.echo("\n".join(shorten(line) for line in lines), err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
@@ -76,14 +83,12 @@ def main() -> None:
             _refuse(FOLDER_GONE)
         if not _is_ours(error):
             raise
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         _refuse(reason if given.database is None else _steps_on_database(reason, given.database))
     except OSError as error:
         if _is_folder_gone():
             _refuse(FOLDER_GONE)
-        reason = error.strerror or str(error)
-        where = f"{error.filename}: " if error.filename else ""
-        _refuse(f"{where}{reason}; check the path, its permissions and the disk")
+        _refuse(os_error_line(error))
 
 
 def _steps_on_database(reason: str, database: str) -> str:
@@ -104,7 +109,7 @@ def _steps_on_database(reason: str, database: str) -> str:
 
 
 def _refuse(reason: str) -> NoReturn:
-    click.echo(f"tastemaker: {reason}", err=True)
+    click.echo(f"tastemaker: {shorten(reason)}", err=True)
     sys.exit(2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -132,7 +133,8 @@ def ppo(
     font = None if soundfont is None else str(find_soundfont(soundfont).resolve())
     url = parse_url(database)
     if url.get_backend_name() != "sqlite" or Path(url.database or "").exists():
-        Database(database).close()
+        with closing(Database(database)) as opened:
+            opened.check_writable()
     if resume is not None:
         run = open_run(resume, kind="ppo")
     else:

@@ -39,19 +39,18 @@ def jobs(context: click.Context, database: str, every: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from dataclasses import replace
-    from datetime import UTC, datetime
 
-    from rl.jobs.queue import list_jobs
+    from rl.jobs.queue import list_jobs, time_of
     from rl.jobs.terminal import jobs_table, make_console
 
     with _opened(database) as store:
-        listed = list_jobs(store, every=every)
+        listed, now = list_jobs(store, every=every), time_of(store)
     resumed = {job.resumes for job in listed}
     told = [
         job if job.id in resumed else replace(job, message=_message_and_step(job, database))
         for job in listed
     ]
-    make_console().print(jobs_table(told, datetime.now(UTC)))
+    make_console().print(jobs_table(told, now))
 
 
 @jobs.command("watch")
@@ -60,8 +59,7 @@ def jobs(context: click.Context, database: str, every: bool) -> None:
 @click.option("--once", is_flag=True, help="Show the job as it is now, and end.")
 def watch_job(job: str, database: str, once: bool) -> None:
     """Show the progress of a job until it ends; ctrl-c ends the watching, not the job."""
-    from datetime import UTC, datetime
-
+    from rl.jobs.queue import time_of
     from rl.jobs.terminal import job_view, make_console, watch
 
     with _found(database, job) as (store, found):
@@ -69,7 +67,7 @@ def watch_job(job: str, database: str, once: bool) -> None:
             found = watch(store, found, make_console())
             click.echo(f"{found.state}: {_message_and_step(found, database)}")
             return
-        make_console().print(job_view(found, datetime.now(UTC)))
+        make_console().print(job_view(found, time_of(store)))
         if found.was_interrupted:
             click.echo(f"go on with: {on_database(found.resume_command, database)}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from music.files import make_folder
 from tastemaker.options import (
     DATABASE,
     TASTES,
@@ -164,6 +165,16 @@ def evaluate(
     help="Votes after which it ends, unless the answer is clear before.",
 )
 @click.option(
+    "--votes-per-rater",
+    type=click.IntRange(1, 100_000),
+    help="Votes of one rater that count at most; by default a quarter of the votes.",
+)
+@click.option(
+    "--invite-only",
+    is_flag=True,
+    help="Only who opens its invitation hears it; the studio's page Blind test makes the link.",
+)
+@click.option(
     "--melodies", type=click.IntRange(1), help="Of each policy; by default a fifth more than votes."
 )
 @header_options()
@@ -174,6 +185,8 @@ def blind_test(
     database: str,
     name: str | None,
     votes: int,
+    votes_per_rater: int | None,
+    invite_only: bool,
     melodies: int | None,
     meter: str,
     mode: str,
@@ -195,11 +208,22 @@ def blind_test(
         from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test
         from reward.store.store import RatingsStore
 
-        config = BlindTestConfig(name=name or None, votes=votes, melodies=melodies, seed=seed)
+        config = BlindTestConfig(
+            name=name or None,
+            votes=votes,
+            votes_per_rater=votes_per_rater,
+            invite_only=invite_only,
+            melodies=melodies,
+            seed=seed,
+        )
         a, b = (Contestant(policy, policy_hash(at), load_policy(at)) for policy, at in folders)
-        Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(DATABASE).parent)
         with RatingsStore(database) as store:
+            store.check_writable()
             writing = partial(shown, "writing pairs")
             made = make_blind_test(store, a, b, conditioning, config, progress=writing)
-    click.echo(f"made {made.name!r}, of {base} and {tuned}; raters are told neither name")
+    click.echo(
+        f"made {made.name!r}, of {base} and {tuned}; raters are told neither name, and at most "
+        f"{config.share} votes of one rater count"
+    )
     click.echo(f"next, on its page Blind test: {on_database('tastemaker studio', database)}")

@@ -67,6 +67,10 @@ def compose(
     tune. The longest run of notes that is in one is printed too.
     """
     folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
+    if motif is not None:
+        from music.formats.abc_text import read_motif
+
+        read_motif(motif)  # and so is a file that cannot be read
     with shown_progress() as shown:
         shown("loading the policy")
         from policy.checkpoint import load_policy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from music.files import make_folder
 from tastemaker.options import (
     DATABASE,
     TASTES,
@@ -47,6 +47,13 @@ PAIR_STRATEGIES = ("random", "information", "duels", "auto")
     multiple=True,
     help="Name under which browsers may ask for the studio; may be given several times.",
 )
+@click.option(
+    "--embed-in",
+    "embed_in",
+    multiple=True,
+    help="Site that may show the studio in a frame, such as https://course.example.org; may be "
+    "given several times.",
+)
 @click.option("--browser/--no-browser", default=True, help="Open a browser window.")
 @soundfont_option
 def studio(
@@ -54,6 +61,7 @@ def studio(
     port: int,
     address: str,
     hosts: tuple[str, ...],
+    embed_in: tuple[str, ...],
     browser: bool,
     soundfont: Path | None,
 ) -> None:
@@ -63,27 +71,37 @@ def studio(
     pairs made of them. Each vote is stored when it is given; ctrl-c stops the studio.
     """
     import secrets
-    import subprocess
 
-    from feedback_ui.server.launch import ORGANISER_VARIABLE, is_for_this_machine, studio_command
+    from feedback_ui.server.launch import (
+        ORGANISER_VARIABLE,
+        become_studio,
+        is_for_this_machine,
+        studio_command,
+    )
     from reward.store.process_environment import DATABASE_VARIABLE
     from reward.store.store import RatingsStore
 
-    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(DATABASE).parent)
     with RatingsStore(database) as store:
+        store.check_writable()
         empty = store.counts()["comparisons"] == 0
     if empty:
         conditioning = make_conditioning("4/4", "any", "any", "8")
         _pair_up(database, "base", conditioning, 120, 40, 1, 0, "information")
     command = studio_command(
-        port=port, address=address, hosts=hosts, soundfont=soundfont, open_browser=browser
+        port=port,
+        address=address,
+        hosts=hosts,
+        soundfont=soundfont,
+        embed_in=embed_in,
+        open_browser=browser,
     )
     # By the environment, so that neither a password nor the key stands in the process list.
     told = {**os.environ, DATABASE_VARIABLE: database}
     if not is_for_this_machine(address, hosts):
         key = told.setdefault(ORGANISER_VARIABLE, secrets.token_urlsafe(16))
         click.echo(f"organiser's address: http://{(*hosts, address)[0]}:{port}/?organiser={key}")
-    sys.exit(subprocess.call(command, env=told))
+    become_studio(command, told)
 
 
 @click.command()
@@ -185,6 +203,7 @@ def rate(
 
     listener = SimulatedListener(taste, reliability=reliability, seed=seed)
     with RatingsStore(database) as store, shown_progress() as shown:
+        store.check_writable()
         votes = simulate_votes(store, listener, count, progress=partial(shown, "voting"))
     step = on_database("tastemaker reward", database)
     click.echo(f"{votes} votes of {listener.name}   next: {step}")
@@ -221,8 +240,9 @@ def _pair_up(
         from reward.store.store import RatingsStore
 
         model, policy_id = load_policy(folder), policy_hash(folder)
-        Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(DATABASE).parent)
         with RatingsStore(database) as store:
+            store.check_writable()
             seeds = _seeds_of(store, policy_id)
             config = PoolConfig(
                 melodies=melodies,

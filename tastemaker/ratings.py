@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from music.files import make_folder
+from music.limits import TABLE_MIB, TABLE_ROWS, TableLimits
+from music.messages import shorten
 from tastemaker.options import DATABASE, database_option, on_database
 from tastemaker.progress import shown_progress
 
@@ -85,14 +88,26 @@ def export_votes(
 @ratings.command("import")
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @database_option
-def import_votes(path: Path, database: str) -> None:
+@click.option(
+    "--max-mib",
+    type=click.IntRange(1, 2**20),
+    default=TABLE_MIB,
+    help="Largest table that is read, in MiB, packed or unpacked.",
+)
+@click.option(
+    "--max-rows",
+    type=click.IntRange(1, 10**9),
+    default=TABLE_ROWS,
+    help="Most rows of a table that are read; a row takes about 2 KiB of memory.",
+)
+def import_votes(path: Path, database: str, max_mib: int, max_rows: int) -> None:
     """Import an export: PATH is its folder, or its file of votes with the tables beside it.
 
     All is stored in one transaction. What is already in the store is counted and not stored twice:
     a melody is known by its tokens, a comparison by its id, a vote by its nonce, a rater by
     nickname and kind. Rows that break a rule are refused, with the rows that depend on them, and
     written to `<file>.refused.csv` with the column `refused_because`. Mend them in their tables and
-    import PATH again.
+    import PATH again. A table that is too large is refused before it is read (`docs/limits.md`).
 
     A rater who is new in this store has no token to come back with. An old export brings back
     raters who have withdrawn since, so do not import one.
@@ -100,9 +115,10 @@ def import_votes(path: Path, database: str) -> None:
     from reward.exchange.import_votes import import_ratings
     from reward.store.store import RatingsStore
 
-    Path(DATABASE).parent.mkdir(parents=True, exist_ok=True)
+    limits = TableLimits(size_mib=max_mib, rows=max_rows)
+    make_folder(Path(DATABASE).parent)
     with RatingsStore(database) as store, shown_progress() as shown:
-        done = import_ratings(store, path, report=shown)
+        done = import_ratings(store, path, limits=limits, report=shown)
     for table, added in done.added.items():
         refused = done.refused[table]
         click.echo(
@@ -110,7 +126,7 @@ def import_votes(path: Path, database: str) -> None:
             f"{len(refused)} refused"
         )
         for row in refused[:3]:
-            click.echo(f"  row {row.number}: {'; '.join(row.reasons)}")
+            click.echo(f"  row {row.number}: {shorten('; '.join(row.reasons))}")
     for file in done.refused_files:
         click.echo(f"wrote {file}")
     if done.refused_files:

@@ -80,6 +80,7 @@ def reward(
 
         base = base_folder()
         with RatingsStore(database) as store:
+            store.check_writable()  # which run learnt from which votes is stored after the training
             fitted = fit_reward(
                 store,
                 load_policy(base),
@@ -97,6 +98,11 @@ def reward(
     click.echo(
         f"{fitted.votes} votes from {fitted.raters} rater(s), {fitted.pairs} different pairs"
     )
+    if fitted.votes_sealed:
+        click.echo(
+            f"left out: {fitted.votes_sealed} vote(s) on melodies of a blind test that is not "
+            "revealed yet"
+        )
     click.echo(f"agreement {agreement}   with themselves {repeats}   chance 0.50")
     if fitted.compared:
         for name, found in fitted.compared.agreements.items():

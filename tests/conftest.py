@@ -2,7 +2,9 @@
 
 import os
 import random
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,53 @@ from music.metre import BAR_TICKS, METERS
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
 from reward.store.database import parse_url
 from reward.store.store import RatingsStore
+from tests.support import network_guard
 
 MAIN = sys.modules["__main__"]
+LATE = "late.log"
+"""attempts to reach another machine that were written after the last test of a process"""
+NETWORK_LOG = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Guard this process and all that it starts: nothing may reach beyond this machine."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        folder = Path(tempfile.mkdtemp(prefix="tastemaker-network-"))
+    else:  # beside the file of the process that started it
+        folder = Path(os.environ[network_guard.VARIABLE]).parent
+    log = folder / f"{worker['workerid'] if worker else 'main'}.log"
+    log.touch()
+    config.stash[NETWORK_LOG] = log
+    os.environ[network_guard.VARIABLE] = str(log)
+    os.environ.update(network_guard.guarded(os.environ))
+    network_guard.install()
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine(pytestconfig: pytest.Config) -> Iterator[None]:
+    """A test fails when a process reached for another machine while it ran."""
+    yield
+    log = pytestconfig.stash[NETWORK_LOG]
+    if log.stat().st_size:
+        said = log.read_text()
+        log.write_text("")
+        pytest.fail(f"something reached beyond this machine:\n{said}", pytrace=False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Processes may outlive the last test; what they reached for is found here."""
+    log = session.config.stash[NETWORK_LOG]
+    late = log.with_name(LATE)
+    if log.stat().st_size:
+        with late.open("a") as file:
+            file.write(log.read_text())
+    if hasattr(session.config, "workerinput"):
+        return
+    if late.exists():
+        print(f"something reached beyond this machine:\n{late.read_text()}", file=sys.stderr)  # noqa: T201
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    shutil.rmtree(log.parent, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -187,3 +234,14 @@ def ratings_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
     with admin.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     admin.dispose()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a disk of a megabyte; the test is skipped where none can be mounted."""
+    from tests.support.small_disk import mounted
+
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+    with mounted(folder) as disk:
+        yield disk

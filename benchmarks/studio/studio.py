@@ -33,12 +33,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import numpy as np
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
+from feedback_ui.server.cookies import RATER, cookie_name
 from feedback_ui.server.launch import studio_command
 from music.corpora.corpus import load_corpus
 from reward.pairs.random_pairs import random_pairs
@@ -88,7 +90,7 @@ def main() -> None:
         with RatingsStore(database) as store:
             tokens = fill(store, given.melodies, given.raters, given.votes)
             with studio(database, folder) as (address, process):
-                ready_ms = rate(address, tokens, given.votes, given.pause)
+                ready_ms = rate(address, database, tokens, given.votes, given.pause)
                 memory = process.memory_full_info().uss / 2**20
             counted = store.counts()["votes_person"]
             write_ms = writes(store)
@@ -168,8 +170,11 @@ def studio(database: Path, folder: Path) -> Iterator[tuple[str, psutil.Process]]
         server.wait()
 
 
-def rate(address: str, tokens: list[str], votes: int, pause_s: float) -> list[float]:
+def rate(
+    address: str, database: Path, tokens: list[str], votes: int, pause_s: float
+) -> list[float]:
     """Everybody answers in turns; milliseconds until the next pair was ready, a vote each."""
+    cookie = cookie_name(RATER, urlsplit(address).port or 0, str(database))
     chromium = os.environ.get("TASTEMAKER_CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         sys.exit("no chromium on the path; install it, or name one in TASTEMAKER_CHROMIUM")
@@ -180,7 +185,8 @@ def rate(address: str, tokens: list[str], votes: int, pause_s: float) -> list[fl
         pages = [browser.new_page() for _ in tokens]
         for page, token in zip(pages, tokens, strict=True):
             page.set_default_timeout(1000 * AT_MOST_S)
-            page.goto(f"{address}/?rater={token}")
+            page.context.add_cookies([{"name": cookie, "value": token, "url": address}])
+            page.goto(address)
         seen = [page.evaluate(NEXT_PAIR, ["", None])["sources"] for page in pages]
         for turn in range(votes):
             for number, page in enumerate(pages):

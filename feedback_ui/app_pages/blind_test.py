@@ -11,12 +11,16 @@ import streamlit as st
 from feedback_ui.services.blind_tests import (
     PURPOSES,
     Standing,
+    admit,
     advice,
+    change_rules,
     counted,
     end,
     find_test,
+    has_given_share,
     invited_to,
     list_tests,
+    may_hear,
     new_invitation,
     policies_of,
     settle,
@@ -28,6 +32,7 @@ from feedback_ui.views.blind_test_result import show_result
 from feedback_ui.views.notice import notice
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.rating import RatingView
+from reward.store.campaigns import MOST_VOTES_WANTED
 
 # The list of tests
 
@@ -82,14 +87,23 @@ def leave() -> None:
 
 
 def hear(test: Standing) -> None:
-    """Show the next pair of a running test."""
+    """Show the next pair of a running test, to whom it is for."""
     rater = signed_in(studio)
+    if token or (test.invite_only and is_organiser()):
+        admit(studio.store, test.id, rater.id)
+    if not may_hear(studio.store, test.id, rater.id):
+        st.info(
+            "This test is for people who were invited. Open the link that you got from the person "
+            "who runs it.",
+            icon=":material/lock:",
+        )
+        return
     at_most = counted(test.most_more, "more vote", "more votes")
     said = f"{counted(test.votes, 'vote is', 'votes are')} in; at most {at_most} to the result"
     view = RatingView(
         studio,
         rater,
-        lambda: all_heard(view),
+        lambda: all_heard(view, test),
         progress=lambda pair: (test.progress, said),
         purposes=PURPOSES,
         campaign_id=test.id,
@@ -98,11 +112,15 @@ def hear(test: Standing) -> None:
     st.text(f"Rating as {rater.nickname}")
 
 
-def all_heard(view: RatingView) -> None:
-    """Thank a rater who has heard every pair of a running test."""
+def all_heard(view: RatingView, test: Standing) -> None:
+    """Thank a rater who has heard every pair of a running test, or given all votes they may."""
+    done = "You have heard every pair of this test."
+    if has_given_share(studio.store, test.id, view.rater.id):
+        most = counted(test.votes_per_rater or 0, "vote", "votes")
+        done = f"You have given the {most} of one person that count in this test."
     st.success(
-        "You have heard every pair of this test. Thank you! The result appears here when enough "
-        "votes are in, or when the person who runs the studio ends the test.",
+        f"{done} Thank you! The result appears here when enough votes are in, or when the person "
+        "who runs the studio ends the test.",
         icon=":material/check_circle:",
     )
     view.undo_button()
@@ -115,6 +133,10 @@ def manage(test: Standing) -> None:
         st.text(f"It compares {a} and {b}. {counted(test.raters, 'person', 'people')} took part.")
         if not test.is_imported:
             st.text(advice(studio.store, test.id))
+            if test.set_aside:
+                claimed = counted(test.set_aside, "vote does", "votes do")
+                st.text(f"{claimed} not count: more listening was reported than time had passed.")
+            rules(test)
             invite(test)
         st.markdown("**End the test.** Everyone sees the result, and later votes do not count.")
         sure = st.checkbox("I want to end it before the answer is clear")
@@ -123,11 +145,28 @@ def manage(test: Standing) -> None:
             st.rerun()
 
 
+def rules(test: Standing) -> None:
+    """Say who may hear the test, and how much of it is one person's."""
+    with st.form("rules"):
+        most = st.number_input(
+            "Votes of one person that count, at most",
+            1,
+            MOST_VOTES_WANTED,
+            test.votes_per_rater or test.votes_wanted,
+            help="A quarter of the votes wanted is usual, so that nobody decides a test alone. If "
+            "you are the only listener, enter all of them.",
+        )
+        invite_only = st.checkbox("Only people with the invitation hear it", test.invite_only)
+        if st.form_submit_button("Change"):
+            change_rules(studio.store, test.id, votes_per_rater=int(most), invite_only=invite_only)
+            st.rerun()
+
+
 def invite(test: Standing) -> None:
     """Make a link that leads to the test."""
     st.markdown(
         "**Invite people.** Anyone who opens the link hears the pairs of this test. A new link "
-        "replaces the old one, which then stops working."
+        "replaces the old one, which then stops working; who came by it may go on."
     )
     if st.button("Make a new link", icon=":material/link:"):
         token = new_invitation(studio.store, test.id)

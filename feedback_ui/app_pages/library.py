@@ -216,8 +216,13 @@ def listing() -> None:
     if found.withheld:
         st.caption(
             f"The author of {found.withheld:,} of the melodies stays hidden for now, so that your "
-            "votes are blind. You see it when you have rated the melody and no other pair with it "
-            "waits for you."
+            "votes are blind. You see it when you have rated the melody (not skipped it) and no "
+            "other pair with it waits for you."
+        )
+    if rater is not None and found.withheld < found.pool:
+        st.caption(
+            "The library tells you who wrote what you have rated, so the answers that you have "
+            "given until now can no longer be undone."
         )
     if found.sealed:
         st.caption(f"{found.sealed:,} more are in a blind test. They come here when it has ended.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from feedback_ui.components.text_table import text_table
+from feedback_ui.server.cookies import RATER
 from feedback_ui.services.accounts import (
     RATER_TITLES,
     ROUND_TITLES,
@@ -20,16 +21,17 @@ from feedback_ui.services.blind_tests import list_tests, policies_of
 from feedback_ui.services.consent import must_consent_again
 from feedback_ui.services.session import CONSENT, CONSENT_VERSION
 from feedback_ui.views.access import (
-    TOKEN,
     consent_form,
     for_organisers,
     is_organiser,
     open_studio,
     sign_out,
     signed_in,
+    tab_keys,
     trouble,
 )
 from feedback_ui.views.page_heading import page_heading
+from music.messages import one_line
 from reward.comparisons.intervals import Share
 from reward.store.store import Rater
 
@@ -81,10 +83,18 @@ def show_me() -> None:
             f"{own.ties} times you heard no difference, {own.both_bad} times you liked neither, "
             f"{own.skips} times you skipped."
         )
+    if own.set_aside:
+        st.markdown(
+            f"{own.set_aside} of your answers are kept but not counted, because more listening was "
+            "reported with them than time had passed."
+        )
     st.subheader("Your link", anchor=False)
-    st.markdown("It signs you in on any device. Anyone who has it can vote in your name.")
+    st.markdown(
+        "It signs you in on any device. Anyone who has it can vote in your name, so keep it to "
+        "yourself. To invite others, send the address of this page, which has no key in it."
+    )
     address = str(st.context.url or "").split("?")[0]
-    st.code(f"{address}?{TOKEN}={st.query_params.get(TOKEN, '')}", language=None, wrap_lines=True)
+    st.code(f"{address}?{RATER}={tab_keys().token}", language=None, wrap_lines=True)
     st.button("Sign out here", icon=":material/logout:", on_click=sign_out)
     st.subheader("What you agreed to", anchor=False)
     st.markdown(CONSENT)
@@ -92,7 +102,7 @@ def show_me() -> None:
     st.subheader("Download your data", anchor=False)
     st.markdown(
         "All your answers with their times, including those that you took back. The JSON also has "
-        "your favourites."
+        "your favourites and whatever else is stored about you."
     )
     with st.container(horizontal=True):
         st.download_button(
@@ -134,7 +144,7 @@ def leave(rater: Rater) -> None:
         try:
             gone = withdraw(studio.store, rater, typed)
         except ValueError as error:
-            st.text(f"Not yet: {error}")
+            st.text(f"Not yet: {one_line(error)}")
         else:
             sign_out()
             st.session_state["farewell"] = farewell(gone)
@@ -161,6 +171,19 @@ def show_everyone() -> None:
         st.markdown(
             f"There are also {counts['votes_simulated']} votes of simulated listeners, not counted "
             "here."
+        )
+    st.subheader("Invite people", anchor=False)
+    st.markdown(
+        "Whoever opens this address signs up with a nickname of their own. It holds no key. A "
+        "blind test has a link of its own, on its page."
+    )
+    st.code(str(st.context.url or "").split("?")[0].removesuffix("/people"), language=None)
+    limits = studio.limits
+    if limits is not None and (limits.refused_sign_ups or limits.refused_answers):
+        st.text(
+            f"Refused since this server started ({limits.since:%Y-%m-%d %H:%M} UTC), because too "
+            f"many came at once: {limits.refused_sign_ups} sign-ups, "
+            f"{limits.refused_answers} answers."
         )
     st.subheader("Pairs to learn from", anchor=False)
     rows = round_rows(studio.store)
@@ -194,13 +217,13 @@ def show_everyone() -> None:
     st.subheader("How reliable raters are", anchor=False)
     rows = rater_rows(studio.store)
     if not rows:
-        st.info(
-            "There are no raters yet. Send people this studio's address.", icon=":material/link:"
-        )
+        st.info("There are no raters yet. Send people the address above.", icon=":material/link:")
         return
     text_table(RATER_TITLES, rows, key="raters", caption="Raters and how reliable they are")
     with st.expander("What the columns mean"):
         st.markdown(
+            "- **Not counted**: votes that are kept, but claim more listening than time had passed "
+            "since the pair was shown. They enter nothing else here.\n"
             "- **Left side**: share of left among the votes that chose a side; about 0.50 is "
             "expected.\n"
             "- **With themselves**: share of the pairs heard twice that got the same answer.\n"

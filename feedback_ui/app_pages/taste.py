@@ -34,6 +34,7 @@ from feedback_ui.views.fine_tune import fine_tuning_jobs
 from feedback_ui.views.notice import errors_noticed
 from feedback_ui.views.page_heading import page_heading
 from feedback_ui.views.taste_charts import forest_chart, learning_chart, reliability_chart
+from music.messages import one_line
 from reward.profile.profile import Reason
 from reward.profile.training import FORECAST_VOTES, TrainedReward, forecast_in_words
 
@@ -220,7 +221,7 @@ def train(kind: str) -> None:
     try:
         trainer().start(["reward", f"--votes-of={kind}"], database=studio_options().database)
     except CommandError as error:
-        st.session_state["taste-refused"] = str(error)
+        st.session_state["taste-refused"] = one_line(error)
 
 
 @st.fragment(run_every=POLL_S)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from reward.store.process_environment import DATABASE_VARIABLE
 
@@ -24,6 +26,7 @@ DEFAULT_DATABASE = "checkpoints/ratings.sqlite"
 DEFAULT_PORT = 8501
 OWN_HOSTS = ("localhost", "127.0.0.1")
 MOST_HEARD_MS = 60_000
+_SITE = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class LaunchError(ValueError):
@@ -44,6 +47,8 @@ class StudioOptions:
     """how much of each side must be heard before a vote; the studio's own rule by default"""
     organiser_key: str | None = None
     """key that identifies an organiser; None if there is no key"""
+    embed_in: tuple[str, ...] = ()
+    """sites that may show the studio in a frame, each as https://course.example.org"""
 
     @property
     def clips_folder(self) -> Path:
@@ -63,6 +68,7 @@ def studio_command(
     clips: Path | None = None,
     soundfont: Path | None = None,
     least_heard_ms: int | None = None,
+    embed_in: Sequence[str] = (),
     open_browser: bool = True,
 ) -> list[str]:
     """The command that runs the studio, for `subprocess`.
@@ -75,11 +81,14 @@ def studio_command(
         clips: see `StudioOptions`.
         soundfont: see `StudioOptions`.
         least_heard_ms: see `StudioOptions`.
+        embed_in: see `StudioOptions`.
         open_browser: open a browser window when the server is up.
 
     Raises:
-        LaunchError: for a bad port or address, or an open address without names.
+        LaunchError: for a bad port, address or site, or an open address without names.
     """
+    for site in embed_in:
+        _check_site(site)
     if not 1 <= port <= 65535:
         raise LaunchError(f"port={port} is not within 1..65535; {DEFAULT_PORT} is the usual one")
     try:
@@ -107,7 +116,18 @@ def studio_command(
         *([] if clips is None else [f"--clips={clips}"]),
         *([] if soundfont is None else [f"--soundfont={soundfont}"]),
         *([] if least_heard_ms is None else [f"--least-heard-ms={least_heard_ms}"]),
+        *(f"--embed-in={site}" for site in embed_in),
     ]
+
+
+def become_studio(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Become the server process, so that whoever ends this process ends the server.
+
+    A child would go on when only its parent is ended, and keep the port.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command[0], list(command), dict(environment))
 
 
 def is_for_this_machine(address: str, hosts: Sequence[str]) -> bool:
@@ -135,6 +155,7 @@ def parse_options(arguments: Sequence[str]) -> StudioOptions:
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--soundfont", type=Path)
     parser.add_argument("--least-heard-ms", type=int)
+    parser.add_argument("--embed-in", action="append", default=[])
     try:
         known, unknown = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
@@ -142,11 +163,22 @@ def parse_options(arguments: Sequence[str]) -> StudioOptions:
     if unknown:
         raise LaunchError(
             f"the studio has no argument {unknown[0]!r}; it takes --database, --clips, "
-            "--soundfont and --least-heard-ms"
+            "--soundfont, --least-heard-ms and --embed-in"
         )
+    for site in known.embed_in:
+        _check_site(site)
+    known.embed_in = tuple(known.embed_in)
     least = known.least_heard_ms
     if least is not None and not 1 <= least <= MOST_HEARD_MS:
         raise LaunchError(
             f"--least-heard-ms={least} is not within 1..{MOST_HEARD_MS}; 3000 is the studio's rule"
         )
     return StudioOptions(**vars(known), organiser_key=os.environ.get(ORGANISER_VARIABLE) or None)
+
+
+def _check_site(site: str) -> None:
+    if _SITE.fullmatch(site) is None:
+        raise LaunchError(
+            f"--embed-in={site!r} is not a site; give its scheme and host, such as "
+            "https://course.example.org"
+        )

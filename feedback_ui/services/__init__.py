@@ -2,6 +2,7 @@
 
 session: raters come in, hear pairs, vote and undo
 answers: checks what a page sent
+limits: rates of sign-ups and answers, and what they refused
 consent: whether a rater has agreed to the current terms
 accounts: what is stored of a rater
 practice: the practice pair

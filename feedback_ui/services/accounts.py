@@ -19,8 +19,10 @@ from reward.comparisons.rater_statistics import ratings_statistics
 from reward.comparisons.reliability import self_agreement, side_bias
 from reward.exchange.export import plain_row, write_csv
 from reward.pairs.traps import CORRUPTED
+from reward.store.campaign_guests import names_of_guest
 from reward.store.favourites import favourites
-from reward.store.raters import is_same_nickname
+from reward.store.nicknames import is_same_nickname
+from reward.store.raters import get_rater
 from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater, RatingsError, RatingsStore, Withdrawal
 
@@ -28,7 +30,7 @@ OWN_COLUMNS = [
     *("vote_id", "comparison_id", "issued_at", "created_at"),
     *("melody_a", "melody_b", "left_is_a", "outcome", "strength", "reasons", "comment"),
     *("heard_ms_left", "heard_ms_right", "plays_left", "plays_right", "latency_ms"),
-    *("renderer", "app_version", "supersedes", "current"),
+    *("renderer", "app_version", "supersedes", "set_aside", "current"),
 ]
 
 
@@ -46,6 +48,9 @@ class OwnStatistics:
     """of decided votes those for the left melody; None of none"""
     self_agreement: Share | None
     """of pairs heard twice, those answered alike; None of none"""
+    set_aside: int = 0
+    """votes that are kept but not counted, because they claim more listening than there was time
+    for; in none of the other figures"""
 
     @property
     def heard(self) -> str:
@@ -58,7 +63,8 @@ class OwnStatistics:
 
 def own_statistics(store: RatingsStore, rater_id: int) -> OwnStatistics:
     """The figures of one rater."""
-    votes = _own(store, rater_id, current_only=True)
+    every = _own(store, rater_id, current_only=True)
+    votes = every.loc[every["set_aside"].isna()]
     said = votes["outcome"].tolist()
     heard_ms = [*votes["heard_ms_left"].tolist(), *votes["heard_ms_right"].tolist()]
     preferences = Preferences.from_votes(votes, sorted({*votes["melody_a"], *votes["melody_b"]}))
@@ -71,6 +77,7 @@ def own_statistics(store: RatingsStore, rater_id: int) -> OwnStatistics:
         skips=said.count("skip"),
         left=side_bias(preferences)[0] if someone else None,
         self_agreement=self_agreement(preferences)[0] if someone else None,
+        set_aside=len(every) - len(votes),
     )
 
 
@@ -92,10 +99,14 @@ def own_json(store: RatingsStore, rater: Rater) -> bytes:
     votes = [plain_row(row) for row in own_votes(store, rater.id).to_dict("records")]
     with store.reading() as session:
         kept = sorted(favourites(session, rater.id))
+        told_at = get_rater(session, rater.id).origins_told_at
+        invited_to = names_of_guest(session, rater.id)
     told = {
         "nickname": rater.nickname,
         "consent_version": rater.consent_version,
         "favourites": kept,
+        "invited_to": invited_to,
+        "origins_told_at": None if told_at is None else told_at.isoformat(),
         "votes": votes,
     }
     return json.dumps(told, ensure_ascii=False, indent=1).encode()
@@ -129,6 +140,7 @@ def farewell(gone: Withdrawal) -> str:
 RATER_TITLES = (
     "Rater",
     "Votes",
+    "Not counted",
     "Ties",
     "Left side",
     "With themselves",
@@ -147,6 +159,7 @@ def rater_rows(store: RatingsStore) -> list[tuple[str, ...]]:
         (
             rater.nickname,
             str(rater.votes),
+            str(rater.set_aside),
             str(rater.ties),
             *(
                 "–" if value is None else str(value)
@@ -176,7 +189,7 @@ def round_rows(store: RatingsStore) -> list[tuple[str, ...]]:
     pairs = store.comparisons_frame()
     pairs = pairs.loc[pairs["purpose"].isin(ROUND_PURPOSES)]
     votes = store.votes_frame(kind="person")
-    votes = votes.loc[votes["purpose"].isin(ROUND_PURPOSES)]
+    votes = votes.loc[votes["purpose"].isin(ROUND_PURPOSES) & votes["set_aside"].isna()]
     melodies = store.melodies_frame()
     writer = dict(zip(melodies["melody_id"], melodies["policy_id"], strict=True))
     rows: list[tuple[str, ...]] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from reward.blind_test.stopping_rule import (
     ALPHA,
@@ -21,9 +20,10 @@ from reward.blind_test.stopping_rule import (
     more_votes,
     tally,
 )
-from reward.store import campaigns
+from reward.store import campaign_guests, campaigns
 from reward.store.campaign_votes import Said, campaign_votes
 from reward.store.campaigns import Campaign
+from reward.store.database import database_time
 from reward.store.store import RatingsError, RatingsStore
 
 PURPOSES = ("blind_test",)
@@ -43,6 +43,12 @@ class Standing:
     has_ended: bool
     is_imported: bool
     """it was held elsewhere: its pairs are not heard here, and it ends when an organiser says so"""
+    votes_per_rater: int | None
+    """of one rater, how many count at most"""
+    invite_only: bool
+    """only who came by its invitation hears it"""
+    set_aside: int
+    """votes that claim more listening than can have been; they do not count"""
 
     @property
     def most_more(self) -> int:
@@ -61,7 +67,7 @@ class RaterTally:
 
     nickname: str
     tally: Tally
-    """of all that they said, counted for the test or not"""
+    """of all that they said, counted for the test or not, but for what was set aside"""
     undecided: int
     """both are bad, or skipped"""
 
@@ -80,6 +86,10 @@ class Outcome:
     """votes that say nothing of which is better"""
     again: int
     """votes on a pair that had counted already"""
+    set_aside: int
+    """votes that claim more listening than can have been"""
+    beyond_share: int
+    """votes of a rater of whom as many as count were in"""
     raters: tuple[RaterTally, ...]
     """who said most first"""
 
@@ -141,7 +151,7 @@ def end(store: RatingsStore, test_id: int) -> Standing:
         RatingsError: for an unknown test, or a database that cannot be used.
     """
     with store.writing() as session:
-        campaign = campaigns.reveal_campaign(session, test_id, now=datetime.now(UTC))
+        campaign = campaigns.reveal_campaign(session, test_id, now=database_time(session))
         return _standing(campaign, campaign_votes(session, test_id))
 
 
@@ -181,14 +191,18 @@ def outcome(store: RatingsStore, test_id: int) -> Outcome:
         raise RatingsError(
             f"the blind test {campaign.name!r} has not ended; its result is told when it has"
         )
-    decides = [vote for vote in said if vote.outcome in ("a", "b", "tie")]
+    decides = [vote for vote in said if _decides(vote)]
+    set_aside = sum(vote.set_aside for vote in said)
+    beyond_share = sum(vote.beyond_share for vote in said)
     return Outcome(
         a=campaign.policies.a,
         b=campaign.policies.b,
         tally=_tally_of(said),
         claim=_claim(said),
-        undecided=len(said) - len(decides),
-        again=sum(not vote.counts for vote in decides),
+        undecided=len(said) - len(decides) - set_aside,
+        again=sum(not vote.counts for vote in decides) - beyond_share,
+        set_aside=set_aside,
+        beyond_share=beyond_share,
         raters=_by_rater(said),
     )
 
@@ -214,13 +228,64 @@ def new_invitation(store: RatingsStore, test_id: int) -> str:
         return campaigns.invite(session, test_id)
 
 
+def admit(store: RatingsStore, test_id: int, rater_id: int) -> None:
+    """Remember that a rater was invited to the test.
+
+    Raises:
+        RatingsError: for an unknown test, or a database that cannot be used.
+    """
+    with store.reading() as session:
+        is_known = campaign_guests.is_guest(session, test_id, rater_id)
+    if not is_known:
+        with store.writing() as session:
+            campaign_guests.admit(session, test_id, rater_id, now=database_time(session))
+
+
+def may_hear(store: RatingsStore, test_id: int, rater_id: int) -> bool:
+    """Whether the pairs of the test are for this rater.
+
+    Raises:
+        RatingsError: for an unknown test.
+    """
+    with store.reading() as session:
+        invite_only = campaigns.get_campaign(session, test_id).invite_only
+        return not invite_only or campaign_guests.is_guest(session, test_id, rater_id)
+
+
+def has_given_share(store: RatingsStore, test_id: int, rater_id: int) -> bool:
+    """Whether as many votes of the rater are in as count of one rater.
+
+    Raises:
+        RatingsError: for an unknown test.
+    """
+    with store.reading() as session:
+        campaign = campaigns.campaign_row(session, test_id)
+        return campaign_guests.has_given_share(session, campaign, rater_id)
+
+
+def change_rules(
+    store: RatingsStore, test_id: int, *, votes_per_rater: int | None, invite_only: bool
+) -> None:
+    """Say anew how many votes of one rater count, and whether the test is by invitation only.
+
+    Raises:
+        RatingsError: for an unknown test, or a number out of range.
+    """
+    with store.writing() as session:
+        campaigns.change_rules(
+            session, test_id, votes_per_rater=votes_per_rater, invite_only=invite_only
+        )
+
+
 def rule_in_words() -> str:
     """What ends a test, for people who ask."""
     return (
         f"A test ends as soon as the answer is clear, or when the votes wanted are in. Of two "
         f"policies that are liked equally, one is called better in at most {ALPHA:.0%} of tests, "
         "although the votes are counted after each. Ties count beside, not as half a win; "
-        "“both are bad” and skipped pairs do not count, and each pair counts once."
+        "“both are bad” and skipped pairs do not count, and each pair counts once. Votes that "
+        "claim more listening than there was time for do not count, nor votes of one person beyond "
+        "the share of the test that one person has."
     )
 
 
@@ -238,6 +303,9 @@ def _standing(campaign: Campaign, said: Sequence[Said]) -> Standing:
         raters=len({vote.rater for vote in said}),
         has_ended=campaign.revealed_at is not None,
         is_imported=campaign.closed_at is not None and campaign.revealed_at is None,
+        votes_per_rater=campaign.votes_per_rater,
+        invite_only=campaign.invite_only,
+        set_aside=sum(vote.set_aside for vote in said),
     )
 
 
@@ -249,17 +317,30 @@ def _claim(said: Sequence[Said]) -> Claim | None:
     return first_claim(vote.outcome for vote in said if vote.counts)
 
 
+def _decides(vote: Said) -> bool:
+    return vote.outcome in ("a", "b", "tie") and not vote.set_aside
+
+
 def _by_rater(said: Sequence[Said]) -> tuple[RaterTally, ...]:
     found: list[RaterTally] = []
     for nickname in dict.fromkeys(vote.rater for vote in said):
-        theirs = [vote.outcome for vote in said if vote.rater == nickname]
-        decides = [word for word in theirs if word in ("a", "b", "tie")]
+        theirs = [vote for vote in said if vote.rater == nickname and not vote.set_aside]
+        decides = [vote.outcome for vote in theirs if _decides(vote)]
         found.append(RaterTally(nickname, tally(decides), len(theirs) - len(decides)))
     return tuple(sorted(found, key=lambda rater: -rater.tally.votes))
 
 
 def blind_test_arguments(
-    a: str, b: str, *, name: str, votes: int, meter: str, bars: str, seed: int
+    a: str,
+    b: str,
+    *,
+    name: str,
+    votes: int,
+    votes_per_rater: int,
+    invite_only: bool,
+    meter: str,
+    bars: str,
+    seed: int,
 ) -> list[str]:
     """Arguments of the command that writes a test's melodies.
 
@@ -268,6 +349,8 @@ def blind_test_arguments(
         b: name of the other.
         name: of the test; a default one if empty.
         votes: after which the test ends.
+        votes_per_rater: of one rater, how many count at most.
+        invite_only: only who opens its invitation hears it.
         meter: of all melodies, or 'any'.
         bars: of all melodies, or 'any'.
         seed: of writing.
@@ -275,6 +358,8 @@ def blind_test_arguments(
     return [
         "blind-test",
         *([f"--name={name}"] if name.strip() else []),
-        *(f"--votes={votes}", f"--meter={meter}", f"--bars={bars}", f"--seed={seed}"),
+        *(f"--votes={votes}", f"--votes-per-rater={votes_per_rater}"),
+        *(["--invite-only"] if invite_only else []),
+        *(f"--meter={meter}", f"--bars={bars}", f"--seed={seed}"),
         *("--", a, b),  # a name that begins with a dash is no option
     ]

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from music.disk import os_error_reason
 from music.formats.midi import quarter_microseconds
 from music.melody import TICKS_PER_QUARTER, Header, Melody
 from music.rendering.sound import SoundfontError, cached_wav, renderer_id
@@ -65,6 +66,7 @@ class ClipFolder:
         self._least_heard_ms = MIN_HEARD_MS if least_heard_ms is None else least_heard_ms
         self._coming: dict[Melody, float] = {}  # and when to begin with it, in time.monotonic()
         self._now: Melody | None = None  # rendered ahead at this moment
+        self._asked = 0  # pages that wait for a sound at this moment
         self._changed = threading.Condition()
         self._ahead: threading.Thread | None = None
 
@@ -76,8 +78,15 @@ class ClipFolder:
         """
         with self._changed:
             self._coming.pop(melody, None)
-            self._changed.wait_for(lambda: self._now != melody)
-        path = self._render(melody)
+            self._asked += 1
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._now != melody)
+            path = self._render(melody)
+        finally:
+            with self._changed:
+                self._asked -= 1
+                self._changed.notify_all()
         header = melody.header
         return Clip(
             path,
@@ -106,13 +115,13 @@ class ClipFolder:
                 self._render(melody)
 
     def _next(self) -> Melody:
-        """Wait for what is due to be rendered ahead; nobody has asked for it meanwhile."""
+        """Wait for what is due to be rendered ahead, and until no page waits for another sound."""
         with self._changed:
             self._now = None
             self._changed.notify_all()
             while True:
                 melody, due = next(iter(self._coming.items()), (None, None))
-                if melody is None or due is None:
+                if melody is None or due is None or self._asked:
                     self._changed.wait()
                 elif due > time.monotonic():
                     self._changed.wait(due - time.monotonic())
@@ -126,8 +135,8 @@ class ClipFolder:
             return cached_wav(melody, self._folder, soundfont=self._soundfont)
         except OSError as error:
             raise SoundfontError(
-                f"the sound of a melody cannot be kept ({error.strerror or error}); whoever runs "
-                "this studio can make room for it, or start it with another database folder"
+                "the sound of a melody cannot be kept, whoever runs this studio can mend it: "
+                f"{os_error_reason(error, self._folder)}"
             ) from error
 
 

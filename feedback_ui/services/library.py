@@ -1,11 +1,13 @@
 """The library: every melody of the pool, found, ordered, kept, and told of as far as one may be.
 
 Blinding. Who wrote a melody would sway a vote, so a `LibraryMelody` has its `origin` only where it
-may be told: to an organiser, or to a rater who has answered a comparison of it; and never while a
-pair with it still waits for who is looking. What
-would give the origin away goes with it: rounds, dates, likeness to the training tunes, the group's
-score, the filters on these, and the order in which melodies came. The others stand in the order of
-their codes, which are hashes. An organiser who rates is a rater; one who does not sign in sees all.
+may be told: to an organiser, or to a rater who has judged a comparison of it; and never while a
+pair with it still waits for who is looking. A skip is no judgement. Raters are never told which
+melody was corrupted for a trap. What would give the origin away goes with it: rounds, dates,
+likeness to the training tunes, the group's score, the filters on these, and the order in which
+melodies came. The others stand in the order of their codes, which are hashes. An organiser who
+rates is a rater; one who does not sign in sees all. Once the library has told a rater anything, the
+votes that they have cast stay as they are (`reward.store.votes`).
 Melodies of a blind test come to nobody until it is revealed, and their scores neither.
 """
 
@@ -24,6 +26,7 @@ from feedback_ui.services.profiles import LEAST_VOTES, PERSON, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
 from music.melody import Melody
+from music.messages import one_line
 from reward.store.catalogue import CatalogueEntry, Listening, Verdicts, listening, rounds
 from reward.store.favourites import favourites, set_favourite
 from reward.store.store import RatingsError, RatingsStore
@@ -142,7 +145,7 @@ class MelodyLibrary:
         """One page of the melodies that the query asks for.
 
         Raises:
-            RatingsError: when the database cannot be read.
+            RatingsError: when the database cannot be used.
         """
         sight = self._sight(visitor)
         wanted, looked_for, trouble = self._search(query, sight)
@@ -228,6 +231,8 @@ class MelodyLibrary:
     # How
 
     def _sight(self, visitor: Visitor) -> _Sight:
+        if visitor.rater_id is not None:
+            self._store.tell_origins(visitor.rater_id)
         pool = self._melodies.pool()
         with self._store.reading() as session:
             paired = rounds(session)
@@ -238,10 +243,11 @@ class MelodyLibrary:
         visible = np.ones(len(pool.entries), bool)
         visible[_places(pool, pool.sealed)] = False
         told = np.full(len(pool.entries), visitor.organiser)
-        if visitor.rater_id is not None or not visitor.organiser:
+        if visitor.rater_id is not None:
             if not visitor.organiser:
-                told[_places(pool, heard.answered)] = True
+                told[_places(pool, heard.judged)] = True
             told[_places(pool, heard.waiting)] = False
+            told &= ~pool.corrupted
         return _Sight(pool, heard, kept, paired, told & visible, visible)
 
     def _shown(self, place: int, sight: _Sight) -> LibraryMelody:
@@ -278,7 +284,7 @@ class MelodyLibrary:
         try:
             pattern = read_pattern(query.q)
         except TuneSearchError as error:
-            return everything, "", str(error)
+            return everything, "", one_line(error)
         melodies = [entry.melody for entry in entries]
         return (
             find_tunes(pattern, melodies, self._melodies.table(sight.pool)),

@@ -9,13 +9,14 @@ Letters: N melodies, in the order in which they came; F features.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
 
 from feedback_ui.services.reference_corpus import RealTunes
 from music.note_table import NoteTable, note_table
+from reward.pairs.traps import CORRUPTED
 from reward.profile.features import FEATURE_NAMES, feature_matrix
 from reward.store.catalogue import CatalogueEntry, entries_after
 from reward.store.sealed import sealed_melody_ids
@@ -35,6 +36,8 @@ class Pool:
     """first digits of the hash -> number among the N"""
     sealed: frozenset[int]
     """ids of the melodies of a blind test that has not been revealed: not to be shown or scored"""
+    corrupted: np.ndarray
+    """bool (N,): made worse on purpose, for traps"""
 
 
 class PoolCache:
@@ -45,7 +48,7 @@ class PoolCache:
         self._reading = Lock()
         # Held for seconds; who only looks does not wait for them.
         self._tabulating, self._comparing, self._measuring = Lock(), Lock(), Lock()
-        self._pool = Pool((), {}, {}, frozenset())
+        self._pool = Pool((), {}, {}, frozenset(), np.zeros(0, bool))
         self._table: NoteTable | None = None
         self._originality = np.zeros(0)
         self._features_NF = np.zeros((0, len(FEATURE_NAMES)))
@@ -68,9 +71,10 @@ class PoolCache:
                     {entry.id: place for place, entry in enumerate(entries)},
                     {entry.sha256[:CODE_DIGITS]: place for place, entry in enumerate(entries)},
                     sealed,
+                    np.array([entry.policy_id == CORRUPTED for entry in entries], bool),
                 )
             elif sealed != before.sealed:
-                self._pool = Pool(before.entries, before.place, before.by_code, sealed)
+                self._pool = replace(before, sealed=sealed)
             return self._pool
 
     def table(self, pool: Pool) -> NoteTable | None:

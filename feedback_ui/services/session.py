@@ -3,7 +3,8 @@
 Nothing here is kept between calls but the open store, a folder of rendered audio and what may be
 learnt anew from the votes: the current pair lives in the database, so that a reload, a second tab
 or a restarted server shows the same pair on the same sides. An answer names the assignment that the
-server issued, and is stored for that one or not at all; sent again it is acknowledged.
+server issued, and is stored for that one or not at all; sent again it is acknowledged. What it
+claims to have heard is held against the time since then (`reward.store.heard_time`).
 
 A page is given `Pair` only. It has no word of who wrote what: no melody, no policy, no purpose.
 It says which pairs it is for: by default training, with its repeats and traps.
@@ -11,28 +12,32 @@ It says which pairs it is for: by default training, with its repeats and traps.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from uuid import UUID
 
 from feedback_ui.services.answers import REPORTS, check_heard, read_answer, read_undo
 from feedback_ui.services.clips import Clip, ClipFolder
+from feedback_ui.services.limits import Limits, Source
 from feedback_ui.services.notation import pictures_of
 from feedback_ui.services.pool_cache import PoolCache
 from feedback_ui.services.profiles import LearntTastes
 from music.melody import Melody
+from music.messages import one_line
 from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater, RatingsError, RatingsStore
 from reward.store.votes import Answer, StalePageError
 
-CONSENT_VERSION = "studio-3"
+CONSENT_VERSION = "studio-4"
 CONSENT = (
-    "The studio stores your nickname, the melodies that you keep as favourites, your answers, and "
-    "when and how long you listened before each. Nothing else about you: no name, no e-mail, no "
-    "address. Your answers teach a model of taste, and may "
+    "The studio stores your nickname, the melodies that you keep as favourites, your answers, when "
+    "and how long you listened before each, the blind tests that you were invited to, and when the "
+    "library last told you who wrote what. Nothing else about you: no name, no e-mail, no address "
+    "(yours is kept in memory for some minutes after you sign up, so that no program signs up "
+    "again and again). Your answers teach a model of taste, and may "
     "be shared as data under your nickname. You may stop whenever you like. On the page People you "
     "can take your answers along, and remove yourself with all that is yours."
 )
@@ -88,6 +93,9 @@ class StudioSession:
         clips_folder: where rendered audio is kept; made when it is not there.
         soundfont: a .sf2 file, or None for the usual one.
         least_heard_ms: how much of each side must be heard before a vote.
+        limits: rates of sign-ups and answers; None for a program that is to have none.
+        clock: tells when pairs are issued and answered, aware of its time zone; the database's
+            clock by default.
 
     Raises:
         SoundfontError: when the soundfont cannot be used.
@@ -100,21 +108,29 @@ class StudioSession:
         *,
         soundfont: Path | None = None,
         least_heard_ms: int | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self.store = store
+        self.store, self.limits, self._clock = store, limits, clock
         self._clips = ClipFolder(clips_folder, soundfont=soundfont, least_heard_ms=least_heard_ms)
         self.melodies = PoolCache(store)
         self.tastes = LearntTastes(store, self.melodies)
         self._app_version = app_version()
 
-    def sign_up(self, nickname: str, *, consents: bool) -> Rater:
+    def _now(self) -> datetime | None:
+        return None if self._clock is None else self._clock()
+
+    def sign_up(self, nickname: str, *, consents: bool, source: Source | None = None) -> Rater:
         """A new rater, with the token that lets them come back.
 
         Raises:
-            RatingsError: without consent, or for a nickname that is taken, empty or too long.
+            RatingsError: without consent, for a nickname that is taken, looks like one that is, is
+                empty or too long, or when too many have signed up just now.
         """
         if not consents:
             raise RatingsError("there is no rating without consent; tick the box to agree")
+        if self.limits is not None:
+            self.limits.sign_up(source or Source())
         return self.store.add_rater(nickname, consent_version=CONSENT_VERSION)
 
     def sign_in(self, token: str) -> Rater | None:
@@ -125,6 +141,25 @@ class StudioSession:
         """
         rater = self.store.rater_by_token(token) if token else None
         return rater if rater is not None and rater.kind == "person" else None
+
+    def get_ready(
+        self,
+        rater_id: int,
+        *,
+        purposes: Collection[str] = ROUND_PURPOSES,
+        campaign_id: int | None = None,
+    ) -> bool:
+        """Whether there is a pair for this rater; its sound is made meanwhile, beside the page.
+
+        For a newcomer, who does not hear it at once: many may come in at the same moment.
+
+        Raises:
+            RatingsError: when the database cannot be used, or for an unknown rater.
+        """
+        issued = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
+        if issued is not None:
+            self._clips.prepare([issued.left.melody, issued.right.melody])
+        return issued is not None
 
     def current_pair(
         self,
@@ -139,7 +174,9 @@ class StudioSession:
             RatingsError: when the database cannot be used, or for an unknown rater.
             SoundfontError: when the audio cannot be rendered.
         """
-        issued = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
+        issued = self.store.issue(
+            rater_id, now=self._now(), purposes=purposes, campaign_id=campaign_id
+        )
         if issued is None:
             return None
         pair = Pair(
@@ -157,20 +194,33 @@ class StudioSession:
         return pair
 
     def answer(self, rater_id: int, payload: object) -> Reply:
-        """Store what the page sent back, once; it comes from outside, so each field is checked."""
+        """Store what the page sent back, once; it comes from outside, so each field is checked.
+
+        An answer that claims more listening than can have been is stored, but not counted.
+        """
         try:
+            if self.limits is not None:
+                self.limits.answer(rater_id)
             assignment_id, fields = read_answer(payload)
             left, right = self.store.shown(rater_id, assignment_id)
             check_heard(fields, self.clip(left.melody), self.clip(right.melody))
             receipt = self.store.vote(
                 assignment_id,
                 Answer(renderer=self._clips.renderer, app_version=self._app_version, **fields),
+                now=self._now(),
+                from_page=True,
             )
         except ValueError as error:  # the store's, or the synthesizer's of a sound that is gone
-            return Reply(False, str(error))
+            return Reply(False, one_line(error))
         if receipt.duplicate:
             # No error: the first may have been stored while the word of it got lost.
             return Reply(True, "That pair has your answer already. Here is the next.")
+        if receipt.set_aside is not None:
+            return Reply(
+                True,
+                "Saved, but not counted: the page reported more listening than time has passed "
+                "since the pair was shown. Here is the next pair.",
+            )
         if set(fields["reasons"]) & set(REPORTS):
             return Reply(True, "Reported and skipped, thank you. Here is the next pair.")
         return Reply(True, "Saved. Here is the next pair.")
@@ -190,15 +240,25 @@ class StudioSession:
         """
         try:
             shown = read_undo(payload)
+            if self.limits is not None:
+                self.limits.answer(rater_id)
             undone = self.store.undo(
-                rater_id, purposes=purposes, campaign_id=campaign_id, shown=shown
+                rater_id,
+                now=self._now(),
+                purposes=purposes,
+                campaign_id=campaign_id,
+                shown=shown,
             )
             if undone is None:
-                return Reply(False, "There is no earlier answer to take back.")
+                return Reply(
+                    False,
+                    "There is no earlier answer to take back. Answers that you gave before the "
+                    "library told you who wrote what stay as they are.",
+                )
         except StalePageError:
             return Reply(True, "")
         except RatingsError as error:
-            return Reply(False, str(error))
+            return Reply(False, one_line(error))
         return Reply(True, "Your last pair again. Answer anew.")
 
     def clip(self, melody: Melody) -> Clip:

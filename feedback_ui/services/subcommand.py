@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from music.messages import shorten
 from reward.store.process_environment import process_environment
 
 _PREFIXES = ("Error: ", "tastemaker: ")
@@ -34,4 +35,4 @@ def refusal(said: str) -> str:
     last = lines[-1] if lines else ""
     for prefix in _PREFIXES:
         last = last.removeprefix(prefix)
-    return last
+    return shorten(last)

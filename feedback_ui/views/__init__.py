@@ -1,6 +1,7 @@
 """What pages are made of.
 
 access: who is rating in this tab, and who may enter
+tab_keys: a rater's token and an organiser's right, as a tab holds them
 rating: from the volume check to the last pair
 melody_details: one melody in detail
 blind_test_form: the form that makes a blind test

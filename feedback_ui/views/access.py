@@ -1,31 +1,31 @@
 """Access: opens the studio once per server, and identifies the rater and the organiser of a tab.
 
-A rater is identified by a token in the page's address, so that it survives a reload, a bookmark or
-a restart of the server. The store has only the token's hash.
+A rater is identified by a token (see `tab_keys.py`). The store has only the token's hash.
 
 An *organiser* starts trainings and blind tests and sees everyone's figures. If only this machine
-can reach the studio, everyone is an organiser. Otherwise an organiser needs the key that
-`tastemaker studio` prints.
+can reach the studio, everyone at this machine is an organiser; who comes through a proxy is not.
+Otherwise an organiser needs the key that `tastemaker studio` prints.
 """
 
 from __future__ import annotations
 
-import hmac
+import secrets
 import sys
 from typing import NoReturn
 
 import streamlit as st
 
 from feedback_ui.server.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
+from feedback_ui.server.visitors import is_of_this_machine, proxy_header
 from feedback_ui.services.consent import consent, must_consent_again
+from feedback_ui.services.limits import Limits, Source
 from feedback_ui.services.session import CONSENT, CONSENT_VERSION, StudioSession
+from feedback_ui.views.page_heading import page_heading
+from feedback_ui.views.tab_keys import TabKeys
+from music.messages import one_line
 from music.rendering.sound import SoundfontError
 from reward.store.store import Rater, RatingsError, RatingsStore
 
-TOKEN = "rater"
-"""name of the rater's token in the address and in the session"""
-ORGANISER = "organiser"
-"""name of the organiser's key, likewise"""
 JUST_SAID = "trouble_just_said"
 TRY_AGAIN_S = 5.0
 """seconds after an error until the page runs again"""
@@ -39,6 +39,7 @@ def _open(options: StudioOptions) -> StudioSession:
         options.clips_folder,
         soundfont=options.soundfont,
         least_heard_ms=options.least_heard_ms,
+        limits=Limits(),
     )
 
 
@@ -52,13 +53,50 @@ def studio_options() -> StudioOptions:
 
 
 def open_studio() -> StudioSession:
-    """The studio of this server; on an error, shows it in one line and ends the run."""
+    """The studio of this server; on an error, shows it in one line and ends the run.
+
+    It also takes keys from the address. When a personal link was opened, it asks whose it is, and
+    ends the run.
+    """
     try:
         studio = _open(studio_options())
     except (RatingsError, SoundfontError, LaunchError) as error:
         trouble(error)
-    _keep_organiser_key()
+    keys = tab_keys()
+    keys.take_from_address()
+    keys.fetch_cookies()
+    _ask_whose_link(studio, keys)
     return studio
+
+
+def tab_keys() -> TabKeys:
+    """The keys of this tab."""
+    return TabKeys(studio_options())
+
+
+def _ask_whose_link(studio: StudioSession, keys: TabKeys) -> None:
+    link = keys.opened_link
+    if not link:
+        return
+    try:
+        theirs, mine = studio.sign_in(link), studio.sign_in(keys.token)
+    except RatingsError as error:
+        trouble(error)
+    if theirs is None:
+        st.warning("This link does not belong to a rater here (any more).")
+        return
+    page_heading("Is this you?", "This is a personal link. It is for one rater only.")
+    st.text(f"It belongs to {theirs.nickname}.")
+    if mine is not None:
+        st.text(f"You are {mine.nickname} here.")
+    st.markdown(
+        "If somebody sent you this address, they meant to invite you: choose *No*, and your "
+        "answers will be your own."
+    )
+    with st.container(horizontal=True):
+        st.button("Yes, this is me", on_click=keys.sign_in, args=(link,), type="primary")
+        st.button("No, I am somebody else", on_click=keys.decline_link)
+    st.stop()
 
 
 def trouble(error: Exception) -> NoReturn:
@@ -66,7 +104,7 @@ def trouble(error: Exception) -> NoReturn:
     # Plain text inside: a message may quote what a person typed.
     with st.container(border=True):
         st.markdown(":material/error: **The studio cannot go on**")
-        st.text(str(error))
+        st.text(one_line(error))
     st.session_state[JUST_SAID] = True
     _try_again()
     st.stop()
@@ -88,7 +126,7 @@ def signed_in(studio: StudioSession, *, consented: bool = True) -> Rater:
     """
     rater = known_rater(studio)
     if rater is None:
-        _form(studio, stale=bool(_token()))
+        _form(studio)
         st.stop()
     if consented and must_consent_again(rater):
         consent_form(studio, rater)
@@ -98,49 +136,49 @@ def signed_in(studio: StudioSession, *, consented: bool = True) -> Rater:
 
 def known_rater(studio: StudioSession) -> Rater | None:
     """Who is rating in this tab, or None; shows no form."""
-    token = _token()
+    keys = tab_keys()
     try:
-        rater = studio.sign_in(token)
+        rater = studio.sign_in(keys.token)
     except RatingsError as error:
         trouble(error)
     if rater is not None:
-        st.session_state[TOKEN] = token
-        if st.query_params.get(TOKEN) != token:
-            st.query_params[TOKEN] = token
+        keys.hold()
     return rater
 
 
-def _token() -> str:
-    # Changing the page drops the query of the address; the session keeps the token.
-    return st.query_params.get(TOKEN) or st.session_state.get(TOKEN, "")
+def _source() -> Source:
+    """Where a sign-up in this tab comes from; kept in memory only."""
+    tab = st.session_state.setdefault("tab", secrets.token_hex(8))
+    return Source(tab, st.context.ip_address)
 
 
 def is_organiser() -> bool:
     """Whether the user of this tab may start trainings and see everyone's figures."""
-    key = studio_options().organiser_key
-    if key is None:
-        return is_for_this_machine(
-            str(st.get_option("server.address") or ""), st.get_option("server.allowedHosts") or ()
-        )
-    return hmac.compare_digest(_organiser_key_shown().encode(), key.encode())
+    if studio_options().organiser_key is not None:
+        return tab_keys().is_organiser
+    return _is_for_this_machine() and is_of_this_machine(st.context.headers)
 
 
-def _organiser_key_shown() -> str:
-    return st.query_params.get(ORGANISER) or st.session_state.get(ORGANISER, "")
-
-
-def _keep_organiser_key() -> None:
-    """Keep a valid key in the session, because changing the page drops it from the address."""
-    if studio_options().organiser_key is not None and is_organiser():
-        shown = st.session_state[ORGANISER] = _organiser_key_shown()
-        if st.query_params.get(ORGANISER) != shown:
-            st.query_params[ORGANISER] = shown
+def _is_for_this_machine() -> bool:
+    return is_for_this_machine(
+        str(st.get_option("server.address") or ""), st.get_option("server.allowedHosts") or ()
+    )
 
 
 def for_organisers() -> None:
     """Say why and end the run, unless the user of this tab is an organiser."""
     if is_organiser():
         return
+    if studio_options().organiser_key is None and _is_for_this_machine():
+        proxy = proxy_header(st.context.headers) or "another name in the address"
+        st.warning(
+            f"You came through a proxy ({proxy}), and this studio was started for one machine "
+            "only, without an organiser's key. So nobody is an organiser here. Start it with "
+            "`tastemaker studio --host NAME`, where NAME is the host in your address, and open "
+            "the organiser's address that it prints.",
+            icon=":material/key:",
+        )
+        st.stop()
     st.info(
         "This page is for the person who runs the studio. Open the organiser's address, which "
         "`tastemaker studio` printed when it started.",
@@ -151,9 +189,7 @@ def for_organisers() -> None:
 
 def sign_out() -> None:
     """Forget the rater of this tab and their settings, so that somebody else can sign up."""
-    for kept in (st.query_params, st.session_state):
-        for name in [name for name in kept if name != ORGANISER]:
-            del kept[name]
+    tab_keys().sign_out()
 
 
 def consent_form(studio: StudioSession, rater: Rater) -> None:
@@ -180,11 +216,7 @@ def consent_form(studio: StudioSession, rater: Rater) -> None:
         st.rerun()
 
 
-def _form(studio: StudioSession, *, stale: bool) -> None:
-    if stale:
-        st.warning(
-            "This link does not belong to a rater here (any more). Sign up with a new nickname."
-        )
+def _form(studio: StudioSession) -> None:
     st.markdown(
         "You will hear two short melodies at a time and say which you like better. "
         "There is no right answer. Headphones help; a session of 20 minutes is plenty."
@@ -200,12 +232,17 @@ def _form(studio: StudioSession, *, stale: bool) -> None:
         st.caption(f"Version {CONSENT_VERSION}")
         consents = st.checkbox("I agree, and I am taking part of my own free will")
         sent = st.form_submit_button("Start listening", type="primary", width="stretch")
-    st.caption("Have you been here before? Open your personal link to sign in again.")
+    st.caption(
+        "Have you been here before? Open your personal link to sign in again. This browser then "
+        "keeps you signed in with a cookie."
+    )
     if sent:
         try:
-            rater = studio.sign_up(nickname, consents=consents)
+            rater = studio.sign_up(nickname, consents=consents, source=_source())
         except RatingsError as error:
-            st.text(f"Not yet: {error}" if nickname.strip() else "Not yet: write a nickname.")
+            st.text(
+                f"Not yet: {one_line(error)}" if nickname.strip() else "Not yet: write a nickname."
+            )
         else:
-            st.query_params[TOKEN] = str(rater.token)
+            tab_keys().sign_in(str(rater.token))
             st.rerun()

@@ -9,6 +9,7 @@ from feedback_ui.services.blind_tests import blind_test_arguments, list_tests
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import studio_options
 from feedback_ui.views.fine_tune import fine_tuning_jobs
+from music.messages import one_line
 from music.metre import METERS
 
 
@@ -54,6 +55,20 @@ def offer_blind_test(studio: StudioSession) -> None:
             "(94 %). If they prefer it in 60 of 100 pairs, 200 votes show it about half the time; "
             "ask for 400 then. The test ends earlier when the answer is clear.",
         )
+        one, other = st.columns(2, vertical_alignment="bottom")
+        alone = studio_options().organiser_key is None  # only this machine can reach the studio
+        votes_per_rater = one.number_input(
+            "Votes of one person that count, at most",
+            1,
+            2000,
+            200 if alone else 50,
+            help="A quarter of the votes wanted is usual, so that nobody decides a test alone. If "
+            "you are the only listener, enter all of them.",
+        )
+        invite_only = other.checkbox(
+            "Only people with the invitation hear it",
+            help="The link is made on the page of the test.",
+        )
         left, right = st.columns(2)
         meter = left.selectbox("Metre", [*METERS, "any"])
         bars = right.selectbox("Bars", ["8", "4", "16", "any"])
@@ -67,6 +82,8 @@ def offer_blind_test(studio: StudioSession) -> None:
             b,
             name=name.strip(),
             votes=int(votes),
+            votes_per_rater=int(votes_per_rater),
+            invite_only=invite_only,
             meter=meter,
             bars=bars,
             seed=taken + 1,
@@ -74,7 +91,7 @@ def offer_blind_test(studio: StudioSession) -> None:
         try:
             maker().start(arguments, database=studio_options().database)
         except ValueError as error:
-            st.text(f"Not yet: {error}")
+            st.text(f"Not yet: {one_line(error)}")
         else:
             st.rerun()
 

@@ -30,8 +30,9 @@ def show_result(studio: StudioSession, test: Standing) -> None:
     st.markdown(
         f"{counted(tally.votes, 'vote counts', 'votes count')}: {tally.wins_b} for {found.b}, "
         f"{tally.wins_a} for {found.a}, {ties}. Not counted: {found.undecided} votes that said "
-        f"“both are bad” or skipped, and {found.again} repeated votes on the same pair. "
-        f"{_why(found, test)}"
+        f"“both are bad” or skipped, {found.again} repeated votes on the same pair, "
+        f"{found.beyond_share} votes beyond one person's share, and {found.set_aside} votes that "
+        f"claimed more listening than there was time for. {_why(found, test)}"
     )
     with st.expander("What these figures mean"):
         st.markdown(

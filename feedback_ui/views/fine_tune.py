@@ -17,6 +17,7 @@ from feedback_ui.views.chart_colours import chart_colours
 from feedback_ui.views.fine_tune_charts import curve_chart, curves_of
 from feedback_ui.views.notice import errors_noticed, notice
 from music.formats.notation import read_melody
+from music.messages import one_line
 
 LOOK_EVERY = timedelta(seconds=2)
 LATEST = "latest"
@@ -98,7 +99,7 @@ def compare(jobs: FineTuningJobs) -> None:
     try:
         found = jobs.compare(chosen)
     except ValueError as error:
-        notice(str(error))
+        notice(one_line(error))
         return
     for key, title, what, rows in (
         ("figures", "Results", "Figure", found.figures),

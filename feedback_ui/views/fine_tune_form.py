@@ -95,8 +95,9 @@ def start_form(jobs: FineTuningJobs) -> None:
                     help="Lower-case letters, digits and hyphens.",
                 )  # fmt: skip
                 others = st.text_area(
-                    "Other settings of PPO, one NAME=VALUE per line", placeholder="bars=16"
-                )
+                    "Other settings of PPO, one NAME=VALUE per line", placeholder="bars=16",
+                    max_chars=2000,
+                )  # fmt: skip
             sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
     if not sent:
         return

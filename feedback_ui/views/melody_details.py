@@ -46,9 +46,9 @@ def melody_details(item: LibraryMelody, studio: StudioSession, library: MelodyLi
     st.subheader("Is it new, or copied?", anchor=False)
     if item.origin is None:
         st.markdown(
-            "You see this, and where the melody comes from, when you have rated it and no pair "
-            "with it waits for you. Until then it could reveal who wrote it, and your votes should "
-            "be blind."
+            "You see this, and where the melody comes from, when you have rated it (not skipped "
+            "it) and no pair with it waits for you. Until then it could reveal who wrote it, and "
+            "your votes should be blind."
         )
         return
     _likeness(item, real, studio)

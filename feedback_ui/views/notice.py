@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from music.messages import one_line
+
 
 def notice(line: str, *, icon: str = "warning") -> None:
     """Show a line as text. Streamlit's own boxes would render it as markup.
@@ -29,4 +31,4 @@ def errors_noticed() -> Iterator[None]:
     try:
         yield
     except ValueError as error:  # messages of the store, the services and the synthesizer
-        notice(str(error))
+        notice(one_line(error))

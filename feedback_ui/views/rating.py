@@ -2,11 +2,15 @@
 
 A vote is handled in the callback. After a restart the server does not know the callback, so the
 script body handles a vote too. Both do the same, and the store takes an answer once.
+
+An error in a callback would keep the script body from running, which alone mounts the component
+anew; then every later vote of the session would fail alike. So a callback raises nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -22,6 +26,7 @@ from feedback_ui.views.notice import notice
 from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater
 
+log = logging.getLogger(__name__)
 STAGE = "first-steps"
 """how far a newcomer is: 'practice' or 'done'; in the address, to survive a server restart"""
 DECLINED = "breaks"
@@ -64,22 +69,22 @@ class RatingView:
     def show(self) -> None:
         """Show what comes next: the first steps, a pair, a break, or the end."""
         reply: Reply | None = st.session_state.pop("reply", None)
+        if reply is not None and not reply.done:
+            notice(reply.message)
         try:
+            if self._is_new():
+                self._first_steps()
+                return
             pair = self.studio.current_pair(
                 self.rater.id, purposes=self.purposes, campaign_id=self.campaign_id
             )
             sat = self.studio.listening_session(self.rater.id)
             breaks_due = sat // BREAK_AFTER
             declined = _declined(breaks_due)
-            is_new = self._is_new(pair)
         except ValueError as error:  # messages of the store and the synthesizer
             trouble(error)
-        if reply is not None and not reply.done:
-            notice(reply.message)
         if pair is None:
             self.at_the_end()
-        elif is_new:
-            self._first_steps()
         elif st.session_state.get(PAUSED, False):
             self._pause(pair)
         elif breaks_due > declined:
@@ -89,14 +94,12 @@ class RatingView:
             self._offer_a_pause(sat)
         self._show_last()
 
-    def _is_new(self, pair: Pair | None) -> bool:
-        """Whether the rater still needs the volume check; asks the store only if unclear."""
-        # A rater with no vote on these pairs may have rated pairs of another purpose.
-        return (
-            pair is not None
-            and pair.votes_cast == 0
-            and st.query_params.get(STAGE) != "done"
-            and self.studio.is_new(self.rater.id)
+    def _is_new(self) -> bool:
+        """Whether the rater still needs the volume check, and there is a pair for them."""
+        if st.query_params.get(STAGE) == "done" or not self.studio.is_new(self.rater.id):
+            return False
+        return self.studio.get_ready(
+            self.rater.id, purposes=self.purposes, campaign_id=self.campaign_id
         )
 
     def undo_button(self) -> None:
@@ -121,7 +124,6 @@ class RatingView:
         nonce = payload.get("nonce") if isinstance(payload, dict) else None
         if st.session_state.get("handled") == (trigger, nonce):
             return False
-        st.session_state["handled"] = (trigger, nonce)
         if is_practice(payload):
             st.query_params[STAGE] = "done"
             said = "That is all. From now on your answers count."
@@ -133,12 +135,21 @@ class RatingView:
             st.session_state["reply"] = reply
         else:
             self._undo(payload)
+        st.session_state["handled"] = (trigger, nonce)  # last: what failed may be sent again
         return True
 
-    def _mount(self, pair: Pair, note: str, *, practice: bool = False) -> None:
-        def on(trigger: str) -> None:  # Streamlit calls it before the script body
-            self._handle(trigger, st.session_state[KEY].get(trigger))
+    def _called(self, trigger: str) -> None:
+        """Handle what the component sent, before the script body; what fails is left to that."""
+        try:
+            # A session can lose the component's state: its first run ends while the next begins
+            # (Streamlit 1.67 does not lock the state between the two). The script body has it then.
+            sent = st.session_state.get(KEY)
+            if isinstance(sent, Mapping):
+                self._handle(trigger, sent.get(trigger))
+        except Exception:
+            log.exception("a %s was not handled in its callback", trigger)
 
+    def _mount(self, pair: Pair, note: str, *, practice: bool = False) -> None:
         pictures = None
         if not practice and _wants_notes():
             left, right = self.studio.heard(self.rater.id, pair.assignment_id)
@@ -149,8 +160,8 @@ class RatingView:
         sent = listening_pair(
             pair,
             note=note,
-            on_vote=lambda: on("vote"),
-            on_undo=lambda: on("undo"),
+            on_vote=lambda: self._called("vote"),
+            on_undo=lambda: self._called("undo"),
             pictures=pictures,
             practice=practice,
         )

@@ -23,9 +23,18 @@ from pathlib import Path
 import numpy as np
 
 from music.corpora.strains import strains_of
+from music.files import whole_file
 from music.formats.abc import AbcError
 from music.formats.abc_reader import read_tune
 from music.formats.abc_text import decode_text, split_tunes
+from music.limits import (
+    ABC_BOOK_BYTES,
+    UNPACKED_CORPUS_BYTES,
+    LimitError,
+    check_unpacked,
+    read_bytes,
+    size_in_words,
+)
 from music.melody import Melody
 from music.progress import Progress, no_progress
 from music.tokens import decode, encode
@@ -33,6 +42,10 @@ from music.tokens import decode, encode
 BOOKS = {"oneills1850": "O'Neill 1903", "ryansMammoth": "Ryan 1883"}
 SPLITS = ("train", "validation", "test")
 DATA = Path(__file__).parent / "data" / "strains.npz"
+
+
+class CorpusError(ValueError):
+    """Books of which no corpus can be made; one line with the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +64,11 @@ def load_corpus(split: str | None = None, path: Path = DATA) -> list[Strain]:
 
     Raises:
         ValueError: for a split that is not one of `SPLITS`.
+        LimitError: for a file that unpacks to more than `UNPACKED_CORPUS_BYTES`.
     """
     if split is not None:
         _check_split(split)
+    check_unpacked(path, UNPACKED_CORPUS_BYTES, remedy="build a smaller corpus")
     with np.load(path, allow_pickle=False) as data:
         ends = np.cumsum(data["lengths"].astype(np.int64))
         columns = (data[name] for name in ("tonics", "books", "tunes", "splits"))
@@ -108,7 +123,11 @@ def build_corpus(
 ) -> Counter[str]:
     """Read the books in `folder`, write the token file, count what was kept and why not.
 
-    `progress` is told how many files are read.
+    What cannot be read, a file, a tune or a strain, is counted with its reason, and the rest is
+    read. `progress` is told how many files are read.
+
+    Raises:
+        CorpusError: when no strain is left; an earlier token file stays as it is.
     """
     counts: Counter[str] = Counter()
     found: list[tuple[str, int, Melody]] = []
@@ -116,7 +135,15 @@ def build_corpus(
     files = [(book, file) for book in BOOKS for file in sorted((folder / book).glob("*.abc"))]
     for place, (book, file) in enumerate(files):
         progress(place, len(files))
-        for text in split_tunes(decode_text(file.read_bytes())):
+        try:
+            content = read_bytes(file, ABC_BOOK_BYTES, remedy="split it into several files")
+        except LimitError:
+            counts[f"files left out: larger than {size_in_words(ABC_BOOK_BYTES)}"] += 1
+            continue
+        except OSError as error:
+            counts[f"files left out: {error.strerror}"] += 1
+            continue
+        for text in split_tunes(decode_text(content)):
             counts["tunes"] += 1
             try:
                 tune = read_tune(text)
@@ -126,25 +153,38 @@ def build_corpus(
             if tune.chords:
                 counts["tunes with chords"] += 1
                 continue
+            if not tune.bars:
+                counts["tunes without notes"] += 1
+                continue
             found += [(book, tune_number, melody) for melody in strains_of(tune, counts)]
             tune_number += 1
     melodies, tunes = [melody for _, _, melody in found], [tune for _, tune, _ in found]
     groups, kept = _group_and_dedupe(melodies, tunes)
     counts["near-duplicate strains"] = len(found) - len(kept)
     counts["strains"] = len(kept)
+    if not kept:
+        told = "; ".join(f"{number} {what}" for what, number in counts.most_common(3) if number)
+        raise CorpusError(
+            f"no strain of {folder} can be used ({told or 'it has no books'}); give a folder with "
+            f"folders of ABC files called {' and '.join(BOOKS)}"
+        )
     rows = [encode(found[index][2]) for index in kept]
     splits = [_split_of(groups[found[index][1]]) for index in kept]
     books = list(BOOKS)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        tokens=np.concatenate(rows),
-        lengths=np.array([len(row) for row in rows], np.uint16),
-        tonics=np.array([found[index][2].tonic_midi for index in kept], np.uint8),
-        books=np.array([books.index(found[index][0]) for index in kept], np.uint8),
-        tunes=np.array([found[index][1] for index in kept], np.uint16),
-        splits=np.array(splits, np.uint8),
-    )
+    with whole_file(path) as temporary, temporary.open("wb") as packed:
+        np.savez_compressed(
+            packed,
+            tokens=np.concatenate(rows),
+            lengths=np.array([len(row) for row in rows], np.uint16),
+            tonics=np.array([found[index][2].tonic_midi for index in kept], np.uint8),
+            books=np.array([books.index(found[index][0]) for index in kept], np.uint8),
+            tunes=np.array(
+                [found[index][1] for index in kept],
+                np.uint16 if tune_number <= 2**16 else np.uint32,
+            ),
+            splits=np.array(splits, np.uint8),
+        )
     for part, name in enumerate(SPLITS):
         counts[f"{name} strains"] = splits.count(part)
     return counts
@@ -172,7 +212,13 @@ def _group_and_dedupe(
     holders: dict[tuple[int, ...], list[int]] = defaultdict(list)
     grams = [interval_grams(melody) for melody in melodies]
     kept: list[int] = []
+    first_with: dict[frozenset[tuple[int, ...]], int] = {}
     for index, mine in enumerate(grams):
+        # Whatever is near a copy is near the first of its kind: a book of copies takes no n² steps.
+        first = first_with.setdefault(mine, index)
+        if mine and first != index:
+            parent[root(tunes[index])] = root(tunes[first])
+            continue
         shared = Counter(other for gram in mine for other in holders[gram])
         near = [o for o, n in shared.items() if n / (len(mine) + len(grams[o]) - n) >= 0.5]
         for other in near:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from music.formats.abc import AbcBar, AbcTune
 from music.formats.abc_melody import (
@@ -46,7 +47,7 @@ def strains_of(tune: AbcTune, counts: Counter[str] | None = None) -> Iterator[Me
 def _split_bars(bars: Sequence[AbcBar]) -> Iterator[list[AbcBar]]:
     kept = {id(bar) for bar in last_time_through(bars)}
     strain: list[AbcBar] = []
-    for bar, after in zip(bars, [*bars[1:], None], strict=True):
+    for bar, after in zip_longest(bars, bars[1:]):
         if id(bar) not in kept:
             continue
         strain.append(bar)

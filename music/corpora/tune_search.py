@@ -28,7 +28,8 @@ from music.note_table import NoteTable
 
 MOST_CHARACTERS = 200
 _STEPS = re.compile(r"[+\-−–]?\d{1,2}(?:[\s,;]+[+\-−–]?\d{1,2})*")
-_LETTERS = re.compile(r"(?:[A-Ga-g](?:##?|bb?|♯|♭|♮)?[\s,;-]*)+")
+# Possessive: "bbbb" can be split into letters and flats in many ways, and the first one serves.
+_LETTERS = re.compile(r"(?:[A-Ga-g](?:##?|bb?|♯|♭|♮)?+[\s,;-]*+)++")
 _LETTER = re.compile(r"([A-Ga-g])(##?|bb?|♯|♭|♮)?")
 _KEY = re.compile(
     r"\[?K:\s*([A-G][#b]?(?:\s*(?:major|maj|minor|min|m|dorian|dor|mixolydian|mix))?)(?![A-Za-z])\]?"

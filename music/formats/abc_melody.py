@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 from music.formats.abc import AbcBar, AbcTune
@@ -68,8 +69,9 @@ def joined_at_repeats(bars: Sequence[AbcBar], bar_ticks: int) -> list[AbcBar]:
 
 def first_strain(bars: Sequence[AbcBar], bar_ticks: int) -> list[AbcBar]:
     """The bars up to the first repeat or double bar that has at least four bars before it."""
+    ticks = Fraction(0)
     for end, (bar, after) in enumerate(pairwise(bars), start=1):
-        ticks = sum(bar.duration_ticks for bar in bars[:end])
+        ticks += bar.duration_ticks
         if ticks >= BAR_COUNTS[0] * bar_ticks and strain_ends(bar, after):
             return list(bars[:end])
     return list(bars)

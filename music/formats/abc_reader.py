@@ -15,20 +15,24 @@ from fractions import Fraction
 
 from music.formats.abc import AbcBar, AbcError, AbcNote, AbcTune
 from music.formats.abc_key import ACCIDENTAL, AbcKey, check_directive, read_key, read_shifts
-from music.formats.abc_tokens import FIELD, TOKEN, read_length, read_ratio
+from music.formats.abc_tokens import FIELD, TOKEN, check_length, read_length, read_ratio
 from music.formats.spelling import LETTER_MIDI
+from music.limits import TUNE_CHARACTERS
 from music.melody import TICKS_PER_QUARTER
 
 TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 METER_ALIASES = {"C": "4/4", "C|": "4/4", "2/2": "4/4"}
 MOST_BARS_OF_REST = 32
+LONGEST_BAR_SIGN = 32
+"""characters; barlines with no note in between are kept up to here"""
 
 
 def read_tune(text: str) -> AbcTune:
     """Read the first tune of a text; what comes after it is not read.
 
     Raises:
-        AbcError: with the place and the sign that could not be read.
+        AbcError: with the place and the sign that could not be read, or for a tune of more than
+            `TUNE_CHARACTERS`.
     """
     return _Reader().read(text)
 
@@ -65,12 +69,18 @@ class _Reader:
 
     def read(self, text: str) -> AbcTune:
         lines = iter(re.split(r"\r\n|\r|\n", text.lstrip("\ufeff")))
-        tunes_after = 0
+        tunes_after = characters = 0
         for raw in lines:
             ended = self.sounded() and (not raw.strip() or raw.startswith("X:"))
             if ended:
                 tunes_after = sum(line.startswith("X:") for line in (raw, *lines))
                 break
+            characters += len(raw) + 1
+            if characters > TUNE_CHARACTERS:
+                raise AbcError(
+                    f"the first tune has more than {TUNE_CHARACTERS:,} characters; give a shorter "
+                    "one (an empty line ends a tune)"
+                )
             if raw.startswith("%%"):
                 self.directive(raw[2:], lines)
                 continue
@@ -238,6 +248,7 @@ class _Reader:
         if self.broken is not None:
             duration *= self.broken
             self.broken = None
+        check_length(duration)
         if pitch is None:
             self.tie_letter = None
             self.bars[-1].notes.append(AbcNote(None, duration))
@@ -256,12 +267,13 @@ class _Reader:
         count = int(bars[:4] or 1)
         if not 1 <= count <= MOST_BARS_OF_REST or self.meter == "none":
             raise AbcError(
-                f"a rest of {bars[:9] or 1} bars in M:{self.meter} is none of 1 to "
+                f"a rest of {bars[:9] or 1} bars in M:{self.meter[:20]} is none of 1 to "
                 f"{MOST_BARS_OF_REST} bars of a metre; write it with z"
             )
         if self.bars[-1].notes:
             raise AbcError("Z and X are rests of whole bars, not of a part of one; write z or x")
         ticks = read_ratio(self.meter, "M") * 4 * TICKS_PER_QUARTER
+        check_length(ticks)
         for number in range(count):
             if number:
                 self.barline("|")
@@ -279,9 +291,9 @@ class _Reader:
         self.tuplet_left = 0
         last = self.bars[-1]
         if not last.notes:
-            last.left += sign
+            last.left = (last.left + sign)[:LONGEST_BAR_SIGN]
             return
-        last.right = sign
+        last.right = sign = sign[:LONGEST_BAR_SIGN]
         ends = any(mark in sign for mark in (":", "||", "]", "[|"))
         # An ending lasts until its own closing barline; the second one opens with a new number.
         self.bars.append(AbcBar(left=sign, endings=() if ends else last.endings))
@@ -295,7 +307,7 @@ class _Reader:
         numbers: list[int] = []
         for first, last in re.findall(r"([1-9])(?:-([1-9]))?", sign):
             numbers += range(int(first), int(last or first) + 1)
-        self.bars[-1].endings = tuple(numbers)
+        self.bars[-1].endings = tuple(dict.fromkeys(numbers))
 
     def tuplet(self, sign: str) -> None:
         parts = sign[1:].split(":")
@@ -309,8 +321,11 @@ class _Reader:
     def break_rhythm(self, sign: str) -> None:
         before = self.last_note()
         if before is None or not self.bars[-1].notes:
-            raise AbcError(f"a {sign!r} has no note before it")
+            raise AbcError(f"a {sign!r} has no note before it; take it out")
+        if self.broken is not None:
+            raise AbcError(f"a {sign!r} stands after another; write at most three, such as A>>>B")
         short = Fraction(1, 2 ** len(sign))
         long = 2 - short
         before.duration_ticks *= long if sign[0] == ">" else short
+        check_length(before.duration_ticks)
         self.broken = short if sign[0] == ">" else long

@@ -9,16 +9,19 @@ from functools import lru_cache
 from music.formats.abc import AbcError
 
 MAX_LENGTH_DIGITS = 4
+MOST_PARTS_OF_A_TICK = 96
+"""a note may begin and end this finely; it bounds the fractions that lengths add up to"""
 
+# Each character is looked at a bounded number of times: of a run of colons, one token is made.
 # 'G:|' at the start of a line is a note before a repeat: no field begins with a barline.
 FIELD = re.compile(r"^([A-Za-z+]):(?![|:])(.*)$")
 TOKEN = re.compile(
     r"""(?P<words>"[^"\n]*")
       | (?P<inline>\[[A-Za-z]:[^\]\n]*\])
-      | (?P<bar>\[\||:*\|+[\]:|]*|::)
+      | (?P<bar>\[\||\|+[\]:|]*|:\|+[\]:|]*|::++(?:\|+[\]:|]*)?)
       | (?P<ending>\[?[1-9](?:[,.\-][1-9])*)
       | (?P<decoration>![^!\n|]*!|\+[A-Za-z0-9.()<>]+\+|\{[^}\n]*\})
-      | (?P<chord>\[(?P<inside>[^\]|:\n]*)\](?P<chord_length>[0-9]*(?:/+[0-9]*)?))
+      | (?P<chord>\[(?P<inside>[^\]|:\n]{0,200})\](?P<chord_length>[0-9]*(?:/+[0-9]*)?))
       | (?P<tuplet>\([2-9](?::(?:[1-9][0-9]?)?){0,2})
       | (?P<bar_rest>[ZX](?P<bars>[0-9]*))
       | (?P<note>(?P<accidental>\^\^?|__?|=)?(?P<letter>[A-Ga-gzx])(?P<octave>[,']*)
@@ -45,11 +48,24 @@ def read_length(text: str) -> Fraction:
     if slash:
         below = rest.lstrip("/")
         if below == "0" * len(below) and below:
-            raise AbcError(f"note length {text!r} divides by zero")
+            raise AbcError(f"note length {text!r} divides by zero; write for example 3/2")
         value /= int(below) if below else 2 ** (1 + len(rest))
     if value == 0:
-        raise AbcError(f"note length {text!r} is zero")
+        raise AbcError(f"note length {text!r} is zero; write for example 3/2")
     return value
+
+
+def check_length(duration_ticks: Fraction) -> None:
+    """Refuse a length that no notation has.
+
+    Raises:
+        AbcError: for a length with more than `MOST_PARTS_OF_A_TICK` parts a tick.
+    """
+    if duration_ticks.denominator > MOST_PARTS_OF_A_TICK:
+        raise AbcError(
+            f"a length of {duration_ticks} ticks, 24 a quarter, is divided too finely (a tick into "
+            f"{MOST_PARTS_OF_A_TICK} parts at most); write a longer note, or a simpler fraction"
+        )
 
 
 def read_ratio(text: str, field_name: str) -> Fraction:

@@ -132,7 +132,7 @@ def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:
     if tune.changes_meter_or_key:
         raise AbcError("the metre or key changes inside the tune; a melody has one of each")
     if tune.meter not in BAR_TICKS:
-        raise AbcError(f"M:{tune.meter} is not known; choose one of {list(METERS)}, C or C|")
+        raise AbcError(f"M:{tune.meter[:20]} is not known; choose one of {list(METERS)}, C or C|")
     if tune.mode not in MODE_OF_ABC:
         raise AbcError(
             f"mode {tune.mode!r} of the K: field is not known; choose one of {list(MODES)}"

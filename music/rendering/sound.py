@@ -22,6 +22,7 @@ import io
 import json
 import math
 import wave
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -32,6 +33,8 @@ import numpy as np
 from music.files import write_whole
 from music.formats.midi import DEFAULT_PROGRAM, duration_seconds, quarter_microseconds, to_midi
 from music.melody import TICKS_PER_QUARTER, Melody
+from music.rendering.soundfont_chunks import chunk_beyond_end
+from music.rendering.synthesiser import Synthesiser
 from music.tokens import encode
 
 SAMPLE_RATE = 24_000
@@ -45,6 +48,7 @@ CEILING = 10 ** (-1 / 20)
 TAIL_SECONDS = 1.0
 FADE_SECONDS = 0.1
 LOOKAHEAD_SECONDS = 0.005
+_elsewhere: Synthesiser | None = None
 _FORMAT = 1  # of cached files: raise it when the same arguments give other audio
 
 
@@ -201,6 +205,10 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 @lru_cache(maxsize=2)
 def _font_content(path: Path, _modified_ns: int, _size: int) -> tuple[bytes, str]:
     content = path.read_bytes()
+    if (damage := chunk_beyond_end(content)) is not None:
+        raise SoundfontError(
+            f"soundfont={str(path)!r} is damaged: {damage}; get it anew, or name another .sf2 file"
+        )
     return content, hashlib.sha256(content).hexdigest()
 
 
@@ -210,13 +218,28 @@ def _read_font(path: Path) -> tuple[bytes, str]:
     return _font_content(path, stat.st_mtime_ns, stat.st_size)
 
 
-def _synthesise(midi: bytes, font: Path) -> tuple[np.ndarray, int]:
-    """MIDI -> mono samples (S,) in -1..1, and their rate in Hz."""
+def use_synthesiser_process() -> Synthesiser:
+    """Synthesise in another process from now on, so that a server's pages do not stand still."""
+    global _elsewhere
+    if _elsewhere is None:
+        _elsewhere = Synthesiser()
+    return _elsewhere
+
+
+def _rendered(midi: bytes, font: Path) -> bytes:
+    if _elsewhere is not None:
+        with suppress(OSError):  # no process can be made, so it is done here
+            return _elsewhere.render(font, midi)
     import midirenderer
 
     content, _ = _read_font(font)
+    return midirenderer.render_wave_from(content, midi)
+
+
+def _synthesise(midi: bytes, font: Path) -> tuple[np.ndarray, int]:
+    """MIDI -> mono samples (S,) in -1..1, and their rate in Hz."""
     try:
-        rendered = midirenderer.render_wave_from(content, midi)
+        rendered = _rendered(midi, font)
     except (RuntimeError, ValueError) as error:
         raise SoundfontError(
             f"soundfont={str(font)!r} cannot be played ({error}); name another .sf2 file"

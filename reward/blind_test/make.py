@@ -34,6 +34,8 @@ SPARE = 0.2
 """pairs beyond the votes wanted, because "both are bad" and skips do not count"""
 LEAST_BATCH, BATCH = 16, 128
 """pairs written at a time; a few when a few are missing, for a policy may repeat itself"""
+SHARE_OF_ONE = 0.25
+"""of the votes wanted, those that count of one rater, unless told otherwise"""
 VAIN_BATCHES = 3
 """batches in a row without a new melody after which to give up"""
 
@@ -56,24 +58,37 @@ class BlindTestConfig:
     """told to the raters too; by default one that does not tell the policies"""
     votes: int = 200
     """votes that count after which it ends, if the stopping rule has not ended it"""
+    votes_per_rater: int | None = None
+    """votes of one rater that count at most; a quarter of the votes when None"""
+    invite_only: bool = False
+    """only who opens its invitation hears it"""
     melodies: int | None = None
     """pairs, that is melodies of each policy; a fifth more than votes when None"""
     seed: int = 0
     """of writing and ordering"""
 
     def __post_init__(self) -> None:
-        """Refuse no votes, and fewer pairs than votes.
+        """Refuse no votes, none of a rater, and fewer pairs than votes.
 
         Raises:
             RunError: with the numbers that can be.
         """
         if self.votes < 1:
             raise RunError(f"votes={self.votes} is below 1; 200 is usual")
+        if self.votes_per_rater is not None and self.votes_per_rater < 1:
+            raise RunError(
+                f"votes_per_rater={self.votes_per_rater} is below 1; a quarter of votes is usual"
+            )
         if self.melodies is not None and self.melodies < self.votes:
             raise RunError(
                 f"melodies={self.melodies} is below votes={self.votes}; each pair counts once, so "
                 "ask for as many melodies as votes, or more"
             )
+
+    @property
+    def share(self) -> int:
+        """How many votes of one rater count at most."""
+        return self.votes_per_rater or ceil(self.votes * SHARE_OF_ONE)
 
     @property
     def pairs(self) -> int:
@@ -112,6 +127,8 @@ def make_blind_test(
             config.name or default_name(session),
             purpose=PURPOSE,
             votes_wanted=config.votes,
+            votes_per_rater=config.share,
+            invite_only=config.invite_only,
             policies=policies,
             now=now,
         )

@@ -33,7 +33,8 @@ def only_kind(store: RatingsStore) -> str:
 def learnable(votes: pd.DataFrame) -> pd.DataFrame:
     """The votes of a store's frame to learn from: one melody is better, or both are equal.
 
-    Votes on the melodies of a blind test are left out until it is revealed.
+    Votes on the melodies of a blind test are left out until it is revealed, and those that were set
+    aside always.
     """
     return votes.loc[_is_to_learn_from(votes) & ~votes["sealed"]]
 
@@ -44,5 +45,5 @@ def sealed_count(votes: pd.DataFrame) -> int:
 
 
 def _is_to_learn_from(votes: pd.DataFrame) -> pd.Series:
-    decided = ~votes["outcome_a"].isin(UNDECIDED_OUTCOMES)
+    decided = ~votes["outcome_a"].isin(UNDECIDED_OUTCOMES) & votes["set_aside"].isna()
     return pd.Series(decided & votes["purpose"].isin(TRAINED_PURPOSES), index=votes.index)

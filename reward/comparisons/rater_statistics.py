@@ -1,13 +1,14 @@
 """Who votes how: figures of each rater and of all, people and simulated listeners apart.
 
-Only votes that count are read: what was undone is left out. "Both are bad" and "skip" say nothing
-about which is better and enter nothing but their own counts. All purposes count, the blind test and
-traps too, for a rater is as attentive in one as in another.
+Only votes that count are read: what was undone or set aside is left out. "Both are bad" and "skip"
+say nothing about which is better and enter nothing but their own counts. All purposes count, the
+blind test and traps too, for a rater is as attentive in one as in another.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ class RaterStatistics:
     nickname: str
     kind: str
     votes: int
+    set_aside: int
+    """votes that are kept but not counted, and in none of the other figures"""
     ties: int
     both_bad: int
     skips: int
@@ -87,15 +90,17 @@ def ratings_statistics(store: RatingsStore) -> RatingsStatistics:
     """The figures of a store, all of one moment."""
     with store.reading() as session:
         counts = frames.counts(session)
-        votes = frames.votes_frame(session, kind=None, current_only=True)
+        every = frames.votes_frame(session, kind=None, current_only=True)
         raters = frames.raters_frame(session)
+    counts_not = every["set_aside"].notna()
+    votes, set_aside = every.loc[~counts_not], Counter(every.loc[counts_not, "rater_id"].tolist())
     kinds: list[KindStatistics] = []
     people: list[RaterStatistics] = []
     for kind in RATER_KINDS:
         of_kind = votes.loc[votes["rater_kind"] == kind]
         those = raters.loc[raters["rater_kind"] == kind]
         preferences = _preferences(of_kind, those["rater_id"].tolist())
-        people += _raters(of_kind, those, preferences)
+        people += _raters(of_kind, those, preferences, set_aside)
         if len(of_kind):
             kinds.append(_kind(kind, preferences, len(those), len(of_kind)))
     return RatingsStatistics(counts, tuple(kinds), tuple(people))
@@ -116,7 +121,7 @@ def _preferences(votes: pd.DataFrame, rater_ids: Sequence[int]) -> Preferences:
 
 
 def _raters(
-    votes: pd.DataFrame, raters: pd.DataFrame, preferences: Preferences
+    votes: pd.DataFrame, raters: pd.DataFrame, preferences: Preferences, set_aside: Counter[int]
 ) -> list[RaterStatistics]:
     reliabilities = rater_reliability(preferences)
     columns = zip(
@@ -141,6 +146,7 @@ def _raters(
                 nickname=str(rater["nickname"]),
                 kind=str(rater["rater_kind"]),
                 votes=len(own),
+                set_aside=set_aside[rater["rater_id"]],
                 ties=int(said.get("tie", 0)),
                 both_bad=int(said.get("both_bad", 0)),
                 skips=int(said.get("skip", 0)),
@@ -183,6 +189,7 @@ def statistics_table(found: RatingsStatistics) -> list[Table | str]:
         table.add_column(title)
     for title in (
         "votes",
+        "not counted",
         "ties",
         "left",
         "with themselves",
@@ -199,6 +206,7 @@ def statistics_table(found: RatingsStatistics) -> list[Table | str]:
             rater.nickname,
             rater.kind,
             str(rater.votes),
+            str(rater.set_aside),
             str(rater.ties),
             *map(_cell, (*shares, rater.traps_passed, rater.reliability)),
             f"{rater.median_seconds:.1f}",

@@ -1,9 +1,9 @@
 """Ratings as files: CSV, JSONL and Parquet tables, and the preference pairs that TRL reads.
 
 `reward.exchange.import_votes` reads the tables back, so they hold all that a store needs to take
-them up. Each file is written whole beside its name and then put in its place, so nobody reads half
-of one. All tables of one export show the same moment. Parquet needs pyarrow (which streamlit
-installs).
+them up. All files of an export are written whole in a temporary folder and then moved to their
+places, so nobody reads half of one, and an export that fails changes none. All tables of one export
+show the same moment. Parquet needs pyarrow (which streamlit installs).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from music.files import whole_file
+from music.disk import os_error_reason
+from music.files import make_folder, whole_file, whole_files
 from music.progress import Progress, no_progress
 from music.tokens import to_text
 from reward.comparisons.learnable import TRAINED_PURPOSES
@@ -75,14 +76,15 @@ def export_ratings(
             "melodies": frames.melodies_frame(session),
             "raters": raters if kind is None else raters.loc[raters["rater_kind"] == kind],
         }
-    written: list[Path] = []
-    for name, table in tables.items():
-        for suffix in FORMATS:
-            if suffix not in formats:
-                continue
-            path = Path(folder) / f"{name}.{suffix}"
-            progress(len(written), len(tables) * len(formats))
-            with exported_file(path) as temporary:
+    names: list[str] = []
+    with exported_files(Path(folder)) as draft:
+        for name, table in tables.items():
+            for suffix in FORMATS:
+                if suffix not in formats:
+                    continue
+                progress(len(names), len(tables) * len(formats))
+                names.append(f"{name}.{suffix}")
+                temporary = draft / names[-1]
                 if suffix == "csv":
                     write_csv(temporary, table)
                 elif suffix == "jsonl":
@@ -95,8 +97,7 @@ def export_ratings(
                         }
                     )  # or each melody would get the features of all others, as missing
                     flat.to_parquet(temporary, engine="pyarrow", index=False)
-            written.append(path)
-    return written
+    return [Path(folder) / name for name in names]
 
 
 def export_preferences(
@@ -106,7 +107,9 @@ def export_preferences(
     kind: str | None = "person",
     purposes: Collection[str] = TRAINED_PURPOSES,
 ) -> int:
-    """Write TRL's preference pairs as JSONL; how many. Those of sealed melodies are left out.
+    """Write TRL's preference pairs as JSONL; how many.
+
+    Votes on sealed melodies, and votes that were set aside, are left out.
 
     Raises:
         RatingsError: for an unknown kind or purpose, or a file that cannot be written.
@@ -117,7 +120,8 @@ def export_preferences(
     with store.reading() as session:
         votes = frames.votes_frame(session, kind=kind, current_only=True)
         melodies = frames.melodies_frame(session)
-    wanted = votes.loc[votes["purpose"].isin(list(purposes)) & ~votes["sealed"]]
+    counts = ~votes["sealed"] & votes["set_aside"].isna()
+    wanted = votes.loc[votes["purpose"].isin(list(purposes)) & counts]
     pairs = list(preference_pairs(wanted, melodies))
     with exported_file(Path(path)) as temporary:
         _write_jsonl(temporary, iter(pairs))
@@ -168,13 +172,30 @@ def exported_file(path: Path) -> Iterator[Path]:
         RatingsError: when the folder cannot be written, or `path` is a folder.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole_file(path) as temporary:
             yield temporary
     except OSError as error:
-        raise RatingsError(
-            f"{path} cannot be written ({error.strerror or error}); choose another place"
-        ) from error
+        raise _not_written(path, error) from error
+
+
+@contextmanager
+def exported_files(folder: Path) -> Iterator[Path]:
+    """As `music.files.whole_files`.
+
+    Raises:
+        RatingsError: when the folder cannot be written, or one of the files is a folder.
+    """
+    try:
+        with whole_files(folder) as draft:
+            yield draft
+    except OSError as error:
+        raise _not_written(folder, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> RatingsError:
+    file = error.filename or path
+    return RatingsError(f"{file} cannot be written: {os_error_reason(error, path)}")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

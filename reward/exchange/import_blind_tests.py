@@ -9,27 +9,30 @@ somebody reveals it in the studio.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, count
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from reward.exchange.table_files import Row
-from reward.store.campaigns import Policies, create_campaign
+from reward.exchange.import_comparisons import ReadComparison, StoredComparison
+from reward.store.campaigns import MOST_VOTES_WANTED, Policies, create_campaign
+from reward.store.database import RatingsError
 from reward.store.pool import batches
 from reward.store.schema import CampaignRow, ComparisonRow, MelodyRow
 
 UNNAMED = "Imported blind test"
 SHOWN_ID_LETTERS = 12
+MOST_BLIND_TESTS = 1000
+"""of one import"""
 
 
 def store_blind_tests(
     session: Session,
-    rows: Sequence[Row],
-    comparisons: Mapping[UUID, ComparisonRow],
+    read: Sequence[ReadComparison],
+    comparisons: Mapping[UUID, StoredComparison],
     *,
     now: datetime,
 ) -> None:
@@ -37,18 +40,25 @@ def store_blind_tests(
 
     Comparisons that are in a campaign stay there, and others of the same test join them. Melodies
     of one policy are no blind test of two, so such a comparison stays in no campaign.
+
+    Raises:
+        RatingsError: for more than `MOST_BLIND_TESTS`.
     """
     policy_of = _policies(session, comparisons.values())
-    tests: dict[tuple[str, tuple[str, ...]], list[ComparisonRow]] = defaultdict(list)
-    for row in rows:
-        key = None if row.reasons else row.uuid("comparison_id")
-        comparison = None if key is None else comparisons.get(key)
+    tests: dict[tuple[str, tuple[str, ...]], list[StoredComparison]] = defaultdict(list)
+    for one in read:
+        comparison = None if one.row.reasons else comparisons.get(one.key)
         if comparison is None or comparison.purpose != "blind_test":
             continue
         writers = {policy_of[comparison.melody_a], policy_of[comparison.melody_b]}
         if len(writers) == 2:
-            name = row.text("campaign", 0, 200) or UNNAMED
-            tests[name, tuple(sorted(writers))].append(comparison)
+            tests[one.campaign or UNNAMED, tuple(sorted(writers))].append(comparison)
+    if len(tests) > MOST_BLIND_TESTS:
+        raise RatingsError(
+            f"the comparisons are of {len(tests)} blind tests, and {MOST_BLIND_TESTS} is the most; "
+            "import them in parts"
+        )
+    taken = set(session.scalars(select(CampaignRow.name))) if tests else set()
     for (name, (a_id, b_id)), pairs in tests.items():
         known = {pair.campaign_id for pair in pairs if pair.campaign_id is not None}
         if known:
@@ -58,24 +68,25 @@ def store_blind_tests(
             names = (a, b) if a != b else (a_id, b_id)
             made = create_campaign(
                 session,
-                _free_name(session, name),
+                _free_name(name, taken),
                 purpose="blind_test",
-                votes_wanted=len(pairs),
+                votes_wanted=min(len(pairs), MOST_VOTES_WANTED),
                 now=now,
                 policies=Policies(a=names[0], b=names[1], a_id=a_id, b_id=b_id),
                 round=pairs[0].round,
             )
+            taken.add(made.name)
             campaign = session.get_one(CampaignRow, made.id)
             campaign.closed_at = now
         if campaign.closed_at is not None and campaign.revealed_at is None:
             campaign.closed_at = now  # votes that came with this import count
-        for pair in pairs:
-            if pair.campaign_id is None:
-                pair.campaign_id = campaign.id
+        for some in batches(pair.id for pair in pairs if pair.campaign_id is None):
+            joined = update(ComparisonRow).where(ComparisonRow.id.in_(some))
+            session.execute(joined.values(campaign_id=campaign.id))
     session.flush()
 
 
-def _policies(session: Session, comparisons: Iterable[ComparisonRow]) -> dict[int, str]:
+def _policies(session: Session, comparisons: Iterable[StoredComparison]) -> dict[int, str]:
     """The `policy_id` of each melody of these comparisons."""
     ids = {melody_id for row in comparisons for melody_id in (row.melody_a, row.melody_b)}
     found: dict[int, str] = {}
@@ -85,10 +96,9 @@ def _policies(session: Session, comparisons: Iterable[ComparisonRow]) -> dict[in
     return found
 
 
-def _free_name(session: Session, name: str) -> str:
+def _free_name(name: str, taken: Collection[str]) -> str:
     """The name as far as it prints, with a number behind it where another campaign has it."""
     tidy = " ".join("".join(letter for letter in name if letter.isprintable()).split())[:70]
-    taken = set(session.scalars(select(CampaignRow.name)))
     tidy = tidy.strip() or UNNAMED
     numbered = (f"{tidy} ({number})" for number in count(2))
     return next(tried for tried in chain([tidy], numbered) if tried not in taken)

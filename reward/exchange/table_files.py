@@ -1,273 +1,253 @@
-"""Reading the rows of an exported CSV, JSONL or Parquet file, each with what is wrong in it.
+"""The tables of an export as files: CSV, JSONL or Parquet, read row by row.
 
-A row is asked for its cells by name and kind. What a cell has wrong is noted in the row, so that a
-reader sees all that is wrong with it at once and the rows beside it are not lost. A file of which
-no row can be read (no such file, other columns, another encoding) is refused whole.
+A file of which no row can be read (no such file, other columns, another encoding), or that is
+larger than the limits, is refused whole. Otherwise each row comes with what is wrong in it
+(`reward.exchange.table_row`). No more of a file than one piece is in memory.
 
-Numbers may be written as spreadsheets leave them (`3.0`, `0,25`), truth as `True`, `true` or `1`,
-and the cells of a CSV may be separated by commas, semicolons or tabs.
+The cells of a CSV may be separated by commas, semicolons or tabs.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from codecs import getincrementaldecoder
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
-from math import isfinite
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-import pandas as pd
+from music.limits import COLUMNS, LINE_CHARACTERS, MIB, TableLimits, size_in_words
+from reward.exchange.export import text_of_csv
+from reward.exchange.parquet_rows import check_parquet, parquet_columns, parquet_rows
+from reward.exchange.table_row import KEPT_CHARACTERS, Row
+from reward.store.database import RatingsError
 
-from reward.exchange.export import exported_file, text_of_csv, write_csv
-from reward.store.database import RatingsError, check_text
-
-MAX_WHOLE = 2**31 - 1
-CELL_BYTES = 2**24
-"""longest cell; the csv module's own limit of 2**17 would cut a melody's features"""
 DELIMITERS = ",;\t"
-REFUSED_ROW, REFUSED_BECAUSE = "refused_row", "refused_because"
-TRUTH = {"true": True, "1": True, "false": False, "0": False}
+ENDINGS = (".csv", ".jsonl", ".parquet")
+NAME_CHARACTERS = 200
+"""of the name of a column"""
 
 
-@dataclass(slots=True)
-class Row:
-    """One row: its cells by column, its number as an editor shows it, and what is wrong with it."""
-
-    number: int
-    cells: Mapping[str, Any]
-    reasons: list[str] = field(default_factory=list)
-
-    def refuse(self, reason: str) -> None:
-        """Note that something is wrong with it."""
-        self.reasons.append(reason)
-
-    def missing(self, name: str) -> bool:
-        """Whether there is nothing in that cell."""
-        value = self.cells.get(name)
-        return value is None or value == "" or (pd.api.types.is_scalar(value) and pd.isna(value))
-
-    def text(self, name: str, least: int = 0, most: int = 2000) -> str:
-        """Text of a limited length; '' where there is none."""
-        value = "" if self.missing(name) else str(self.cells[name])
-        try:
-            check_text(name, value, least, most)
-        except RatingsError as error:
-            self.refuse(str(error))
-        return value
-
-    def whole(
-        self, name: str, *, low: int = 0, high: int = MAX_WHOLE, default: int | None = None
-    ) -> int:
-        """A whole number within limits; `low` where it is wrong."""
-        if self.missing(name) and default is not None:
-            return default
-        value = self.cells.get(name)
-        try:
-            # By int first: a float cannot hold the larger seeds.
-            number = self._float(value) if isinstance(value, float) else int(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            number = self._float(value)
-        if number is None or number != int(number) or not low <= number <= high:
-            self.refuse(f"{name}={_shown(value)} is not a whole number within {low}..{high}")
-            return low
-        return int(number)
-
-    def fraction(self, name: str) -> float | None:
-        """A finite number, or None where there is none."""
-        if self.missing(name):
-            return None
-        value = self.cells[name]
-        # Where cells are separated by semicolons, a spreadsheet writes a decimal comma.
-        number = self._float(value.replace(",", ".") if isinstance(value, str) else value)
-        if number is None:
-            self.refuse(f"{name}={_shown(self.cells[name])} is not a finite number")
-        return number
-
-    def truth(self, name: str) -> bool:
-        """True or False."""
-        said = TRUTH.get(str(self.cells.get(name)).lower())
-        if said is None:
-            self.refuse(f"{name}={_shown(self.cells.get(name))} is neither True nor False")
-        return bool(said)
-
-    def uuid(self, name: str) -> UUID | None:
-        """The id of a comparison; None where it is wrong."""
-        try:
-            return UUID(str(self.cells.get(name)))
-        except ValueError:
-            self.refuse(f"{name}={_shown(self.cells.get(name))} is not the id of a comparison")
-            return None
-
-    def moment(self, name: str) -> datetime:
-        """A moment with its time zone, in UTC; the epoch where it is wrong."""
-        try:
-            moment = datetime.fromisoformat(str(self.cells.get(name)))
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        self.refuse(
-            f"{name}={_shown(self.cells.get(name))} is not a moment such as "
-            "2026-11-22T12:00:00+00:00"
-        )
-        return datetime.fromtimestamp(0, UTC)
-
-    def nested(self, name: str, kind: type[list] | type[dict]) -> Any:  # noqa: ANN401  JSON
-        """A list or a mapping, as it is or as JSON; an empty one where there is none."""
-        value = self.cells.get(name)
-        if hasattr(value, "tolist"):  # an array, from Parquet
-            value = value.tolist()  # type: ignore[union-attr]
-        if isinstance(value, str) and value:
-            with suppress(ValueError, RecursionError):
-                value = json.loads(value)
-        if isinstance(value, kind):
-            return value
-        if not self.missing(name):
-            self.refuse(f"{name}={_shown(value)} is not a {kind.__name__} in JSON")
-        return kind()
-
-    @staticmethod
-    def _float(value: object) -> float | None:
-        try:
-            number = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
-            return None
-        return number if isfinite(number) else None
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def read_rows(path: Path, columns: Collection[str]) -> list[Row]:
-    """All rows of a file, by its ending; rows that cannot be read come with their reason.
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A table file that can be read, as often as one likes.
 
     Raises:
-        RatingsError: for a file that is not there, of another kind, damaged, or that lacks one of
-            these columns.
+        RatingsError: for a file that is not there, of another kind, too large, or damaged.
     """
-    suffix = path.suffix.lower()
-    read = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}.get(suffix)
-    if read is None:
-        raise RatingsError(f"{path} does not end in .csv, .jsonl or .parquet; rename or convert it")
-    if not path.is_file():
-        raise RatingsError(f"{path} is not there; the tables of an export are imported together")
-    try:
-        rows = list(read(path))
-    except UnicodeDecodeError as error:
-        raise RatingsError(
-            f"{path} is not UTF-8 at byte {error.start}; save it as 'CSV UTF-8'"
-        ) from error
-    known = {name for row in rows for name in row.cells} | set(
-        _csv_header(path) if suffix == ".csv" else ()
-    )
-    lacking = [name for name in columns if name not in known]
-    if lacking and (rows or suffix == ".csv"):
-        raise RatingsError(
-            f"{path} has no column {lacking[0]!r} ({len(lacking)} such); "
-            "its columns are to be those of an export"
-        )
-    return rows
+
+    path: Path
+    needed: Sequence[str]
+    """columns that it must have"""
+    limits: TableLimits
+
+    def __post_init__(self) -> None:
+        """Check all that is known before reading."""
+        path = self.path
+        if path.suffix.lower() not in ENDINGS:
+            raise RatingsError(
+                f"{path} does not end in .csv, .jsonl or .parquet; rename or convert it"
+            )
+        if not path.is_file():
+            raise RatingsError(
+                f"{path} is not there; the tables of an export are imported together"
+            )
+        size_bytes = path.stat().st_size
+        if size_bytes > self.limits.size_bytes:
+            raise RatingsError(
+                f"{path} has {size_in_words(size_bytes)}, and {self.limits.size_mib} MiB is the "
+                f"most; import it in parts, or raise the limit (--max-mib {-(-size_bytes // MIB)})"
+            )
+        if self._kind == ".parquet" and find_spec("pyarrow") is None:
+            raise RatingsError(f"{path} needs pyarrow; install it, or import CSV or JSONL")
+        if self._kind == ".parquet":
+            check_parquet(path, self.limits)
+
+    @property
+    def _kind(self) -> str:
+        return self.path.suffix.lower()
+
+    def rows(self) -> Iterator[Row]:
+        """All rows in order, with what is wrong with them by themselves.
+
+        Raises:
+            RatingsError: for a file that is damaged, in another encoding, has too many rows or
+                columns, or lacks a column; that is known at the end of a JSONL at the latest.
+        """
+        try:
+            yield from self._limited()
+        except UnicodeDecodeError as error:
+            raise RatingsError(
+                f"{self.path} is not UTF-8 at byte {_first_byte_not_utf8(self.path)}; "
+                "save it as 'CSV UTF-8'"
+            ) from error
+        except OSError as error:
+            raise RatingsError(
+                f"{self.path} cannot be read ({error.strerror or error}); check it and its disk"
+            ) from error
+
+    def _limited(self) -> Iterator[Row]:
+        limits, lacking = self.limits, set(self.needed)
+        if self._kind != ".jsonl":
+            csv_table = self._kind == ".csv"
+            names = _csv_header(self.path) if csv_table else parquet_columns(self.path, limits)
+            lacking.difference_update(names)
+            self._refuse_lacking(lacking)
+        number = 0
+        for number, row in enumerate(self._read(), start=1):
+            if number > limits.rows:
+                raise RatingsError(
+                    f"{self.path} has more than {limits.rows} rows; import it in parts, or raise "
+                    f"the limit (--max-rows {limits.rows * 4})"
+                )
+            if lacking:
+                lacking.difference_update(row.cells)
+            row.check_cells()
+            yield row
+        if number:
+            self._refuse_lacking(lacking)
+
+    def _read(self) -> Iterator[Row]:
+        if self._kind == ".parquet":
+            return parquet_rows(self.path, self.limits)
+        return (_csv_rows if self._kind == ".csv" else _jsonl_rows)(self.path)
+
+    def _refuse_lacking(self, lacking: set[str]) -> None:
+        missing = [name for name in self.needed if name in lacking]
+        if missing:
+            raise RatingsError(
+                f"{self.path} has no column {missing[0]!r} ({len(missing)} such); "
+                "its columns are to be those of an export"
+            )
 
 
-def _csv_header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return next(csv.reader(file, delimiter=_delimiter(path)), [])
+class _Lines:
+    """The lines of a text file; one that is too long is passed over.
+
+    Of such a line remains an end of line, after a quotation mark if it had an odd number of them,
+    so that the lines behind it are read as they would have been.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.begin_row()
+
+    def begin_row(self) -> None:
+        """Forget the lines of the last row."""
+        self.too_long = False
+        self.beginning = ""
+
+    def __iter__(self) -> Iterator[str]:
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            while line := file.readline(LINE_CHARACTERS):
+                if len(self.beginning) < KEPT_CHARACTERS:
+                    self.beginning = (self.beginning + line[:KEPT_CHARACTERS])[:KEPT_CHARACTERS]
+                if len(line) < LINE_CHARACTERS or line[-1] in "\r\n":
+                    yield line
+                    continue
+                self.too_long, quotes = True, 0
+                while line:
+                    quotes += line.count('"')
+                    line = "" if line[-1] in "\r\n" else file.readline(LINE_CHARACTERS)
+                yield '"\n' if quotes % 2 else "\n"
+
+    def refused(self, number: int, reason: str) -> Row:
+        """The row that begins where `begin_row` was called last, which cannot be read."""
+        return Row(number, {"line": self.beginning.rstrip("\r\n")}, [reason])
+
+
+TOO_LONG = f"it has a line of more than {LINE_CHARACTERS} characters"
 
 
 def _delimiter(path: Path) -> str:
     """What stands between the names of the columns: a spreadsheet may have saved `;` or tabs."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+        header = file.readline(LINE_CHARACTERS)
     return max(DELIMITERS, key=header.count)
 
 
+def _csv_header(path: Path) -> list[str]:
+    """The names of the columns of a CSV.
+
+    Raises:
+        RatingsError: for too many, or too long ones.
+    """
+    csv.field_size_limit(LINE_CHARACTERS)
+    try:
+        reader = csv.reader(iter(_Lines(path)), delimiter=_delimiter(path), strict=True)
+        header = next(reader, [])
+    except csv.Error as error:
+        raise RatingsError(f"{path} is no CSV from line 1 on ({error}); export it anew") from error
+    if len(header) > COLUMNS or any(len(name) > NAME_CHARACTERS for name in header):
+        raise RatingsError(
+            f"{path} has {len(header)} columns, the longest name with "
+            f"{max(map(len, header))} characters; {COLUMNS} columns and {NAME_CHARACTERS} "
+            "characters are the most, so export it anew"
+        )
+    return header
+
+
 def _csv_rows(path: Path) -> Iterator[Row]:
-    csv.field_size_limit(CELL_BYTES)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=_delimiter(path), strict=True)
+    header = _csv_header(path)
+    lines = _Lines(path)
+    reader = csv.reader(iter(lines), delimiter=_delimiter(path), strict=True)
+    next(reader, None)
+    number = 1
+    while True:
+        number, before = number + 1, reader.line_num
+        lines.begin_row()
         try:
-            header = next(reader, [])
-            for number, cells in enumerate(reader, start=2):
-                if not cells:
-                    continue
-                row = Row(number, dict(zip(header, map(text_of_csv, cells), strict=False)))
-                if len(cells) != len(header):
-                    row.refuse(f"it has {len(cells)} cells under {len(header)} columns")
-                yield row
+            cells = next(reader)
+        except StopIteration:
+            return
         except csv.Error as error:
-            raise RatingsError(
-                f"{path} is no CSV from line {reader.line_num} on ({error}); close its quotes"
-            ) from error
+            if "expected after" not in str(error):  # an open quote has swallowed the rest
+                raise RatingsError(
+                    f"{path} is no CSV from line {reader.line_num} on ({error}); close its quotes"
+                ) from error
+            yield lines.refused(
+                number, f"lines {before + 1} to {reader.line_num} are no row of a CSV ({error})"
+            )
+            continue
+        if lines.too_long:
+            yield lines.refused(number, TOO_LONG)
+        elif cells:
+            row = Row(number, dict(zip(header, map(text_of_csv, cells), strict=False)))
+            if len(cells) != len(header):
+                row.refuse(f"it has {len(cells)} cells under {len(header)} columns")
+            yield row
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
+    lines = _Lines(path)
+    for number, line in enumerate(lines, start=1):
+        if lines.too_long:
+            yield lines.refused(number, TOO_LONG)
+        elif line.strip():
             try:
                 cells = json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield Row(number, {"line": line.rstrip("\n")}, [f"it is not JSON ({error})"])
-                continue
-            if isinstance(cells, dict):
-                yield Row(number, cells)
+                yield lines.refused(number, f"it is not JSON ({str(error).split(';')[0]})")
             else:
-                yield Row(number, {"line": line.rstrip("\n")}, ["it is not a JSON object"])
+                if not isinstance(cells, dict):
+                    yield lines.refused(number, "it is not a JSON object")
+                elif len(cells) > COLUMNS or any(len(name) > NAME_CHARACTERS for name in cells):
+                    yield lines.refused(number, f"it has {len(cells)} columns, or a long name")
+                else:
+                    yield Row(number, cells)
+        lines.begin_row()
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    if find_spec("pyarrow") is None:
-        raise RatingsError(f"{path} needs pyarrow; install it, or import CSV or JSONL")
-    try:
-        table = pd.read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:  # pyarrow's own errors are both
-        raise RatingsError(f"{path} is no Parquet file ({error}); export it anew") from error
-    for number, cells in enumerate(table.to_dict("records"), start=1):
-        yield Row(number, {str(name): value for name, value in cells.items()})
-
-
-def write_refused(path: Path, rows: Collection[Row]) -> Path | None:
-    """`<path>.refused.csv` with these rows as they were read, and why; None when there are none.
-
-    An earlier file of that name is replaced, or removed when nothing is refused any more. Mended,
-    it can be imported in the place of `path`.
-
-    Raises:
-        RatingsError: when it cannot be written.
-    """
-    refused = path.with_name(f"{path.name}.refused.csv")
-    if not rows:
-        refused.unlink(missing_ok=True)
-        return None
-    table = pd.DataFrame(
-        [
-            {REFUSED_ROW: row.number, REFUSED_BECAUSE: "; ".join(row.reasons)} | _flat(row.cells)
-            for row in rows
-        ]
-    )
-    with exported_file(refused) as temporary:
-        write_csv(temporary, table)
-    return refused
-
-
-def _flat(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """Cells as CSV has them: lists and mappings as JSON, and nothing that is not text in UTF-8."""
-    flat: dict[str, Any] = {}
-    for name, value in cells.items():
-        plain = value.tolist() if hasattr(value, "tolist") else value
-        if isinstance(plain, list | dict):
-            plain = json.dumps(plain)
-        elif isinstance(plain, str):
-            plain = plain.encode("utf-8", "backslashreplace").decode()
-        if name not in (REFUSED_ROW, REFUSED_BECAUSE):
-            flat[name] = plain
-    return flat
+def _first_byte_not_utf8(path: Path) -> int:
+    """Where a file that is not UTF-8 stops being so."""
+    decoder, at = getincrementaldecoder("utf-8")(), 0
+    with path.open("rb") as file:
+        while piece := file.read(MIB):
+            before = len(decoder.getstate()[0])
+            try:
+                decoder.decode(piece)
+            except UnicodeDecodeError as error:
+                return at - before + error.start
+            at += len(piece)
+    return at

@@ -10,7 +10,7 @@ as places lie between the two in the plan); then, of the comparisons new to them
 fewest other raters of their kind have answered or are hearing; then the order of the plan. A repeat
 is never early, so one whose original came late to a rater may not come to them at all. Comparisons
 of a campaign that is closed come to nobody; nor do other pairs with a melody of a blind test, until
-that is revealed (`reward.store.sealed`).
+that is revealed (`reward.store.sealed`). Those of a campaign by invitation come to its guests.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from reward.store.campaign_guests import has_given_share, is_guest
+from reward.store.campaigns import campaign_row
 from reward.store.database import RatingsError
 from reward.store.pool import StoredMelody, load_melodies
 from reward.store.raters import get_rater
 from reward.store.schema import (
     PURPOSES,
     AssignmentRow,
+    CampaignGuestRow,
     CampaignRow,
     ComparisonRow,
     RaterRow,
@@ -100,19 +103,32 @@ def issue(
 ) -> Issued | None:
     """The rater's live pair, or the next one; None when they have answered all.
 
-    A live one that is not wanted, or of a campaign that has been closed, is let go.
+    A live one that is not wanted, or of a campaign that has been closed, is let go. None, too, when
+    as many votes of the rater are in as count for the campaign.
 
     Raises:
-        RatingsError: for an unknown rater, or a lease that has no length.
+        RatingsError: for an unknown rater or campaign, a campaign that the rater was not invited
+            to, or a lease that has no length.
     """
     rater = get_rater(session, rater_id)
     check_lease(now, lease)
+    campaign = None if wanted.campaign_id is None else campaign_row(session, wanted.campaign_id)
+    if (
+        campaign is not None
+        and campaign.invite_only
+        and not is_guest(session, campaign.id, rater.id)
+    ):
+        raise RatingsError(
+            f"{campaign.name!r} is for those who were invited; open its invitation first"
+        )
     live = live_assignment(session, rater.id)
     if live is not None:
         comparison = session.get_one(ComparisonRow, live.comparison_id)
         if live.expires_at > now and wanted.has(comparison) and _may_be_heard(session, comparison):
             return _shown(session, live, comparison, wanted)
         live.closed_at = now
+    if campaign is not None and has_given_share(session, campaign, rater.id):
+        return None
     asked = {"rater_id": rater.id, "kind": rater.kind, "now": now, **wanted.values}
     narrowed = wanted.campaign_id is not None
     comparison = session.scalar(_due_repeat(narrowed), asked) or session.scalar(
@@ -160,7 +176,7 @@ def _progress(narrowed: bool) -> Select[int, int]:
     """SQL: how many wanted comparisons there are or were for the rater, and how many answered."""
     is_answered = ComparisonRow.id.in_(_answered())
     return select(func.count(), func.coalesce(func.sum(case((is_answered, 1), else_=0)), 0)).where(
-        _is_wanted(narrowed), or_(is_answered, is_open())
+        _is_wanted(narrowed), or_(is_answered, is_open() & _is_invited())
     )
 
 
@@ -191,6 +207,7 @@ def _due_repeat(narrowed: bool) -> Select[ComparisonRow]:
         .where(
             _is_wanted(narrowed),
             is_open(),
+            _is_invited(),
             ComparisonRow.id.not_in(_answered()),
             votes - newest.c.ordinal >= ComparisonRow.position - original.position - 1,
         )
@@ -215,7 +232,7 @@ def _least_rated(narrowed: bool) -> Select[ComparisonRow]:
         .where(
             RaterRow.id != bindparam("rater_id"),
             RaterRow.kind == bindparam("kind"),
-            VoteRow.id.is_not(None) | hearing,
+            (VoteRow.id.is_not(None) & VoteRow.set_aside.is_(None)) | hearing,
         )
         .group_by(AssignmentRow.comparison_id)
         .subquery()
@@ -226,6 +243,7 @@ def _least_rated(narrowed: bool) -> Select[ComparisonRow]:
         .where(
             _is_wanted(narrowed),
             is_open(),
+            _is_invited(),
             ComparisonRow.purpose != "repeat",
             ComparisonRow.id.not_in(_answered()),
         )
@@ -250,6 +268,15 @@ def is_open() -> ColumnElement[bool]:
     closed = select(CampaignRow.id).where(CampaignRow.closed_at.is_not(None))
     goes_on = ComparisonRow.campaign_id.is_(None) | ComparisonRow.campaign_id.not_in(closed)
     return goes_on & ((ComparisonRow.purpose == "blind_test") | ~is_sealed())
+
+
+def _is_invited() -> ColumnElement[bool]:
+    """SQL: of no campaign by invitation, or of one that rater `:rater_id` is a guest of."""
+    guest_of = select(CampaignGuestRow.campaign_id).where(
+        CampaignGuestRow.rater_id == bindparam("rater_id")
+    )
+    others = select(CampaignRow.id).where(CampaignRow.invite_only, CampaignRow.id.not_in(guest_of))
+    return ComparisonRow.campaign_id.is_(None) | ComparisonRow.campaign_id.not_in(others)
 
 
 def _may_be_heard(session: Session, comparison: ComparisonRow) -> bool:

@@ -1,7 +1,8 @@
 """Campaigns: comparisons that belong together, and who is invited to them.
 
 A blind test is a campaign of two policies. Until it is revealed nobody is told which policy does
-better; once it is closed its comparisons are not shown any more.
+better; once it is closed its comparisons are not shown any more. It may be for guests only, and
+limit how many votes of one rater count, so that nobody decides it alone.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class Campaign:
     """of a blind test"""
     round: int
     votes_wanted: int
+    votes_per_rater: int | None
+    """votes of one rater that count at most; None for any number"""
+    invite_only: bool
+    """only who came by an invitation hears its comparisons"""
     has_invite: bool
     created_at: datetime
     closed_at: datetime | None
@@ -70,6 +75,8 @@ def create_campaign(
     now: datetime,
     policies: Policies | None = None,
     round: int = 1,
+    votes_per_rater: int | None = None,
+    invite_only: bool = False,
 ) -> Campaign:
     """A new campaign, still without comparisons.
 
@@ -88,6 +95,7 @@ def create_campaign(
         raise RatingsError(
             f"purpose={purpose!r} with policies={policies}; a blind test has two, others none"
         )
+    _check_votes_per_rater(votes_per_rater)
     row = CampaignRow(
         name=name,
         purpose=purpose,
@@ -97,6 +105,8 @@ def create_campaign(
         policy_b_id=policies and policies.b_id,
         round=round,
         votes_wanted=votes_wanted,
+        votes_per_rater=votes_per_rater,
+        invite_only=invite_only,
         created_at=now,
     )
     session.add(row)
@@ -162,6 +172,20 @@ def campaign_by_invite(session: Session, token: str) -> Campaign | None:
     return None if row is None else _campaign(row)
 
 
+def change_rules(
+    session: Session, campaign_id: int, *, votes_per_rater: int | None, invite_only: bool
+) -> Campaign:
+    """Say anew how many votes of one rater count, and whether it is for guests only.
+
+    Raises:
+        RatingsError: for an unknown campaign, or a number out of range.
+    """
+    _check_votes_per_rater(votes_per_rater)
+    row = campaign_row(session, campaign_id)
+    row.votes_per_rater, row.invite_only = votes_per_rater, invite_only
+    return _campaign(row)
+
+
 def reveal_campaign(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
     """Show its comparisons no more, and let people see the result; again, the first moment stays.
 
@@ -210,6 +234,14 @@ def campaign_row(session: Session, campaign_id: int) -> CampaignRow:
     return row
 
 
+def _check_votes_per_rater(votes_per_rater: int | None) -> None:
+    if votes_per_rater is not None and not 1 <= votes_per_rater <= MOST_VOTES_WANTED:
+        raise RatingsError(
+            f"votes_per_rater={votes_per_rater} is not within 1..{MOST_VOTES_WANTED}; a quarter of "
+            "the votes wanted is usual, and None is no limit"
+        )
+
+
 def _campaign(row: CampaignRow) -> Campaign:
     policies = None
     if row.policy_a and row.policy_b and row.policy_a_id and row.policy_b_id:
@@ -223,6 +255,8 @@ def _campaign(row: CampaignRow) -> Campaign:
         policies=policies,
         round=row.round,
         votes_wanted=row.votes_wanted,
+        votes_per_rater=row.votes_per_rater,
+        invite_only=row.invite_only,
         has_invite=row.invite_token_hash is not None,
         created_at=row.created_at,
         closed_at=row.closed_at,

@@ -1,11 +1,13 @@
 """The catalogue: all melodies of the pool, and what one rater has heard and is still to hear.
 
-What a rater may be told of a melody follows from three sets of melodies:
+What a rater may be told of a melody follows from these sets of melodies:
 
-- *answered*: of comparisons that the rater has answered;
+- *judged*: of comparisons that the rater has answered with an opinion that counts. A skip tells
+  nothing, nor does a vote that was set aside: either can be had without listening;
 - *waiting*: of comparisons that the rater has not answered, or has reopened. A hidden repeat
   waits too, even one that will not be shown any more because its original came late: better a
   melody too few is told of than one too many;
+- *corrupted*: the bad melody of a trap. Raters are never told which these are;
 - *sealed*: of blind tests, until they are revealed (`reward.store.sealed`). Nobody sees these here.
 
 A melody is never changed and never leaves the pool, so what was read once stays true, and only
@@ -64,7 +66,7 @@ class Verdicts:
     preferred: int = 0
     passed_over: int = 0
     tied: int = 0
-    """ties, both bad; skips are not counted"""
+    """ties, both bad; skips and votes that were set aside are not counted"""
 
     @property
     def balance(self) -> int:
@@ -82,6 +84,8 @@ class Listening:
     """What one rater has heard and is still to hear, as ids of melodies."""
 
     answered: frozenset[int] = frozenset()
+    """of comparisons that they have answered, also by a skip"""
+    judged: frozenset[int] = frozenset()
     waiting: frozenset[int] = frozenset()
     verdicts: dict[int, Verdicts] = field(default_factory=dict)
 
@@ -109,21 +113,25 @@ def listening(session: Session, rater_id: int) -> Listening:
     theirs = AssignmentRow.rater_id == int(rater_id)
     pair = (ComparisonRow.melody_a, ComparisonRow.melody_b)
     voted = (
-        select(*pair, VoteRow.outcome, AssignmentRow.left_is_a)
+        select(*pair, VoteRow.outcome, VoteRow.set_aside, AssignmentRow.left_is_a)
         .join(AssignmentRow, AssignmentRow.comparison_id == ComparisonRow.id)
         .join(VoteRow, VoteRow.assignment_id == AssignmentRow.id)
         .where(theirs, is_current())
     )
     answered: set[int] = set()
+    judged: set[int] = set()
     verdicts: dict[int, Verdicts] = defaultdict(Verdicts)
-    for a, b, outcome, left_is_a in session.execute(voted):
+    for a, b, outcome, set_aside, left_is_a in session.execute(voted):
         answered |= {a, b}
+        if outcome == "skip" or set_aside is not None:
+            continue
+        judged |= {a, b}
         said = outcome_for_a(outcome, left_is_a=left_is_a)
         if said in ("a", "b"):
             better, other = (a, b) if said == "a" else (b, a)
             verdicts[better].preferred += 1
             verdicts[other].passed_over += 1
-        elif said != "skip":
+        else:
             verdicts[a].tied += 1
             verdicts[b].tied += 1
     done = (
@@ -135,4 +143,4 @@ def listening(session: Session, rater_id: int) -> Listening:
     to_come = ComparisonRow.id.not_in(done) & is_open()
     open_pairs = select(*pair).where(or_(to_come, ComparisonRow.id.in_(live)))
     waiting = {melody_id for both in session.execute(open_pairs) for melody_id in both}
-    return Listening(frozenset(answered), frozenset(waiting), dict(verdicts))
+    return Listening(frozenset(answered), frozenset(judged), frozenset(waiting), dict(verdicts))

@@ -1,8 +1,11 @@
-"""The database under the ratings store: opening, migrating, sessions, and errors in plain words.
+"""The database under the ratings store: opening, migrating, sessions, and its clock.
 
 SQLite by default, PostgreSQL by URL. On both, writers stand in line (`BEGIN IMMEDIATE`, or one
 advisory lock), so that what a writer reads stays true until it commits; readers are never held up.
 A write is on disk when its session ends without an error (WAL with synchronous=FULL).
+
+Times that several processes compare, such as the ends of leases, are by the database's clock
+(`database_time`): the clocks of two machines may differ by minutes.
 
 Limits: one machine for SQLite (WAL needs shared memory, so no network folder); a `Database` is not
 taken across a fork; sessions are not nested in one thread.
@@ -10,29 +13,45 @@ taken across a fork; sessions are not nested in one thread.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import URL, Connection, func, inspect, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from music.disk import os_error_reason
+from reward.store import database_errors, engines
+from reward.store.engines import make_engine
+
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
-WRITER_LOCK = 0x7A57E  # any number, as long as every process takes the same
+SCHEME_TYPO = re.compile(r"(postgres(ql)?|sqlite|https?)(\+\w+)?:", re.IGNORECASE)
+"""how a path does not begin, but a URL that is written wrongly"""
+TEXT_ENCODINGS = ("UTF8", "SQL_ASCII")
+"""encodings of a PostgreSQL database that can store all letters"""
+_WRONG_URL = (
+    "the ratings database's URL cannot be read; it looks like "
+    "postgresql://user:password@host:5432/database, with %40 %3A %2F for @ : / in a password"
+)
 _ALEMBIC = threading.Lock()  # alembic's `context` is one for the whole process
 
 
 class RatingsError(ValueError):
     """The ratings store cannot do that; one line with the value, the rule and the remedy."""
+
+
+class ReadOnlyError(RatingsError):
+    """Nothing can be written there, though it may be read."""
 
 
 def check_text(name: str, value: str, least: int, most: int) -> None:
@@ -51,17 +70,36 @@ def check_text(name: str, value: str, least: int, most: int) -> None:
 class Database:
     """An open database at the newest schema.
 
+    An SQLite file that may only be read is opened for reading; to write is then refused.
+
     Raises:
-        RatingsError: when it is locked, corrupt, out of reach, not ours, or of a newer schema.
+        RatingsError: when it is locked, corrupt, out of reach, not ours, or of a newer schema; or
+            of an older one, and may only be read.
     """
 
     def __init__(self, url_or_path: str | Path, *, lock_timeout_s: float = 5.0) -> None:
         self.url = parse_url(url_or_path)
         self.lock_timeout_s = lock_timeout_s
-        self._writers = threading.Lock()
-        with self._plain_errors():
-            migrate(self.url, lock_timeout_s=lock_timeout_s)
-            self.engine = make_engine(self.url, lock_timeout_s=lock_timeout_s)
+        self.is_read_only = engines.is_read_only(self.url)
+        self._writers = engines.WriterQueue(lock_timeout_s)
+        if self.is_read_only and engines.is_journal_unreadable(Path(str(self.url.database))):
+            raise RatingsError(
+                f"the newest changes of the ratings database {self.name} are in {self.name}-wal, "
+                "which cannot be read where nothing may be written; copy both files to a folder of "
+                "yours and name the copy: --database PATH"
+            )
+        try:
+            with self._plain_errors():
+                migrate(self.url, lock_timeout_s=lock_timeout_s)
+                self.engine = make_engine(self.url, lock_timeout_s=lock_timeout_s)
+        except ModuleNotFoundError as error:
+            raise RatingsError(
+                f"PostgreSQL needs the driver {error.name!r}; install tastemaker[postgres]"
+            ) from error
+        except OSError as error:
+            raise RatingsError(
+                f"the ratings database {self.name} cannot be made: {os_error_reason(error)}"
+            ) from error
 
     @property
     def name(self) -> str:
@@ -73,6 +111,18 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def check_writable(self) -> None:
+        """Refuse a file that may only be read, before work whose result is to be stored in it.
+
+        Raises:
+            ReadOnlyError: with what to do instead.
+        """
+        if self.is_read_only:
+            raise ReadOnlyError(
+                f"the ratings database {self.name} may only be read; to change it, copy it to a "
+                "folder of yours and name the copy: --database PATH"
+            )
 
     def forget_deleted(self) -> None:
         """Let no deleted text stand in SQLite's journal, as far as readers allow it now."""
@@ -91,60 +141,43 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """The only session that writes now: committed at the end, or undone by an exception."""
+        """The only session that writes now: committed at the end, or undone by an exception.
+
+        Raises:
+            ReadOnlyError: when nothing can be written there.
+        """
+        self.check_writable()
         writer = self.engine.execution_options(writes=True)
-        with self._plain_errors(), self._turn(), Session(writer) as session, session.begin():
+        with (
+            self._plain_errors(),
+            self._writers.turn(),
+            Session(writer) as session,
+            session.begin(),
+        ):
             session.connection()  # take the lock now, not at the first query
             yield session
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One writer of this process: SQLite's own waiting is fair to nobody, and sleeps 0.1 s."""
-        if not self._writers.acquire(timeout=self.lock_timeout_s):
-            raise sqlite3.OperationalError("locked by another thread of this program")
-        try:
-            yield
-        finally:
-            self._writers.release()
-
-    @contextmanager
     def _plain_errors(self) -> Iterator[None]:
+        """Tell what is no fault of the program in a line; the rest keeps its traceback."""
         try:
             yield
-        except (OperationalError, PoolTimeoutError, sqlite3.Error) as error:
-            raise RatingsError(self._explain(error)) from error
-        except DatabaseError as error:
-            # Exactly this class is how SQLite says that a file is damaged; its subclasses
-            # (constraints, wrong SQL) are faults of the program and keep their traceback.
-            if type(error) is not DatabaseError:
+        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
+            said = database_errors.plain_words(error, self.url, lock_timeout_s=self.lock_timeout_s)
+            if said is None:
                 raise
-            raise RatingsError(self._explain(error)) from error
+            kind = ReadOnlyError if database_errors.is_read_only(error) else RatingsError
+            raise kind(f"the ratings database {self.name} {said}") from error
 
-    def _explain(self, error: Exception) -> str:
-        said = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
-        for signs, meaning in (
-            (
-                ("locked", "lock timeout", "QueuePool limit"),
-                f"is locked: another program has been writing for over {self.lock_timeout_s:g} s; "
-                "nothing was stored, so close that program or wait, and try again",
-            ),
-            (
-                ("readonly", "read-only"),
-                "may not be written; check the rights of the file and its folder",
-            ),
-            (("is full",), "cannot grow because the disk is full; free some space and try again"),
-            (
-                ("malformed", "not a database"),
-                f"is damaged or not a ratings database ({said}); keep a copy and restore a backup",
-            ),
-            (
-                ("unable to open",),
-                "cannot be opened; give the path of a file, in a folder of yours",
-            ),
-        ):
-            if any(sign in said for sign in signs):
-                return f"the ratings database {self.name} {meaning}"
-        return f"the ratings database {self.name} cannot be used: {said}; check address and server"
+
+def database_time(session: Session) -> datetime:
+    """Now, by the clock that all processes of the database share; UTC.
+
+    PostgreSQL is asked. All processes of an SQLite file run on one machine, so it is that one's.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)
+    return session.execute(select(func.clock_timestamp())).scalar_one().astimezone(UTC)
 
 
 def parse_url(url_or_path: str | Path) -> URL:
@@ -154,16 +187,18 @@ def parse_url(url_or_path: str | Path) -> URL:
         RatingsError: for another kind of database, or one in memory.
     """
     text = str(url_or_path)
-    if isinstance(url_or_path, Path) or "://" not in text:
+    is_path = isinstance(url_or_path, Path) or "://" not in text
+    if is_path and not (isinstance(url_or_path, str) and SCHEME_TYPO.match(text)):
         url = URL.create("sqlite", database=str(Path(text).expanduser()))
     else:
         try:
+            if is_path:
+                raise ArgumentError("no ://")
             url = make_url(text.replace("postgres://", "postgresql://", 1))
+        except ValueError as error:  # of a port that is no number
+            raise RatingsError(_WRONG_URL) from error
         except ArgumentError as error:
-            raise RatingsError(
-                "the ratings database's URL cannot be read; it looks like "
-                "postgresql://user:password@host/database"
-            ) from error
+            raise RatingsError(_WRONG_URL) from error
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise RatingsError(
             f"ratings in {url.get_backend_name()!r} are not supported; use the path of an SQLite "
@@ -181,63 +216,6 @@ def parse_url(url_or_path: str | Path) -> URL:
     return url
 
 
-def make_engine(url: URL, *, lock_timeout_s: float, foreign_keys: bool = True) -> Engine:
-    """An engine with the settings that SQLAlchemy leaves off, and one writer at a time.
-
-    Raises:
-        RatingsError: when PostgreSQL's driver is not installed.
-    """
-    if url.get_backend_name() == "sqlite":
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": lock_timeout_s})
-
-        @event.listens_for(engine, "connect")
-        def settle(connection: sqlite3.Connection, _record: object) -> None:
-            connection.isolation_level = None  # we begin ourselves, below
-            _use_wal(connection, lock_timeout_s)
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA secure_delete=ON")  # a withdrawn comment is overwritten
-            connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-
-        @event.listens_for(engine, "begin")
-        def begin_sqlite(connection: Connection) -> None:
-            # BEGIN IMMEDIATE: a deferred read-then-write is refused at once when another voter
-            # holds the lock, whatever the timeout.
-            writes = connection.get_execution_options().get("writes", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-        return engine
-    try:
-        engine = create_engine(url, pool_pre_ping=True)
-    except ModuleNotFoundError as error:
-        raise RatingsError(
-            f"PostgreSQL needs the driver {error.name!r}; install tastemaker[postgres]"
-        ) from error
-
-    @event.listens_for(engine, "begin")
-    def begin_postgresql(connection: Connection) -> None:
-        if connection.get_execution_options().get("writes", False):
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(lock_timeout_s * 1000)}")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
-        else:
-            # One snapshot for all queries of a read, as SQLite gives.
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-
-    return engine
-
-
-def _use_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
-    # SQLite does not wait its busy timeout here, and several processes may create the file at once.
-    until = time.monotonic() + timeout_s
-    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-
-
 def alembic_config() -> Config:
     """Alembic's configuration; it finds the migrations inside the installed package."""
     config = Config()
@@ -250,7 +228,8 @@ def migrate(url: URL, *, lock_timeout_s: float, config: Config | None = None) ->
     """Bring a database, new or old, to the newest schema; several processes may do so at once.
 
     Raises:
-        RatingsError: for a newer schema than this program knows, or a database that is not ours.
+        RatingsError: for a newer schema than this program knows, a database that is not ours, an
+            older schema that may only be read, or a new database that cannot store all letters.
     """
     config = config or alembic_config()
     script = ScriptDirectory.from_config(config)
@@ -264,8 +243,15 @@ def migrate(url: URL, *, lock_timeout_s: float, config: Config | None = None) ->
                 found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
                 if found != "ok":
                     raise sqlite3.DatabaseError(f"malformed: {found}")
+            if current is None and engine.dialect.name == "postgresql":
+                _check_encoding(connection)
         if current == script.get_current_head():
             return
+        if engines.is_read_only(url):
+            raise ReadOnlyError(
+                f"the ratings database {url.database} may only be read, and has the schema of an "
+                "earlier version; copy it to a folder of yours and name the copy: --database PATH"
+            )
         with _ALEMBIC, engine.execution_options(writes=True).begin() as connection:
             _revision(connection, script)
             config.attributes["connection"] = connection
@@ -296,3 +282,12 @@ def _revision(connection: Connection, script: ScriptDirectory) -> str | None:
             f"{script.get_current_head()!r}; update tastemaker"
         )
     return current
+
+
+def _check_encoding(connection: Connection) -> None:
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding not in TEXT_ENCODINGS:
+        raise RatingsError(
+            f"the database has the encoding {encoding}, which lacks most letters; make another "
+            f"one: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )

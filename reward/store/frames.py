@@ -31,7 +31,7 @@ from reward.store.votes import is_current, outcome_for_a
 MOMENT = "datetime64[us, UTC]"
 VOTE_FIELDS = (
     "outcome strength reasons comment heard_ms_left heard_ms_right plays_left plays_right "
-    "latency_ms nonce renderer app_version supersedes created_at"
+    "latency_ms nonce renderer app_version supersedes set_aside created_at"
 )
 COMPARISON_FIELDS = "round purpose repeat_of strategy probability melody_a melody_b"
 VOTE_COLUMNS: Mapping[str, str] = {
@@ -61,6 +61,7 @@ VOTE_COLUMNS: Mapping[str, str] = {
     "renderer": "str",
     "app_version": "str",
     "supersedes": "Int64",
+    "set_aside": "str",
     "current": "bool",
     "sealed": "bool",
     "issued_at": MOMENT,
@@ -111,6 +112,7 @@ def votes_frame(session: Session, *, kind: str | None, current_only: bool) -> pd
 
     `outcome_a` is what the vote says of melodies a and b: 'a', 'b', 'tie', 'both_bad' or 'skip'.
     `sealed` votes are on a melody of a blind test that has not been revealed: not to learn from.
+    `set_aside` says why a vote is kept but not counted; it is missing for the others.
 
     Raises:
         RatingsError: for an unknown kind.

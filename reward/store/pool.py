@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -36,6 +36,25 @@ class PlannedPair:
     purpose: str = "train"
     repeat_of: int | UUID | None = None
     """for a repeat, its original: the place in the plan, or the id of a stored comparison"""
+
+
+class Compared(Protocol):
+    """Two melodies that are compared, by their ids in the store."""
+
+    @property
+    def id(self) -> UUID:
+        """Of the comparison."""
+        ...
+
+    @property
+    def melody_a(self) -> int:
+        """Id of the one melody."""
+        ...
+
+    @property
+    def melody_b(self) -> int:
+        """Id of the other."""
+        ...
 
 
 T = TypeVar("T")
@@ -286,7 +305,7 @@ def check_strategy(strategy: str, probability: float | None) -> None:
 
 
 def check_pair(
-    name: str, pair: tuple[int, int], purpose: str, original: ComparisonRow | None
+    name: str, pair: tuple[int, int], purpose: str, original: ComparisonRow | Compared | None
 ) -> None:
     """Refuse a comparison that cannot be; `original` is what it repeats.
 

@@ -10,11 +10,12 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from reward.store.database import RatingsError, check_text
-from reward.store.schema import RATER_KINDS, RaterRow
+from reward.store.nicknames import check_readable, skeleton, tidy
+from reward.store.schema import RATER_KINDS, AssignmentRow, RaterRow, VoteRow
 from reward.store.secret_tokens import hash_of_token
 
 
@@ -37,19 +38,31 @@ def add_rater(
     """A new rater, with a token.
 
     Raises:
-        RatingsError: for a nickname that is taken, empty or too long, or an unknown kind.
+        RatingsError: for a nickname that is taken, looks like one that is, mixes scripts, is empty
+            or too long, or for an unknown kind.
     """
-    nickname = _tidy(nickname)
+    nickname = tidy(nickname)
+    check_readable(nickname)
+    alike = select(RaterRow.nickname).where(RaterRow.nickname_skeleton == skeleton(nickname))
+    taken = session.scalars(alike).first()
+    if taken is not None:
+        said = "is taken" if taken == nickname else "is taken, or looks like one that is"
+        raise RatingsError(
+            f"nickname={nickname!r} {said}; choose another, or come in by the link that is theirs"
+        )
+    return _insert(session, nickname, kind=kind, consent_version=consent_version, now=now)
+
+
+def _insert(
+    session: Session, nickname: str, *, kind: str, consent_version: str, now: datetime
+) -> Rater:
     if kind not in RATER_KINDS:
         raise RatingsError(f"kind={kind!r} is not known; choose one of {RATER_KINDS}")
     check_text("consent_version", consent_version, 1, 40)
-    if _row_named(session, nickname) is not None:
-        raise RatingsError(
-            f"nickname={nickname!r} is taken; choose another, or come in by the link that is theirs"
-        )
     token = secrets.token_urlsafe(24)
     row = RaterRow(
         nickname=nickname,
+        nickname_skeleton=skeleton(nickname),
         kind=kind,
         consent_version=consent_version,
         token_hash=hash_of_token(token),
@@ -65,12 +78,16 @@ def rater_named(
 ) -> Rater:
     """The rater of that nickname, added when there is none.
 
+    For imports and simulated listeners: names that look alike are told apart, as they were where
+    they come from.
+
     Raises:
-        RatingsError: as `add_rater`, and when the nickname belongs to the other kind.
+        RatingsError: for a nickname that is empty, too long, or of a rater of the other kind.
     """
-    row = _row_named(session, _tidy(nickname))
+    nickname = tidy(nickname)
+    row = _row_named(session, nickname)
     if row is None:
-        return add_rater(session, nickname, kind=kind, consent_version=consent_version, now=now)
+        return _insert(session, nickname, kind=kind, consent_version=consent_version, now=now)
     if row.kind != kind:
         raise RatingsError(
             f"nickname={nickname!r} belongs to a rater of kind {row.kind!r}, not {kind!r}; "
@@ -107,27 +124,41 @@ def get_rater(session: Session, rater_id: int) -> RaterRow:
     return rater
 
 
-def is_same_nickname(one: str, other: str) -> bool:
-    """Whether both are one nickname; spaces around it and the form of Unicode do not matter."""
-    one, other = (unicodedata.normalize("NFC", " ".join(name.split())) for name in (one, other))
-    return one == other
+def is_to_be_told(session: Session, rater_id: int) -> bool:
+    """Whether the library would tell the rater origins that it has not told; see `tell_origins`."""
+    rater = session.get(RaterRow, int(rater_id))
+    newest = _newest_vote(session, rater_id)
+    return rater is not None and newest is not None and not _has_been_told(rater, newest)
+
+
+def tell_origins(session: Session, rater_id: int, *, now: datetime) -> None:
+    """Remember that the library tells the rater who wrote what they have rated.
+
+    From now on they cannot take back the votes that they have cast (`reward.store.votes`). To be
+    called before the origins are read, so that no vote is taken back in between.
+
+    Raises:
+        RatingsError: for an unknown rater.
+    """
+    rater = get_rater(session, rater_id)
+    newest = _newest_vote(session, rater_id)
+    if newest is not None and not _has_been_told(rater, newest):
+        rater.origins_told_at = max(now, newest)
+
+
+def _has_been_told(rater: RaterRow, voted_at: datetime) -> bool:
+    return rater.origins_told_at is not None and voted_at <= rater.origins_told_at
+
+
+def _newest_vote(session: Session, rater_id: int) -> datetime | None:
+    return session.scalar(
+        select(func.max(VoteRow.created_at))
+        .join(AssignmentRow, AssignmentRow.id == VoteRow.assignment_id)
+        .where(AssignmentRow.rater_id == int(rater_id))
+    )
 
 
 def _row_named(session: Session, tidy: str) -> RaterRow | None:
     """The rater of that nickname; an older version or another program may have stored it as NFD."""
     forms = {tidy, unicodedata.normalize("NFD", tidy)}
     return session.scalar(select(RaterRow).where(RaterRow.nickname.in_(forms)))
-
-
-def _tidy(nickname: str) -> str:
-    """One spelling of a nickname, in Unicode's form NFC.
-
-    Raises:
-        RatingsError: when nothing readable is left, or too much.
-    """
-    check_text("nickname", nickname, 1, 200)
-    tidy = " ".join(unicodedata.normalize("NFC", nickname).split())
-    check_text("nickname", tidy, 1, 40)
-    if not tidy.isprintable():
-        raise RatingsError(f"nickname={nickname!r} holds characters that do not print; drop them")
-    return tidy

@@ -32,6 +32,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -42,6 +43,8 @@ ROUND_PURPOSES = ("train", "repeat", "trap")
 """purposes of the comparisons of a training round; a blind test is apart"""
 CAMPAIGN_PURPOSES = ("train", "blind_test")
 OUTCOMES = ("left", "right", "tie", "both_bad", "skip")
+HEARD_TIME = "heard_time"
+"""why a vote is set aside: it claims more listening than can have passed"""
 JOB_STATES = ("queued", "running", "done", "failed", "stopped")
 
 
@@ -104,10 +107,15 @@ class RaterRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     nickname: Mapped[str] = mapped_column(String(40), unique=True)
+    nickname_skeleton: Mapped[str] = mapped_column(String(80), index=True, server_default="")
+    """the same for names that look alike (`reward.store.nicknames`); not unique, because raters of
+    older versions and imported ones keep their names"""
     kind: Mapped[str] = mapped_column(String(16))
     consent_version: Mapped[str] = mapped_column(String(40))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
+    origins_told_at: Mapped[datetime | None]
+    """when the library last told them who wrote what: votes cast until then are not taken back"""
 
 
 class MelodyRow(Base):
@@ -156,12 +164,26 @@ class CampaignRow(Base):
     """the `policy_id` of their melodies"""
     round: Mapped[int]
     votes_wanted: Mapped[int]
+    votes_per_rater: Mapped[int | None]
+    """votes of one rater that count at most; None for any number"""
+    invite_only: Mapped[bool] = mapped_column(server_default=false())
+    """only its guests hear its comparisons"""
     invite_token_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     """from then on its comparisons are not shown, and votes do not count for it"""
     revealed_at: Mapped[datetime | None]
     """from then on people may see the result"""
+
+
+class CampaignGuestRow(Base):
+    """A rater who came to a campaign by its invitation."""
+
+    __tablename__ = "campaign_guests"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    rater_id: Mapped[int] = mapped_column(ForeignKey("raters.id"), primary_key=True)
+    created_at: Mapped[datetime]
 
 
 class ComparisonRow(Base):
@@ -209,6 +231,7 @@ class AssignmentRow(Base):
 
     __table_args__ = (
         Index("ix_assignments_rater_id_comparison_id", "rater_id", "comparison_id"),
+        Index("ix_assignments_rater_id_issued_at", "rater_id", "issued_at"),
         Index(
             "uq_assignments_live_rater",
             "rater_id",
@@ -249,6 +272,8 @@ class VoteRow(Base):
     renderer: Mapped[str] = mapped_column(String(200))
     app_version: Mapped[str] = mapped_column(String(80))
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("votes.id"), unique=True)
+    set_aside: Mapped[str | None] = mapped_column(String(16))
+    """why the vote is kept but not counted, such as `HEARD_TIME`; None for one that counts"""
     created_at: Mapped[datetime]
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Literal, Self
@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from music.melody import Melody
 from reward.store import assignments, frames, listening_sessions, pool, raters, votes, withdrawal
 from reward.store.assignments import Issued, Wanted
-from reward.store.database import Database, RatingsError, parse_url
+from reward.store.database import Database, RatingsError, database_time, parse_url
 from reward.store.listening_sessions import ListeningSession
 from reward.store.pool import PlannedPair, StoredMelody
 from reward.store.raters import Rater
@@ -104,6 +104,10 @@ class RatingsStore:
         """Close all connections."""
         self._database.close()
 
+    def check_writable(self) -> None:
+        """Refuse a file that may only be read (`ReadOnlyError`), before work that is to be kept."""
+        self._database.check_writable()
+
     def reading(self) -> AbstractContextManager[Session]:
         """A session for the tables that have no method here, such as jobs."""
         return self._database.reading()
@@ -120,11 +124,16 @@ class RatingsStore:
         """A new rater, with the token that they come back with.
 
         Raises:
-            RatingsError: for a nickname that is taken, empty or too long, or an unknown kind.
+            RatingsError: for a nickname that is taken, looks like one that is, mixes scripts, is
+                empty or too long, or for an unknown kind.
         """
         with self.writing() as session:
             return raters.add_rater(
-                session, nickname, kind=kind, consent_version=consent_version, now=datetime.now(UTC)
+                session,
+                nickname,
+                kind=kind,
+                consent_version=consent_version,
+                now=database_time(session),
             )
 
     def rater_named(
@@ -132,12 +141,18 @@ class RatingsStore:
     ) -> Rater:
         """The rater of that nickname, added when there is none (only then with a token).
 
+        Names that look alike are told apart here.
+
         Raises:
-            RatingsError: as `add_rater`, and when the nickname belongs to the other kind.
+            RatingsError: for a nickname that is empty, too long, or of a rater of the other kind.
         """
         with self.writing() as session:
             return raters.rater_named(
-                session, nickname, kind=kind, consent_version=consent_version, now=datetime.now(UTC)
+                session,
+                nickname,
+                kind=kind,
+                consent_version=consent_version,
+                now=database_time(session),
             )
 
     def rater_by_token(self, token: str) -> Rater | None:
@@ -153,6 +168,20 @@ class RatingsStore:
         """
         with self.writing() as session:
             raters.renew_consent(session, rater_id, consent_version)
+
+    def tell_origins(self, rater_id: int) -> None:
+        """Remember that a rater is told who wrote what they have rated; see `raters.tell_origins`.
+
+        Writes only when there is something new to tell.
+
+        Raises:
+            RatingsError: for an unknown rater.
+        """
+        with self.reading() as session:
+            if not raters.is_to_be_told(session, rater_id):
+                return
+        with self.writing() as session:
+            raters.tell_origins(session, rater_id, now=database_time(session))
 
     def runs_trained_on(self, rater_id: int) -> dict[str, int]:
         """The runs that have learnt from this rater, by name, and from how many of their votes."""
@@ -196,7 +225,7 @@ class RatingsStore:
                 sampler=sampler,
                 seed=seed,
                 features=features,
-                now=datetime.now(UTC),
+                now=database_time(session),
             )
 
     def melody(self, melody_id: int) -> StoredMelody:
@@ -260,7 +289,7 @@ class RatingsStore:
                 strategy=strategy,
                 probability=probability,
                 campaign_id=campaign_id,
-                now=datetime.now(UTC),
+                now=database_time(session),
             )
 
     # Voting
@@ -287,20 +316,37 @@ class RatingsStore:
             return assignments.issue(
                 session,
                 rater_id,
-                now=now or datetime.now(UTC),
+                now=now or database_time(session),
                 lease=lease,
                 rng=self._rng,
                 wanted=Wanted(purposes, campaign_id),
             )
 
-    def vote(self, assignment_id: UUID, answer: Answer) -> VoteReceipt:
+    def vote(
+        self,
+        assignment_id: UUID,
+        answer: Answer,
+        *,
+        now: datetime | None = None,
+        from_page: bool = False,
+    ) -> VoteReceipt:
         """Store an answer, once, if sent again.
 
+        `from_page` says that it was reported from outside: one that claims more listening than can
+        have passed since the pair was issued is kept, but not counted.
+
         Raises:
-            RatingsError: for an unknown assignment, or a nonce that came with another assignment.
+            RatingsError: for an unknown assignment, a nonce that came with another assignment, or a
+                second thought after the rater was told who wrote the pair.
         """
         with self.writing() as session:
-            return votes.vote(session, assignment_id, answer, now=datetime.now(UTC))
+            return votes.vote(
+                session,
+                assignment_id,
+                answer,
+                now=now or database_time(session),
+                from_page=from_page,
+            )
 
     def undo(
         self,
@@ -326,7 +372,7 @@ class RatingsStore:
             return votes.undo(
                 session,
                 rater_id,
-                now=now or datetime.now(UTC),
+                now=now or database_time(session),
                 lease=lease,
                 wanted=Wanted(purposes, campaign_id),
                 shown=shown,
@@ -344,7 +390,7 @@ class RatingsStore:
         wanted = Wanted(purposes, campaign_id)
         with self.reading() as session:
             return assignments.coming(
-                session, rater_id, now=datetime.now(UTC), wanted=wanted, count=count
+                session, rater_id, now=database_time(session), wanted=wanted, count=count
             )
 
     def shown(self, rater_id: int, assignment_id: UUID) -> tuple[StoredMelody, StoredMelody]:
@@ -361,7 +407,7 @@ class RatingsStore:
         """How long this rater has been at it without a break."""
         with self.reading() as session:
             return listening_sessions.listening_session(
-                session, rater_id, now=now or datetime.now(UTC)
+                session, rater_id, now=now or database_time(session)
             )
 
     def record_training(self, run_id: str, vote_ids: Iterable[int]) -> None:
@@ -371,7 +417,7 @@ class RatingsStore:
             RatingsError: for a run id that is not the name of a run, or an unknown vote.
         """
         with self.writing() as session:
-            withdrawal.record_training(session, run_id, vote_ids, now=datetime.now(UTC))
+            withdrawal.record_training(session, run_id, vote_ids, now=database_time(session))
 
     # Reading
 

@@ -5,7 +5,12 @@ Every function runs inside one writing session, so nobody else issues or votes m
 An answer is stored once, however often it is sent. One that comes after its lease has run out is
 still an answer to a pair that was heard: it is kept, unless the rater has answered the same
 comparison since the pair was shown. Of a rater's votes on a comparison the last counts, the others
-are superseded.
+are superseded. A vote of a page that claims more listening than can have passed is kept, but set
+aside (`reward.store.heard_time`): it counts for nothing.
+
+Once the library has told a rater who wrote what they have rated, these votes stay as they are: they
+are not undone, and a page that an undo had opened before supersedes them no more. While such a pair
+is on the rater's screen, the library does not tell who wrote it.
 """
 
 from __future__ import annotations
@@ -28,8 +33,9 @@ from reward.store.assignments import (
     live_assignment,
 )
 from reward.store.database import RatingsError, check_text
+from reward.store.heard_time import is_possible
 from reward.store.raters import get_rater
-from reward.store.schema import OUTCOMES, AssignmentRow, ComparisonRow, VoteRow
+from reward.store.schema import HEARD_TIME, OUTCOMES, AssignmentRow, ComparisonRow, VoteRow
 
 MAX_COUNTER = 2**31 - 1
 MAX_COMMENT = 2000
@@ -46,6 +52,8 @@ class VoteReceipt:
 
     vote_id: int
     duplicate: bool
+    set_aside: str | None = None
+    """why it is kept but not counted"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +120,22 @@ def is_current(vote: type[VoteRow] = VoteRow) -> ColumnElement[bool]:
     return ~exists().where(later.supersedes == vote.id)
 
 
-def vote(session: Session, assignment_id: UUID, answer: Answer, *, now: datetime) -> VoteReceipt:
+def vote(
+    session: Session,
+    assignment_id: UUID,
+    answer: Answer,
+    *,
+    now: datetime,
+    from_page: bool = False,
+) -> VoteReceipt:
     """Store an answer, once: sent again, it is acknowledged and nothing is stored.
 
+    `from_page` says that it was reported from outside, so that what it claims to have heard is held
+    against the time since the pair was issued.
+
     Raises:
-        RatingsError: for an unknown assignment, or a nonce that came with another one.
+        RatingsError: for an unknown assignment, a nonce that came with another one, or an answer to
+            be changed after its rater was told who wrote the pair.
     """
     assignment = session.get(AssignmentRow, assignment_id)
     if assignment is None:
@@ -134,8 +153,18 @@ def vote(session: Session, assignment_id: UUID, answer: Answer, *, now: datetime
     earlier = _last_vote(session, assignment.rater_id, comparison_id=assignment.comparison_id)
     if earlier is not None and not assignment.reopens:
         return VoteReceipt(earlier.id, duplicate=True)
+    if earlier is not None and assignment.closed_at is not None:
+        told_at = get_rater(session, assignment.rater_id).origins_told_at
+        if told_at is not None and earlier.created_at <= told_at:
+            raise RatingsError(
+                "the library has told who wrote this pair, so your first answer to it stays; go on "
+                "with the next"
+            )
     row = vote_row(assignment_id, answer, created_at=now)
     row.supersedes = None if earlier is None else earlier.id
+    heard_ms = answer.heard_ms_left + answer.heard_ms_right
+    if from_page and not is_possible(session, assignment, heard_ms, now=now):
+        row.set_aside = HEARD_TIME
     session.add(row)
     live = live_assignment(session, assignment.rater_id)
     # A late answer may be to a comparison that has been issued anew: that one is answered with it.
@@ -144,7 +173,7 @@ def vote(session: Session, assignment_id: UUID, answer: Answer, *, now: datetime
             answered.closed_at = answered.closed_at or now
     session.flush()
     make_stale(session, assignment.rater_id, assignment.comparison_id)
-    return VoteReceipt(row.id, duplicate=False)
+    return VoteReceipt(row.id, duplicate=False, set_aside=row.set_aside)
 
 
 def vote_row(assignment_id: UUID, answer: Answer, *, created_at: datetime) -> VoteRow:
@@ -178,7 +207,8 @@ def undo(
     """Show the rater's last answered wanted comparison again, same sides; None when there is none.
 
     The old vote counts until the new one supersedes it. Undone again before that, it goes one
-    further back. `shown` is what the page shows, None for no pair; its lease may have run out.
+    further back. Votes of before the library told the rater who wrote what are not taken back.
+    `shown` is what the page shows, None for no pair; its lease may have run out.
 
     Raises:
         StalePageError: when the live assignment is not the one shown.
@@ -196,7 +226,8 @@ def undo(
     before = None
     if live is not None and live.reopens:
         before = _last_vote(session, rater.id, comparison_id=live.comparison_id)
-    last = _last_vote(session, rater.id, before=before, wanted=wanted)
+    told_at = rater.origins_told_at
+    last = _last_vote(session, rater.id, before=before, wanted=wanted, told_at=told_at)
     if last is None:
         return None
     if live is not None:
@@ -213,6 +244,7 @@ def _last_vote(
     comparison_id: UUID | None = None,
     before: VoteRow | None = None,
     wanted: Wanted | None = None,
+    told_at: datetime | None = None,
 ) -> VoteRow | None:
     """The rater's newest vote that counts, on one comparison, on any that is wanted, or on any."""
     query = (
@@ -226,6 +258,8 @@ def _last_vote(
         query = query.where(AssignmentRow.comparison_id == comparison_id)
     if before is not None:
         query = query.where(VoteRow.id < before.id)
+    if told_at is not None:
+        query = query.where(VoteRow.created_at > told_at)
     if wanted is not None:
         query = query.join(ComparisonRow, ComparisonRow.id == AssignmentRow.comparison_id).where(
             ComparisonRow.purpose.in_(wanted.purposes), is_open()

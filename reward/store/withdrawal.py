@@ -18,7 +18,14 @@ from reward.store.database import RatingsError
 from reward.store.favourites import forget_favourites
 from reward.store.pool import batches
 from reward.store.raters import get_rater
-from reward.store.schema import AssignmentRow, RaterRow, TrainingRow, TrainingVoteRow, VoteRow
+from reward.store.schema import (
+    AssignmentRow,
+    CampaignGuestRow,
+    RaterRow,
+    TrainingRow,
+    TrainingVoteRow,
+    VoteRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ def withdraw(session: Session, rater_id: int) -> Withdrawal:
     session.execute(delete(TrainingVoteRow).where(TrainingVoteRow.vote_id.in_(votes)))
     session.execute(delete(VoteRow).where(VoteRow.assignment_id.in_(theirs)))
     session.execute(delete(AssignmentRow).where(AssignmentRow.rater_id == rater.id))
+    session.execute(delete(CampaignGuestRow).where(CampaignGuestRow.rater_id == rater.id))
     forget_favourites(session, rater.id)
     session.execute(delete(RaterRow).where(RaterRow.id == rater.id))
     return Withdrawal(nickname, counts[0], counts[1], tuple(used))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -25,6 +27,13 @@ from reward.profile.features import FEATURE_NAMES, REVISION
 
 SCALES = ".base-scales"
 """folder beside the runs; whoever deletes it only makes the next training wait"""
+MOST_BYTES = 2**20
+"""of a kept scale; it has some 80 kB"""
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, NotImplementedError, MemoryError, struct.error),
+)
+"""what numpy and zipfile raise for a damaged file"""
 SCALE_MELODIES = 1000
 """base melodies that fix the unit of a score"""
 
@@ -49,14 +58,11 @@ def base_scale(
         progress: is told how many are written.
     """
     file = root / SCALES / f"{_digest(base, conditioning, seed, count)}.npz"
-    try:
-        # Opened here: numpy leaves a damaged file open.
-        with file.open("rb") as opened, np.load(opened) as kept:
-            return FeatureScale(**{field.name: kept[field.name] for field in fields(FeatureScale)})
-    except FileNotFoundError:
-        pass
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        file.unlink(missing_ok=True)  # damaged: it is only kept to save time
+    if file.is_file():
+        try:
+            return _kept_scale(file)
+        except _DAMAGED:
+            file.unlink(missing_ok=True)  # it is only kept to save time
     scale = FeatureScale.of(
         compose(base, count, conditioning=conditioning, seed=seed, progress=progress)
     )
@@ -64,6 +70,29 @@ def base_scale(
     # Opened here: numpy would add its own ending to the name.
     with whole_file(file) as temporary, temporary.open("wb") as opened:
         np.savez(opened, **asdict(scale))
+    return scale
+
+
+def _kept_scale(file: Path) -> FeatureScale:
+    """The scale in a file.
+
+    Raises:
+        ValueError: for arrays that are no scale of our features; see `_DAMAGED` for the others.
+    """
+    size = len(FEATURE_NAMES)
+    # Opened here: numpy leaves a damaged file open.
+    with file.open("rb") as opened, zipfile.ZipFile(opened) as packed:
+        if sum(member.file_size for member in packed.infolist()) > MOST_BYTES:
+            raise ValueError(f"{file} unpacks to more than {MOST_BYTES} bytes")
+    with file.open("rb") as opened, np.load(opened) as kept:
+        arrays = {field.name: kept[field.name] for field in fields(FeatureScale)}
+    for name, array in arrays.items():
+        wanted = (size, size) if name == "covariance_FF" else (size,)
+        if array.dtype != np.float64 or array.shape != wanted or not np.isfinite(array).all():
+            raise ValueError(f"{name} of {file} is not finite float64 of shape {wanted}")
+    scale = FeatureScale(**arrays)
+    if (scale.std_F < 0).any() or (np.diag(scale.covariance_FF) < 0).any():
+        raise ValueError(f"{file} has a spread below 0")
     return scale
 
 

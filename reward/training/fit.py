@@ -49,6 +49,8 @@ class FittedReward:
     votes: int
     pairs: int
     raters: int
+    votes_sealed: int
+    """left out, because they are on melodies of a blind test that has not been revealed"""
 
     @property
     def profile(self) -> TasteProfile:
@@ -125,8 +127,6 @@ def fit_reward(
             "the store holds votes of people and of simulated listeners, which are not mixed "
             "unasked; choose with --votes-of person, simulated or both"
         )
-    if left_out:
-        report(f"{left_out} votes on melodies of a sealed blind test are left out", 0, 0)
     ids = sorted({*votes["melody_a"], *votes["melody_b"]})
     melodies = [stored.melody for stored in store.melodies(ids)]
     preferences = Preferences.from_votes(votes, ids)
@@ -186,7 +186,7 @@ def fit_reward(
     )
     pairs = int(preferences.pair.max()) + 1
     raters = len(set(votes["rater_id"]))
-    return FittedReward(run, trained, compared, len(vote_ids), pairs, raters)
+    return FittedReward(run, trained, compared, len(vote_ids), pairs, raters, left_out)
 
 
 def conditioning_of(record: dict[str, Any]) -> Conditioning:

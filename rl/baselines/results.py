@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from music.files import make_folder
 from music.json_text import write_json
 from music.melody import Melody
 from policy.checkpoint import policy_hash, save_policy
@@ -80,7 +81,7 @@ def write_results(results: Sequence[MethodResult], out: Path, given: Mapping[str
         out: the folder.
         given: what they were given, for the record.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     records = []
     for result in results:
         record = result.record()

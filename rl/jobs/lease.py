@@ -4,7 +4,8 @@ A claim is a conditional UPDATE in the only write transaction, so only one of tw
 claim a job. A machine runs as many jobs at a time as their `slots` allow, in the order in which
 they were queued. Each waiting process polls the database itself, so no scheduler is needed.
 
-A thread renews the lease. If the job is lost all the same (this machine slept longer than the lease
+A thread renews the lease, by the database's clock, so that machines whose clocks differ agree on
+its end. If the job is lost all the same (this machine slept longer than the lease
 and another machine marked the job as failed), the process ends at once, because another process may
 be writing the run by now.
 """
@@ -17,14 +18,14 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from types import FrameType
 from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
 
-from reward.store.database import RatingsError
+from reward.store.database import RatingsError, database_time
 from reward.store.schema import JobRow
 from rl.jobs.queue import reap_dead_jobs
 from rl.jobs.record import LEASE, LIVE, Job, JobError, JobLostError, Sessions, WorkerProcess
@@ -53,6 +54,7 @@ class JobLease:
         self.store, self.job, self.me = store, job, me
         self.last_checkpoint = job.last_checkpoint
         self.stop_asked = job.cancel_requested
+        self._renewed_s = _seconds()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
 
@@ -65,7 +67,7 @@ class JobLease:
         """
         me = me or WorkerProcess.this()
         with store.writing() as session:
-            now = datetime.now(UTC)  # in the transaction, for which we may have waited
+            now = database_time(session)  # in the transaction, for which we may have waited
             free = (JobRow.id == job_id, JobRow.state == "queued", JobRow.pid.is_(None))
             values = {
                 "host": me.host,
@@ -120,7 +122,7 @@ class JobLease:
         """
         reap_dead_jobs(self.store)
         with self.store.writing() as session:
-            now = datetime.now(UTC)
+            now = database_time(session)
             here = select(session, JobRow.host == self.me.host, JobRow.state.in_(LIVE))
             place = next((i for i, other in enumerate(here) if other.id == self.job.id), None)
             running = [other for other in here if other.state == "running"]
@@ -133,6 +135,7 @@ class JobLease:
             if not change(session, self._mine("queued"), values | _lease(now)):
                 raise self._lost()
             (job,) = select(session, JobRow.id == self.job.id)
+        self._renewed_s = _seconds()
         self.stop_asked |= job.cancel_requested
         return runs
 
@@ -147,14 +150,27 @@ class JobLease:
         values = {key: value for key, value in said.items() if value is not None}
         try:
             with self.store.writing() as session:
-                if not change(session, self._mine(), values | _lease(datetime.now(UTC))):
+                if not change(session, self._mine(), values | _lease(database_time(session))):
                     raise self._lost()
                 (job,) = select(session, JobRow.id == self.job.id)
+            self._renewed_s = _seconds()
             self.stop_asked |= job.cancel_requested
         except (
             RatingsError
         ) as error:  # the run itself needs no database; the next heartbeat stores it
             log.warning("%s", error)
+
+    def check(self) -> None:
+        """Make sure that the job is still this process's, before the run's files are written.
+
+        The database is asked only when the last heartbeat is old, as it is when this process stood
+        still: then another process may be writing the run by now.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+        """
+        if _seconds() - self._renewed_s > LEASE.total_seconds() / 2:
+            self.beat()
 
     def end(self, state: str, message: str, *, exit_code: int = 0) -> None:
         """Record how it ended ('done', 'failed' or 'stopped') and stop the heartbeats.
@@ -172,9 +188,8 @@ class JobLease:
         for tries_left in reversed(range(END_TRIES)):
             try:
                 with self.store.writing() as session:
-                    if not change(
-                        session, self._mine(), values | {"finished_at": datetime.now(UTC)}
-                    ):
+                    ended = values | {"finished_at": database_time(session)}
+                    if not change(session, self._mine(), ended):
                         raise self._lost()
             except RatingsError as error:
                 log.warning("%s", error)
@@ -217,6 +232,11 @@ class JobLease:
                 # Not an exception in the main thread, which may be busy with a long update. Ending
                 # here is safe: a checkpoint on disk is always whole.
                 os._exit(EXIT_NOT_OURS)
+
+
+def _seconds() -> float:
+    """A clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _lease(now: datetime) -> dict[str, datetime]:

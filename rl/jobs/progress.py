@@ -56,6 +56,14 @@ class JobCallback(Callback):
         if self._events is not None:
             self._events.close()
 
+    def about_to_write(self) -> None:
+        """Make sure that the run is still this process's.
+
+        Raises:
+            JobLostError: when the job is no longer this process's.
+        """
+        self.lease.check()
+
     def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
         """Write the events of each update, and samples of some updates and of the last."""
         self._write_events(row)

@@ -18,12 +18,18 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from policy.runs import Run, RunError
-from reward.store.database import Database, RatingsError, parse_url
+from policy.runs import Run
+from reward.store.database import (
+    Database,
+    RatingsError,
+    ReadOnlyError,
+    database_time,
+    parse_url,
+)
 from reward.store.process_environment import process_environment
 from reward.store.schema import JobRow
 from rl.jobs.record import (
@@ -104,8 +110,10 @@ def _queue_and_launch(
     job = queue_job(store, folder=folder, settings=settings)
     try:
         return job, launch(database, job)
-    except (JobError, RunError, OSError) as error:
-        reap(store, job, f"was not started: {error}")
+    except BaseException as error:
+        # Whatever it is, the job has no process: queued, it would hold its run and its place.
+        said = str(error) if isinstance(error, ValueError | OSError) else repr(error)
+        reap(store, job, f"was not started: {' '.join(said.split())}")
         raise
 
 
@@ -113,8 +121,8 @@ def _await_claim(store: Sessions, job: Job, process: subprocess.Popen[bytes]) ->
     """Wait until the process claims the job; mark the job as failed if the process ends first."""
     while job.pid is None and job.state == "queued":
         time.sleep(CLAIM_POLL_S)
-        code, job = process.poll(), read_job(store, job.id)
-        if (code is not None or job.is_dead(datetime.now(UTC))) and job.pid is None:
+        code, (job, now) = process.poll(), _read_job(store, job.id)
+        if (code is not None or job.is_dead(now)) and job.pid is None:
             reason = f"its process did not come up (exit code {code})"
             reap(store, job, reason)
             raise JobError(
@@ -137,9 +145,8 @@ def queue_job(
     folder = folder.resolve()
     reap_dead_jobs(store, now=now)
     with store.writing() as session:
-        now = now or datetime.now(
-            UTC
-        )  # in the transaction, so that times follow the order of the queue
+        # In the transaction, so that times follow the order of the queue.
+        now = now or database_time(session)
         of_name = select_jobs(session, JobRow.run_id == folder.name)
         earlier = [job for job in of_name if job.folder == folder]
         for job in earlier:
@@ -176,7 +183,7 @@ def job_command(job: Job) -> list[str]:
     """The command line of the job's process, or of torchrun when its run has several.
 
     Raises:
-        RunError: when the run's record cannot be read.
+        RunError: when the run's record cannot be read, or does not say how many processes it has.
     """
     processes = Run(job.folder).count("processes")
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -234,11 +241,21 @@ def read_job(store: Sessions, job_id: UUID) -> Job:
     Raises:
         JobError: when there is none.
     """
+    return _read_job(store, job_id)[0]
+
+
+def _read_job(store: Sessions, job_id: UUID) -> tuple[Job, datetime]:
     with store.reading() as session:
-        found = select_jobs(session, JobRow.id == job_id)
+        found, now = select_jobs(session, JobRow.id == job_id), database_time(session)
     if not found:
         raise JobError(f"there is no job {job_id}; list them with: tastemaker jobs --all")
-    return found[0]
+    return found[0], now
+
+
+def time_of(store: Sessions) -> datetime:
+    """Now, by the clock that the times of jobs are by."""
+    with store.reading() as session:
+        return database_time(session)
 
 
 def find_job(store: Sessions, name: str) -> Job:
@@ -316,11 +333,17 @@ def log_tail(job: Job, lines: int) -> list[str]:
 
 
 def reap_dead_jobs(store: Sessions, *, now: datetime | None = None) -> list[Job]:
-    """Mark live jobs whose process is gone as failed, and return those jobs."""
-    now = now or datetime.now(UTC)
+    """Mark live jobs whose process is gone as failed, and return those jobs.
+
+    Where nothing can be written, their rows stay as they are.
+    """
     with store.reading() as session:
+        now = now or database_time(session)
         dead = [job for job in select_jobs(session, JobRow.state.in_(LIVE)) if job.is_dead(now)]
-    return [job for job in dead if reap(store, job, PROCESS_DIED)]
+    try:
+        return [job for job in dead if reap(store, job, PROCESS_DIED)]
+    except ReadOnlyError:
+        return []
 
 
 def reap(store: Sessions, job: Job, reason: str) -> bool:
@@ -333,5 +356,5 @@ def reap(store: Sessions, job: Job, reason: str) -> bool:
             JobRow.pid.is_(None) if job.pid is None else JobRow.pid == job.pid,
             JobRow.lease_expires_at == job.lease_expires_at,
         )
-        failed = {"state": "failed", "finished_at": datetime.now(UTC), "message": reason}
+        failed = {"state": "failed", "finished_at": database_time(session), "message": reason}
         return change_job(session, unchanged, failed)

@@ -1,8 +1,9 @@
 """A job: a run with a row in the ratings database and a process of its own.
 
-On its own machine, a live job is dead when its pid is gone or belongs to a process with another
-creation time. Seen from another machine, it is dead when its lease has expired. This module does
-not import torch.
+On its own machine, a live job is dead when its pid is gone or belongs to another process: one with
+another creation time that does not name the job. Seen from another machine, it is dead when its
+lease has expired. All times in a row are by the database's clock, so machines whose clocks differ
+agree on it. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class Job:
         return self.state in LIVE
 
     def is_dead(self, now: datetime) -> bool:
-        """Whether a live row's process is gone."""
+        """Whether a live row's process is gone; `now` is by the database's clock."""
         assert self.lease_expires_at is not None
         expired = self.lease_expires_at < now
         if self.host != socket.gethostname() or self.pid is None:
@@ -167,12 +168,14 @@ class Job:
                 process.status() == psutil.STATUS_ZOMBIE
             ):  # dead, but its parent has not waited for it yet
                 return True
-            created_s = process.create_time()
+            created_s, command = process.create_time(), process.cmdline()
         except psutil.NoSuchProcess:
             return True
         assert self.process_created_s is not None
-        # Setting the clock changes creation times too; then a valid lease shows that it is alive.
-        return abs(created_s - self.process_created_s) > SAME_CREATION_S and expired
+        # Setting the clock changes creation times too, and may end the lease; then a valid lease
+        # or the job's id in the command line shows that it is alive.
+        is_same = abs(created_s - self.process_created_s) <= SAME_CREATION_S
+        return not is_same and expired and str(self.id) not in command
 
     @property
     def was_interrupted(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,8 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from policy.runs import Run
-from rl.jobs.queue import read_job, reap_dead_jobs
+from policy.runs import Run, RunError
+from rl.jobs.queue import read_job, reap_dead_jobs, time_of
 from rl.jobs.record import Job, Sessions
 
 STATE_STYLES = {
@@ -147,7 +147,7 @@ def watch(store: Sessions, job: Job, console: Console, *, after: int = -1) -> Jo
     with Live(console=console, auto_refresh=False) as live:
         while True:
             job = _look(store, job)
-            live.update(job_view(job, datetime.now(UTC)), refresh=True)
+            live.update(job_view(job, time_of(store)), refresh=True)
             if not job.is_live:
                 return job
             time.sleep(POLL_S)
@@ -186,10 +186,11 @@ def comparison_table(title: str, names: Sequence[str], rows: dict[str, list[Any]
 
 
 def updates_of(job: Job) -> int | None:
-    """Number of updates of the job's run; None when its folder is on another machine."""
-    if not job.folder.is_dir():
+    """Number of updates of the job's run; None when its folder or record cannot be read here."""
+    try:
+        return Run(job.folder).count("updates")
+    except RunError:  # on another machine, or damaged
         return None
-    return Run(job.folder).count("updates")
 
 
 def cell(value: object, form: str) -> str:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
+from music.disk import os_error_line
 from reward.store.database import Database
 from reward.store.process_environment import DATABASE_VARIABLE
 from rl.jobs.lease import EXIT_NOT_OURS, TURN_S, JobLease
@@ -58,11 +59,16 @@ def run_job(store: Sessions, job_id: UUID, body: Callable[[JobLease], str | None
             log.error("%s", error)
             return EXIT_NOT_OURS
         except BaseException as error:
-            lease.end(
-                "failed", str(error) if isinstance(error, ValueError) else repr(error), exit_code=1
-            )
+            lease.end("failed", reason_of(error), exit_code=1)
             raise
     return 0
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a job failed, for its row; of trouble with files, which file or disk it is."""
+    if isinstance(error, OSError):
+        return os_error_line(error)
+    return str(error) if isinstance(error, ValueError) else repr(error)
 
 
 def fine_tune(lease: JobLease) -> str | None:

@@ -26,8 +26,9 @@ class Actor(nn.Module):
         layers = policy.model.layers
         self.first = 0 if layers_trained is None else max(0, len(layers) - layers_trained)
         """lowest layer that is trained; 0 when all are"""
+        # What the policy came with does not count: it may be a copy of a frozen reference.
+        policy.requires_grad_(self.first == 0)
         if self.first:
-            policy.requires_grad_(False)
             layers[self.first :].requires_grad_(True)
             policy.model.norm.requires_grad_(True)
 

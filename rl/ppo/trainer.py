@@ -36,6 +36,9 @@ log = logging.getLogger("tastemaker.job")
 class Callback:
     """What follows a run: log, samples, heartbeat. This one does nothing."""
 
+    def about_to_write(self) -> None:
+        """Called before files of the run are written; an exception prevents it."""
+
     def logged(self, row: dict[str, Any], rollout: Rollout) -> None:
         """Called when an update is in the log but its step is not on disk yet.
 
@@ -96,6 +99,8 @@ def _run(run: Run, ppo: PPO, index: TrainingIndex, callback: Callback) -> dict[s
         begun = time.monotonic()
         rollout = _rolled_out(ppo)
         row = {} if rollout is None else measure(ppo, rollout, index)
+        if processes.is_main:
+            callback.about_to_write()
         if row:
             row["guards_broken"] = broken_guards(row, rows[0] if rows else row, config)
         if rollout is None or FINITE in row["guards_broken"]:
@@ -125,6 +130,7 @@ def _run(run: Run, ppo: PPO, index: TrainingIndex, callback: Callback) -> dict[s
                 row |= learnt
         row["seconds"] = round(time.monotonic() - begun, 3)
         if processes.is_main:
+            callback.about_to_write()
             run.log(row)
             callback.logged(row, rollout)
             if not over:

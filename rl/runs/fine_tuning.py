@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from music.files import make_folder
 from music.json_text import write_json
 from music.progress import Report, no_report
 from music.rendering.sound import find_soundfont
@@ -242,7 +243,7 @@ def evaluate_run(
     )
     report("writing the report", 0, 0)
     out = out or run.path
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     rows = run.rows()
     kept = kept_row(rows, config)
     assert kept is not None  # otherwise there would be no policy folder

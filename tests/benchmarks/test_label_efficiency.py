@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.project import PROJECT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = PROJECT / "benchmarks" / "votes" / "label_efficiency.py"
 
 
@@ -55,7 +57,6 @@ def test_agreement_leaves_out_equals(module):
     assert module.agreement(-utility, utility) == 0.0
 
 
-@pytest.mark.slow
 def test_a_users_own_listener_runs_through(tmp_path):
     (tmp_path / "mine.py").write_text("def few_notes(melody):\n    return -len(melody.notes)\n")
     command = [sys.executable, SCRIPT, "--listener", "mine:few_notes"]

@@ -7,6 +7,8 @@ from listener_families import FAMILIES, family_taste, opposite, rarity_bits
 from music.note_table import note_table
 from reward.listeners.simulated import ListenerError, SimulatedListener
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def some(real_melodies):

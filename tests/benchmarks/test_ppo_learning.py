@@ -4,6 +4,8 @@ from importlib import import_module
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def learning():

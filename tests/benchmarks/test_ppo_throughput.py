@@ -26,6 +26,8 @@ from rl.ppo.config import PPOConfig
 from rl.ppo.objective import saturated
 from tests.support.project import PROJECT
 
+pytestmark = pytest.mark.slow
+
 SMALL = PPOConfig(melodies_per_update=8, minibatch=4, meter="2/4", bars=4, threads=1)
 SCRIPT = PROJECT / "benchmarks" / "ppo" / "ppo_throughput.py"
 
@@ -186,7 +188,6 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
 # --- The whole
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)  # it makes an environment, and a busy machine may take long over it
 def test_both_rivals_run_and_do_the_same_work(tiny_policy, tmp_path):
     save_policy(tiny_policy, tmp_path / "base")

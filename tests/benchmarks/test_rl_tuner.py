@@ -10,6 +10,8 @@ from reward.scorer import RewardError
 from rl.ppo.config import PPOConfig
 from rl.rewards import music_theory
 
+pytestmark = pytest.mark.slow
+
 BEGIN, END = "<!-- benchmarks/rl_tuner_study/rl_tuner.py writes from here -->", "<!-- to here -->"
 
 
@@ -38,7 +40,6 @@ def run(module, monkeypatch, capsys, *arguments):
     return capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_the_whole_study_again_and_with_another_reward(study, monkeypatch, capsys, tmp_path):
     """Tuned and measured; then only measured; then refused, because the reward is another."""
     page = tmp_path / "page.md"

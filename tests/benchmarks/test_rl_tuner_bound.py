@@ -8,6 +8,8 @@ from rl_tuner_metrics import METRICS
 
 from policy.checkpoint import save_policy
 
+pytestmark = pytest.mark.slow
+
 ROW = {metric.name: number for number, metric in enumerate(METRICS)}
 
 

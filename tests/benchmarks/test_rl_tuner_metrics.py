@@ -10,6 +10,8 @@ from rl_tuner_metrics import (
 
 from music.note_table import note_table
 
+pytestmark = pytest.mark.slow
+
 METRIC = {metric.name: metric for metric in METRICS}
 PUBLISHED_IMPROVED = {
     "excessively_repeated", "starts_on_tonic", "leaps_resolved", "unique_minimum", "in_motif",

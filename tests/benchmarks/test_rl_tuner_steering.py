@@ -9,6 +9,8 @@ from rl_tuner_metrics import METRICS
 
 from rl.rewards.music_theory import RULES, music_theory_score
 
+pytestmark = pytest.mark.slow
+
 WEIGHT = {rule.name: rule.weight for rule in RULES}
 ROW = {"kl_nats": 1.0, "vendi": 50.0, "notes": 50.0, "seconds": 1.0}
 

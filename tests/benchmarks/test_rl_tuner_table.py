@@ -12,6 +12,8 @@ from rl_tuner_table import (
     wanted,
 )
 
+pytestmark = pytest.mark.slow
+
 METRIC = {metric.name: metric for metric in METRICS}
 
 

@@ -4,7 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.project import PROJECT
+
+pytestmark = pytest.mark.slow
 
 BENCHMARKS = PROJECT / "benchmarks"
 DRIVERS = {"trl_ppo.py", "imitation_rewards.py"}

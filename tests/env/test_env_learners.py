@@ -58,6 +58,7 @@ def test_stable_baselines3_finds_nothing_to_complain_of(make):
     check_env(make().unwrapped)  # warnings are errors here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [PPO, MaskablePPO])
 def test_a_learner_trains_unchanged(make, learner):
     model, endings = train(learner, make(), 2_000, n_steps=500, batch_size=250, n_epochs=1)

@@ -62,11 +62,16 @@ def blind_test(store):
 
 
 @pytest.fixture(scope="module")
-def address(folder, store):
+def server(folder, store):
     server = StudioServer(folder, organiser_key=KEY, least_heard_ms=300)
     server.start()
-    yield server.address
+    yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def address(server):
+    return server.address
 
 
 @pytest.fixture
@@ -134,13 +139,14 @@ def test_from_an_invitation_to_the_result_and_nothing_told_before(page, address,
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_people_is_text_within_the_width(page, address, store, width):
+def test_people_is_text_within_the_width(page, server, address, store, width):
     name = f"<img src=x onerror=alert(1)> {width}"
     rater = store.add_rater(name, consent_version=CONSENT_VERSION)
     page.set_viewport_size({"width": width, "height": 900})
     dialogs = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    page.goto(f"{address}/people?rater={rater.token}")
+    server.sign_in(page.context, rater)
+    page.goto(f"{address}/people")
     expect(page.get_by_text(f"You are {name} here.", exact=True)).to_be_visible()
     settled(page)
     with page.expect_download() as download:

@@ -85,12 +85,16 @@ def hands(browser, server):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
-    yield Hands(page)
+    hands = Hands(page)
+    hands.server = server
+    yield hands
     context.close()
 
 
-def visit(hands, address):
-    """Open an address, as from a link or a bookmark."""
+def visit(hands, address, rater=None):
+    """Open an address, as from a link or a bookmark; the browser knows its rater."""
+    if rater is not None:
+        hands.server.sign_in(hands.page.context, rater)
     hands.page.goto(address)
     settled(hands.page)
     return hands.page
@@ -220,7 +224,7 @@ def test_a_newcomer_comes_in_practises_votes_takes_back_and_changes_a_key(
 
 
 def test_the_navigation_goes_to_every_page(hands, server, ada):
-    page = visit(hands, f"{server.address}/?rater={ada.token}")
+    page = visit(hands, f"{server.address}/", ada)
     for name in ("Taste", "Library", "Blind test", "Fine-tune", "People"):
         hands.open(name)
         role, at = hands.holds()
@@ -233,7 +237,7 @@ def test_the_navigation_goes_to_every_page(hands, server, ada):
 
 
 def test_a_taste_is_looked_at_and_heard(hands, server, ada):
-    page = visit(hands, f"{server.address}/taste?rater={ada.token}")
+    page = visit(hands, f"{server.address}/taste", ada)
     page.get_by_text("Hear it").wait_for()
     settled(page)
     hands.tab_to("button", "Play Most liked 1").press("Enter")
@@ -254,7 +258,7 @@ def test_a_taste_is_looked_at_and_heard(hands, server, ada):
 
 
 def test_a_melody_is_found_kept_looked_at_and_taken_along(hands, server, store, ids, ada):
-    page = visit(hands, f"{server.address}/library?rater={ada.token}")
+    page = visit(hands, f"{server.address}/library", ada)
     total = len(ids)
     page.get_by_text(f"{total} of {total} melodies").wait_for()
 
@@ -308,7 +312,7 @@ def test_a_blind_test_is_led_voted_in_and_revealed(hands, browser, server, store
 
     # the organiser makes a link
     organiser = store.add_rater("Olga")
-    page = visit(hands, f"{server.address}/blind-test?rater={organiser.token}")
+    page = visit(hands, f"{server.address}/blind-test", organiser)
     page.get_by_text(TEST_NAME).wait_for()
     hands.tab_to("button", "Listen and vote").press("Enter")
     page.get_by_role("button", name="Skip to rating").wait_for()
@@ -360,7 +364,7 @@ def test_people_take_their_data_along_and_leave(hands, server, store, ids):
     rater = store.add_rater("Pia", consent_version="studio-1")
     pair = store.issue(rater.id)
     store.vote(pair.assignment_id, Answer(outcome="left", nonce="nonce-of-pia-0001"))
-    page = visit(hands, f"{server.address}/people?rater={rater.token}")
+    page = visit(hands, f"{server.address}/people", rater)
 
     # a newer consent
     hands.tab_to("checkbox", re.compile("^I agree")).press("Space")
@@ -428,7 +432,7 @@ def workshop(server, store, tiny_policy):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_taste_is_trained_and_a_policy_practises_towards_it(hands, server, store, ada, workshop):
-    page = visit(hands, f"{server.address}/taste?rater={ada.token}&of=group")
+    page = visit(hands, f"{server.address}/taste?of=group", ada)
     page.get_by_text("How good is it?").wait_for()
     hands.tab_to("button", re.compile("Train the full model$")).press("Enter")
     page.get_by_text(re.compile("^Training: ")).first.wait_for()
@@ -483,7 +487,7 @@ def test_an_organiser_has_a_blind_test_written(hands, server, store, workshop, t
     runs = server.folder / "checkpoints" / "runs"
     save_policy(older, new_run("ppo", {}, root=runs, name="older").path / "policy")
     olga = store.add_rater("Organiser")
-    page = visit(hands, f"{server.address}/blind-test?rater={olga.token}")
+    page = visit(hands, f"{server.address}/blind-test", olga)
     page.get_by_role("button", name="Write the melodies").wait_for()
 
     # a mistake first: a policy compared with itself

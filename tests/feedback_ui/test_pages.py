@@ -1,6 +1,6 @@
 """Every page of the studio in a real browser: accessible, no errors, no overflow, keyboard alone.
 
-The pages are read from feedback_ui/studio.py, so that a new page is tested at once. With
+The pages are read from feedback_ui/navigation.py, so that a new page is tested at once. With
 TASTEMAKER_SCREENSHOTS=docs/images/studio a picture of each page is written there.
 """
 
@@ -37,8 +37,8 @@ POLICIES = ("policy-of-the-base", "policy-of-the-tuned")
 
 
 def pages():
-    """url_path and title of each page that studio.py registers; the first has no path."""
-    tree = ast.parse((UI / "studio.py").read_text())
+    """url_path and title of each page that navigation.py registers; the first has no path."""
+    tree = ast.parse((UI / "navigation.py").read_text())
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "Page":
             said = {
@@ -112,7 +112,7 @@ def studio(tmp_path_factory):
     server.start()
 
     class Studio:
-        address = server.address
+        address, sign_in = server.address, server.sign_in
         ada, cleo = raters[0], newcomer
         told_to_ada = ids.index(told[0])
         """index of a melody whose origin Ada may see"""
@@ -133,11 +133,13 @@ def tab(browser, studio):
     """Opens a page of the studio and records its requests and error messages."""
     contexts = []
 
-    def open_tab(path, *, width=1280, scheme="light", before=lambda page: None):
+    def open_tab(path, rater=None, *, width=1280, scheme="light", before=lambda page: None):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
         )
         contexts.append(context)
+        if rater is not None:
+            studio.sign_in(context, rater)
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.complaints, page.strangers = [], []
@@ -277,7 +279,7 @@ def picture(page, name, width):
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "rate")
 def test_every_page_is_fit_for_everybody(tab, studio, axe, path):
-    page = tab(f"{path}?rater={studio.ada.token}&organiser={KEY}")
+    page = tab(f"{path}?organiser={KEY}", studio.ada)
     expect(page).to_have_title(f"{PAGES[path]} · Tastemaker", timeout=PATIENCE_MS)
     headings = page.locator("h1:visible").all_inner_texts()
     assert len(headings) <= 1, "a page has one name"
@@ -298,13 +300,13 @@ def test_the_way_in_is_fit_for_everybody(tab, axe):
 
 def test_one_melody_of_the_library_is_fit_for_everybody(tab, studio, axe):
     code = studio.code(studio.told_to_ada)
-    page = tab(f"library?rater={studio.ada.token}&organiser={KEY}&melody={code}")
+    page = tab(f"library?organiser={KEY}&melody={code}", studio.ada)
     expect(page.get_by_text("Where it comes from")).to_be_visible(timeout=PATIENCE_MS)
     look_at(page, "library-melody", axe)
 
 
 def test_schemes_differ_and_follow_the_system(tab, studio):
-    page = tab(f"library?rater={studio.ada.token}")
+    page = tab("library", studio.ada)
     colour = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
     light = page.evaluate(colour)
     page.emulate_media(color_scheme="dark")
@@ -326,8 +328,8 @@ def test_nothing_that_the_browser_gets_tells_who_wrote_what_waits(tab, studio):
         page.on("websocket", lambda socket: socket.on("framereceived", frame))
         page.on("response", lambda response: got.append(response.url.encode()))
 
-    for query in ("", "&sort=original", "&sort=score", f"&melody={studio.code(1)}"):
-        page = tab(f"library?rater={studio.cleo.token}{query}", before=listen)
+    for query in ("", "?sort=original", "?sort=score", f"?melody={studio.code(1)}"):
+        page = tab(f"library{query}", studio.cleo, before=listen)
         got.append(page.content().encode())
     told = b"".join(got)
     assert b"tastemaker_tune_player" in told
@@ -338,7 +340,7 @@ def test_nothing_that_the_browser_gets_tells_who_wrote_what_waits(tab, studio):
 
 
 def test_one_tune_sounds_at_a_time(tab, studio):
-    page = tab(f"library?rater={studio.ada.token}")
+    page = tab("library", studio.ada)
     settled(page)
     first, second = page.locator(".tune").nth(0), page.locator(".tune").nth(1)
     for tune in (first, second):
@@ -348,14 +350,14 @@ def test_one_tune_sounds_at_a_time(tab, studio):
 
 
 def test_targets_of_the_player_are_large_enough(tab, studio):
-    page = tab(f"library?rater={studio.ada.token}", width=380)
+    page = tab("library", studio.ada, width=380)
     for target in page.locator(".tune").first.locator("button, input").all():
         box = target.bounding_box()
         assert min(box["width"], box["height"]) >= 44
 
 
 def test_a_melody_is_found_kept_and_taken_along(tab, studio):
-    page = tab(f"library?rater={studio.ada.token}")
+    page = tab("library", studio.ada)
     code = studio.code(2)
     page.get_by_role("textbox", name="Find by notes or number").fill(f"#{code}")
     page.keyboard.press("Enter")
@@ -379,7 +381,7 @@ def test_a_melody_is_found_kept_and_taken_along(tab, studio):
 
 @pytest.mark.parametrize("begun_in", SCHEMES)
 def test_charts_can_be_read_in_the_dark(tab, studio, begun_in):
-    page = tab(f"taste?rater={studio.ada.token}", scheme=begun_in)
+    page = tab("taste", studio.ada, scheme=begun_in)
     chart = page.locator("[data-testid=stVegaLiteChart]").first
     chart.wait_for()
     settled(page)

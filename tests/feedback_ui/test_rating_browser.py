@@ -37,16 +37,10 @@ def store(server):
         yield store
 
 
-@pytest.fixture(scope="module")
-def browser(browser):
-    """One browser context: tabs share its cache; the rater is in the address."""
-    return browser.new_context()
-
-
 @pytest.fixture
 def studio(server, store, browser):
-    """Opens tabs; each test has its own raters."""
-    opened = []
+    """Opens tabs; each test has its own raters, and each rater a browser."""
+    contexts = {}
 
     class Studio:
         address = server.address
@@ -54,12 +48,19 @@ def studio(server, store, browser):
         def rater(self):
             return store.add_rater(f"rater {next(NAMES)}")
 
-        def tab(self, rater, before=lambda page: None):
-            page = browser.new_page()
-            opened.append(page)
+        def page(self, rater):
+            """A tab before an address is opened."""
+            if rater.id not in contexts:
+                contexts[rater.id] = browser.new_context()
+                server.sign_in(contexts[rater.id], rater)
+            page = contexts[rater.id].new_page()
             page.set_default_timeout(PATIENCE_MS)
+            return page
+
+        def tab(self, rater, before=lambda page: None):
+            page = self.page(rater)
             before(page)
-            page.goto(f"{self.address}/?rater={rater.token}")
+            page.goto(self.address)
             enter(page)
             settle(page)
             return page
@@ -73,8 +74,8 @@ def studio(server, store, browser):
             return self.votes(rater)
 
     yield Studio()
-    for page in opened:
-        page.close()
+    for context in contexts.values():
+        context.close()
 
 
 def button(page, outcome, strength=1):
@@ -349,7 +350,7 @@ def test_the_other_melody_goes_on_at_the_same_place_and_loops(studio):
     page.locator(".card.playing[data-side=right]").wait_for()
 
 
-def test_keys_can_be_chosen_and_conflicts_are_told(studio, browser):
+def test_keys_can_be_chosen_and_conflicts_are_told(studio):
     rater = studio.rater()
     page = studio.tab(rater)
     page.get_by_text("Keys", exact=True).click()
@@ -383,11 +384,10 @@ def test_keys_can_be_chosen_and_conflicts_are_told(studio, browser):
     expect(button(page, "skip").locator("kbd")).to_have_text("S")
 
 
-def test_the_first_steps_by_keyboard_alone_and_nothing_is_stored(studio, browser):
+def test_the_first_steps_by_keyboard_alone_and_nothing_is_stored(studio):
     rater = studio.rater()
-    page = browser.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(f"{studio.address}/?rater={rater.token}")
+    page = studio.page(rater)
+    page.goto(studio.address)
     go_on = page.get_by_role("button", name="The volume is right")
     go_on.wait_for()
     for _ in range(40):
@@ -430,7 +430,7 @@ def test_a_nickname_stays_text_and_a_narrow_page_does_not_scroll_sideways(studio
     page.get_by_role("button", name="Start listening").click()
     enter(page)
     expect(page.get_by_text(f"Rating as {name}", exact=True)).to_be_visible()
-    assert "rater=" in page.url
+    assert "rater" not in page.url
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
     page.close()
 

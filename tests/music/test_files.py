@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from music import files
-from music.files import append_line, make_folder, whole_file, whole_folder, write_whole
+from music.files import append_line, make_folder, whole_file, whole_files, whole_folder, write_whole
 from tests.support.project import PROJECT
 
 
@@ -64,6 +64,62 @@ def test_others_may_read_what_the_users_mask_lets_them(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_several_files_come_together_or_not_at_all(tmp_path):
+    folder = tmp_path / "made" / "for them"
+    with whole_files(folder) as draft:
+        (draft / "a.txt").write_text("old a")
+        (draft / "b.txt").write_text("old b")
+        assert {path.name for path in folder.iterdir()} == {draft.name}
+
+    def fail():
+        with whole_files(folder) as draft:
+            (draft / "a.txt").write_text("new a")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail()
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "a.txt": "old a",
+        "b.txt": "old b",
+    }
+
+
+def test_a_folder_that_was_made_for_files_that_failed_is_gone(tmp_path):
+    def fail():
+        with whole_files(tmp_path / "made" / "in vain"):
+            raise RuntimeError("at once")
+
+    with pytest.raises(RuntimeError, match="at once"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_way_of_one_file_keeps_all_old(tmp_path):
+    (tmp_path / "b.txt").mkdir()
+    (tmp_path / "a.txt").write_text("old")
+
+    def write():
+        with whole_files(tmp_path) as draft:
+            (draft / "a.txt").write_text("new")
+            (draft / "b.txt").write_text("new")
+
+    with pytest.raises(IsADirectoryError) as caught:
+        write()
+    assert caught.value.filename == str(tmp_path / "b.txt")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.txt"}
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(NotADirectoryError) as caught:
+        write_whole(tmp_path / "file" / "a.txt", "new")
+    assert caught.value.filename == str(tmp_path / "file" / "a.txt")
+    with pytest.raises(NotADirectoryError) as caught, whole_files(tmp_path / "file"):
+        pass
+    assert caught.value.filename == str(tmp_path / "file")
 
 
 class Disk:
@@ -162,8 +218,8 @@ ELSEWHERE = {
     "rl/jobs/progress.py": "samples, into a draft of whole_folder",
     "rl/jobs/queue.py": "job.log, for people",
     "rl/runs/fine_tuning.py": "the lock, which is empty",
-    "rl/composing.py": "melodies that a person asked for",
-    "reward/exchange/export.py": "into a draft of whole_file",
+    "rl/composing.py": "into a draft of whole_files",
+    "reward/exchange/export.py": "into a draft of whole_files",
     "reward/training/base_scale.py": "into a draft of whole_file",
 }
 

@@ -20,6 +20,7 @@ from reward.pairs.random_pairs import random_pairs
 from reward.store.store import RatingsStore
 from tastemaker.__main__ import cli, main
 from tests.support.project import PROJECT
+from tests.support.small_disk import fill, read_only
 
 ROOMS = ("music", "policy", "env", "reward", "rl", "feedback_ui", "tastemaker")
 HEAVY = ("torch", "transformers", "trl", "streamlit", "pandas", "matplotlib", "scipy", "sqlalchemy")
@@ -88,7 +89,8 @@ def test_a_folder_holds_some_twenty_modules_at_most():
 
 
 @pytest.mark.parametrize(
-    "name", ["LICENSE", "NOTICE", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+    "name",
+    ["LICENSE", "NOTICE", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"],
 )
 def test_what_a_stranger_looks_for_is_there(name):
     assert len((PROJECT / name).read_text().split()) > 100
@@ -197,7 +199,7 @@ def refused(nowhere, monkeypatch, capfd):
     return call
 
 
-STAGES = ("loading ", "reading ", "writing ", "measuring ", "learning, ")
+STAGES = ("loading ", "reading ", "writing ", "measuring ", "learning, ", "comparing ")
 """how lines of progress begin, which may come before"""
 
 
@@ -330,6 +332,33 @@ def test_a_database_that_is_none(nowhere, refused):
     before = file.read_bytes()
     refused("reward", "--database", file, says=["ratings.sqlite"])
     assert file.read_bytes() == before
+
+
+def test_a_database_that_may_only_be_read(nowhere, refused, small_disk, monkeypatch, capfd):
+    """What only reads reads it; what would store something says so before any work."""
+    file = small_disk / "ratings.sqlite"
+    with RatingsStore(str(file)) as store:
+        store.add_rater("Ada")
+    (nowhere / "votes").mkdir()
+    says = ["ratings.sqlite may only be read", "--database PATH"]
+    with read_only(small_disk):
+        for line in ("pairs", "rate --simulate", "studio --no-browser", "ppo", "reward"):
+            refused(*line.split(), "--database", file, says=says)
+        assert not (nowhere / "checkpoints" / "runs").exists()
+        for line in ("ratings export --format csv", "ratings stats", "jobs"):
+            monkeypatch.setattr(sys, "argv", ["tastemaker", *line.split(), "--database", str(file)])
+            main()
+        assert "Traceback" not in capfd.readouterr().err
+    assert "Ada" in (nowhere / "ratings" / "raters.csv").read_text()
+
+
+def test_composing_on_a_full_disk(nowhere, refused, small_disk):
+    with fill(small_disk):
+        refused(
+            *("compose", "--count", 1, "--bars", 4, "--no-sound", "--out", small_disk / "new"),
+            says=[f"the disk at {small_disk} is full", "free some space"],
+        )
+        assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ CODE = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)
 TRAINERS = ("Reward", "DPO", "KTO", "SFT", "RLOO", "GRPO")
 POLICIES = ("dpo", "kto", "sft", "rloo", "grpo")
 ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",
+    "CI": "",  # where it is set, TRL's trainers report nothing
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(PROJECT)]),
 }

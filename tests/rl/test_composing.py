@@ -1,11 +1,18 @@
 """From an ABC file to the conditioning: the motif, and the messages about how it was read."""
 
+from pathlib import Path
+
 import pytest
 
+from music.corpora.corpus import load_corpus
+from music.corpora.originality import TrainingIndex
 from music.formats.abc import AbcError
+from music.limits import LimitError
 from music.melody import MelodyError
 from policy.compose import Conditioning
-from rl.composing import conditioning_with_motif
+from rl import composing
+from rl.composing import conditioning_with_motif, save_melodies
+from tests.support.small_disk import SIZE_KB
 
 FIELDS = "X:1\nM:4/4\nL:1/8\nK:D\n"
 WHOLE_TUNE = (
@@ -117,3 +124,62 @@ def test_a_byte_order_mark_does_not_cost_the_first_field(motif):
 def test_what_is_no_motif_is_told(motif, content, error, says):
     with pytest.raises(error, match=says):
         motif(content)
+
+
+# --- Files
+
+
+@pytest.fixture
+def no_training_tunes(monkeypatch):
+    """Melodies are compared with few tunes, which takes no time."""
+    index = TrainingIndex.from_melodies([strain.melody for strain in load_corpus("test")][:5])
+    monkeypatch.setattr(composing, "training_index", lambda: index)
+
+
+@pytest.mark.usefixtures("no_training_tunes")
+def test_when_a_file_cannot_be_made_none_is_left(tmp_path, random_melodies, monkeypatch):
+    rendered = iter([b"first"])
+
+    def fails_at_the_second(melody, **_):
+        for sound in rendered:
+            return sound
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(composing, "render_wav", fails_at_the_second)
+    with pytest.raises(OSError, match="the disk is gone"):
+        save_melodies(random_melodies(3), tmp_path / "new" / "composed", sound=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_training_tunes")
+def test_on_a_full_disk_the_files_of_before_stay(small_disk, random_melodies):
+    folder = small_disk / "composed"
+    lines = save_melodies(random_melodies(1), folder, sound=False)
+    assert len(lines) == 1
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(before) == {"melody-001.abc", "melody-001.mid"}
+    with pytest.raises(OSError, match="No space left"):  # a melody's sound has some 500 kB
+        save_melodies(random_melodies(SIZE_KB // 100, seed=1), folder, sound=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_motif_of_50_mb_is_refused_before_it_is_read(tmp_path):
+    file = tmp_path / "motif.abc"
+    with file.open("wb") as opened:
+        opened.write(FIELDS.encode())
+        opened.truncate(50 * 2**20)
+    with pytest.raises(LimitError, match=r"motif\.abc is larger than 4 MiB; give a file with that"):
+        conditioning_with_motif(Conditioning(), file, say=print)
+    with pytest.raises(LimitError, match="larger than 4 MiB"):
+        conditioning_with_motif(Conditioning(), Path("/dev/zero"), say=print)
+
+
+def test_a_book_of_many_tunes_may_be_named_for_its_first(motif):
+    conditioning, said = motif(FIELDS + "d8|e8|f8|d8|]\n\n" + (FIELDS + "A8|\n\n") * 20_000)
+    assert len(conditioning.motif) == 4
+    assert said[0].endswith("the first of its 20001 tunes is taken")
+
+
+def test_a_motif_whose_one_tune_is_too_long_is_told_in_a_line(motif):
+    with pytest.raises(AbcError, match=r"motif\.abc: the first tune has more than 50,000"):
+        motif(FIELDS + "d8|\n" * 20_000)

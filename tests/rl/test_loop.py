@@ -12,6 +12,8 @@ from reward.store.store import RatingsStore
 from rl.loop import LoopConfig, run_loop
 from rl.ppo.config import PPOConfig
 
+pytestmark = pytest.mark.slow
+
 WANTED = {
     "votes", "agreement", "agreement_ceiling", "true_win_rate", "kl_nats", "vendi_base",
     "vendi_tuned", "originality_base", "originality_tuned", "seconds",

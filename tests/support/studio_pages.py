@@ -7,13 +7,13 @@ from streamlit.util import calc_hash
 
 from tests.support.project import PROJECT
 
-STUDIO = PROJECT / "feedback_ui" / "studio.py"
+STUDIO = PROJECT / "feedback_ui" / "navigation.py"
 COLD_IMPORT_S = 120
 KEY = "the organiser's"
 
 
-def open_page(monkeypatch, url_path, *arguments, organiser=True, **params):
-    """The page as it stands after its first run; `params` are its address's."""
+def open_page(monkeypatch, url_path, *arguments, organiser=True, rater=None, **params):
+    """The page as it stands after its first run; `rater` is a token, `params` the address's."""
     monkeypatch.setattr(sys, "argv", ["studio.py", *map(str, arguments)])
     monkeypatch.setenv("TASTEMAKER_ORGANISER_KEY", KEY)
     app = AppTest.from_file(str(STUDIO), default_timeout=COLD_IMPORT_S)
@@ -21,6 +21,8 @@ def open_page(monkeypatch, url_path, *arguments, organiser=True, **params):
     app._page_hash = calc_hash(url_path)
     for name, value in {**({"organiser": KEY} if organiser else {}), **params}.items():
         app.query_params[name] = value
+    if rater is not None:
+        app.session_state["rater"] = rater
     return app.run()
 
 

@@ -14,6 +14,7 @@ import urllib.request
 import psutil
 import pytest
 
+from feedback_ui.server.cookies import RATER, cookie_name
 from feedback_ui.server.launch import ORGANISER_VARIABLE, studio_command
 
 PATIENCE_MS = 120_000
@@ -22,22 +23,26 @@ CHROMIUM_ARGUMENTS = [
     "--no-sandbox",  # a container's root may not have one
     "--autoplay-policy=no-user-gesture-required",
     "--disable-background-networking",
+    "--disable-client-side-phishing-detection",
+    "--disable-domain-reliability",
     "--disable-component-update",
     "--disable-default-apps",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--mute-audio",
     "--no-first-run",
+    "--no-pings",
 ]
 
 
 class StudioServer:
     """The studio as `tastemaker studio` starts it; may be killed and started again."""
 
-    def __init__(self, folder, *, organiser_key=None, **options):
+    def __init__(self, folder, *, database=None, organiser_key=None, **options):
         """Nothing runs yet; `options` are `studio_command`'s. Without a key all are organisers."""
         self.folder, self.options = folder, options
         self.environment = {**os.environ, ORGANISER_VARIABLE: organiser_key or ""}
-        self.database, self.clips = folder / "ratings.db", folder / "clips"
+        self.database, self.clips = database or folder / "ratings.db", folder / "clips"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -80,6 +85,12 @@ class StudioServer:
 
     close = kill
 
+    def sign_in(self, context, rater):
+        """Make the pages of a browser context those of a rater, as their sign-up would have."""
+        name = cookie_name(RATER, self.port, str(self.database))
+        cookie = {"name": name, "value": rater.token, "url": self.address}
+        context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Lax"}])
+
     def log(self):
         """What it has said."""
         return (self.folder / "server.log").read_text()
@@ -115,7 +126,7 @@ def chromium():
 
 
 def missing(says):
-    """What cannot be had is left out at a desk, and an error where everything must be there."""
+    """What cannot be had is left out, or an error where everything must be there (in CI)."""
     if os.environ.get("CI"):
         pytest.fail(says)
     pytest.skip(says)

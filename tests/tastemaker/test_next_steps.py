@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-import subprocess
 from functools import partial
 
 import pytest
@@ -13,6 +12,8 @@ from policy.checkpoint import save_policy
 from rl.loop import LoopConfig
 from rl.ppo.config import PPOConfig
 from tests.support.project import PROJECT
+
+pytestmark = pytest.mark.slow
 
 MARKS = r"\bnext\b|with:|first:|some:|one:|let it finish:?|collect some|simulate them"
 STEP = re.compile(rf"(?:{MARKS})[^\n]*?\b(tastemaker [^\n);]*[^\n); ])")
@@ -32,7 +33,7 @@ SMALLER = {
 def run_with_steps(base, typed, monkeypatch):
     """Runs a command and then each step that it and its steps print; the steps, as printed."""
     # The studio itself is a server that does not end; that it would be started is enough.
-    monkeypatch.setattr(subprocess, "call", lambda command, env: 0)
+    monkeypatch.setattr("feedback_ui.server.launch.become_studio", lambda command, env: None)
     known = {}
 
     def run(line, *, code=0):
@@ -122,7 +123,6 @@ def test_of_a_blind_test(run_with_steps, folder, tiny_policy):
     assert steps == ["tastemaker studio"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_from_a_run_to_its_report_and_on(run_with_steps, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -136,7 +136,6 @@ def test_from_a_run_to_its_report_and_on(run_with_steps, monkeypatch):
     assert "tastemaker jobs watch more" in steps
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_a_job_that_is_stopped(run_with_steps, typed, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -152,7 +151,6 @@ def test_of_a_job_that_is_stopped(run_with_steps, typed, monkeypatch):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_a_run_that_is_not_finished(run_with_steps, typed, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -164,7 +162,6 @@ def test_of_a_run_that_is_not_finished(run_with_steps, typed, monkeypatch):
     assert steps[:2] == ["tastemaker ppo --resume rules", "tastemaker evaluate base rules"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_the_demo(run_with_steps, folder, monkeypatch):
     # What has no option is made small here.
@@ -179,7 +176,6 @@ def test_of_the_demo(run_with_steps, folder, monkeypatch):
     assert (folder / "demo" / "report.html").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_from_the_corpus_to_melodies(run_with_steps, monkeypatch):
     # The books are not at hand; what is built from them is shipped.
@@ -188,7 +184,6 @@ def test_from_the_corpus_to_melodies(run_with_steps, monkeypatch):
     assert run_with_steps("tastemaker corpus")[0] == "tastemaker pretrain"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_of_the_baselines(run_with_steps):
     run_with_steps(PAIRS)

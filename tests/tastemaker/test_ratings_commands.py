@@ -195,3 +195,16 @@ def test_where_there_are_no_ratings_nothing_is_made(type_in, tmp_path, command):
     with pytest.raises(RatingsError, match="there are no ratings yet"):
         type_in("ratings", command)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_limits_of_an_import_are_told_in_a_line_and_can_be_raised(type_in, rated, tmp_path):
+    type_in("ratings", "export", "--database", rated, "--format", "csv")
+    words = ("ratings", "import", "ratings", "--database", "other.sqlite")
+    with pytest.raises(RatingsError, match=r"votes\.csv has more than 15 rows; .*--max-rows 60"):
+        type_in(*words, "--max-rows", 15)
+    said = type_in(*words, "--max-rows", 60, "--max-mib", 1)
+    assert "votes: 16 added, 0 there already, 0 refused" in said
+    with (tmp_path / "ratings/votes.csv").open("ab") as file:
+        file.truncate(3 * 2**20)
+    with pytest.raises(RatingsError, match=r"has 3 MiB, and 2 MiB is the most; .*--max-mib 3\)"):
+        type_in(*words, "--max-mib", 2)

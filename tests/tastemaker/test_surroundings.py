@@ -21,6 +21,7 @@ def process(folder, *words, **variables):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_what_a_terminal_cannot_show_is_a_question_mark(tmp_path, encoding):
     with RatingsStore(tmp_path / "ratings.sqlite") as store:

@@ -172,7 +172,7 @@ def test_an_organisers_rows_are_of_people_as_text(store, pairs, rater):
     rows = people.rater_rows(store)
     assert [row[0] for row in rows] == [rater.nickname, "Bo"], "who has most votes first"
     assert all(len(row) == len(people.RATER_TITLES) for row in rows)
-    assert rows[0][1:4] == ("3", "0", "1.00 [0.44, 1.00]")
+    assert rows[0][1:5] == ("3", "0", "0", "1.00 [0.44, 1.00]")
     assert rows[1][7] == "–", "nothing tells of one vote whether it is right"
 
 
@@ -205,13 +205,15 @@ def test_an_organiser_sees_how_far_each_round_is(store, pairs, rater, random_mel
 
 @pytest.fixture
 def page(tmp_path, ratings_url, monkeypatch):
-    def look(script="app_pages/people.py", *, organiser=False, **query):
+    def look(script="app_pages/people.py", *, organiser=False, rater=None, **query):
         arguments = [f"--database={ratings_url}", f"--clips={tmp_path / 'clips'}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
         monkeypatch.setattr("feedback_ui.views.access.is_for_this_machine", lambda *_: organiser)
         app = AppTest.from_file(str(UI / script), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value
+        if rater is not None:
+            app.session_state["rater"] = rater
         return app.run()
 
     return look
@@ -242,7 +244,7 @@ def test_the_page_removes_who_confirms(page, store, pairs, rater):
     press(app, "Remove me and my answers")
     assert not app.exception
     assert "A model cannot forget: reward-0007" in words(app)
-    assert "rater" not in app.query_params
+    assert app.session_state["rater"] == ""
     assert store.counts()["raters_person"] == 0
 
 

@@ -41,6 +41,7 @@ def test_an_error_is_the_commands_own_line(command):
     assert "\n" not in command.failure
 
 
+@pytest.mark.slow
 def test_one_at_a_time(command, tmp_path):
     command.start(["taste"], database="ratings.db")
     with pytest.raises(CommandError, match="a training is under way"):

@@ -15,6 +15,7 @@ from feedback_ui.services.background_command import CommandProcess
 from feedback_ui.services.blind_tests import (
     advice,
     blind_test_arguments,
+    change_rules,
     end,
     find_test,
     invited_to,
@@ -34,6 +35,7 @@ from reward.store.campaigns import Policies
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
 from reward.store.votes import Answer
+from tests.support.clocks import another_clock
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press, words
 
@@ -103,6 +105,19 @@ def test_before_the_end_only_numbers_are_known(store, make, ada):
     assert not standing.has_ended
     with pytest.raises(RatingsError, match="has not ended"):
         outcome(store, test)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ratings_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_studio_with_another_clock_ends_a_test_at_the_same_moment(store, make, ada, seconds):
+    test = make()
+    say(store, ada, test, "b")
+    pair = store.issue(ada.id, purposes=["blind_test"], campaign_id=test)
+    with another_clock(seconds):
+        assert end(store, test).votes == 1, "votes before the end count"
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce=f"n{next(NONCES)}"))
+    assert outcome(store, test).tally.decided == 1, "and none that comes after it"
 
 
 def test_what_an_organiser_is_told_is_the_same_whichever_leads(store, make, ada):
@@ -219,7 +234,7 @@ def test_undo_stays_within_the_test(store, make, ada, clips):
 
 @pytest.fixture
 def page(tmp_path, ratings_url, clips, monkeypatch):
-    def look(*, organiser=True, **query):
+    def look(*, organiser=True, rater=None, **query):
         arguments = [f"--database={ratings_url}", f"--clips={clips}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
         monkeypatch.chdir(tmp_path)
@@ -227,6 +242,8 @@ def page(tmp_path, ratings_url, clips, monkeypatch):
         app = AppTest.from_file(str(PAGE), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value
+        if rater is not None:
+            app.session_state["rater"] = rater
         return app.run()
 
     return look
@@ -273,7 +290,45 @@ def test_an_invitation_leads_to_its_test_and_asks_who_comes(page, store, make):
     assert not app.exception
     rater = store.rater_named("Zoe")
     pair = store.issue(rater.id, purposes=["blind_test"], campaign_id=test)
-    assert str(pair.assignment_id) in app.get("bidi_component")[0].proto.json
+    assert str(pair.assignment_id) in app.get("bidi_component")[-1].proto.json
+
+
+def test_a_test_by_invitation_stays_open_to_who_came_by_it(page, store, make, ada):
+    test = make()
+    change_rules(store, test, votes_per_rater=None, invite_only=True)
+    stranger = page(organiser=False, test=str(test), rater=ada.token)
+    assert "for people who were invited" in stranger.info[0].value
+    assert not stranger.get("bidi_component")
+    token = new_invitation(store, test)
+    for query in ({"invite": token}, {"test": str(test)}):
+        guest = page(organiser=False, rater=ada.token, **query)
+        assert not guest.exception
+        assert not guest.info
+        assert guest.get("bidi_component")
+
+
+def test_an_organiser_changes_the_rules_and_hears_a_test_by_invitation(page, store, make, ada):
+    test = make()
+    app = page(test=str(test), rater=ada.token)
+    assert app.number_input[0].value == 30
+    app.number_input[0].set_value(7)
+    next(box for box in app.checkbox if box.label.startswith("Only people")).check()
+    press(app, "Change")
+    assert not app.exception
+    standing = find_test(store, str(test))
+    assert (standing.votes_per_rater, standing.invite_only) == (7, True)
+    assert app.get("bidi_component")
+
+
+def test_who_has_given_their_share_is_told_so(page, store, make, ada):
+    test = make()
+    say(store, ada, test, "a", "b")
+    change_rules(store, test, votes_per_rater=2, invite_only=False)
+    app = page(organiser=False, test=str(test), rater=ada.token)
+    assert "given the 2 votes of one person" in app.success[0].value
+    assert not app.get("bidi_component")
+    press(app, "Undo last answer")
+    assert app.get("bidi_component")
 
 
 @pytest.mark.parametrize("query", [{"invite": "gone"}, {"test": "77"}, {"test": "<b>"}])
@@ -290,7 +345,7 @@ def test_an_organiser_ends_a_test_and_the_result_is_there_for_all(page, store, m
     app = page(test=str(test), rater=ada.token)
     assert "heard every pair" in app.success[0].value
     assert next(b for b in app.button if b.label == "End and reveal").disabled
-    app.checkbox[0].check().run()
+    next(box for box in app.checkbox if box.label.startswith("I want to end")).check().run()
     app = press(app, "End and reveal")
     assert not app.exception
     for viewer in (app, page(organiser=False, test=str(test))):
@@ -334,6 +389,7 @@ def until_ready(process, seconds=120):
     assert not process.is_busy
 
 
+@pytest.mark.slow
 def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
     tmp_path, tiny_policy, monkeypatch
 ):
@@ -344,7 +400,8 @@ def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
     runs = tmp_path / "checkpoints" / "runs"
     for name, policy in (("one", tiny_policy), ("two", other)):
         save_policy(policy, new_run("ppo", {}, root=runs, name=name).path / "policy")
-    asked = {"name": "--help", "votes": 4, "meter": "2/4", "bars": "4", "seed": 1}
+    asked = {"name": "--help", "votes": 4, "votes_per_rater": 3, "invite_only": True}
+    asked |= {"meter": "2/4", "bars": "4", "seed": 1}
     database = str(tmp_path / "made.db")
     process = CommandProcess("a blind test")
 
@@ -358,6 +415,7 @@ def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
     with RatingsStore(database) as made_in:
         [made] = list_tests(made_in)
         assert (made.name, made.votes_wanted) == ("--help", 4)
+        assert (made.votes_per_rater, made.invite_only) == (3, True)
         assert made_in.counts()["comparisons"] == 5
 
     # The same name again; and a policy that looks like an option.

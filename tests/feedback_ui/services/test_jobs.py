@@ -321,6 +321,7 @@ def test_the_page_goes_to_the_run_that_it_has_started(page, command, store, tmp_
     assert app.query_params["run"] == "newer"
 
 
+@pytest.mark.slow
 def test_the_page_loads_no_torch(tmp_path):
     code = """
 import sys

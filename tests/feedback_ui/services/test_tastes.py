@@ -94,6 +94,7 @@ def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store
     assert all(reason.weight < 0 and reason.sure >= 0.8 for reason in look.dislikes)
 
 
+@pytest.mark.slow
 def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(store, ada, melodies):
     rate(store, ada, 160)
     look = reader_of(store).look(MINE, ada.id)
@@ -107,6 +108,7 @@ def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(stor
     assert "secret" not in str(look)
 
 
+@pytest.mark.slow
 def test_what_was_corrupted_or_is_in_a_blind_test_is_not_among_the_extremes(store, ada, melodies):
     rate(store, ada, 160)
     best = [extreme.melody for extreme in reader_of(store).look(MINE, ada.id).liked]
@@ -125,6 +127,7 @@ def all_of(store):
     return store.melodies(store.melodies_frame()["melody_id"].tolist())
 
 
+@pytest.mark.slow
 def test_what_a_rater_is_still_to_judge_is_not_among_the_extremes(store, ada):
     rate(store, ada, 60)
     look = reader_of(store).look(MINE, ada.id)
@@ -136,6 +139,7 @@ def test_what_a_rater_is_still_to_judge_is_not_among_the_extremes(store, ada):
     assert len(look.liked) == len(look.disliked) == EXTREMES
 
 
+@pytest.mark.slow
 def test_people_and_simulated_listeners_are_never_mixed(store, ada):
     robot = store.add_rater("robot", kind="simulated")
     rate(store, ada, 80)
@@ -147,6 +151,7 @@ def test_people_and_simulated_listeners_are_never_mixed(store, ada):
     assert reader.votes_of(None) == {MINE: 0, GROUP: 80, SIMULATED: 80}
 
 
+@pytest.mark.slow
 def test_two_people_of_opposite_tastes_have_each_their_own(store, ada):
     ben = store.add_rater("Ben", consent_version="1")
     rate(store, ada, 100)
@@ -174,6 +179,7 @@ def test_a_profile_is_fitted_again_when_a_vote_comes_or_goes_and_not_before(
     assert len(fits) == 3
 
 
+@pytest.mark.slow
 def test_what_it_is_worth_comes_after_a_while(store, ada):
     rate(store, ada, 120)
     reader, until = reader_of(store), time.monotonic() + 120
@@ -229,6 +235,7 @@ def test_before_enough_answers_the_page_says_how_many_more(page, store, ada):
     assert "Simulated" not in str(app.radio)
 
 
+@pytest.mark.slow
 def test_whose_taste_is_in_the_address(page, store, ada):
     rate(store, ada, 60)
     ben = store.add_rater("Ben", consent_version="1")
@@ -241,6 +248,7 @@ def test_whose_taste_is_in_the_address(page, store, ada):
     assert not app.exception
 
 
+@pytest.mark.slow
 def test_only_an_organiser_may_train(page, store, ada):
     rate(store, ada, 40)
     assert "Train the full model" in [b.label for b in page(rater=ada.token).button]
@@ -256,6 +264,7 @@ def test_simulated_answers_are_marked(page, store, ada):
     assert not app.exception
 
 
+@pytest.mark.slow
 def test_no_page_loads_torch(store, database, ada, tmp_path):
     rate(store, ada, 40)
     looks = f"""
@@ -266,7 +275,8 @@ sys.argv = ["studio.py", "--database={database}", "--clips={tmp_path / "clips"}"
 for page in ("", "taste", "library", "fine-tune"):
     app = AppTest.from_file({str(STUDIO)!r}, default_timeout=200)
     app._page_hash = calc_hash(page)
-    app.query_params.update({{"rater": {ada.token!r}, "organiser": "key"}})
+    app.session_state["rater"] = {ada.token!r}
+    app.query_params["organiser"] = "key"
     app.run()
     assert not app.exception, app.exception
     print(page, [each.value for each in (*app.title, *app.subheader)])

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from music.corpora import corpus
 from music.corpora.corpus import (
     BOOKS,
     DATA,
     SPLITS,
+    CorpusError,
     build_corpus,
     find_books,
     interval_grams,
@@ -134,6 +136,73 @@ def test_building_by_hand(tmp_path):
     assert {strain.melody.tonic_midi for strain in made} == {60}
     assert sum(counts[f"{split} strains"] for split in SPLITS) == 3
     assert b"title" not in (tmp_path / "made" / "strains.npz").read_bytes()
+
+
+def test_a_corpus_goes_on_with_the_tunes_that_can_be_read(tmp_path, monkeypatch):
+    """A header without notes ended it with an error; so did 7,000 signs of broken rhythm."""
+    good = f"{HEAD}CDEF|GABc|cBAG|FEDC|]"
+    books = book(
+        tmp_path,
+        [
+            HEAD,
+            f"{HEAD}z8|z8|z8|z8|",
+            f"{HEAD}A{'>' * 7000}B|",
+            f"{HEAD}{'x' * 60_000}",
+            "T:no key\nCDEF",
+            f"{HEAD}CDEF|GABc|c" + "'" * 3000 + "BAG|FEDC|]",
+            f"{HEAD.replace('K:C', 'K:Q')}CDEF|GABc|cBAG|FEDC|]",
+            good,
+        ],
+    )
+    folder = tmp_path / next(iter(BOOKS))
+    (folder / "a-folder.abc").mkdir()
+    (folder / "no-text.abc").write_bytes(bytes(range(256)) * 20)
+    counts = build_corpus(books, tmp_path / "made.npz")
+    assert counts["strains"] == 1
+    assert counts["tunes"] == 8
+    assert counts["tunes without notes"] == 1
+    assert counts["files left out: Is a directory"] == 1
+    left_out = {what: number for what, number in counts.items() if what.startswith("unreadable")}
+    assert sum(left_out.values()) == 4, left_out
+    assert len(load_corpus(path=tmp_path / "made.npz")) == 1
+    (folder / "another.abc").write_text(f"X:1\n{good}")
+    monkeypatch.setattr(corpus, "ABC_BOOK_BYTES", 2**16)
+    counts = build_corpus(books, tmp_path / "made.npz")
+    assert counts["files left out: larger than 64 KiB"] == 1
+    assert counts["strains"] == 1
+
+
+def test_books_without_a_strain_leave_the_corpus_as_it_is(tmp_path):
+    made = tmp_path / "made.npz"
+    made.write_bytes(b"as it was")
+    books = book(tmp_path, [HEAD, f"{HEAD}CDEF|"])
+    with pytest.raises(CorpusError, match=r"no strain of .* can be used \(2 tunes; 1 "):
+        build_corpus(books, made)
+    with pytest.raises(CorpusError, match="it has no books"):
+        build_corpus(tmp_path / "nowhere", made)
+    assert made.read_bytes() == b"as it was"
+    assert [path.name for path in tmp_path.glob("*made*")] == ["made.npz"]
+
+
+def test_a_book_of_copies_is_compared_with_the_first_of_them_only(tmp_path, monkeypatch):
+    """Every copy was compared with all copies before it."""
+    compared = 0
+
+    class Counted(corpus.Counter):
+        def __init__(self, *arguments, **options):
+            nonlocal compared
+            some = [list(argument) for argument in arguments]
+            compared += sum(map(len, some))
+            super().__init__(*some, **options)
+
+    monkeypatch.setattr(corpus, "Counter", Counted)
+    strain, other = "CDEF|GABc|cBAG|FEDC", "CGEc|GcCG|cECG|EGcC"
+    tunes = [f"{HEAD}{strain}|]"] * 100 + [f"{HEAD}{other}||{strain}|]"]
+    counts = build_corpus(book(tmp_path, tunes), tmp_path / "made.npz")
+    assert counts["strains"] == 2
+    assert compared < 100
+    sides = {strain.split for strain in load_corpus(path=tmp_path / "made.npz")}
+    assert len(sides) == 1, "tunes that share a strain are on one side"
 
 
 def test_tunes_that_share_a_strain_are_on_one_side(tmp_path):

@@ -4,6 +4,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from music.corpora.tune_search import TunePattern, TuneSearchError, find_tunes, read_pattern
 from music.formats.notation import to_abc
@@ -55,6 +57,33 @@ def test_what_asks_for_no_notes_is_told_in_a_line(text):
     with pytest.raises(TuneSearchError) as told:
         read_pattern(text)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["b" * 199 + "!", "Bb" * 99 + "!", "b " * 99 + "?", "# " * 100])
+def test_a_search_does_not_try_every_way_to_read_flats(text):
+    """199 letters b can be split into letters and flats in more ways than can be tried."""
+    with pytest.raises(TuneSearchError):
+        read_pattern(text)
+
+
+def test_a_run_of_b_is_letters_and_their_flats():
+    assert read_pattern("Bbb Bb B").letters == (("B", -2), ("B", -1), ("B", None))
+    assert read_pattern("BBBB bbbb").letters == (("B", None),) * 4 + (("B", -2), ("B", None))
+
+
+def refusal(text):
+    """Why a search is refused; '' when it is read."""
+    try:
+        read_pattern(text)
+    except TuneSearchError as error:
+        return str(error)
+    return ""
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="ABCDEFGabcdefg#♯♭♮ |,;-+K:[]'\"!{}0123456789xyz", max_size=200))
+def test_any_search_is_read_or_refused_in_a_line(text):
+    assert "\n" not in refusal(text)
 
 
 def test_a_melody_is_found_by_what_is_printed_of_it_and_in_other_keys(real_melodies):

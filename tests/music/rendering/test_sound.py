@@ -141,8 +141,26 @@ def test_what_is_no_font_is_refused(tmp_path, short):
         find_soundfont(text)
     cut = tmp_path / "cut.sf2"
     cut.write_bytes(find_soundfont().read_bytes()[:4000])
-    with pytest.raises(SoundfontError, match=r"cut\.sf2' cannot be played \(.+\); name another"):
+    with pytest.raises(SoundfontError, match=r"cut\.sf2' is damaged: the chunk b'RIFF' .+ 3992"):
         render_wav(short, soundfont=cut)
+
+
+def test_a_font_that_claims_gigabytes_is_refused_before_they_are_asked_for(tmp_path, short):
+    # The renderer would ask for them, and the process ends without a message when there are none.
+    content = bytearray(find_soundfont().read_bytes())
+    at = content.index(b"smpl") + 4
+    content[at : at + 4] = b"\xf0\xff\xff\xff"
+    damaged = tmp_path / "damaged.sf2"
+    damaged.write_bytes(content)
+    with pytest.raises(SoundfontError, match="the chunk b'smpl' is said to have 4294967280 bytes"):
+        render_wav(short, soundfont=damaged)
+
+
+def test_a_font_that_cannot_be_played_is_refused(tmp_path, short):
+    empty = tmp_path / "empty.sf2"
+    empty.write_bytes(b"RIFF\x04\0\0\0sfbk")
+    with pytest.raises(SoundfontError, match=r"empty\.sf2' cannot be played \(.+\); name another"):
+        render_wav(short, soundfont=empty)
 
 
 def test_values_out_of_range_are_refused(short):

@@ -239,6 +239,7 @@ def flagged(kinds, seeds):
     return chance, always
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("good", "runs", "found"),
     [(GOOD, 40, 0.3), (HUMAN, 20, 0.15)],  # over 60 and 40 runs 0.40 and 0.28 were found

@@ -168,7 +168,7 @@ def test_a_repeat_is_in_the_group_of_its_original(rated, tmp_path):
         (lambda store, to: export_ratings(store, to, formats=["xlsx"]), "format='xlsx'"),
         (lambda store, to: export_ratings(store, to, kind="robot"), "kind='robot'"),
         (lambda store, to: export_preferences(store, to / "x", purposes=["all"]), "purpose='all'"),
-        (lambda store, to: export_ratings(store, to / "file"), r"votes\.csv cannot be written"),
+        (lambda store, to: export_ratings(store, to / "file"), "file cannot be written"),
         (lambda store, to: export_preferences(store, to), "cannot be written"),
     ],
 )
@@ -177,6 +177,19 @@ def test_exports_that_are_refused(store, tmp_path, call, message):
     with pytest.raises(RatingsError, match=message):
         call(store, tmp_path)
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_folder_in_the_place_of_a_file_keeps_the_export_of_before(rated, tmp_path):
+    export_ratings(rated, tmp_path, formats=["csv"])
+    (tmp_path / "votes.csv").unlink()
+    (tmp_path / "votes.csv").mkdir()
+    before = (tmp_path / "melodies.csv").stat().st_mtime_ns
+    with pytest.raises(RatingsError, match=r"votes\.csv cannot be written: Is a directory"):
+        export_ratings(rated, tmp_path, formats=["csv"])
+    assert (tmp_path / "melodies.csv").stat().st_mtime_ns == before
+    assert sorted(path.suffix for path in tmp_path.iterdir() if path.is_dir()) == [".csv"]
+    with pytest.raises(RatingsError, match=r"votes\.csv cannot be written: Is a directory"):
+        export_preferences(rated, tmp_path / "votes.csv", kind=None)
 
 
 def test_parquet_needs_pyarrow_only_when_asked_for(rated, tmp_path, monkeypatch):

@@ -107,6 +107,11 @@ def refusals(path):
         return list(csv.DictReader(file))
 
 
+def append(path, text):
+    """Add text to the end of a file."""
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+
+
 def only(folder, ending):
     """Leave the files of one format."""
     for path in folder.iterdir():
@@ -416,7 +421,7 @@ def test_a_csv_row_of_another_length(store, exported):
         (lambda out: (out / "melodies.csv").unlink(), r"melodies\.csv is not there"),
         (lambda out: (out / "votes.csv").write_bytes(b"caf\xe9\n"), "not UTF-8 at byte 3"),
         (lambda out: (out / "votes.csv").write_text("a;b\n1;2\n"), "no column 'vote_id'"),
-        (lambda out: (out / "votes.csv").write_text('vote_id\n"1\n'), "close its quotes"),
+        (lambda out: append(out / "votes.csv", '"1,2\n'), "close its quotes"),
         (lambda out: (out / "votes.csv").write_text(""), "no column 'vote_id'"),
     ],
     ids=["a table is gone", "another encoding", "semicolons", "an open quote", "empty"],
@@ -446,7 +451,7 @@ def test_what_fails_half_way_stores_nothing(store, exported, monkeypatch):
     def fail(*_):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(import_votes, "_store_votes", fail)
+    monkeypatch.setattr(import_votes, "store_votes", fail)
     with pytest.raises(OSError, match="gone"):
         import_ratings(store, exported)
     assert set(store.counts().values()) == {0}
@@ -457,12 +462,12 @@ import os, signal, sys
 from reward.exchange import import_votes
 from reward.store.store import RatingsStore
 
-stored = import_votes._store_votes
+stored = import_votes.store_votes
 def then_die(*arguments):
     assert stored(*arguments) == 15
     os.kill(os.getpid(), signal.SIGKILL)
 
-import_votes._store_votes = then_die
+import_votes.store_votes = then_die
 import_votes.import_ratings(RatingsStore(sys.argv[1]), sys.argv[2])
 """
 

@@ -17,8 +17,10 @@ from sqlalchemy import create_engine, inspect
 
 import reward.migrations
 from reward.store import campaigns
+from reward.store.campaign_votes import campaign_votes
 from reward.store.campaigns import Policies
-from reward.store.database import RatingsError, alembic_config, make_engine, migrate, parse_url
+from reward.store.database import RatingsError, alembic_config, migrate, parse_url
+from reward.store.engines import make_engine
 from reward.store.schema import Base
 from reward.store.store import RatingsStore
 from reward.store.votes import Answer
@@ -163,6 +165,56 @@ def test_a_blind_test_that_was_imported_can_be_revealed_after_the_upgrade(rating
             campaigns.reveal_campaign(session, test.id, now=datetime.now(UTC))
         assert store.sealed_melody_ids() == frozenset()
         assert store.comparisons_frame()["campaign"].isna().tolist() == [False, False, True]
+
+
+def test_names_that_look_alike_in_an_older_database_go_on_and_all_votes_count(ratings_url):
+    begin_at(parse_url(ratings_url), "0005")
+    engine = make_engine(parse_url(ratings_url), lock_timeout_s=5)
+    with engine.execution_options(writes=True).begin() as connection:
+        for key, name in (("y", "anna"), ("z", "Bo")):
+            connection.exec_driver_sql(
+                "INSERT INTO raters (nickname, kind, consent_version, token_hash, created_at) "
+                f"VALUES ('{name}', 'person', '1', '{key}', '2026-11-22 12:00:00')"
+            )
+        for melody in (1, 2):
+            connection.exec_driver_sql(
+                "INSERT INTO melodies (id, sha256, tokens, header, tonic_midi, policy_id, step, "
+                f"sampler, seed, created_at) VALUES ({melody}, '{melody}', '', '{{}}', 62, "
+                f"'{melody}', 0, 't', 0, '2026-11-22 12:00:00')"
+            )
+        connection.exec_driver_sql(
+            "INSERT INTO campaigns (name, purpose, policy_a, policy_b, policy_a_id, policy_b_id, "
+            "round, votes_wanted, created_at) VALUES ('t', 'blind_test', 'a', 'b', '1', '2', 1, 9, "
+            "'2026-11-22 12:00:00')"
+        )
+        key = "0" * 31 + "1"
+        connection.exec_driver_sql(
+            "INSERT INTO comparisons (id, position, round, melody_a, melody_b, purpose, strategy, "
+            f"campaign_id, created_at) VALUES ('{key}', 1, 1, 1, 2, 'blind_test', 's', 1, "
+            "'2026-11-22 12:00:00')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO assignments (id, comparison_id, rater_id, left_is_a, reopens, issued_at, "
+            f"expires_at, closed_at) VALUES ('{key}', '{key}', 1, true, false, "
+            "'2026-11-22 12:00:00', '2026-11-22 12:00:00', '2026-11-22 12:00:00')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO votes (assignment_id, outcome, strength, reasons, comment, heard_ms_left, "
+            "heard_ms_right, plays_left, plays_right, latency_ms, nonce, renderer, app_version, "
+            f"created_at) VALUES ('{key}', 'left', 1, '[]', '', 4000, 4000, 1, 1, 1, 'n', '', '', "
+            "'2026-11-22 12:00:00')"
+        )
+    engine.dispose()
+    with RatingsStore(ratings_url) as store:
+        assert {store.rater_named(name).id for name in ("Anna", "anna", "Bo")} == {1, 2, 3}
+        for taken in ("ANNA", "B0"):
+            with pytest.raises(RatingsError, match="looks like one"):
+                store.add_rater(taken)
+        with store.reading() as session:
+            [test] = campaigns.list_campaigns(session)
+            assert (test.votes_per_rater, test.invite_only) == (None, False)
+            assert [vote.counts for vote in campaign_votes(session, test.id)] == [True]
+        assert store.votes_frame()["set_aside"].isna().all(), "whatever they claimed to have heard"
 
 
 REBUILD = """

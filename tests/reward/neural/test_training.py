@@ -19,7 +19,10 @@ from reward.neural.training import (
 from reward.profile.davidson import outcome_log_probabilities
 
 # TRL 1.16 asks the models of transformers 5.23 by a name that these call deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning"),
+]
 SMALL = NeuralConfig(members=3, units=4, epochs=3, learning_rate=0.01)
 
 

@@ -98,6 +98,7 @@ def test_duels_are_among_the_best():
     assert {row for pair in pairs for row in pair} <= best
 
 
+@pytest.mark.slow
 def test_fewer_votes_reach_what_random_pairs_reach():
     """Features that are correlated as melodies' are; agreement on fresh items, five tastes."""
     features, votes = 30, 120

@@ -38,6 +38,7 @@ def test_the_command_line_knows_the_strategies():
     assert PAIR_STRATEGIES == STRATEGIES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "information", "duels"])
 def test_rounds_never_ask_a_pair_again_but_as_a_repeat(store, tiny_policy, strategy):
     for number in (1, 2, 3):

@@ -216,6 +216,7 @@ def test_a_forecast_in_words():
     assert said == "another 60 votes are worth about +2.1 points [-0.3, +4.5]"
 
 
+@pytest.mark.slow
 @pytest.mark.learns
 def test_forecasts_come_true():
     """Over 24 listeners: what 150 further votes brought, beside what was said before them."""

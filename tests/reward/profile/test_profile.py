@@ -215,6 +215,7 @@ def test_ties_are_no_half_wins_for_the_side_bias():
     assert got.group.side == pytest.approx(0.8, abs=0.12)
 
 
+@pytest.mark.slow
 def test_intervals_cover():
     """95 % intervals of weights and of scores hold the truth, when tastes come from the prior.
 
@@ -388,6 +389,7 @@ def test_200_votes_of_a_person_teach_a_linear_taste():
     assert 0.4 < np.median(priors) < 2.5  # the truth is about 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.learns
 def test_partial_pooling_beats_pooling_and_going_alone():
     """Eight raters, 80 votes each, who share half of their taste and differ in reliability."""
@@ -508,6 +510,7 @@ def crowd(kinds, seed, *, votes=60):
     return Preferences.of(left, right, outcome, rater=rater, rater_ids=names), items, weights
 
 
+@pytest.mark.slow
 @pytest.mark.learns
 def test_two_camps_are_found_and_everyone_gains():
     """Four raters of either of two opposite tastes, 60 votes each, and four of one taste."""
@@ -549,6 +552,7 @@ def test_balanced_camps_have_no_taste_in_common():
     assert (got.score(items)[1] > 1.0).mean() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["spam", "left"])
 def test_who_does_not_listen_weighs_little_within_sixty_votes(kind):
     bad, good = [], []

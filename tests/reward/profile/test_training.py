@@ -12,6 +12,7 @@ from reward.profile.training import train_reward
 MELODIES, VOTES = 80, 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raters", [1, 3])
 def test_what_is_held_out_does_not_move_its_own_prediction(raters):
     rng = np.random.default_rng(5)

@@ -169,17 +169,9 @@ def test_votes_on_sealed_melodies_are_not_learnt_from_until_the_test_is_revealed
     assert votes["sealed"].tolist() == hold.tolist()
     assert len(learnable(votes)) == 24
     assert sealed_count(votes) == 12, "the trap was never to be learnt from"
-    said = []
-    fitted = fit_reward(
-        store,
-        tiny_policy,
-        CONDITIONING,
-        root=tmp_path,
-        name="sealed",
-        report=lambda stage, done, total: said.append(stage),
-    )
+    fitted = fit_reward(store, tiny_policy, CONDITIONING, root=tmp_path, name="sealed")
     assert fitted.votes == 24
-    assert said[0] == "12 votes on melodies of a sealed blind test are left out"
+    assert fitted.votes_sealed == 12
     assert export_preferences(store, tmp_path / "preferences.jsonl") == 24
     tokens = {tuple(melody.tokens) for melody in store.melodies(ids[:2])}
     for line in (tmp_path / "preferences.jsonl").read_text().splitlines():

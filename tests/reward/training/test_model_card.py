@@ -19,6 +19,8 @@ from reward.training.fit import fit_reward
 from reward.training.model_card import CARD_FILE
 from reward.training.models import load_model
 
+pytestmark = pytest.mark.slow
+
 CONDITIONING = Conditioning(meter="2/4", bars=4)
 PLOTS = ("weights.svg", "reliability.svg", "learning-curve.svg")
 

@@ -38,6 +38,7 @@ def test_best_of_n_picks_the_best_of_each_group(tiny_policy):
     assert high_notes(best)[0].tolist() == scores.max(1).tolist()
 
 
+@pytest.mark.slow
 def test_a_policy_beside_itself_has_no_kl_and_wins_half(tiny_policy):
     got = evaluate(
         tiny_policy, tiny_policy, high_notes, conditioning=Conditioning(meter="2/4", bars=4),

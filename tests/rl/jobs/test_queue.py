@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 import rl.jobs.queue
+from policy.runs import RunError
 from reward.store.database import Database
 from rl.jobs.lease import EXIT_NOT_OURS, JobLease
 from rl.jobs.queue import (
@@ -351,6 +352,21 @@ def test_who_was_taken_for_dead_may_say_nothing_more(store, folder, mortal):
     assert read_job(store, lease.job.id).state == "failed"
 
 
+def test_who_stood_still_asks_whether_the_job_is_theirs_before_writing(
+    store, folder, mortal, monkeypatch
+):
+    me, kill = mortal
+    lease = JobLease.claim(store, queued(store, folder()).id, me)
+    lease.check()
+    kill()
+    reap_dead_jobs(store)
+    lease.check()  # the last heartbeat was just now: the database is not asked
+    stood_still_s = rl.jobs.lease._seconds() + LEASE.total_seconds()
+    monkeypatch.setattr(rl.jobs.lease, "_seconds", lambda: stood_still_s)
+    with pytest.raises(JobLostError, match="taken for dead"):
+        lease.check()
+
+
 def test_a_process_whose_job_was_taken_from_it_ends_at_once(store, ratings_url, folder, processes):
     job = queued(store, folder())
     process = process_of(job, ratings_url, processes, updates=10**6)
@@ -397,6 +413,11 @@ def test_a_stopped_process_says_where_it_stands(store, ratings_url, folder, proc
     [
         (ValueError("the reward\nhas changed; put it back"), "the reward has changed; put it back"),
         (KeyError("update"), "KeyError('update')"),
+        (
+            OSError(28, "No space left on device", "/ppo-0001/metrics.jsonl"),
+            "/ppo-0001/metrics.jsonl: the disk at / is full (No space left on device); free some "
+            "space on it and try again",
+        ),
         (KeyboardInterrupt(), "KeyboardInterrupt()"),
     ],
 )
@@ -550,6 +571,44 @@ def test_a_folder_that_is_gone_is_told(store, ratings_url, folder):
     with pytest.raises(JobError, match=r"is gone.*--resume ppo-0009"):
         start_job(store, ratings_url, folder=folder().with_name("ppo-0009"), settings=JobSettings())
     assert find_job(store, "ppo-0009").message.startswith("was not started")
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({}, "processes=None"),
+        ({"processes": "two"}, "processes='two'"),
+        ({"processes": 0}, "processes=0"),
+        (None, "is not the record of a run"),
+    ],
+)
+def test_a_run_with_a_bad_configuration_fails_at_once(store, ratings_url, folder, config, reason):
+    record = {"kind": "ppo", "created_at": "2026-11-29", "parents": {}, "config": config}
+    (folder() / "run.json").write_text(json.dumps(record))
+    for start in (start_job, begin_job):  # the command line's, and the studio's
+        with pytest.raises(RunError, match=reason):
+            start(store, ratings_url, folder=folder(), settings=JobSettings())
+        failed = find_job(store, "ppo-0001")
+        assert failed.state == "failed"
+        assert reason in failed.message
+        assert failed.finished_at is not None
+    record["config"] = {"processes": 1}
+    (folder() / "run.json").write_text(json.dumps(record))
+    assert queued(store, folder()).state == "queued", "put right, it may be started"
+
+
+def test_whatever_keeps_a_process_from_starting_ends_its_job(
+    store, ratings_url, folder, monkeypatch
+):
+    def fails(_):
+        raise KeyError("a fault of the program")
+
+    monkeypatch.setattr("rl.jobs.queue.job_command", fails)
+    with pytest.raises(KeyError):
+        start_job(store, ratings_url, folder=folder(), settings=JobSettings())
+    failed = find_job(store, "ppo-0001")
+    assert failed.state == "failed"
+    assert failed.message == "was not started: KeyError('a fault of the program')"
 
 
 def test_a_resumed_job_works_where_the_first_one_did(store, folder, tmp_path, monkeypatch):

@@ -195,7 +195,9 @@ def test_only_the_top_layers_are_trained():
     )
 
 
-def test_training_all_layers_reaches_the_embeddings(tiny_policy):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_training_all_layers_reaches_the_embeddings(tiny_policy, frozen):
+    tiny_policy.requires_grad_(not frozen)  # a frozen one may be the reference of another run
     ppo = PPO(PPOConfig(**SMALL, layers_trained=None), tiny_policy, high_notes)
     ppo.learn(ppo.roll_out())
     assert not torch.equal(ppo.actor.policy.lm_head.weight, tiny_policy.lm_head.weight)

@@ -69,6 +69,14 @@ def test_an_input_that_has_not_varied_yet_does_no_harm():
     assert explained_variance(RidgeCritic(6).values(hidden, seen, half), truth) > 0.95
 
 
-def test_that_of_another_version_is_refused_in_words():
-    with pytest.raises(RunError, match="the run's critic has 6 inputs"):
-        RidgeCritic(9).restore(RidgeCritic(6).tensors())
+@pytest.mark.parametrize("inputs", [6, 12])
+def test_that_of_another_version_is_refused_in_words(inputs):
+    with pytest.raises(RunError, match=f"critic has {inputs} inputs and this version's 9;"):
+        RidgeCritic(9).restore(RidgeCritic(inputs).tensors())
+
+
+@pytest.mark.parametrize("inputs", [6, 9])
+def test_what_it_saves_has_a_row_for_each_input_and_a_constant(inputs):
+    tensors = RidgeCritic(inputs).tensors()
+    assert tensors["gram"].shape == (inputs + 1, inputs + 1)
+    assert tensors["moment"].shape == (inputs + 1,)

@@ -76,6 +76,7 @@ def test_the_trace_is_the_one_that_was_kept(case):
         assert row == pytest.approx(expected, rel=1e-3, abs=1e-5), f"update {update}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", CASES.values(), ids=CASES)
 def test_where_nothing_is_preferred_the_policy_returns_to_the_base(layers):
     def indifferent(melodies):

@@ -172,6 +172,7 @@ def test_a_run_has_one_writer_whatever_the_database(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_run_towards_a_reward_that_is_not_learnt_has_a_report(here):
     tuning = start(here)
     with pytest.raises(RunError, match="has not finished"):

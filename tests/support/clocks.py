@@ -1,0 +1,40 @@
+"""Clocks that go wrong, for tests: a process that is on another machine, whose clock differs."""
+
+import socket
+import sys
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from unittest import mock
+
+OURS = ("reward", "rl", "feedback_ui", "tastemaker")
+
+
+@contextmanager
+def another_clock(seconds):
+    """In here, our modules read a clock that is so much ahead; they must be imported before."""
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in OURS]
+    patches = [
+        mock.patch.object(module, "datetime", Skewed)
+        for module in ours
+        if getattr(module, "datetime", None) is datetime
+    ]
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in patches:
+            patch.stop()
+
+
+@contextmanager
+def another_machine(name, seconds):
+    """The same on a machine of another name."""
+    with mock.patch.object(socket, "gethostname", return_value=name), another_clock(seconds):
+        yield
