@@ -30,7 +30,7 @@ from feedback_ui.services.session import StudioSession
 from feedback_ui.views import access
 from music.melody import Header, Melody, Note
 from reward.comparisons.learnable import learnable
-from reward.comparisons.rater_statistics import ratings_statistics
+from reward.comparisons.rater_statistics import ratings_statistics, statistics_table
 from reward.exchange.export import export_preferences, export_ratings
 from reward.exchange.import_votes import import_ratings
 from reward.pairs.traps import CORRUPTED
@@ -214,8 +214,10 @@ def test_what_was_set_aside_teaches_nothing_and_stays_so_elsewhere(
     assert len(votes) == 2
     assert learnable(votes)["outcome"].tolist() == ["right"]
     assert export_preferences(store, tmp_path / "pairs.jsonl") == 1
-    [eves] = ratings_statistics(store).raters
+    statistics = ratings_statistics(store)
+    [eves] = statistics.raters
     assert (eves.votes, eves.set_aside, eves.left.count) == (1, 1, 1)
+    assert any("1 votes not counted" in str(line) for line in statistics_table(statistics))
     for form in ("csv", "jsonl", "parquet"):
         export_ratings(store, tmp_path / form, formats=[form])
         shutil.copy(new_database, tmp_path / f"{form}.db")
