@@ -26,9 +26,11 @@ from feedback_ui.services.library import MelodyLibrary, Visitor
 from feedback_ui.services.library_query import LibraryQuery
 from feedback_ui.services.limits import Limits, Rate, Source
 from feedback_ui.services.pool_cache import CODE_DIGITS
+from feedback_ui.services.practice import WALKING
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views import access
 from music.melody import Header, Melody, Note
+from music.rendering.sound import cached_wav
 from reward.comparisons.learnable import learnable
 from reward.comparisons.rater_statistics import ratings_statistics, statistics_table
 from reward.exchange.export import export_preferences, export_ratings
@@ -60,7 +62,10 @@ def clock():
 
 
 @pytest.fixture
-def studio(store, clips, clock):
+def studio(store, clips, clock, monkeypatch):
+    # One sound for all melodies: to render each would take seconds, and nobody listens here.
+    sound = cached_wav(WALKING, clips)
+    monkeypatch.setattr("feedback_ui.services.clips.cached_wav", lambda *_, **__: sound)
     return StudioSession(store, clips, clock=clock)
 
 
