@@ -121,7 +121,7 @@ def faults_of(servers, clocks=None):
         page.close()
 
     faults = [a_server_is_killed, a_server_is_killed, all_servers_are_killed, a_server_stands_still]
-    return [*faults, a_clock_jumps] if clocks else faults
+    return [*faults, *4 * [a_clock_jumps]] if clocks else faults
 
 
 def run_storm(servers, database, clips, more_faults=(), clocks=None):
@@ -137,8 +137,10 @@ def run_storm(servers, database, clips, more_faults=(), clocks=None):
         for server in servers:
             server.kill()
     check(hands, sounds, database)
+    assert clocks is None or happened["a_clock_jumps"]
     seen = sum((hand.habits for hand in hands), Counter())
-    assert set(seen) == set(HABITS)
+    if VOTES >= 200:
+        assert set(seen) == set(HABITS)
     meant = sum(len(hand.meant) for hand in hands)
     assert meant >= VOTES // RATERS * RATERS
     troubles = sum((hand.troubles for hand in hands), Counter())
