@@ -106,7 +106,7 @@ class StudioServer:
 
     def sound(self, source):
         """SHA-256 of the sound at an address of the page; asked for once."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_MS / 1000
         while source not in self._sounds:
             assert time.monotonic() < until, f"{source} does not come: {self.log()}"
             try:
