@@ -96,8 +96,11 @@ def read_samples(data: bytes) -> None:
     file = root / "finished" / "samples" / "0004" / "melodies.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
+    (root / "secret.abc").write_text("X:1")  # where a name with .. would lead
     job = SimpleNamespace(folder=root / "finished")
-    FineTuningJobs.samples(SimpleNamespace(), job)  # type: ignore[arg-type]  only the folder is read
+    found = FineTuningJobs.samples(SimpleNamespace(), job)  # type: ignore[arg-type]
+    read = {sample.wav.parent for samples in found.values() for sample in samples}
+    assert read <= {file.parent}, "a sample is read from elsewhere"
 
 
 @cache
