@@ -1,6 +1,7 @@
 """What people like: ratings, what is learnt from them, and simulated listeners.
 
 scorer: the type that every reward has
+connections: connections to a database, and its errors in plain words
 store: the ratings database: raters, melodies, comparisons, votes
 migrations: changes of the database's tables, by Alembic
 exchange: ratings as files, out and in

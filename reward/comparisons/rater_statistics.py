@@ -189,7 +189,6 @@ def statistics_table(found: RatingsStatistics) -> list[Table | str]:
         table.add_column(title)
     for title in (
         "votes",
-        "not counted",
         "ties",
         "left",
         "with themselves",
@@ -206,7 +205,6 @@ def statistics_table(found: RatingsStatistics) -> list[Table | str]:
             rater.nickname,
             rater.kind,
             str(rater.votes),
-            str(rater.set_aside),
             str(rater.ties),
             *map(_cell, (*shares, rater.traps_passed, rater.reliability)),
             f"{rater.median_seconds:.1f}",
@@ -218,6 +216,11 @@ def statistics_table(found: RatingsStatistics) -> list[Table | str]:
             f"{kind.kind}: {kind.votes} votes of {kind.raters} rater(s), {kind.ties} ties, "
             f"left {_cell(kind.left)}; Krippendorff's alpha nominal {_cell(kind.alpha_nominal)}, "
             f"ordinal {_cell(kind.alpha_ordinal)}"
+        )
+    set_aside = sum(rater.set_aside for rater in found.raters)
+    if set_aside:
+        lines.append(
+            f"{set_aside} votes not counted: they claim more listening than there was time for"
         )
     lines.append(
         f"{found.counts['melodies']} melodies, {found.counts['comparisons']} comparisons, "

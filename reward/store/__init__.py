@@ -3,8 +3,6 @@
 store: the ratings store, the one entry for all callers
 schema: the tables
 database: opening, migrating, sessions, and its clock
-database_errors: errors of the database in plain words
-engines: connections, and SQLite files that may only be read
 raters: people under pseudonyms, and simulated listeners
 nicknames: one spelling of a nickname, and names that look alike
 secret_tokens: secrets that let a rater or a guest in, stored as hashes

@@ -31,8 +31,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from music.disk import os_error_reason
-from reward.store import database_errors, engines
-from reward.store.engines import make_engine
+from reward.connections import database_errors, engines
+from reward.connections.engines import make_engine
 
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 SCHEME_TYPO = re.compile(r"(postgres(ql)?|sqlite|https?)(\+\w+)?:", re.IGNORECASE)

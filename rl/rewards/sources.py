@@ -184,7 +184,7 @@ def checked(name: str, function: Callable[[list[Melody]], Any]) -> Reward:
                 f"{name} fails with {_one_line(error)}{_where(error)}; fix it"
             ) from error
         is_pair = isinstance(said, tuple) and len(said) == 2 and np.ndim(said[0]) > 0
-        pair = said if is_pair else (said, np.zeros(len(melodies)))
+        pair: Any = said if is_pair else (said, np.zeros(len(melodies)))
         return scores_of(lambda _: pair, melodies, name=name)
 
     return scored

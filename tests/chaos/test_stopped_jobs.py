@@ -38,7 +38,7 @@ from tests.support.job_runs import (
 from tests.support.project import PROJECT
 from tests.support.scale import scaled, time_limit_s
 
-STOPS = scaled(4)
+STOPS = scaled(2)
 SHORT_LEASE_S, SHORT_BEAT_S = 2.0, 0.3
 NOT_OURS = 2
 """exit code of a process that has lost its job"""
@@ -200,16 +200,17 @@ def contents(folder):
 
 
 @pytest.mark.slow
-def test_hosts_whose_clocks_disagree_leave_each_others_jobs_alone(tmp_path, ratings_url):
+@pytest.mark.postgres
+def test_hosts_whose_clocks_disagree_leave_each_others_jobs_alone(tmp_path, postgres):
     hosts = {"one": 0.0, "two": 3600.0, "three": -3600.0}
-    with closing(Database(ratings_url)) as store:
+    with closing(Database(postgres.url)) as store:
         jobs, processes = {}, []
         for host, ahead_s in hosts.items():
             (tmp_path / host).mkdir()
             jobs[host] = queue_job(
                 store, folder=tmp_path / host, settings=JobSettings(slots=len(hosts))
             )
-            processes.append(process_of(jobs[host], ratings_url, host, ahead_s, looks=True))
+            processes.append(process_of(jobs[host], postgres.url, host, ahead_s, looks=True))
         codes = [process.wait(200) for process in processes]
         ended = {host: read_job(store, job.id).state for host, job in jobs.items()}
     assert ended == dict.fromkeys(hosts, "done")

@@ -25,8 +25,6 @@ from tests.support.scale import scaled, time_limit_s
 
 RATERS = 8
 VOTES = scaled(1000)
-FAULT_EVERY = 100
-"""votes between two faults"""
 
 
 def fill(database, clips):
@@ -49,7 +47,8 @@ def fill(database, clips):
 
 
 def storm(servers, raters, faults, **habits):
-    """Let all vote, with a fault every `FAULT_EVERY` votes; returns the raters."""
+    """Let all vote, with a fault every hundred votes or so; returns the raters."""
+    fault_every = min(100, VOTES // 10)
     chance = random.Random(1)
     hands = [
         CarelessRater(servers, rater, VOTES // RATERS, f"rater {rater}", **habits)
@@ -58,7 +57,7 @@ def storm(servers, raters, faults, **habits):
     happened = Counter()
     with ThreadPoolExecutor(RATERS) as together:
         rating = [together.submit(hand.run) for hand in hands]
-        due = FAULT_EVERY
+        due = fault_every
         while not all(one.done() for one in rating):
             if any(one.done() and one.exception() for one in rating):
                 break
@@ -69,7 +68,7 @@ def storm(servers, raters, faults, **habits):
             fault = chance.choice(faults)
             fault(chance)
             happened[fault.__name__] += 1
-            due += FAULT_EVERY
+            due += fault_every
         for one in rating:
             one.result()
     return hands, happened
@@ -122,7 +121,7 @@ def faults_of(servers, clocks=None):
         page.close()
 
     faults = [a_server_is_killed, a_server_is_killed, all_servers_are_killed, a_server_stands_still]
-    return [*faults, a_clock_jumps] if clocks else faults
+    return [*faults, *4 * [a_clock_jumps]] if clocks else faults
 
 
 def run_storm(servers, database, clips, more_faults=(), clocks=None):
@@ -138,8 +137,10 @@ def run_storm(servers, database, clips, more_faults=(), clocks=None):
         for server in servers:
             server.kill()
     check(hands, sounds, database)
+    assert clocks is None or happened["a_clock_jumps"]
     seen = sum((hand.habits for hand in hands), Counter())
-    assert set(seen) == set(HABITS)
+    if VOTES >= 200:
+        assert set(seen) == set(HABITS)
     meant = sum(len(hand.meant) for hand in hands)
     assert meant >= VOTES // RATERS * RATERS
     troubles = sum((hand.troubles for hand in hands), Counter())

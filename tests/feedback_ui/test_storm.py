@@ -321,4 +321,5 @@ def test_a_long_storm(tmp_path, ratings_url):
         check(hands, store, sounds)
     seen = sum((hand.habits for hand in hands), Counter())
     assert seen.total() == VOTES // RATERS * RATERS
-    assert set(seen) == set(HABITS)
+    if SCALE >= 1:
+        assert set(seen) == set(HABITS)

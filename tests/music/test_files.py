@@ -214,12 +214,14 @@ WRITES = re.compile(r"\.(write_text|write_bytes|rename|replace)\(|open\([^)]*[\"
 ELSEWHERE = {
     "music/files.py": "the routine itself",
     "music/rendering/sound.py": "a WAV file in memory",
+    "music/corpora/corpus.py": "into a draft of whole_file",
     "policy/checkpoint.py": "into drafts that whole_folder or replace publish",
     "rl/jobs/progress.py": "samples, into a draft of whole_folder",
     "rl/jobs/queue.py": "job.log, for people",
     "rl/runs/fine_tuning.py": "the lock, which is empty",
     "rl/composing.py": "into a draft of whole_files",
     "reward/exchange/export.py": "into a draft of whole_files",
+    "reward/exchange/refused_rows.py": "into a draft of exported_file",
     "reward/training/base_scale.py": "into a draft of whole_file",
 }
 

@@ -26,11 +26,13 @@ from feedback_ui.services.library import MelodyLibrary, Visitor
 from feedback_ui.services.library_query import LibraryQuery
 from feedback_ui.services.limits import Limits, Rate, Source
 from feedback_ui.services.pool_cache import CODE_DIGITS
+from feedback_ui.services.practice import WALKING
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views import access
 from music.melody import Header, Melody, Note
+from music.rendering.sound import cached_wav
 from reward.comparisons.learnable import learnable
-from reward.comparisons.rater_statistics import ratings_statistics
+from reward.comparisons.rater_statistics import ratings_statistics, statistics_table
 from reward.exchange.export import export_preferences, export_ratings
 from reward.exchange.import_votes import import_ratings
 from reward.pairs.traps import CORRUPTED
@@ -60,7 +62,10 @@ def clock():
 
 
 @pytest.fixture
-def studio(store, clips, clock):
+def studio(store, clips, clock, monkeypatch):
+    # One sound for all melodies: to render each would take seconds, and nobody listens here.
+    sound = cached_wav(WALKING, clips)
+    monkeypatch.setattr("feedback_ui.services.clips.cached_wav", lambda *_, **__: sound)
     return StudioSession(store, clips, clock=clock)
 
 
@@ -214,8 +219,10 @@ def test_what_was_set_aside_teaches_nothing_and_stays_so_elsewhere(
     assert len(votes) == 2
     assert learnable(votes)["outcome"].tolist() == ["right"]
     assert export_preferences(store, tmp_path / "pairs.jsonl") == 1
-    [eves] = ratings_statistics(store).raters
+    statistics = ratings_statistics(store)
+    [eves] = statistics.raters
     assert (eves.votes, eves.set_aside, eves.left.count) == (1, 1, 1)
+    assert any("1 votes not counted" in str(line) for line in statistics_table(statistics))
     for form in ("csv", "jsonl", "parquet"):
         export_ratings(store, tmp_path / form, formats=[form])
         shutil.copy(new_database, tmp_path / f"{form}.db")

@@ -36,7 +36,7 @@ def app(store, rater, clips, monkeypatch):
     """The page Rate of a rater who knows how it works."""
     monkeypatch.setattr(sys, "argv", ["studio.py", f"--database={store.name}", f"--clips={clips}"])
     app = AppTest.from_file(str(STUDIO), default_timeout=COLD_IMPORT_S)
-    app.query_params["rater"] = rater.token
+    app.session_state["rater"] = rater.token
     app.query_params["first-steps"] = "done"
     return app.run()
 

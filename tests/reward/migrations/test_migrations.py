@@ -16,11 +16,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 import reward.migrations
+from reward.connections.engines import make_engine
 from reward.store import campaigns
 from reward.store.campaign_votes import campaign_votes
 from reward.store.campaigns import Policies
 from reward.store.database import RatingsError, alembic_config, migrate, parse_url
-from reward.store.engines import make_engine
 from reward.store.schema import Base
 from reward.store.store import RatingsStore
 from reward.store.votes import Answer

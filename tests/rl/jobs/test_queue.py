@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -636,3 +637,19 @@ def test_an_address_holds_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert absolute("a/b.sqlite") == str(tmp_path / "a" / "b.sqlite")
     assert absolute("postgresql://user:word@host/db") == "postgresql://user:word@host/db"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"slots": "1"}, {"slots": 1.5}, {"slots": True}, {"slots": 10**30}, {"samples_every": None},
+        {"soundfont": 3}, {"unknown": 1}, [], None,
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_job_whose_row_was_written_by_hand_says_so(store, folder, settings):
+    job = queued(store, folder())
+    job = replace(job, config=job.config | {"settings": settings})
+    with pytest.raises(JobError, match=r"settings of job .* cannot be read .*jobs resume") as told:
+        _ = job.settings
+    assert "\n" not in str(told.value)

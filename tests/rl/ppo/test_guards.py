@@ -61,6 +61,16 @@ def test_at_a_fixed_coefficient_the_kl_is_taken_off():
     assert kept_row(log, CONFIG) is log[2]
 
 
+def test_at_a_kl_target_the_kl_is_not_counted_at_all():
+    """The target holds the KL where it is wanted; more of it is no merit and no fault."""
+    log = [
+        {"reward": reward, "kl_nats": nats, "guards_broken": []}
+        for reward, nats in ((0.6, 1.0), (0.5, 4.0))
+    ]
+    assert kept_row(log, CONFIG) is log[0]
+    assert kept_row(log, replace(CONFIG, kl_coefficient=0.2)) is log[0]
+
+
 def test_the_run_ends_when_the_guards_stay_broken():
     assert not out_of_patience(rows((0.0, ["kl"])), CONFIG)
     assert not out_of_patience(rows((0.0, ["kl"]), (0.0, []), (0.0, ["kl"])), CONFIG)

@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 from sqlalchemy import event
 
+from reward.connections.engines import WriterQueue
 from reward.store.database import Database
-from reward.store.engines import WriterQueue
 from reward.store.store import RatingsError, RatingsStore
 
 AT_ONCE = 10

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from reward.connections.database_errors import plain_words
 from reward.pairs.random_pairs import random_pairs
 from reward.store import database
 from reward.store.database import ReadOnlyError, parse_url
-from reward.store.database_errors import plain_words
 from reward.store.store import RatingsError, RatingsStore
 from tests.support.small_disk import fill
 
