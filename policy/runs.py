@@ -185,12 +185,10 @@ def _is_row(row: object) -> bool:
     if not isinstance(row, dict):
         return False
     figures = [row[name] for name in _FIGURES if name in row]
-    update, broken = row.get("update", 0), row.get("guards_broken", [])
+    broken = row.get("guards_broken", [])
     return (
-        not any(isinstance(value, bool) for value in (update, *figures))
+        not any(isinstance(value, bool) for value in figures)
         and all(isinstance(value, int | float) for value in figures)
-        and isinstance(update, int)
-        and update >= 0
         and math.isfinite(row.get("seconds", 0.0))
         and isinstance(broken, list)
         and all(isinstance(name, str) for name in broken)

@@ -103,7 +103,8 @@ class Progress:
     @property
     def done(self) -> int:
         """The newest update."""
-        return int(self.rows[-1].get("update", 0)) if self.rows else 0
+        update = self.rows[-1].get("update") if self.rows else 0
+        return update if isinstance(update, int) else 0
 
     @property
     def seconds_left(self) -> float | None:
