@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
@@ -236,8 +237,13 @@ def newest_step(steps: Path) -> TrainingStep | None:
     for number in sorted(_numbered(steps), reverse=True):
         folder = steps / str(number)
         if _is_whole(folder):
-            state = read_json(folder / "state.json")
-            return TrainingStep(number, load_file(folder / "state.safetensors"), state)
+            try:
+                state = read_json(folder / "state.json")
+                tensors = load_file(folder / "state.safetensors")
+            except (OSError, JsonError, SafetensorError):
+                continue  # sealed by another program, or on another disk by now
+            if isinstance(state, dict):
+                return TrainingStep(number, tensors, state)
     return None
 
 

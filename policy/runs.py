@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -41,6 +42,11 @@ METRICS = "metrics.jsonl"
 RECORD_VERSION = 2
 """of `run.json`. Records of version 0.1.0 have none; they name policies by their weights alone"""
 _LIBRARIES = ("torch", "transformers", "numpy", "gymnasium", "trl", "sqlalchemy")
+_FIGURES = (
+    *("reward", "score_mean", "score_std", "kl_nats", "kl_coefficient", "notes"),
+    *("vendi", "originality", "seconds"),
+)
+"""fields of a log row that are numbers wherever they are"""
 _RECORD_FIELDS = {"kind": str, "created_at": str, "config": dict, "parents": dict}
 
 log = logging.getLogger(__name__)
@@ -120,7 +126,7 @@ class Run:
             except JsonError:
                 break
             # A line that was cut short may be JSON by chance; the line's end was written last.
-            if not isinstance(row, dict) or not line.endswith("\n"):
+            if not _is_row(row) or not line.endswith("\n"):
                 break
             rows.append(row)
         return rows
@@ -157,6 +163,36 @@ class Run:
                     f"checkpoint is at update {step}; put the file back from a copy, or start a "
                     "new run"
                 )
+
+
+def check_fields(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Refuse log rows that lack a field.
+
+    Raises:
+        RunError: with the row and the field.
+    """
+    for row in rows:
+        lacking = next((name for name in names if name not in row), None)
+        if lacking is not None:
+            raise RunError(
+                f"the row of update {shortened(row.get('update'))} in {METRICS} has no {lacking}; "
+                "put the file back from a copy, or start a new run"
+            )
+
+
+def _is_row(row: object) -> bool:
+    """Whether a line of a log is a row: a number is one, and guards are named."""
+    if not isinstance(row, dict):
+        return False
+    figures = [row[name] for name in _FIGURES if name in row]
+    broken = row.get("guards_broken", [])
+    return (
+        not any(isinstance(value, bool) for value in figures)
+        and all(isinstance(value, int | float) for value in figures)
+        and math.isfinite(row.get("seconds", 0.0))
+        and isinstance(broken, list)
+        and all(isinstance(name, str) for name in broken)
+    )
 
 
 def new_run(

@@ -8,7 +8,8 @@ beside the page. Watching reads the jobs' rows and the files of their runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ SECONDS_A_MELODY = 2.9 / 256
 """of sampling, scoring and learning, on two cores (benchmarks/ppo/README.md)"""
 BEGINNING_S = 15.0
 """before the first update: torch, and the base's scale"""
+SAMPLE_NAME = re.compile(r"melody-[0-9]{1,6}")
+"""of the files of a sample, without their endings"""
 SAID_RUN = re.compile(rf"^run ({RUN_NAME.pattern}),", re.MULTILINE)
 
 
@@ -100,12 +103,13 @@ class Progress:
     @property
     def done(self) -> int:
         """The newest update."""
-        return int(self.rows[-1]["update"]) if self.rows else 0
+        update = self.rows[-1].get("update") if self.rows else 0
+        return update if isinstance(update, int) else 0
 
     @property
     def seconds_left(self) -> float | None:
         """At the pace of the last updates; None before the first."""
-        last = [row["seconds"] for row in self.rows[-5:]]
+        last = [row["seconds"] for row in self.rows[-5:] if "seconds" in row]
         return (self.updates - self.done) * sum(last) / len(last) if last else None
 
 
@@ -238,18 +242,11 @@ class FineTuningJobs:
         return Progress(run.rows(), run.count("updates"), settings)
 
     def samples(self, job: Job) -> dict[int, list[Sample]]:
-        """Melodies that the run wrote, by update, newest first."""
-        found = {}
+        """Melodies that the run wrote, by update, newest first; without any that is damaged."""
+        found: dict[int, list[Sample]] = {}
         for folder in sorted((job.folder / "samples").glob("[0-9]*"), reverse=True):
-            lines = (folder / "melodies.txt").read_text("utf-8").splitlines()
-            found[int(folder.name)] = [
-                Sample(
-                    " ".join(about),
-                    folder / f"{name}.wav",
-                    (folder / f"{name}.abc").read_text("utf-8"),
-                )
-                for name, *about in map(str.split, lines)
-            ]
+            if folder.name.isdecimal():
+                found[int(folder.name)] = list(_samples_in(folder))
         return found
 
     def compare(self, names: Sequence[str]) -> RunComparison:
@@ -275,3 +272,20 @@ class FineTuningJobs:
             if record["kind"] == kind and (run.path / needed).exists()
         ]
         return [name for _, name in sorted(found, reverse=True)]
+
+
+def _samples_in(folder: Path) -> Iterator[Sample]:
+    """The samples that `melodies.txt` lists and whose notes are there.
+
+    The file names files, so only names of ours are followed: another could lead out of the folder.
+    """
+    try:
+        lines = (folder / "melodies.txt").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        name, _, about = line.partition(" ")
+        if SAMPLE_NAME.fullmatch(name):
+            with suppress(OSError):
+                abc = (folder / f"{name}.abc").read_text("utf-8", "replace")
+                yield Sample(" ".join(about.split()), folder / f"{name}.wav", abc)

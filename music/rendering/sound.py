@@ -238,6 +238,7 @@ def _rendered(midi: bytes, font: Path) -> bytes:
 
 def _synthesise(midi: bytes, font: Path) -> tuple[np.ndarray, int]:
     """MIDI -> mono samples (S,) in -1..1, and their rate in Hz."""
+    _read_font(font)  # a damaged one is refused here, before another process is given it
     try:
         rendered = _rendered(midi, font)
     except (RuntimeError, ValueError) as error:

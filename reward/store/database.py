@@ -189,11 +189,17 @@ def parse_url(url_or_path: str | Path) -> URL:
     text = str(url_or_path)
     is_path = isinstance(url_or_path, Path) or "://" not in text
     if is_path and not (isinstance(url_or_path, str) and SCHEME_TYPO.match(text)):
-        url = URL.create("sqlite", database=str(Path(text).expanduser()))
+        try:
+            url = URL.create("sqlite", database=str(Path(text).expanduser()))
+        except RuntimeError as error:  # ~somebody who has no account here
+            raise RatingsError(
+                f"the home folder of {text.partition('/')[0]!r} is not known; write the whole path"
+            ) from error
     else:
         try:
             if is_path:
                 raise ArgumentError("no ://")
+            text.encode()  # half a character is a ValueError here; the driver fails on it later
             url = make_url(text.replace("postgres://", "postgresql://", 1))
         except ValueError as error:  # of a port that is no number
             raise RatingsError(_WRONG_URL) from error

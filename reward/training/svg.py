@@ -15,6 +15,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from policy.runs import check_fields
+
 BASE, TUNED, LIMIT = "#5b7083", "#d9622b", "#8a8a8a"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -47,7 +49,13 @@ def drawing(columns: int) -> Iterator[tuple[list[Axes], list[str]]]:
 
 
 def training_plot(rows: Sequence[dict[str, Any]], best_update: int, kl_limit_nats: float) -> str:
-    """Score, KL and the guards over the updates of a PPO run."""
+    """Score, KL and the guards over the updates of a PPO run.
+
+    Raises:
+        RunError: when a row lacks one of these figures.
+    """
+    names = ("update", "score_mean", "score_std", "kl_nats", "vendi", "originality", "notes")
+    check_fields(rows, names)
     at = [row["update"] for row in rows]
     with drawing(3) as ((score, kl, guards), out):
         mean = np.array([row["score_mean"] for row in rows])
@@ -58,11 +66,11 @@ def training_plot(rows: Sequence[dict[str, Any]], best_update: int, kl_limit_nat
         kl.plot(at, [row["kl_nats"] for row in rows], color=TUNED)
         kl.axhline(kl_limit_nats, color=LIMIT, ls="--", lw=1)
         kl.set(title="distance from the base", xlabel="update", ylabel="nats a melody")
-        guards.plot(at, [row["vendi"] / rows[0]["vendi"] for row in rows], label="diversity")
-        guards.plot(
-            at, [row["originality"] / rows[0]["originality"] for row in rows], label="originality"
-        )
-        guards.plot(at, [row["notes"] / rows[0]["notes"] for row in rows], label="notes")
+        for name, label in (
+            ("vendi", "diversity"), ("originality", "originality"), ("notes", "notes")
+        ):  # fmt: skip
+            of_base = [row[name] / (rows[0][name] or np.nan) for row in rows]
+            guards.plot(at, of_base, label=label)
         guards.set(title="guards, 1 = base", xlabel="update", ylim=(0, 1.6))
         guards.legend(frameon=False)
         for axes in (score, kl, guards):

@@ -128,8 +128,18 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """The run's folder, on the job's machine."""
-        return Path(self.config["folder"])
+        """The run's folder, on the job's machine.
+
+        Raises:
+            JobError: when its row names none.
+        """
+        folder = self.config.get("folder") if isinstance(self.config, dict) else None
+        if not isinstance(folder, str) or "\0" in folder:
+            raise JobError(
+                f"job {self.short_id} ({self.run_id}) does not say where its run is; its row was "
+                "written by another program, so remove it from the table jobs"
+            )
+        return Path(folder)
 
     @property
     def log_file(self) -> Path:

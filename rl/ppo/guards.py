@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from policy.runs import check_fields
 from rl.ppo.config import PPOConfig
 
 FINITE = "finite"
@@ -37,7 +38,11 @@ def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOC
         row: what was measured of an update.
         first: the same of update 0, the base policy.
         config: the run's.
+
+    Raises:
+        RunError: when the row of update 0, as read from a file, lacks a figure.
     """
+    check_fields([first], ("vendi", "originality", "score_std"))
     held = {
         FINITE: not not_finite(row),
         "kl": row["kl_nats"] <= config.kl_limit_nats,
@@ -54,9 +59,14 @@ def kept_row(rows: Sequence[dict[str, Any]], config: PPOConfig) -> dict[str, Any
     The highest conservative reward among those within the guards, the earliest of equal ones. With
     a fixed KL coefficient it is the reward less the coefficient times the KL, which is then the
     objective.
+
+    Raises:
+        RunError: when a row, as read from a file, lacks what decides.
     """
+    check_fields(rows, ["guards_broken"])
     coefficient = config.kl_coefficient if config.kl_target_nats is None else 0.0
     within = [row for row in rows if not row["guards_broken"] and not not_finite(row)]
+    check_fields(within, ["reward", "kl_nats"])
     return max(within, key=lambda row: row["reward"] - coefficient * row["kl_nats"], default=None)
 
 

@@ -298,17 +298,30 @@ def same_reward(record: dict[str, Any], chosen: ChosenReward) -> list[str]:
     """Differences between a run's recorded reward and `chosen`, in sentences; empty if none.
 
     The units are compared only if `chosen` has one.
+
+    Raises:
+        RewardError: when the record is damaged.
     """
     now = chosen.record
-    if record["spec"] != now["spec"]:
-        return [f"the run was given {record['spec']}, this is {now['spec']}"]
+    parts = record.get("parts")
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and isinstance(part.get("sha256"), str) for part in parts
+    ):
+        raise RewardError(
+            "the run's record of its reward does not say what its parts were; it is damaged, or "
+            "was made by another version: start a new run"
+        )
+    if record.get("spec") != now["spec"]:
+        return [f"the run was given {one_line(str(record.get('spec')))}, this is {now['spec']}"]
+    if len(parts) != len(now["parts"]):
+        return [f"the run's reward had {len(parts)} parts, this one has {len(now['parts'])}"]
     changes = [
         f"{new['reads']} of {new['name']} has changed: it was {old['sha256'][:12]}, it is "
         f"{new['sha256'][:12]}"
-        for old, new in zip(record["parts"], now["parts"], strict=True)
+        for old, new in zip(parts, now["parts"], strict=True)
         if old["sha256"] != new["sha256"]
     ]
-    if chosen.standard is not None and record["standard"] != now["standard"]:
+    if chosen.standard is not None and record.get("standard") != now["standard"]:
         changes.append("its unit was measured on other base melodies; take the recorded one")
     return changes
 

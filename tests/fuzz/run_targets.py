@@ -62,7 +62,7 @@ def read_metrics(data: bytes) -> None:
     compare_runs([run, open_run("finished", root=root)])
     rows = run.rows()
     progress = Progress(rows, 16, run.record["config"])
-    assert progress.done >= 0
+    assert isinstance(progress.done, int)
     assert progress.seconds_left is None or progress.seconds_left == progress.seconds_left
     kept_row(rows, PPOConfig())
     for row in rows:
@@ -79,7 +79,7 @@ def draw_metrics(data: bytes) -> None:
     (run.path / "metrics.jsonl").write_bytes(data)
     rows = run.rows()
     if rows and kept_row(rows, PPOConfig()):
-        training_plot(rows, int(rows[-1]["update"]), 8.0)
+        training_plot(rows, 1, 8.0)
 
 
 def read_result(data: bytes) -> None:
@@ -96,8 +96,12 @@ def read_samples(data: bytes) -> None:
     file = root / "finished" / "samples" / "0004" / "melodies.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
+    (root / "secret.abc").write_text("X:1")  # where a name with .. would lead
     job = SimpleNamespace(folder=root / "finished")
-    FineTuningJobs.samples(SimpleNamespace(), job)  # type: ignore[arg-type]  only the folder is read
+    found = FineTuningJobs.samples(SimpleNamespace(), job)  # type: ignore[arg-type]
+    read = [sample.wav.resolve() for samples in found.values() for sample in samples]
+    inside = file.parents[1].resolve()
+    assert all(wav.is_relative_to(inside) for wav in read), "a sample is read from elsewhere"
 
 
 @cache
