@@ -267,8 +267,10 @@ def find_job(store: Sessions, name: str) -> Job:
     jobs = list_jobs(store, every=True)
     of_run = [job for job in jobs if job.run_id == name]
     if len({(job.host, job.folder) for job in of_run}) > 1:
-        said = ", ".join(f"{job.short_id} in {job.folder}" for job in of_run)
-        raise JobError(f"{name!r} is a run in several folders; name the job: {said}")
+        said = ", ".join(f"{job.short_id} in {job.folder} on {job.host}" for job in of_run)
+        raise JobError(
+            f"{name!r} is a run in several folders or on several machines; name the job: {said}"
+        )
     if of_run:
         return of_run[-1]
     prefix = name.replace("-", "")

@@ -23,6 +23,7 @@ MOST_EXAMPLES, LEAST_EXAMPLES = 60, 6
 """of a reader; slow readers have a small share and get fewer"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_reader_answers_an_input_that_is_almost_right(name):
     target = TARGETS[name]
@@ -118,7 +119,7 @@ def test_a_reader_that_takes_long_is_stopped(monkeypatch):
 
 def test_a_reader_that_takes_much_memory_is_stopped():
     def greedy(data):
-        return data != b"fine" and bytes(3 * MOST_MEMORY_BYTES)
+        return data != b"fine" and b"x" * (3 * MOST_MEMORY_BYTES)
 
     warm_up(reader(greedy))
     with limited_memory(), pytest.raises(Fault, match=r"memory|MB"):

@@ -305,6 +305,7 @@ def test_a_damaged_base_checkpoint(nowhere, refused, damage):
     assert not (nowhere / "composed").exists()
 
 
+@pytest.mark.slow
 def test_a_locked_database_loses_nothing(nowhere, refused, random_melodies):
     file = nowhere / "ratings.sqlite"
     with RatingsStore(str(file)) as store:

@@ -129,4 +129,5 @@ def test_the_range_of_torch_is_the_projects(torch_index):
 def test_no_dependency_is_pinned():
     extras = PYPROJECT["project"]["optional-dependencies"].values()
     wanted = [*PYPROJECT["project"]["dependencies"], *(name for extra in extras for name in extra)]
-    assert [name for name in wanted if "==" in name] == []
+    pinned = [name for name in wanted if "==" in name.split(";")[0]]  # a marker may compare
+    assert pinned == []

@@ -81,6 +81,7 @@ def test_a_bar_on_a_terminal(tmp_path):
     assert text.rstrip().endswith("\x1b[2K")  # taken away at the end
 
 
+@pytest.mark.slow
 def test_commands_say_what_they_do_on_stderr_only(base, typed):
     asked = ("--meter", "2/4", "--bars", "4")
     code, out, err = typed("pairs", "--melodies", 12, "--pairs", 4, "--traps", 0, *asked)

@@ -272,6 +272,7 @@ def test_a_setting_is_the_same_field_whichever_way_is_chosen(page):
     assert [found["Updates"][1] for found in (after, before)] == updates[:2]
 
 
+@pytest.mark.slow
 def test_which_runs_are_compared_stands_in_the_address(page, store, tmp_path):
     for name in ("one", "two", "three"):
         queue_job(store, folder=a_run(tmp_path, name).path, settings=JobSettings())
@@ -304,6 +305,7 @@ def test_the_page_comes_back_at_once_and_tells_how_the_start_gets_on(page, comma
     assert "not started" not in words(app)
 
 
+@pytest.mark.slow
 def test_the_page_goes_to_the_run_that_it_has_started(page, command, store, tmp_path):
     for name in ("by-hand", "newer"):
         queue_job(store, folder=a_run(tmp_path, name).path, settings=JobSettings())

@@ -449,6 +449,7 @@ def test_nothing_of_the_page_tells_who_wrote_what_waits(app, store, ids, ada, po
     assert "policy-two" in texts(page)
 
 
+@pytest.mark.slow
 def test_a_link_shows_the_same_again_and_widgets_write_to_it(app, pool):
     page = app(q="D", meter="6/8", sort="votes")
     assert page.text_input(key="library-q").value == "D"
@@ -466,6 +467,7 @@ def test_a_link_shows_the_same_again_and_widgets_write_to_it(app, pool):
     assert not page.exception
 
 
+@pytest.mark.slow
 def test_a_melody_is_kept_from_its_page_and_the_way_back_is_the_list_as_it_was(
     app, store, ada, pool
 ):

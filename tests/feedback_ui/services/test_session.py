@@ -502,6 +502,7 @@ def test_the_command_listens_to_this_machine_only():
     assert parse_options(command[command.index("--") + 1 :]).database == "my ratings.db"
 
 
+@pytest.mark.slow
 def test_the_server_has_its_libraries_before_it_answers_and_no_component():
     code = """
 import sys
@@ -566,6 +567,7 @@ def test_the_settings_exist_and_are_the_careful_ones():
 # The rooms
 
 
+@pytest.mark.slow
 def test_the_entry_finds_its_rooms_from_any_folder_and_loads_no_torch(tmp_path):
     modules = [
         "feedback_ui." + ".".join(path.relative_to(UI).with_suffix("").parts)

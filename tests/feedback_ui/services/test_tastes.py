@@ -193,6 +193,7 @@ def test_what_it_is_worth_comes_after_a_while(store, ada):
     assert reliability_chart(found.calibration, COLOURS).to_dict()
 
 
+@pytest.mark.slow
 def test_the_forest_tells_the_known_from_the_unknown_by_more_than_colour(store, ada):
     rate(store, ada, 100)
     look = reader_of(store).look(MINE, ada.id)
@@ -257,6 +258,7 @@ def test_only_an_organiser_may_train(page, store, ada):
     assert "Train the full model" not in [b.label for b in app.button]
 
 
+@pytest.mark.slow
 def test_simulated_answers_are_marked(page, store, ada):
     rate(store, store.add_rater("robot", kind="simulated"), 40)
     app = page(rater=ada.token, of="simulated")

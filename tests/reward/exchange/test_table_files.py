@@ -291,6 +291,7 @@ def repeating(folder, texts, places):
     return written(folder, {"a": column}, store_schema=False, dictionary_pagesize_limit=2**28)
 
 
+@pytest.mark.slow
 def test_one_text_that_stands_in_many_rows_does_not_fill_the_memory(tmp_path):
     """1,500 times half a MiB is 750 MiB; the file has it once."""
     path = repeating(tmp_path, ["x" * 2**19], [0] * 1500)
@@ -300,6 +301,7 @@ def test_one_text_that_stands_in_many_rows_does_not_fill_the_memory(tmp_path):
     assert grown_mib < 200
 
 
+@pytest.mark.slow
 def test_a_row_larger_than_memory_allows_is_refused(tmp_path):
     path = repeating(tmp_path, ["x" * 2**25, "y"], [0, 1] * 20)
     rows, refused, grown_mib = measured(path)
@@ -307,6 +309,7 @@ def test_a_row_larger_than_memory_allows_is_refused(tmp_path):
     assert grown_mib < 250
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_text_tables_are_read_in_bounded_memory(tmp_path, ending):
     """60 MiB of rows, and then a line of 40 MiB."""

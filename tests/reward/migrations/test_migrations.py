@@ -294,6 +294,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_store_at_once_all_succeed(tmp_path):
     openers = [
         subprocess.Popen(

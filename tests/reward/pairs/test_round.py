@@ -120,6 +120,7 @@ def test_auto_stores_what_it_drew(store, tiny_policy, monkeypatch):
     assert found.to_numpy().tolist() == [["information", 1.0], ["duels", 0.999]]
 
 
+@pytest.mark.slow
 def test_traps_come_at_their_rate_and_their_melodies_nowhere_else(store, tiny_policy):
     for number in (1, 2, 3):
         config = PoolConfig(
