@@ -56,8 +56,9 @@ _FIXED = {
 """`policy.decode` and `policy.trunk` compute no other activation and no biases"""
 _OURS = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS}
 """of the vocabulary, whatever a configuration says"""
-_PASSED_ON = ("architectures", "use_cache", "pretraining_tp")
-"""fields that change nothing here, but that transformers writes and may want back"""
+_PASSED_ON = {"architectures": list, "use_cache": bool, "pretraining_tp": int}
+"""fields that change nothing here, but that transformers writes and may want back, and their types;
+of another type they are left out, because transformers refuses them"""
 
 
 class ConfigurationError(ValueError):
@@ -161,7 +162,11 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(tied, bool):
         raise ConfigurationError(f"tie_word_embeddings={shortened(tied)} is not true or false")
     theta = _rope_theta(said)
-    passed_on = {name: said[name] for name in _PASSED_ON if name in said and _is_plain(said[name])}
+    passed_on = {
+        name: said[name]
+        for name, kind in _PASSED_ON.items()
+        if type(said.get(name)) is kind and _is_plain(said[name])
+    }
     return {
         **fields,
         **_FIXED,

@@ -87,6 +87,16 @@ def of(**changes):
     return identity(checked_fields(melody_config().to_dict() | changes))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("pretraining_tp", False), ("use_cache", 1), ("architectures", True), ("use_cache", ["yes"])],
+)
+def test_a_field_that_changes_nothing_and_that_transformers_would_refuse_is_left_out(field, value):
+    fields = checked_fields({**melody_config().to_dict(), field: value})
+    assert field not in fields
+    MelodyConfig(**fields)
+
+
 def test_what_decides_what_weights_compute_is_their_identity():
     same = of()
     assert same.is_usual
