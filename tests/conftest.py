@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine
 
 from music.corpora.corpus import load_corpus
 from music.grammar import advance, initial_state, legal
@@ -34,7 +34,7 @@ from music.melody import (
 )
 from music.metre import BAR_TICKS, METERS
 from music.tokens import FIRST_NOTE, VOCABULARY, decode
-from reward.store.database import parse_url
+from reward.store.database import migrate, parse_url
 from reward.store.store import RatingsStore
 from tests.support import network_guard
 
@@ -215,6 +215,34 @@ def browser() -> Iterator[Any]:
         browser = launch(playwright)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def new_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new ratings database, to be copied: to make one takes a tenth of a second."""
+    file = tmp_path_factory.mktemp("new-store") / "ratings.sqlite"
+    RatingsStore(str(file)).close()
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _new_stores_are_copied(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, new_sqlite_file: Path
+) -> None:
+    """Let a new SQLite store of this process be a copy, except where making one is tested."""
+    makes_one = {"migrations", "connections"} & {*request.path.parts}
+    if makes_one or "small_disk" in request.fixturenames:
+        return
+
+    def copied(url: URL, **options: Any) -> None:
+        file = Path(str(url.database))
+        is_new = url.get_backend_name() == "sqlite" and file.parent.is_dir() and not file.exists()
+        if is_new:
+            shutil.copyfile(new_sqlite_file, file)
+        else:
+            migrate(url, **options)
+
+    monkeypatch.setattr("reward.store.database.migrate", copied)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

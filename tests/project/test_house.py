@@ -215,6 +215,7 @@ def one_line(stderr):
     return lines[0]
 
 
+@pytest.mark.slow
 def test_a_refusal_as_a_person_sees_it(tmp_path):
     # A library's own warning beside the line would be seen only here, in a process of its own.
     shutil.copytree(PROJECT / "checkpoints" / "base", tmp_path / "checkpoints" / "base")

@@ -41,6 +41,7 @@ def test_the_shipped_file_is_small_and_holds_numbers_only():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_counts_of_the_shipped_corpus(strains):
     assert Counter(strain.split for strain in strains) == {
         "train": 5208, "validation": 253, "test": 376
@@ -67,6 +68,7 @@ def test_no_tune_is_in_two_splits(strains):
     assert max(map(len, splits.values())) == 1
 
 
+@pytest.mark.slow
 def test_no_near_duplicates_within_or_across_splits(strains):
     """Counted anew here: 7-gram interval Jaccard below .5 for every pair of strains."""
     grams = []

@@ -86,6 +86,7 @@ def check(melody, found):
         assert abs(mine[2] - theirs[2]) < SLACK_TICKS, to_abc(melody)
 
 
+@pytest.mark.slow
 def test_music21(melodies):
     from music21 import converter
 
@@ -102,6 +103,7 @@ def test_music21(melodies):
             )
 
 
+@pytest.mark.slow
 def test_verovio(melodies):
     """A process for each key: it keeps the key that it read before where a tune has none."""
     readable = [m for m in melodies if not has_rest_in_triplet(m)]
@@ -120,6 +122,7 @@ def has_rest_in_triplet(melody):
     return any(sign.pitch is None for cell in cells for sign in cell.signs)
 
 
+@pytest.mark.slow
 def test_abc2midi(melodies, tmp_path):
     program = shutil.which("abc2midi")
     if program is None:
@@ -135,6 +138,7 @@ def test_abc2midi(melodies, tmp_path):
         check(melody, notes_of_midi((tmp_path / f"book{number}.mid").read_bytes()))
 
 
+@pytest.mark.slow
 def test_abcjs(melodies):
     node = shutil.which("node")
     named = os.environ.get("TASTEMAKER_ABCJS")

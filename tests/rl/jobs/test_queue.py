@@ -171,6 +171,7 @@ def test_two_processes_of_one_job(store, ratings_url, folder, processes):
     assert (done.message, done.last_checkpoint) == ("kept update 0", "steps/3")
 
 
+@pytest.mark.slow
 def test_many_claimants_of_many_jobs_at_once(store, ratings_url, folder):
     jobs = [queued(store, folder(f"run-{n}")) for n in range(20)]
     code = f"""
@@ -516,6 +517,7 @@ with closing(Database("ratings.sqlite")) as store:
 """  # noqa: E501
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_parent_leaves_the_job_running(tmp_path, processes):
     (tmp_path / "ppo-0001").mkdir()
     text = PROCESS.format(job="JOB", database=tmp_path / "ratings.sqlite", updates=10**6)
