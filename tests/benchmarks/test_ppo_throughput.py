@@ -24,6 +24,7 @@ from reward.profile.profile import TasteProfile
 from rl.ppo.actor import Actor
 from rl.ppo.config import PPOConfig
 from rl.ppo.objective import saturated
+from tests.support import network_guard
 from tests.support.project import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -189,7 +190,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, name):
 
 
 @pytest.mark.timeout(1800)  # it makes an environment, and a busy machine may take long over it
-def test_both_rivals_run_and_do_the_same_work(tiny_policy, tmp_path):
+def test_both_rivals_run_and_do_the_same_work(tiny_policy, tmp_path, monkeypatch):
+    monkeypatch.setenv(network_guard.INSTALLS, "1")
     save_policy(tiny_policy, tmp_path / "base")
     done = subprocess.run(
         [

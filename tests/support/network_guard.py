@@ -24,6 +24,8 @@ from pathlib import Path
 
 VARIABLE = "TASTEMAKER_TEST_NETWORK_LOG"
 """names the file to which attempts are written"""
+INSTALLS = "TASTEMAKER_TEST_INSTALLS"
+"""set by a test that installs packages into an environment of its own: pip may fetch them"""
 SITE = str(Path(__file__).with_name("guarded_site"))
 CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
@@ -35,8 +37,13 @@ class OutsideError(OSError):
 
 
 def install():
-    """Guard this process and the Python processes that it starts; a second call does nothing."""
+    """Guard this process and the Python processes that it starts; a second call does nothing.
+
+    A process of pip is not guarded in a test that sets `INSTALLS`.
+    """
     if hasattr(sys, "tastemaker_network_guard"):
+        return
+    if os.environ.get(INSTALLS) and any("pip" in Path(part).name for part in sys.orig_argv[1:4]):
         return
     sys.tastemaker_network_guard = True
     sys.addaudithook(_hook)
