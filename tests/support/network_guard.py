@@ -29,7 +29,8 @@ INSTALLS = "TASTEMAKER_TEST_INSTALLS"
 SITE = str(Path(__file__).with_name("guarded_site"))
 CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 LOOK_UPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
-NAMES_OF_THIS_MACHINE = ("", "localhost", "ip6-localhost")
+NAMES_OF_THIS_MACHINE = ("", "localhost", "ip6-localhost", os.uname().nodename.lower())
+"""torchrun asks the system for the machine's own full name"""
 
 
 class OutsideError(OSError):

@@ -257,7 +257,7 @@ def test_what_is_wrong_is_told(folder):
         train_by("dpo", folder, conditioning=CONDITIONING, budget=budget)
     with pytest.raises(ValueError, match="no end"):
         Budget()
-    with pytest.raises(ValueError, match="seconds=nan is not positive"):
+    with pytest.raises(ValueError, match="seconds=nan is not above 0"):
         Budget(seconds=float("nan"))
     with pytest.raises(ValueError, match="melodies_per_header=5 must"):
         OnlineSettings(beta=0.1, learning_rate=1e-4, melodies_per_header=5)
