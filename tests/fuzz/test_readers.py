@@ -46,6 +46,7 @@ def test_a_reader_answers_an_input_that_is_almost_right(name):
         check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_reader_accepts_a_valid_input(name):
     # Otherwise all of the others might be refused at the door, and nothing would be tested.

@@ -132,6 +132,7 @@ def test_all_headers_are_the_3264_that_there_are():
     assert names_of_ids() == melody_tokenizer().convert_ids_to_tokens(list(range(709)))
 
 
+@pytest.mark.slow
 def test_the_shipped_policy_writes_whole_melodies_for_250_headers():
     headers = [HEADERS[i] for i in np.random.default_rng(0).permutation(len(HEADERS))[:250]]
     read = read_samples(load_policy(BASE), headers, seed=0, batch=250)

@@ -271,6 +271,7 @@ def test_a_rater_learns_who_wrote_what_they_have_answered_and_no_more(
     assert library.choices(visitor).policies == ("policy-one", "policy-two")
 
 
+@pytest.mark.slow
 def test_melodies_of_a_blind_test_come_to_nobody_until_it_is_revealed(
     library, store, ids, pool, ada
 ):
@@ -435,6 +436,7 @@ def texts(app):
     return [str(element.value) for element in (*app.markdown, *app.caption, *app.text, *app.info)]
 
 
+@pytest.mark.slow
 def test_nothing_of_the_page_tells_who_wrote_what_waits(app, store, ids, ada, pool):
     store.add_comparisons([(ids[0], ids[30])], round=1)
     for params in ({}, {"melody": code_of(pool[30])}):

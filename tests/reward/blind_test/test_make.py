@@ -65,6 +65,7 @@ def test_both_sides_have_one_header_and_one_policy_each(store, two):
     assert made.policies == campaigns.Policies(a="base", b="ppo-0001", a_id="aaaa", b_id="bbbb")
 
 
+@pytest.mark.slow
 def test_neither_place_nor_id_tells_whose_a_melody_is(store, two):
     make_blind_test(store, *two, CONDITIONING, BlindTestConfig(name="test", votes=100))
     pairs = stored_pairs(store)
@@ -98,6 +99,7 @@ def test_open_fields_are_chosen_by_each_policy_in_half(tiny_policy, other_policy
     ]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_pairs_and_known_ones_are_not_taken(two):
     a, b = two[0].model, two[1].model
     first = write_pairs(a, b, CONDITIONING, 12, 3, set())

@@ -786,6 +786,7 @@ def start_voter(url, rater_id, votes):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_vote_and_no_vote_is_lost_doubled_or_shared(ratings_url):
     with RatingsStore(ratings_url) as store:
         fill(store, melodies=30, pairs=40)

@@ -219,6 +219,7 @@ def test_bfloat16_keeps_float32_weights_and_nearly_the_same_step(tiny_policy, mo
         torch.testing.assert_close(others[name], weight, rtol=0, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.learns
 def test_it_learns_a_task_with_a_known_answer(tmp_path, index, tiny_policy):
     run, best = run_here(
