@@ -59,19 +59,18 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_files(folder: Path) -> Iterator[Path]:
+def whole_files(folder: Path, *, last: str | None = None) -> Iterator[Path]:
     """A temporary folder inside `folder`; on success all its files are moved to `folder`.
 
     On an exception none is, and folders that were made for them are removed. Files of the same
-    names are replaced. A kill while they are moved leaves some of the new ones, each whole.
+    names are replaced. A kill while they are moved leaves some of the new ones, each whole. The
+    file called `last` is moved when the names of all others are on the disk.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     draft = folder / f".{uuid4().hex[:8]}.tmp"
     with _named(draft, folder):
         try:
-            draft.mkdir(parents=True)
-            for path in made:
-                sync(path.parent)
+            make_folder(draft)
             yield draft
             files = sorted(draft.iterdir())
             for file in files:
@@ -80,9 +79,11 @@ def whole_files(folder: Path) -> Iterator[Path]:
                     raise IsADirectoryError(
                         errno.EISDIR, os.strerror(errno.EISDIR), str(folder / file.name)
                     )
-            for file in files:
+            for file in [file for file in files if file.name != last]:
                 file.replace(folder / file.name)
             sync(folder)
+            if last is not None:
+                replace(draft / last, folder / last)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             for path in made:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from music.files import write_whole
+from music.messages import excerpt, shortened
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 32
@@ -24,7 +25,6 @@ MAX_DIGITS = 30
 """of a whole number: more than any seed or count has"""
 LARGEST = 1e300
 """largest size of a fraction; squares of numbers below the callers' own limits stay finite"""
-_SHOWN = 40
 _BRACKETS = re.compile(r'"(?:[^"\\]+|\\.?)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 """strings, whose brackets do not count, and brackets; a string without an end goes to the end"""
 
@@ -66,7 +66,7 @@ def parse_json(
     except RecursionError:  # brackets within the limit cannot do it; this is the last guard
         raise JsonError(f"it is nested more than {max_depth} deep") from None
     except ValueError as error:  # not UTF-8, or not JSON
-        raise JsonError(one_line(str(error), 120)) from error
+        raise JsonError(excerpt(str(error), 120)) from error
 
 
 def read_json(
@@ -119,23 +119,6 @@ def whole_number(value: object, name: str, *, low: int, high: int) -> int:
     return value
 
 
-def shortened(value: object, width: int = _SHOWN) -> str:
-    """A value for a message: as Python writes it, in one line of at most `width` characters."""
-    if isinstance(value, str):
-        value = value[:width]  # a longer one is cut below, by its quotes
-    if isinstance(value, dict | list | tuple):  # a nested one could take long to write
-        return f"a {type(value).__name__} of {len(value)}"
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
-        return f"a number of {value.bit_length()} bits"
-    return one_line(repr(value), width)
-
-
-def one_line(text: str, width: int = _SHOWN) -> str:
-    """A text for a message: in one line of at most `width` characters."""
-    text = " ".join(text[: 4 * width].split())
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
 def _without_nan(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -167,7 +150,7 @@ def _no_constant(name: str) -> float:
 def _finite(text: str) -> float:
     value = float(text)
     if not abs(value) <= LARGEST:
-        raise JsonError(f"it holds {one_line(text)}; numbers are at most {LARGEST:g}")
+        raise JsonError(f"it holds {excerpt(text)}; numbers are at most {LARGEST:g}")
     return value
 
 

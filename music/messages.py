@@ -13,6 +13,8 @@ MOST_VALUE_CHARACTERS = 200
 """of one value that a message quotes; paths in the commands that it names are shorter"""
 MOST_CHARACTERS = 600
 """of a whole message: of a longer one the start and the end are kept"""
+EXCERPT_CHARACTERS = 40
+"""of a value or a text of which a message shows the beginning"""
 _END_SHARE = 0.6  # the rule and what to do stand at the end
 _QUOTED = re.compile(rf"""(['"])((?:(?!\1).){{{MOST_VALUE_CHARACTERS + 1},}})\1""")
 _UNBROKEN = re.compile(rf"\S{{{MOST_VALUE_CHARACTERS + 1},}}")
@@ -36,6 +38,23 @@ def shorten(message: str) -> str:
         return message
     end = int(_END_SHARE * MOST_CHARACTERS)
     return f"{message[: MOST_CHARACTERS - end]} … {message[-end:]}"
+
+
+def shortened(value: object, width: int = EXCERPT_CHARACTERS) -> str:
+    """A value for a message: as Python writes it, in one line of at most `width` characters."""
+    if isinstance(value, str):
+        value = value[:width]  # a longer one is cut below, by its quotes
+    if isinstance(value, dict | list | tuple):  # a nested one could take long to write
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+        return f"a number of {value.bit_length()} bits"
+    return excerpt(repr(value), width)
+
+
+def excerpt(text: str, width: int = EXCERPT_CHARACTERS) -> str:
+    """A text for a message: in one line of at most `width` characters."""
+    text = " ".join(text[: 4 * width].split())
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _printed(message: str) -> str:

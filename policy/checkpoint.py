@@ -16,30 +16,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
-from music.files import make_folder, replace, sync, whole_folder
-from music.json_text import JsonError, one_line, read_json, shortened
-from music.tokens import VOCABULARY
+from music.files import make_folder, whole_files, whole_folder
+from music.json_text import JsonError, read_json
+from music.messages import excerpt, shortened
 from policy.configuration import (
-    BAR_POSITIONS,
     ConfigurationError,
+    Identity,
     checked_fields,
     identity,
+    other_vocabulary,
     trunk_shapes,
 )
 from policy.model import MelodyConfig, MelodyForCausalLM, melody_tokenizer
 from policy.weights import WeightsError, check_shapes, read_header, read_tensors
 
 MANIFEST = "manifest.json"
+WEIGHTS_FILE = "model.safetensors"
 MAX_CONFIG_BYTES = 1 << 20
 """of a config.json, which has some 800"""
 _STEP_FILES = {"state.json", "state.safetensors"}
+_HEAD = "lm_head.weight"
+_RESTORE = (
+    "restore it from where it came (for the base: git checkout checkpoints/base, or install "
+    "Tastemaker again)"
+)
 
 
 class CheckpointError(ValueError):
@@ -65,7 +71,7 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
         CheckpointError: when the folder is missing, damaged, or not a melody policy.
     """
     folder = Path(folder)
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise CheckpointError(f"{folder} has no {weights.name}; give the folder of a policy")
     fields = _configuration(folder)
@@ -83,7 +89,7 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
         if others := header.shapes.keys() - wanted.keys():
             # A classifier has all of a policy's tensors too.
             raise CheckpointError(
-                f"{folder} is not a melody policy: it has {one_line(min(others))}, which only "
+                f"{folder} is not a melody policy: it has {excerpt(min(others))}, which only "
                 "other models have, such as a reward model of TRL; give the folder of a policy"
             )
         stored = read_tensors(weights, header)
@@ -93,13 +99,6 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     model = MelodyForCausalLM(MelodyConfig(**fields))
     model.load_state_dict(stored)
     return model.eval()
-
-
-_HEAD = "lm_head.weight"
-_RESTORE = (
-    "restore it from where it came (for the base: git checkout checkpoints/base, or install "
-    "Tastemaker again)"
-)
 
 
 def _configuration(folder: Path) -> dict[str, Any]:
@@ -124,12 +123,8 @@ def _configuration(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder} cannot be read ({file.name}: {error}); {_RESTORE}"
         ) from error
-    sizes = (fields["vocab_size"], fields["bar_positions"])
-    if sizes != (len(VOCABULARY), BAR_POSITIONS):
-        raise CheckpointError(
-            f"{folder} has another vocabulary: vocab_size, bar_positions={sizes}, here "
-            f"{(len(VOCABULARY), BAR_POSITIONS)}; use the release that it was made with"
-        )
+    if other := other_vocabulary(fields):
+        raise CheckpointError(f"{folder} {other}")
     return fields
 
 
@@ -139,19 +134,9 @@ def save_policy(model: MelodyForCausalLM, folder: Path) -> None:
     A new folder is there whole or not at all. In one that is there already, each file is replaced
     whole, the weights last.
     """
-    if not folder.exists():
-        with whole_folder(folder) as draft:
-            _write_policy(model, draft)
-        return
-    draft = folder / f".{uuid4().hex[:8]}.tmp"
-    draft.mkdir()
-    try:
+    written = whole_files(folder, last=WEIGHTS_FILE) if folder.exists() else whole_folder(folder)
+    with written as draft:
         _write_policy(model, draft)
-        for file in sorted(draft.iterdir(), key=lambda file: file.name == "model.safetensors"):
-            sync(file)
-            replace(file, folder / file.name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write_policy(model: MelodyForCausalLM, folder: Path) -> None:
@@ -161,7 +146,7 @@ def _write_policy(model: MelodyForCausalLM, folder: Path) -> None:
     melody_tokenizer().save_pretrained(folder)
     weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
     # Not save_file: it makes the file readable only by its owner.
-    (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
+    (folder / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
 
 
 def policy_hash(folder: Path) -> str:
@@ -173,10 +158,7 @@ def policy_hash(folder: Path) -> str:
     Raises:
         CheckpointError: when its configuration is missing or damaged.
     """
-    weights, own = _sha256(Path(folder) / "model.safetensors"), identity(_configuration(folder))
-    if own.is_usual:
-        return weights[:16]
-    return hashlib.sha256(f"{weights} {own.text()}".encode()).hexdigest()[:16]
+    return _hash_of(*_weights_and_identity(folder))
 
 
 def is_policy(folder: Path, recorded: str, *, of_0_1_0: bool = False) -> bool:
@@ -191,10 +173,20 @@ def is_policy(folder: Path, recorded: str, *, of_0_1_0: bool = False) -> bool:
     Raises:
         CheckpointError: when the policy's configuration is missing or damaged.
     """
-    if policy_hash(folder) == recorded:
-        return True
-    alike = of_0_1_0 and identity(_configuration(folder)).differs_in_heads_only
-    return alike and _sha256(Path(folder) / "model.safetensors")[:16] == recorded
+    weights, own = _weights_and_identity(folder)
+    alike = of_0_1_0 and own.differs_in_heads_only
+    return recorded == _hash_of(weights, own) or (alike and recorded == weights[:16])
+
+
+def _weights_and_identity(folder: Path) -> tuple[str, Identity]:
+    folder = Path(folder)
+    return _sha256(folder / WEIGHTS_FILE), identity(_configuration(folder))
+
+
+def _hash_of(weights: str, own: Identity) -> str:
+    if own.is_usual:
+        return weights[:16]
+    return hashlib.sha256(f"{weights} {own.text()}".encode()).hexdigest()[:16]
 
 
 def write_step(

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from music.json_text import JsonError, number, one_line, shortened, whole_number
-from music.tokens import BOS, EOS, PAD
+from music.json_text import JsonError, number, whole_number
+from music.messages import excerpt, shortened
+from music.tokens import BOS, EOS, PAD, VOCABULARY
 
 BAR_POSITIONS = 160
 """size of the position-in-bar table, in ticks; a pickup of k ticks starts at 160 - k"""
@@ -131,8 +132,7 @@ def checked_fields(given: object) -> dict[str, Any]:
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: value for name, value in {**_DEFAULTS, **given}.items() if value is not None}
     if "num_attention_heads" in said and "hidden_size" in said:
-        heads = whole_number(said["num_attention_heads"], "num_attention_heads", low=1, high=1_024)
-        width = whole_number(said["hidden_size"], "hidden_size", low=2, high=16_384)
+        heads, width = (_whole(said, name) for name in ("num_attention_heads", "hidden_size"))
         if width % heads:
             raise ConfigurationError(
                 f"hidden_size={width} is not a multiple of num_attention_heads={heads}"
@@ -141,10 +141,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     missing = [name for name in WHOLE_RANGES if name not in said]
     if missing:
         raise ConfigurationError(f"it has no {missing[0]}")
-    fields: dict[str, Any] = {
-        name: whole_number(said[name], name, low=low, high=high)
-        for name, (low, high) in WHOLE_RANGES.items()
-    }
+    fields: dict[str, Any] = {name: _whole(said, name) for name in WHOLE_RANGES}
     fields |= {
         name: number(said[name], name, low=low, high=high) for name, (low, high) in RANGES.items()
     }
@@ -165,7 +162,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     passed_on = {
         name: said[name]
         for name, kind in _PASSED_ON.items()
-        if type(said.get(name)) is kind and _is_plain(said[name])
+        if type(said.get(name)) is kind and not _is_long(said[name])
     }
     return {
         **fields,
@@ -185,17 +182,33 @@ def _rope_theta(said: Mapping[str, Any]) -> float:
     kind = rope.get("rope_type", rope.get("type", "default"))
     other = sorted(rope.keys() - {"rope_theta", "rope_type", "type"})
     if kind != "default" or other:
-        what = f"rope_type={shortened(kind)}" if kind != "default" else one_line(other[0])
+        what = f"rope_type={shortened(kind)}" if kind != "default" else excerpt(other[0])
         raise ConfigurationError(f"rope_parameters has {what}; only default ones are computed")
     theta = rope.get("rope_theta", said.get("rope_theta", ROPE_THETA))
     return number(theta, "rope_theta", low=1.0, high=1e12)
 
 
-def _is_plain(value: object) -> bool:
-    """Whether a field is a small value, or a short list of names."""
-    if isinstance(value, list):
-        return len(value) <= 4 and all(isinstance(one, str) and len(one) < 100 for one in value)
-    return isinstance(value, bool | int)
+def _whole(said: Mapping[str, Any], name: str) -> int:
+    low, high = WHOLE_RANGES[name]
+    return whole_number(said[name], name, low=low, high=high)
+
+
+def _is_long(value: object) -> bool:
+    """Whether a field is a list of other things than a few names."""
+    return isinstance(value, list) and not (
+        len(value) <= 4 and all(isinstance(one, str) and len(one) < 100 for one in value)
+    )
+
+
+def other_vocabulary(fields: Mapping[str, Any]) -> str | None:
+    """What to say of a configuration that is of another vocabulary than ours; None of ours."""
+    sizes, ours = (fields["vocab_size"], fields["bar_positions"]), (len(VOCABULARY), BAR_POSITIONS)
+    if sizes == ours:
+        return None
+    return (
+        f"has another vocabulary: vocab_size, bar_positions={sizes}, here {ours}; use the release "
+        "that it was made with"
+    )
 
 
 def identity(fields: Mapping[str, Any]) -> Identity:

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from music.files import append_line, make_folder, sync, write_whole
-from music.json_text import JsonError, parse_json, read_json, shortened, whole_number, write_json
+from music.json_text import JsonError, parse_json, read_json, whole_number, write_json
+from music.messages import shortened
 
 RUNS = Path("checkpoints/runs")
 EARLIER_NAMES = {"asked": "conditioning", "good_enough": "saturation_point"}

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from music.json_text import one_line
+from music.messages import excerpt
 
 MAX_HEADER_BYTES = 4 << 20
 """a header of 256 layers has 300 kB"""
@@ -61,7 +61,7 @@ def read_header(path: Path) -> Header:
                 metadata=file.metadata() or {},
             )
     except SafetensorError as error:
-        raise WeightsError(f"it is not safetensors: {one_line(str(error), 80)}") from error
+        raise WeightsError(f"it is not safetensors: {excerpt(str(error), 80)}") from error
 
 
 def check_shapes(header: Header, wanted: Mapping[str, tuple[int, ...]]) -> None:
@@ -73,7 +73,7 @@ def check_shapes(header: Header, wanted: Mapping[str, tuple[int, ...]]) -> None:
     for name, shape in wanted.items():
         if header.shapes.get(name) != shape:
             found = header.shapes.get(name)
-            has = "is missing" if found is None else f"has another shape, {one_line(str(found))}"
+            has = "is missing" if found is None else f"has another shape, {excerpt(str(found))}"
             raise WeightsError(f"{name} {has}; {shape} is expected")
 
 
@@ -89,15 +89,15 @@ def read_tensors(
     for name, kind in header.types.items():
         if kind not in types:
             raise WeightsError(
-                f"{one_line(name, 80)} has the type {kind}, which would be rounded; read are "
+                f"{excerpt(name, 80)} has the type {kind}, which would be rounded; read are "
                 f"{', '.join(types)}"
             )
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in header.shapes}
     except SafetensorError as error:
-        raise WeightsError(f"it cannot be read: {one_line(str(error), 80)}") from error
+        raise WeightsError(f"it cannot be read: {excerpt(str(error), 80)}") from error
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise WeightsError(f"{one_line(name, 80)} has numbers that are not finite")
+            raise WeightsError(f"{excerpt(name, 80)} has numbers that are not finite")
     return tensors

@@ -27,12 +27,12 @@ from feedback_ui.server.cookies import (
     PATH,
     RATER,
     TICKETS,
-    cookie_name,
     is_cookie_value,
     organiser_proof,
     set_cookie,
 )
-from feedback_ui.server.launch import StudioOptions, is_for_this_machine
+from feedback_ui.server.launch import StudioOptions
+from feedback_ui.server.started import base_path, own_cookie, serves_this_machine_only
 from feedback_ui.server.visitors import (
     is_by_https,
     is_key,
@@ -75,7 +75,7 @@ class StudioMiddleware:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        path = "/" + scope["path"].removeprefix(_base()).strip("/")
+        path = "/" + scope["path"].removeprefix(base_path()).strip("/")
         answer: Response | None = None
         if path == PATH:
             answer = await self._set_cookies(request)
@@ -152,10 +152,10 @@ class StudioMiddleware:
             answer.headers.append(
                 "Set-Cookie",
                 set_cookie(
-                    self._name(kind),
+                    own_cookie(kind, self._options),
                     value,
                     lifetime_s=LIFETIME_S[kind],
-                    path=_base() or "/",
+                    path=base_path() or "/",
                     secure=is_by_https(request.url.scheme, headers),
                     embedded=bool(self._options.embed_in),
                 ),
@@ -173,23 +173,13 @@ class StudioMiddleware:
     def _is_organiser(self, request: Request) -> bool:
         key = self._options.organiser_key
         if key is None:
-            return is_for_this_machine(
-                str(config.get_option("server.address") or ""),
-                config.get_option("server.allowedHosts") or (),
-            ) and is_of_this_machine(request.headers)
+            return serves_this_machine_only() and is_of_this_machine(request.headers)
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and is_key(shown.strip(), key):
             return True
         return is_proof(self._cookie(request, ORGANISER), key)
 
-    def _name(self, kind: str) -> str:
-        return cookie_name(kind, int(config.get_option("server.port")), self._options.database)
-
     def _cookie(self, request: Request, kind: str) -> str:
-        return cookie_parser(request.headers.get("cookie", "")).get(self._name(kind), "")
-
-
-def _base() -> str:
-    """The path below which the studio is served, such as "/studio"; '' for none."""
-    base = str(config.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}" if base else ""
+        return cookie_parser(request.headers.get("cookie", "")).get(
+            own_cookie(kind, self._options), ""
+        )

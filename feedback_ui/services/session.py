@@ -156,7 +156,9 @@ class StudioSession:
         Raises:
             RatingsError: when the database cannot be used, or for an unknown rater.
         """
-        issued = self.store.issue(rater_id, purposes=purposes, campaign_id=campaign_id)
+        issued = self.store.issue(
+            rater_id, now=self._now(), purposes=purposes, campaign_id=campaign_id
+        )
         if issued is not None:
             self._clips.prepare([issued.left.melody, issued.right.melody])
         return issued is not None

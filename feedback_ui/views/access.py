@@ -15,7 +15,8 @@ from typing import NoReturn
 
 import streamlit as st
 
-from feedback_ui.server.launch import LaunchError, StudioOptions, is_for_this_machine, parse_options
+from feedback_ui.server.launch import LaunchError, StudioOptions, parse_options
+from feedback_ui.server.started import serves_this_machine_only
 from feedback_ui.server.visitors import is_of_this_machine, proxy_header
 from feedback_ui.services.consent import consent, must_consent_again
 from feedback_ui.services.limits import Limits, Source
@@ -156,20 +157,14 @@ def is_organiser() -> bool:
     """Whether the user of this tab may start trainings and see everyone's figures."""
     if studio_options().organiser_key is not None:
         return tab_keys().is_organiser
-    return _is_for_this_machine() and is_of_this_machine(st.context.headers)
-
-
-def _is_for_this_machine() -> bool:
-    return is_for_this_machine(
-        str(st.get_option("server.address") or ""), st.get_option("server.allowedHosts") or ()
-    )
+    return serves_this_machine_only() and is_of_this_machine(st.context.headers)
 
 
 def for_organisers() -> None:
     """Say why and end the run, unless the user of this tab is an organiser."""
     if is_organiser():
         return
-    if studio_options().organiser_key is None and _is_for_this_machine():
+    if studio_options().organiser_key is None and serves_this_machine_only():
         proxy = proxy_header(st.context.headers) or "another name in the address"
         st.warning(
             f"You came through a proxy ({proxy}), and this studio was started for one machine "

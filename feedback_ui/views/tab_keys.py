@@ -19,10 +19,10 @@ from feedback_ui.server.cookies import (
     PATH,
     RATER,
     TICKETS,
-    cookie_name,
     organiser_proof,
 )
 from feedback_ui.server.launch import StudioOptions
+from feedback_ui.server.started import base_path, own_cookie
 from feedback_ui.server.visitors import is_key, is_proof
 
 _TICKET = "cookie_ticket"
@@ -58,8 +58,7 @@ class TabKeys:
         """Have the browser fetch what was kept since the last run."""
         ticket = st.session_state.get(_TICKET)
         if ticket is not None and TICKETS.is_waiting(ticket):
-            base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-            cookie_fetcher(ticket, f"/{base}{PATH}" if base else PATH)
+            cookie_fetcher(ticket, base_path() + PATH)
 
     # The rater
 
@@ -115,9 +114,7 @@ class TabKeys:
         return st.session_state.get(_LINK) or self._cookie(LINK)
 
     def _cookie(self, kind: str) -> str:
-        port = int(st.get_option("server.port"))
-        name = cookie_name(kind, port, self._options.database)
-        value = st.context.cookies.get(name, "")
+        value = st.context.cookies.get(own_cookie(kind, self._options), "")
         return value if isinstance(value, str) else ""  # AppTest answers with a mock
 
     def _keep(self, changes: dict[str, str | None]) -> None:

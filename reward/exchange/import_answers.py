@@ -25,8 +25,8 @@ from reward.exchange.table_row import Row, shown
 from reward.store.database import RatingsError
 from reward.store.pool import batches
 from reward.store.raters import Rater, rater_named
-from reward.store.schema import AssignmentRow, VoteRow
-from reward.store.votes import Answer, is_current, make_stale, outcome_for_a, vote_row
+from reward.store.schema import AssignmentRow, VoteRow, is_current
+from reward.store.votes import Answer, make_stale, outcome_for_a, vote_row
 
 Said = tuple[int, UUID, bool, str]
 """rater, comparison, whether a was on the left, outcome"""

@@ -8,7 +8,6 @@ cannot hold (a year 30000, text that is no UTF-8) is refused by itself.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from music.limits import LINE_CHARACTERS, LimitError, TableLimits
-from reward.exchange.parquet_trial import BATCH_ROWS, REFUSED, open_parquet
+from reward.exchange.parquet_trial import BATCH_ROWS, REFUSED, damaged, open_parquet
 from reward.exchange.table_row import Row
 from reward.store.database import RatingsError
-from reward.store.process_environment import ROOMS
+from reward.store.process_environment import process_environment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +46,7 @@ def parquet_columns(path: Path, limits: TableLimits) -> list[str]:
     except LimitError as error:
         raise RatingsError(str(error)) from error
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
+        raise RatingsError(damaged(path, error)) from error
 
 
 def parquet_rows(path: Path, limits: TableLimits) -> Iterator[Row]:
@@ -76,7 +75,7 @@ def parquet_rows(path: Path, limits: TableLimits) -> Iterator[Row]:
     except LimitError as error:
         raise RatingsError(str(error)) from error
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
+        raise RatingsError(damaged(path, error)) from error
 
 
 def check_parquet(path: Path, limits: TableLimits) -> None:
@@ -85,34 +84,23 @@ def check_parquet(path: Path, limits: TableLimits) -> None:
     Raises:
         RatingsError: for a file that is damaged, or has more in it than the limits.
     """
-    python_path = os.pathsep.join(filter(None, (str(ROOMS), os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", TRIAL, str(path), str(limits.size_mib), str(limits.rows)]
     try:
         done = subprocess.run(
             command,
-            env=os.environ
-            | {
-                "PYTHONPATH": python_path,
-                "PYTHONSAFEPATH": "1",
-                "PYTHONIOENCODING": "utf-8:backslashreplace",
-            },
+            env=process_environment() | {"PYTHONIOENCODING": "utf-8:backslashreplace"},
             capture_output=True,
             text=True,
             errors="replace",
             timeout=TRIAL_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise _damaged(path, error) from error
+        raise RatingsError(damaged(path, error)) from error
     if done.returncode == REFUSED:
         raise RatingsError(done.stdout.strip())
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it ended its reader"])[-1]
-        raise _damaged(path, ValueError(said))
-
-
-def _damaged(path: Path, error: BaseException) -> RatingsError:
-    reason = " ".join(str(error).split())[:200]
-    return RatingsError(f"{path} is no Parquet file ({reason}); export it anew")
+        raise RatingsError(damaged(path, ValueError(said)))
 
 
 def _sizes(column: pa.Array) -> np.ndarray:

@@ -52,6 +52,12 @@ def open_parquet(path: Path, limits: TableLimits) -> pq.ParquetFile:
     return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, **options)
 
 
+def damaged(path: Path, error: BaseException) -> str:
+    """What to say of a file that cannot be read."""
+    reason = " ".join(str(error).split())[:200]
+    return f"{path} is no Parquet file ({reason}); export it anew"
+
+
 def _check_metadata(path: Path, metadata: pq.FileMetaData, limits: TableLimits) -> None:
     """Refuse a table by what its metadata says, before anything is unpacked."""
     if metadata.num_rows > limits.rows:
@@ -94,8 +100,7 @@ def main(path: Path, limits: TableLimits) -> int:
         print(error)  # noqa: T201  to the process that asked
         return REFUSED
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        print(f"{path} is no Parquet file ({reason}); export it anew")  # noqa: T201
+        print(damaged(path, error))  # noqa: T201
         return REFUSED
     return 0
 

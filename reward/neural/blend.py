@@ -23,8 +23,9 @@ from typing import Protocol
 import numpy as np
 
 from music.files import write_whole
-from music.json_text import number, one_line, read_json
+from music.json_text import number, read_json
 from music.melody import Melody
+from music.messages import excerpt
 from reward.comparisons.preferences import Preferences
 from reward.profile.davidson import outcome_log_probabilities
 from reward.profile.profile import TasteProfile
@@ -243,7 +244,7 @@ class Blend:
                 if _sha256(folder / name) != body["sha256"][name]:
                     raise ValueError(f"{name} is not the one that was blended")
         except (OSError, KeyError, TypeError, ValueError) as error:
-            reason = one_line(repr(error), 120)
+            reason = excerpt(repr(error), 120)
             raise BlendError(f"{path} is no whole blend ({reason}); {remedy}") from error
         return cls(
             profile=TasteProfile.load(folder / PROFILE_FILE),

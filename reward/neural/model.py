@@ -28,10 +28,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from music.files import write_whole
-from music.json_text import number, one_line, parse_json, shortened, whole_number
+from music.json_text import number, parse_json, whole_number
 from music.melody import Melody
-from music.tokens import PAD, VOCABULARY, encode
-from policy.configuration import BAR_POSITIONS, checked_fields, trunk_shapes
+from music.messages import excerpt, shortened
+from music.tokens import PAD, encode
+from policy.configuration import checked_fields, other_vocabulary, trunk_shapes
 from policy.model import MelodyConfig, MelodyForCausalLM, MelodyModel, right_pad
 from policy.trunk import Packed, embed, run_layers
 from policy.weights import (
@@ -245,7 +246,7 @@ class NeuralReward:
         except NeuralRewardError:
             raise
         except (OSError, KeyError, ValueError) as error:
-            reason = one_line(f"{type(error).__name__}: {error}", 120)
+            reason = excerpt(f"{type(error).__name__}: {error}", 120)
             raise NeuralRewardError(f"{path} is broken ({reason}); {remedy}") from error
         trunk = _empty_trunk(fields)
         trunk.load_state_dict(_under("trunk.", tensors))
@@ -287,9 +288,9 @@ def _check_tensors(header: Header, fields: Mapping[str, Any], members: int) -> l
         }
     check_shapes(header, wanted)
     if wide := [n for n, kind in header.types.items() if kind == "F64" and n != "mean_M"]:
-        raise WeightsError(f"{one_line(wide[0])} has the type F64, which would be rounded")
+        raise WeightsError(f"{excerpt(wide[0])} has the type F64, which would be rounded")
     if others := header.shapes.keys() - wanted.keys():
-        raise WeightsError(f"it has {one_line(min(others))}, which no neural reward has")
+        raise WeightsError(f"it has {excerpt(min(others))}, which no neural reward has")
     return units_M
 
 
@@ -299,12 +300,8 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_vocabulary(fields: Mapping[str, Any]) -> None:
-    sizes = (fields["vocab_size"], fields["bar_positions"])
-    if sizes != (len(VOCABULARY), BAR_POSITIONS):
-        raise NeuralRewardError(
-            f"the trunk has another vocabulary: vocab_size, bar_positions={sizes}, here "
-            f"{(len(VOCABULARY), BAR_POSITIONS)}; use the release that it was made with"
-        )
+    if other := other_vocabulary(fields):
+        raise NeuralRewardError(f"the trunk {other}")
 
 
 def _empty_trunk(fields: Mapping[str, Any]) -> MelodyModel:

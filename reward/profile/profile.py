@@ -22,7 +22,8 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 from music.files import write_whole
-from music.json_text import JsonError, number, one_line, read_json, shortened, whole_number
+from music.json_text import JsonError, number, read_json, whole_number
+from music.messages import excerpt, shortened
 from reward.comparisons.intervals import Z_90
 from reward.comparisons.preferences import Preferences
 from reward.comparisons.reliability import chance_log_odds
@@ -327,7 +328,7 @@ class TasteProfile:
         except KeyError as error:
             raise TasteError(f"{path} is broken: it has no {error}; {remedy}") from error
         except (TypeError, ValueError, AttributeError) as error:
-            reason = one_line(str(error), 120)
+            reason = excerpt(str(error), 120)
             raise TasteError(f"{path} is broken: {reason}; {remedy}") from error
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import exists, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from reward.store.campaigns import campaign_row
 from reward.store.schema import (
@@ -14,6 +14,7 @@ from reward.store.schema import (
     CampaignRow,
     ComparisonRow,
     VoteRow,
+    is_current,
 )
 
 SAYS_WHICH = ("left", "right", "tie")
@@ -51,7 +52,6 @@ def has_given_share(session: Session, campaign: CampaignRow, rater_id: int) -> b
     """Whether as many votes of the rater are in as count of one rater."""
     if campaign.votes_per_rater is None:
         return False
-    later = aliased(VoteRow)
     given = (
         select(func.count())
         .select_from(AssignmentRow)
@@ -62,7 +62,7 @@ def has_given_share(session: Session, campaign: CampaignRow, rater_id: int) -> b
             ComparisonRow.campaign_id == campaign.id,
             VoteRow.outcome.in_(SAYS_WHICH),
             VoteRow.set_aside.is_(None),
-            ~exists().where(later.supersedes == VoteRow.id),
+            is_current(),
         )
     )
     return (session.scalar(given) or 0) >= campaign.votes_per_rater

@@ -29,8 +29,8 @@ from music.melody import Header, Melody
 from music.tokens import decode, decode_header
 from reward.store.assignments import is_open
 from reward.store.pool import tokens_from_bytes
-from reward.store.schema import AssignmentRow, ComparisonRow, MelodyRow, VoteRow
-from reward.store.votes import is_current, outcome_for_a
+from reward.store.schema import AssignmentRow, ComparisonRow, MelodyRow, VoteRow, is_current
+from reward.store.votes import outcome_for_a
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: the melody is kept once it was decoded

@@ -24,9 +24,10 @@ from reward.store.schema import (
     MelodyRow,
     RaterRow,
     VoteRow,
+    is_current,
 )
 from reward.store.sealed import is_sealed
-from reward.store.votes import is_current, outcome_for_a
+from reward.store.votes import outcome_for_a
 
 MOMENT = "datetime64[us, UTC]"
 VOTE_FIELDS = (

@@ -6,8 +6,8 @@ claims to have heard since a moment is at most the time that has passed since th
 one pair, and for all pairs together that were on this rater's screens meanwhile, so that nobody
 listens to several at once.
 
-A vote that claims more is kept, but set aside (`HEARD_TIME`). Times are of the clock of the machine
-that serves the studio. When the sound was fetched is not known here: the pair was issued earlier.
+A vote that claims more is kept, but set aside (`HEARD_TIME`). Times are by the database's clock.
+When the sound was fetched is not known here: the pair was issued earlier.
 
 Limits: who lets a pair play unheard, or waits as long, is not found out by this; traps and hidden
 repeats are for that.

@@ -11,12 +11,16 @@ may hold a password"""
 ROOMS = Path(__file__).resolve().parents[2]
 
 
-def process_environment(database: str) -> dict[str, str]:
-    """The environment of a process that imports our rooms, in whatever folder it works."""
+def process_environment(database: str | None = None) -> dict[str, str]:
+    """The environment of a process that imports our rooms, in whatever folder it works.
+
+    Args:
+        database: that it is to use; None leaves that as it is.
+    """
     python_path = os.pathsep.join(filter(None, (str(ROOMS), os.environ.get("PYTHONPATH"))))
     return {
         **os.environ,
-        DATABASE_VARIABLE: database,
+        **({} if database is None else {DATABASE_VARIABLE: database}),
         "PYTHONPATH": python_path,
         # What it says is read as UTF-8, whatever the terminal of its starter shows.
         "PYTHONIOENCODING": "utf-8",

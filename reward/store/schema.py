@@ -22,6 +22,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     Dialect,
     Double,
@@ -32,10 +33,11 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    exists,
     false,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
 RATER_KINDS = ("person", "simulated")
 PURPOSES = ("train", "repeat", "trap", "blind_test")
@@ -285,6 +287,12 @@ class FavouriteRow(Base):
     rater_id: Mapped[int] = mapped_column(ForeignKey("raters.id"), primary_key=True)
     melody_id: Mapped[int] = mapped_column(ForeignKey("melodies.id"), primary_key=True)
     created_at: Mapped[datetime]
+
+
+def is_current(vote: type[VoteRow] = VoteRow) -> ColumnElement[bool]:
+    """SQL: no later vote supersedes this one."""
+    later = aliased(VoteRow)
+    return ~exists().where(later.supersedes == vote.id)
 
 
 class TrainingRow(Base):

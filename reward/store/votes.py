@@ -21,8 +21,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import Session
 
 from reward.store.assignments import (
     Issued,
@@ -35,7 +35,14 @@ from reward.store.assignments import (
 from reward.store.database import RatingsError, check_text
 from reward.store.heard_time import is_possible
 from reward.store.raters import get_rater
-from reward.store.schema import HEARD_TIME, OUTCOMES, AssignmentRow, ComparisonRow, VoteRow
+from reward.store.schema import (
+    HEARD_TIME,
+    OUTCOMES,
+    AssignmentRow,
+    ComparisonRow,
+    VoteRow,
+    is_current,
+)
 
 MAX_COUNTER = 2**31 - 1
 MAX_COMMENT = 2000
@@ -112,12 +119,6 @@ def outcome_for_a(outcome: str, *, left_is_a: bool) -> str:
     if outcome == "right":
         return "b" if left_is_a else "a"
     return outcome
-
-
-def is_current(vote: type[VoteRow] = VoteRow) -> ColumnElement[bool]:
-    """SQL: no later vote supersedes this one."""
-    later = aliased(VoteRow)
-    return ~exists().where(later.supersedes == vote.id)
 
 
 def vote(

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from music.files import whole_file
+from music.limits import check_unpacked
 from music.progress import Progress, no_progress
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
@@ -80,10 +81,8 @@ def _kept_scale(file: Path) -> FeatureScale:
         ValueError: for arrays that are no scale of our features; see `_DAMAGED` for the others.
     """
     size = len(FEATURE_NAMES)
+    check_unpacked(file, MOST_BYTES, remedy="it is measured anew")
     # Opened here: numpy leaves a damaged file open.
-    with file.open("rb") as opened, zipfile.ZipFile(opened) as packed:
-        if sum(member.file_size for member in packed.infolist()) > MOST_BYTES:
-            raise ValueError(f"{file} unpacks to more than {MOST_BYTES} bytes")
     with file.open("rb") as opened, np.load(opened) as kept:
         arrays = {field.name: kept[field.name] for field in fields(FeatureScale)}
     for name, array in arrays.items():

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from music.json_text import one_line
 from music.melody import MelodyError
+from music.messages import excerpt
 from music.progress import Report, no_report
 from policy.compose import Conditioning, compose
 from policy.model import MelodyForCausalLM
@@ -203,5 +203,5 @@ def conditioning_of(record: dict[str, Any]) -> Conditioning:
     except (TypeError, MelodyError) as error:
         raise RunError(
             f"the record of the reward run has no header that can be asked for "
-            f"({one_line(str(error), 80)}); learn it again: tastemaker reward"
+            f"({excerpt(str(error), 80)}); learn it again: tastemaker reward"
         ) from error

@@ -21,7 +21,8 @@ import psutil
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from music.json_text import JsonError, one_line, shortened, whole_number
+from music.json_text import JsonError, whole_number
+from music.messages import excerpt, shortened
 from reward.store.schema import JobRow
 
 LIVE = ("queued", "running")
@@ -158,7 +159,7 @@ class Job:
         except (KeyError, TypeError, JsonError) as error:
             raise JobError(
                 f"the settings of job {self.short_id} ({self.run_id}) cannot be read "
-                f"({one_line(repr(error), 80)}); go on with a new job: {self.resume_command}"
+                f"({excerpt(repr(error), 80)}); go on with a new job: {self.resume_command}"
             ) from error
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from music.json_text import shortened
+from music.messages import shortened
 from policy.compose import Conditioning
 from policy.runs import RunError
 
@@ -125,7 +125,7 @@ class PPOConfig:
         Raises:
             ValueError: with the value, the rule and the nearest that would do.
         """
-        for name, kinds in _kinds().items():
+        for name, kinds in setting_kinds().items():
             value = getattr(self, name)
             # A whole number is a number too, but yes and no are no numbers.
             wanted = (*kinds, int) if float in kinds else tuple(kinds)
@@ -201,7 +201,7 @@ class PPOConfig:
 
 
 @cache
-def _kinds() -> dict[str, set[type]]:
+def setting_kinds() -> dict[str, set[type]]:
     """The types that each setting may have."""
     hints = get_type_hints(PPOConfig)
     return {

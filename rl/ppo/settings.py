@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-from music.json_text import shortened
+from music.messages import shortened
 from policy.runs import EARLIER_NAMES
-from rl.ppo.config import PPOConfig
+from rl.ppo.config import setting_kinds
 
 NOTHING = ("none", "any")
 """how a person writes None: a header field that is left to the base policy, a limit that is off"""
@@ -27,7 +27,7 @@ def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
     Raises:
         SettingError: for a text without =, an unknown or repeated name, a value of another type.
     """
-    kinds = get_type_hints(PPOConfig)
+    kinds = setting_kinds()
     settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = (piece.strip() for piece in pair.partition("="))
@@ -39,11 +39,11 @@ def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
             raise SettingError(f"PPO has no setting {name!r}; the nearest are {', '.join(near)}")
         if name in settings:
             raise SettingError(f"{name} is set twice; set it once")
-        settings[name] = _value(name, text, get_args(kinds[name]) or (kinds[name],))
+        settings[name] = _value(name, text, kinds[name])
     return settings
 
 
-def _value(name: str, text: str, kinds: tuple[Any, ...]) -> float | str | None:
+def _value(name: str, text: str, kinds: Collection[type]) -> float | str | None:
     if NoneType in kinds and text.lower() in NOTHING:
         return None
     try:

@@ -28,13 +28,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from music.descriptors.yardsticks import YARDSTICKS
-from music.json_text import JsonError, number, one_line
+from music.json_text import JsonError, number
 from music.melody import Melody
+from music.messages import excerpt
 from music.note_table import NoteTable, note_table
 from music.progress import Progress, no_progress
 from policy.compose import Conditioning, compose
@@ -110,7 +111,7 @@ class Standard:
             return cls(**{**record, "parts": parts, "mixture": mixture, "yardsticks": yardsticks})
         except (KeyError, TypeError, AttributeError, JsonError) as error:
             raise RewardError(
-                f"the run's record of its reward cannot be read ({one_line(repr(error), 120)}); "
+                f"the run's record of its reward cannot be read ({excerpt(repr(error), 120)}); "
                 "it is damaged, or was made by another version: start a new run"
             ) from error
 
@@ -294,6 +295,13 @@ def reward_of(spec: str | None, *, root: Path) -> ChosenReward:
     )
 
 
+def are_parts(said: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether this can be what the record of a reward says of its parts."""
+    return isinstance(said, list) and all(
+        isinstance(part, dict) and isinstance(part.get("sha256"), str) for part in said
+    )
+
+
 def same_reward(record: dict[str, Any], chosen: ChosenReward) -> list[str]:
     """Differences between a run's recorded reward and `chosen`, in sentences; empty if none.
 
@@ -304,15 +312,13 @@ def same_reward(record: dict[str, Any], chosen: ChosenReward) -> list[str]:
     """
     now = chosen.record
     parts = record.get("parts")
-    if not isinstance(parts, list) or not all(
-        isinstance(part, dict) and isinstance(part.get("sha256"), str) for part in parts
-    ):
+    if not are_parts(parts):
         raise RewardError(
             "the run's record of its reward does not say what its parts were; it is damaged, or "
             "was made by another version: start a new run"
         )
     if record.get("spec") != now["spec"]:
-        return [f"the run was given {one_line(str(record.get('spec')))}, this is {now['spec']}"]
+        return [f"the run was given {excerpt(str(record.get('spec')))}, this is {now['spec']}"]
     if len(parts) != len(now["parts"]):
         return [f"the run's reward had {len(parts)} parts, this one has {len(now['parts'])}"]
     changes = [

@@ -21,7 +21,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from music.descriptors.yardsticks import YARDSTICKS
-from music.json_text import shortened
+from music.messages import shortened
 from policy.runs import RUN_NAME
 from reward.scorer import RewardError
 

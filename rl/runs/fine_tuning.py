@@ -32,7 +32,7 @@ from rl.evaluation.report import ReportInput, guard_facts, write_report
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.guards import kept_row
 from rl.ppo.trainer import Callback, fine_tune
-from rl.rewards.scaled import ChosenReward, reward_of, same_reward
+from rl.rewards.scaled import ChosenReward, are_parts, reward_of, same_reward
 from rl.runs.run_comparison import RESULT_FILE
 
 STANDARDISING = "writing melodies of the base policy, the unit of the reward"
@@ -169,12 +169,10 @@ def own_reward(run: Run, *, root: Path = RUNS) -> ChosenReward:
     """
     record = run.record.get("reward")
     # `same_reward` reads these; they are missing where somebody has written to the record.
-    parts = record.get("parts") if isinstance(record, dict) else None
     if (
         not isinstance(record, dict)
         or not isinstance(record.get("spec"), str)
-        or not isinstance(parts, list)
-        or not all(isinstance(part, dict) and isinstance(part.get("sha256"), str) for part in parts)
+        or not are_parts(record.get("parts"))
     ):
         raise RunError(
             f"the record of run {run.name!r} does not say what its reward is; put {run.path}/"

@@ -11,13 +11,12 @@ from music.json_text import (
     MAX_DEPTH,
     JsonError,
     number,
-    one_line,
     parse_json,
     read_json,
-    shortened,
     whole_number,
     write_json,
 )
+from music.messages import excerpt, shortened
 
 
 @pytest.mark.parametrize(
@@ -129,4 +128,4 @@ def test_numbers_are_numbers():
 def test_a_value_in_a_message_is_one_short_line(value):
     assert len(shortened(value)) <= 40
     assert "\n" not in shortened(value)
-    assert len(one_line(str(value)[:10_000] if not isinstance(value, int) else "7")) <= 40
+    assert len(excerpt(str(value)[:10_000] if not isinstance(value, int) else "7")) <= 40

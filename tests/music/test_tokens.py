@@ -118,6 +118,7 @@ def test_any_melody_comes_back_as_it_was(data, any_melody):
     assert decode(encode(melody), melody.tonic_midi) == melody
 
 
+@pytest.mark.slow
 def test_every_strain_of_the_corpus_comes_back_as_it_was():
     for split in SPLITS:
         rows = load_token_rows(split)

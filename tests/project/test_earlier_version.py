@@ -350,6 +350,7 @@ def test_settings_are_read_under_their_old_names(folder, name, setting, value):
     assert getattr(config, EARLIER_NAMES.get(setting, setting)) == value
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_end_that_it_would_have_had(folder, expected):
     resumed, then = read_resumed(), expected["resumed"]
     for name in ("rows_before", "rows", "kept_update"):

@@ -354,6 +354,7 @@ def test_a_database_that_may_only_be_read(nowhere, refused, small_disk, monkeypa
     assert "Ada" in (nowhere / "ratings" / "raters.csv").read_text()
 
 
+@pytest.mark.slow
 def test_composing_on_a_full_disk(nowhere, refused, small_disk):
     with fill(small_disk):
         refused(

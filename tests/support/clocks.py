@@ -1,12 +1,33 @@
-"""Clocks that go wrong, for tests: a process that is on another machine, whose clock differs."""
+"""Clocks of tests: one that a test sets, and those of another machine, whose clock differs."""
 
 import socket
 import sys
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 OURS = ("reward", "rl", "feedback_ui", "tastemaker")
+
+
+class Clock:
+    """Tells the time from now on; goes on by `step_s` each time it is asked, and when told to."""
+
+    def __init__(self, step_s=0.0):
+        """It starts now."""
+        self.now, self.step = datetime.now(UTC), timedelta(seconds=step_s)
+
+    def __call__(self):
+        """The time."""
+        self.now += self.step
+        return self.now
+
+    def wait(self, seconds):
+        """Let so long pass."""
+        self.now += timedelta(seconds=seconds)
+
+    def seconds(self):
+        """The same as a number."""
+        return self().timestamp()
 
 
 @contextmanager

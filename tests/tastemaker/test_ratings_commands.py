@@ -66,6 +66,7 @@ def rated(tmp_path, random_melodies):
     return path
 
 
+@pytest.mark.slow
 def test_out_and_in_again(type_in, rated, tmp_path):
     said = type_in("ratings", "export", "--database", rated)
     assert "ratings/votes.csv" in said

@@ -59,6 +59,7 @@ main()
 
 
 @pytest.mark.parametrize("when", ["before", "while"])
+@pytest.mark.slow
 def test_a_working_folder_that_was_removed_is_told_in_one_line(tmp_path, when):
     folder = tmp_path / "gone"
     folder.mkdir()

@@ -208,7 +208,7 @@ def page(tmp_path, ratings_url, monkeypatch):
     def look(script="app_pages/people.py", *, organiser=False, rater=None, **query):
         arguments = [f"--database={ratings_url}", f"--clips={tmp_path / 'clips'}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
-        monkeypatch.setattr("feedback_ui.views.access.is_for_this_machine", lambda *_: organiser)
+        monkeypatch.setattr("feedback_ui.views.access.serves_this_machine_only", lambda: organiser)
         app = AppTest.from_file(str(UI / script), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value

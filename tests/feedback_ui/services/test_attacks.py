@@ -40,7 +40,7 @@ from reward.store import campaigns
 from reward.store.campaigns import Policies
 from reward.store.pool import PlannedPair
 from reward.store.store import RatingsError, RatingsStore
-from tests.support.clock import Clock
+from tests.support.clocks import Clock
 from tests.support.studio_pages import open_page, words
 
 BLIND = {"purposes": ("blind_test",)}

@@ -238,7 +238,7 @@ def page(tmp_path, ratings_url, clips, monkeypatch):
         arguments = [f"--database={ratings_url}", f"--clips={clips}"]
         monkeypatch.setattr(sys, "argv", ["studio.py", *arguments])
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("feedback_ui.views.access.is_for_this_machine", lambda *_: organiser)
+        monkeypatch.setattr("feedback_ui.views.access.serves_this_machine_only", lambda: organiser)
         app = AppTest.from_file(str(PAGE), default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value

@@ -33,7 +33,7 @@ from reward.store.database import parse_url
 from reward.store.listening_sessions import ListeningSession
 from reward.store.schema import AssignmentRow
 from reward.store.store import RatingsError, RatingsStore
-from tests.support.clock import Clock
+from tests.support.clocks import Clock
 from tests.support.project import PROJECT
 from tests.support.studio_pages import press
 
@@ -311,12 +311,12 @@ def test_what_may_come_waits_while_a_page_waits(tmp_path, monkeypatch):
     rendered, go_on = [], threading.Event()
     render = clips_module.cached_wav
 
-    def slowly(melody, *given, **named):
-        if melody == asked:
-            assert go_on.wait(60)
-        if melody in (asked, ahead):  # and not what an earlier test has still to render
+    def slowly(melody, folder, **named):
+        if folder == tmp_path / "ahead":  # and not what an earlier test has still to render
+            if melody == asked:
+                assert go_on.wait(60)
             rendered.append(melody)
-        return render(melody, *given, **named)
+        return render(melody, folder, **named)
 
     monkeypatch.setattr(clips_module, "cached_wav", slowly)
     folder = ClipFolder(tmp_path / "ahead")

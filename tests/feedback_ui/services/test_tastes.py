@@ -78,6 +78,7 @@ def reader_of(store):
 # What the profile says
 
 
+@pytest.mark.slow
 def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store, ada):
     reader = reader_of(store)
     rate(store, ada, LEAST_VOTES - 1)

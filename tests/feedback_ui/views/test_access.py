@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from feedback_ui.server import started
 from feedback_ui.server.cookies import (
     LINK,
     ORGANISER,
@@ -43,10 +44,10 @@ def browser(monkeypatch):
             query_params=dict(query),
             session_state=dict(session),
             context=SimpleNamespace(cookies=cookies(**kept), headers=dict(headers)),
-            get_option=settings.get,
         )
         for module in (access, tab_keys):
             monkeypatch.setattr(module, "st", tab)
+        monkeypatch.setattr(started, "config", SimpleNamespace(get_option=settings.get))
         monkeypatch.setattr(access, "studio_options", lambda: options)
         return tab
 

@@ -50,6 +50,7 @@ def test_counts_of_the_shipped_corpus(strains):
     assert Counter(strain.melody.header.bars for strain in strains).most_common(1)[0][0] == 8
 
 
+@pytest.mark.slow
 def test_one_split_is_that_part_of_all(strains):
     for split in SPLITS:
         assert load_corpus(split) == [strain for strain in strains if strain.split == split]

@@ -57,6 +57,7 @@ def test_rounds_never_ask_a_pair_again_but_as_a_repeat(store, tiny_policy, strat
     assert len(set(fresh)) == len(fresh) == 54
 
 
+@pytest.mark.slow
 def test_the_next_round_goes_by_the_votes(tmp_path, tiny_policy):
     """Same pool, same seed: other votes, other pairs; before any vote the same ones."""
     chosen = []

@@ -153,6 +153,7 @@ def test_a_pair_on_the_screen_is_let_go_when_it_is_sealed_and_not_taken_back_to(
         assert session.get_one(AssignmentRow, shown.assignment_id).closed_at is not None
 
 
+@pytest.mark.slow
 def test_votes_on_sealed_melodies_are_not_learnt_from_until_the_test_is_revealed(
     store, tiny_policy, tmp_path, random_melodies
 ):
