@@ -5,8 +5,9 @@ With a pickup of k ticks the last bar is k ticks short, as in printed tunes, so 
 lasts `bars * bar_ticks`. Pitch is in semitones above the tonic; the key is chosen when rendering.
 Rests are the gaps between notes.
 
-Limits: one voice; five metres, four modes; 4, 8 or 16 bars; every note and gap, cut at the
-barlines, has a duration in `DURATIONS_TICKS`; a gap does not cross a barline. Numbers are whole.
+Limits: one voice; the metres of `music.metre` and the seven church modes; 2 to 32 bars; every note
+and gap, cut at the barlines, lasts a sum of values in `DURATIONS_TICKS`, so not 1, 2 or 5 ticks.
+Numbers are whole.
 """
 
 from __future__ import annotations
@@ -15,20 +16,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
+from music.durations import DURATIONS_TICKS, is_sum_of_durations
 from music.metre import BAR_TICKS, BEAT_TICKS, METERS
+from music.styles import OTHER, StyleError, check_label
 
 TICKS_PER_QUARTER = 24
-MODES = ("major", "minor", "dorian", "mixolydian")
+MODES = ("major", "minor", "dorian", "phrygian", "lydian", "mixolydian", "locrian")
 MODE_SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     "minor": (0, 2, 3, 5, 7, 8, 10),
     "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "phrygian": (0, 1, 3, 5, 7, 8, 10),
+    "lydian": (0, 2, 4, 6, 7, 9, 11),
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "locrian": (0, 1, 3, 5, 6, 8, 10),
 }
-TUNE_TYPES = ("reel", "jig", "slipjig", "hornpipe", "strathspey", "march", "waltz", "other")
-BAR_COUNTS = (4, 8, 16)
-DURATIONS_TICKS = (3, 4, 6, 8, 9, 12, 16, 18, 24, 30, 36, 42, 48, 60, 72, 96, 108)
-PICKUPS_TICKS = (0, 6, 12, 18, 24, 36, 48)
+BAR_COUNTS = tuple(range(2, 33))
+PICKUPS_TICKS = {
+    meter: (
+        0,
+        *(
+            ticks
+            for ticks in range(1, bar_ticks)
+            if is_sum_of_durations(ticks) and is_sum_of_durations(bar_ticks - ticks)
+        ),
+    )
+    for meter, bar_ticks in BAR_TICKS.items()
+}
+"""metre -> lengths of a pickup that it can have: notes can fill it, and the last bar as well, which
+is shorter by the pickup"""
 PITCH_MIN, PITCH_MAX = -12, 24
 TONIC_MIDI_MIN, TONIC_MIDI_MAX = 60, 71
 TONIC_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -54,11 +70,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header: metre, mode, tune type, number of bars and pickup."""
+    """The header: metre, mode, style, number of bars and pickup."""
 
     meter: str = "4/4"
     mode: str = "major"
-    tune_type: str = "other"
+    style: str = OTHER
+    """a short label; which labels a policy knows stands in its `config.json`"""
     bars: int = 8
     pickup_ticks: int = 0
 
@@ -66,23 +83,32 @@ class Header:
         """Check that each field has an allowed value.
 
         Raises:
-            MelodyError: for a value outside its list, or a pickup as long as a bar.
+            MelodyError: for a value that no melody has, with the rule and the remedy.
         """
-        for name, value, known in (
-            ("meter", self.meter, METERS),
-            ("mode", self.mode, MODES),
-            ("tune_type", self.tune_type, TUNE_TYPES),
-            ("bars", self.bars, BAR_COUNTS),
-            ("pickup_ticks", self.pickup_ticks, PICKUPS_TICKS),
-        ):
+        for name, value, known in (("meter", self.meter, METERS), ("mode", self.mode, MODES)):
             if value not in known:
                 raise MelodyError(f"{name}={value!r} is not known; choose one of {list(known)}")
-        _check_whole("bars", self.bars)  # 8.0 is among the known ones, but names no token
-        _check_whole("pickup_ticks", self.pickup_ticks)
-        if self.pickup_ticks >= self.bar_ticks:
+        try:
+            check_label(self.style)
+        except StyleError as error:
+            raise MelodyError(str(error)) from error
+        _check_whole("bars", self.bars)
+        if self.bars not in BAR_COUNTS:
             raise MelodyError(
-                f"pickup_ticks={self.pickup_ticks} fills a bar of {self.meter} "
-                f"({self.bar_ticks} ticks); a pickup is shorter than a bar"
+                f"bars={self.bars} is not in {BAR_COUNTS[0]}..{BAR_COUNTS[-1]}; cut the melody "
+                "into parts, or join parts"
+            )
+        _check_whole("pickup_ticks", self.pickup_ticks)
+        if not 0 <= self.pickup_ticks < self.bar_ticks:
+            raise MelodyError(
+                f"pickup_ticks={self.pickup_ticks} is not in 0..{self.bar_ticks - 1}; a pickup is "
+                f"shorter than a bar of {self.meter}"
+            )
+        if self.pickup_ticks not in PICKUPS_TICKS[self.meter]:
+            raise MelodyError(
+                f"pickup_ticks={self.pickup_ticks} leaves a part of a bar of {self.meter} "
+                f"({self.bar_ticks} ticks) that is no sum of {list(DURATIONS_TICKS)}; quantise it "
+                "first"
             )
 
     @property
@@ -92,7 +118,7 @@ class Header:
 
     @property
     def beat_ticks(self) -> int:
-        """Length of a beat in ticks: a quarter, or a dotted quarter in 6/8 and 9/8."""
+        """Length of a beat in ticks: see `music.metre.BEAT_TICKS`."""
         return BEAT_TICKS[self.meter]
 
     @property
@@ -114,7 +140,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A note or gap, or the part of it inside one bar. One token encodes one segment."""
+    """A note or gap, or the part of it inside one bar."""
 
     bar: int
     """-1 for the pickup, then 0, 1, …"""
@@ -201,18 +227,14 @@ def check_notes(header: Header, notes: Sequence[Note], end_ticks: int) -> None:
             f"the last note ends at tick {at}, after the last bar ({header.end_ticks}); "
             "shorten it or ask for more bars"
         )
-    resting = False
     for segment in cut_at_barlines(header, notes, end_ticks):
-        place = f"bar {segment.bar + 1}" if segment.bar >= 0 else "the pickup"
-        if segment.duration_ticks not in DURATIONS_TICKS:
+        if not is_sum_of_durations(segment.duration_ticks):
+            place = f"bar {segment.bar + 1}" if segment.bar >= 0 else "the pickup"
             what = "rest" if segment.pitch is None else "note"
             raise MelodyError(
-                f"a {what} of {segment.duration_ticks} ticks in {place} is not on the "
-                f"grid {list(DURATIONS_TICKS)}; quantise it first"
+                f"a {what} of {segment.duration_ticks} ticks in {place} is no sum of "
+                f"{list(DURATIONS_TICKS)}; quantise it first"
             )
-        if resting and segment.pitch is None:
-            raise MelodyError(f"a rest crosses the barline before {place}; put a note in between")
-        resting = segment.pitch is None
 
 
 def cut_at_barlines(header: Header, notes: Sequence[Note], end_ticks: int) -> Iterator[Segment]:
