@@ -1,8 +1,10 @@
 """What a melody is: its notes, its tokens, and everything that is known without a model. No torch.
 
 metre: metres, and how long their bars and beats are
+durations: the values that one token has, and how other durations are split
+styles: which label each style token stands for
 melody: a melody of one voice, with its header; it cannot be built wrong
-tokens: a melody as token ids, one token a note, and back
+tokens: a melody as token ids, and back
 grammar: which tokens may come next, for a whole batch at once
 note_table: the notes of many melodies in arrays
 progress: how far a piece of work is

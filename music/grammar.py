@@ -1,14 +1,19 @@
 """The grammar of tokens, as a mask over the next token for a whole batch at once.
 
 Every sequence that follows the mask decodes to one complete melody of the requested metre, pickup
-and length. Advancing the states of a batch and masking are array look-ups.
+and length, and is the one way to write it. Advancing the states of a batch and masking are array
+look-ups.
 
 Rules:
-  - the six header tokens come first, in order, with a pickup shorter than the bar;
+  - the six header tokens come first, in order, with a pickup that the metre can have;
   - a duration fits into the rest of the bar, and durations can fill what remains after it;
-  - HOLD is only the first token of a bar, after a sounding note;
-  - two rests never follow each other, so every melody has a note;
+  - HOLD comes after a sounding note: first in a bar, or where it continues the split of a duration;
+  - REST after REST in a bar continues the split of a duration; in the next bar it is free;
+  - a rest does not fill the last bar of a melody that has no note yet;
   - BAR and EOS are forced; PAD follows EOS.
+
+A policy that never saw split durations and rests over barlines is asked in the plain grammar:
+there HOLD is only the first token of a bar, and no REST follows another.
 
 Letters: B melodies, V vocabulary.
 """
@@ -19,9 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from music.melody import BAR_COUNTS, DURATIONS_TICKS, PICKUPS_TICKS
-from music.metre import BAR_TICKS, METERS
+from music.durations import DURATIONS_TICKS, continuations, is_sum_of_durations
+from music.melody import BAR_COUNTS, PICKUPS_TICKS
+from music.metre import BAR_TICKS, MAX_BAR_TICKS, METERS
 from music.tokens import (
+    ALL_PICKUPS_TICKS,
     BOS,
     DURATION_OF_ID,
     EOS,
@@ -31,12 +38,14 @@ from music.tokens import (
     FIRST_REST,
     ID,
     PAD,
+    PITCHES,
     VOCABULARY,
 )
 
-MAX_BAR_TICKS = max(BAR_TICKS.values())
-_PHASES = ("bos", "meter", "mode", "type", "bars", "pickup", "notes", "done")
+_PHASES = ("bos", "meter", "mode", "style", "bars", "pickup", "notes", "done")
 _NOTES, _DONE = _PHASES.index("notes"), _PHASES.index("done")
+_NOTHING, _NOTE, _REST, _NO_MORE_REST = range(4)
+"""the last event: none yet, a note, a rest, or a rest that no other may follow (plain grammar)"""
 
 
 @dataclass(slots=True)
@@ -52,9 +61,11 @@ class GrammarState:
     room: np.ndarray
     """ticks left in the current bar"""
     last: np.ndarray
-    """last event: 0 a rest or none yet, 1 a note, 2 a note followed by a BAR"""
-    rested: np.ndarray
-    """1 where the last note or rest was a rest"""
+    """last event: 0 none yet, 1 a note, 2 a rest"""
+    lasted: np.ndarray
+    """ticks that the last event has lasted in the current bar, 0 after its barline"""
+    sounded: np.ndarray
+    """1 where a note has sounded"""
 
     def __len__(self) -> int:
         """Number of melodies."""
@@ -70,54 +81,78 @@ class GrammarState:
         return self.phase == _DONE
 
 
-def _reachable() -> np.ndarray:
-    """Whether so many ticks can be filled by durations; bool (MAX_BAR_TICKS + 1,)."""
-    filled = np.zeros(MAX_BAR_TICKS + 1, bool)
-    filled[0] = True
-    for ticks in range(1, MAX_BAR_TICKS + 1):
-        filled[ticks] = any(d <= ticks and filled[ticks - d] for d in DURATIONS_TICKS)
-    return filled
-
-
-def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mask rows for the header phases, for pickups, and for notes by (room, hold, rest allowed)."""
+def _header_rows() -> np.ndarray:
+    """Mask rows for the header phases and the end, then for pickups by metre; bool (rows, V)."""
     size = len(VOCABULARY)
     kinds = np.array([name.split("_")[0] for name in VOCABULARY])
     header = np.zeros((_DONE + 1, size), bool)
     header[0, BOS] = True
-    for phase, kind in enumerate(("METER", "MODE", "TYPE", "BARS"), start=1):
+    for phase, kind in enumerate(("METER", "MODE", "STYLE", "BARS"), start=1):
         header[phase] = kinds == kind
     header[_DONE, PAD] = True
     pickups = np.zeros((len(METERS), size), bool)
     for row, meter in enumerate(METERS):
-        for ticks in PICKUPS_TICKS:
-            pickups[row, ID[f"PICKUP_{ticks}"]] = ticks < BAR_TICKS[meter]
-    reachable = _reachable()
-    notes = np.zeros((MAX_BAR_TICKS + 1, 2, 2, size), bool)
-    for room in range(1, MAX_BAR_TICKS + 1):
-        fits = (room >= DURATION_OF_ID) & (DURATION_OF_ID > 0)
-        fits[fits] = reachable[room - DURATION_OF_ID[fits]]
-        # A bar's last remainder must not need a second rest: a note can always fill it.
-        notes[room, ..., FIRST_NOTE:] = fits[FIRST_NOTE:]
-        notes[room, 1, :, FIRST_HOLD:FIRST_NOTE] = fits[FIRST_HOLD:FIRST_NOTE]
-        notes[room, :, 1, FIRST_REST:FIRST_HOLD] = fits[FIRST_REST:FIRST_HOLD]
-    return header, pickups, notes.reshape(-1, size)
+        pickups[row, [ID[f"PICKUP_{ticks}"] for ticks in PICKUPS_TICKS[meter]]] = True
+    forced = np.zeros((max(BAR_COUNTS) + 1, size), bool)
+    forced[np.arange(max(BAR_COUNTS)), FIRST_BAR + np.arange(max(BAR_COUNTS))] = True
+    forced[-1, EOS] = True
+    return np.concatenate([header, pickups, forced])
 
 
-_HEADER_MASK, _PICKUP_MASK, _NOTE_MASK = _tables()
-# One table for a single look-up: header rows, pickup rows, BAR rows, EOS, then the note rows.
-_BAR_ROW = len(_HEADER_MASK) + len(_PICKUP_MASK)
+def _durations_after(last: int, lasted: int, room: int, *, must_sound: bool) -> np.ndarray:
+    """Which durations a REST, a HOLD and a NOTE may have; bool (3, durations).
+
+    What room is left can always be filled by new notes, so nothing here leads to a dead end.
+    """
+    fits = np.array([d == room or is_sum_of_durations(room - d) for d in DURATIONS_TICKS])
+    goes_on = fits & np.isin(DURATIONS_TICKS, continuations(lasted))
+    none = np.zeros_like(fits)
+    rest = goes_on if last == _REST else none if last == _NO_MORE_REST else fits
+    if must_sound:
+        rest = rest & (np.array(DURATIONS_TICKS) != room)
+    return np.stack([rest, goes_on if last == _NOTE else none, fits])
+
+
+def _note_rows() -> tuple[np.ndarray, np.ndarray]:
+    """The distinct mask rows between barlines, and the row of each situation.
+
+    The second is int64 by (must sound, last event, ticks it lasted, room); -1 where none occurs.
+    """
+    place = np.full((2, 4, MAX_BAR_TICKS + 1, MAX_BAR_TICKS + 1), -1, np.int64)
+    found: dict[bytes, int] = {}
+    rows: list[np.ndarray] = []
+    for last in range(4):
+        for lasted in (t for t in range(MAX_BAR_TICKS) if t == 0 or is_sum_of_durations(t)):
+            if lasted and last in (_NOTHING, _NO_MORE_REST):
+                continue
+            for room in range(1, MAX_BAR_TICKS + 1 - lasted):
+                for must_sound in (False, True):
+                    may = _durations_after(last, lasted, room, must_sound=must_sound)
+                    number = found.setdefault(may.tobytes(), len(found))
+                    if number == len(rows):
+                        rows.append(may)
+                    place[int(must_sound), last, lasted, room] = number
+    table = np.zeros((len(rows), len(VOCABULARY)), bool)
+    rest, hold, note = np.array(rows).transpose(1, 0, 2)
+    table[:, FIRST_REST:FIRST_HOLD] = rest
+    table[:, FIRST_HOLD:FIRST_NOTE] = hold
+    table[:, FIRST_NOTE:] = np.tile(note, len(PITCHES))
+    return table, place
+
+
+_HEADER_ROWS = _header_rows()
+_NOTE_TABLE, _NOTE_PLACE = _note_rows()
+_PICKUP_ROW = _DONE + 1
+_BAR_ROW = _PICKUP_ROW + len(METERS)
 _EOS_ROW = _BAR_ROW + max(BAR_COUNTS)
-_NOTE_ROW = _EOS_ROW + 1
-_FORCED = np.zeros((max(BAR_COUNTS) + 1, len(VOCABULARY)), bool)
-_FORCED[np.arange(max(BAR_COUNTS)), FIRST_BAR + np.arange(max(BAR_COUNTS))] = True
-_FORCED[-1, EOS] = True
-MASK_TABLE = np.concatenate([_HEADER_MASK, _PICKUP_MASK, _FORCED, _NOTE_MASK])
+MASK_TABLE = np.concatenate([_HEADER_ROWS, _NOTE_TABLE])
 """every distinct mask; bool (rows, V); `mask_rows` gives each state's row"""
+_NOTE_ROW = np.where(_NOTE_PLACE < 0, -1, _NOTE_PLACE + len(_HEADER_ROWS)).ravel()
+_SIDE = MAX_BAR_TICKS + 1
 _METER_TICKS = np.array([BAR_TICKS[meter] for meter in METERS])
-_BAR_COUNTS, _PICKUPS = np.array(BAR_COUNTS), np.array(PICKUPS_TICKS)
+_BAR_COUNTS, _PICKUPS = np.array(BAR_COUNTS), np.array(ALL_PICKUPS_TICKS)
 _FIRST_METER, _FIRST_BARS = ID[f"METER_{METERS[0]}"], ID[f"BARS_{BAR_COUNTS[0]}"]
-_FIRST_PICKUP = ID[f"PICKUP_{PICKUPS_TICKS[0]}"]
+_FIRST_PICKUP = ID[f"PICKUP_{ALL_PICKUPS_TICKS[0]}"]
 
 
 def initial_state(batch: int) -> GrammarState:
@@ -125,18 +160,28 @@ def initial_state(batch: int) -> GrammarState:
     return GrammarState(*(np.zeros(batch, np.int64) for _ in GrammarState.__slots__))
 
 
-def mask_rows(state: GrammarState) -> np.ndarray:
-    """Row of `MASK_TABLE` for each melody; int64 (B,)."""
-    hold, rest = state.last == 2, state.rested == 0
-    notes = _NOTE_ROW + (state.room * 2 + hold) * 2 + rest
+def mask_rows(state: GrammarState, *, plain: bool = False) -> np.ndarray:
+    """Row of `MASK_TABLE` for each melody; int64 (B,).
+
+    Args:
+        state: the states.
+        plain: in the plain grammar; see the module's docstring.
+    """
+    last, lasted = state.last, state.lasted
+    if plain:
+        over = (last == _NOTE) & (lasted > 0)  # what may not be held is like nothing at all
+        last = np.where(last == _REST, _NO_MORE_REST, np.where(over, _NOTHING, last))
+        lasted = np.zeros_like(lasted)
+    must_sound = (state.left == 0) & (state.sounded == 0)
+    notes = _NOTE_ROW[((must_sound * 4 + last) * _SIDE + lasted) * _SIDE + state.room]
     barline = np.where(state.left > 0, _BAR_ROW + state.left - 1, _EOS_ROW)
     rows = np.where(state.phase == _NOTES, np.where(state.room > 0, notes, barline), state.phase)
-    return np.where(state.phase == 5, len(_HEADER_MASK) + state.meter, rows)
+    return np.where(state.phase == 5, _PICKUP_ROW + state.meter, rows)
 
 
-def legal(state: GrammarState) -> np.ndarray:
+def legal(state: GrammarState, *, plain: bool = False) -> np.ndarray:
     """Which tokens may come next; bool (B, V)."""
-    return MASK_TABLE[mask_rows(state)]
+    return MASK_TABLE[mask_rows(state, plain=plain)]
 
 
 def advance(state: GrammarState, ids: np.ndarray) -> GrammarState:
@@ -157,17 +202,19 @@ def advance(state: GrammarState, ids: np.ndarray) -> GrammarState:
     )
     is_bar = in_notes & (ids >= FIRST_BAR) & (ids < FIRST_REST)
     is_rest = in_notes & (ids >= FIRST_REST) & (ids < FIRST_HOLD)
-    is_note = in_notes & (ids >= FIRST_HOLD)
+    is_hold = in_notes & (ids >= FIRST_HOLD) & (ids < FIRST_NOTE)
+    is_note = in_notes & (ids >= FIRST_NOTE)
     left = np.where(at_pickup, bars, state.left) - is_bar
     bar_ticks = _METER_TICKS[meter] - np.where(left == 0, pickup, 0)
     room = np.where(at_pickup, pickup, state.room)
-    room = np.where(is_bar, bar_ticks, room - np.where(in_notes, DURATION_OF_ID[ids], 0))
-    last = np.where(
-        is_note, 1, np.where(is_rest, 0, np.where(is_bar & (state.last == 1), 2, state.last))
-    )
-    rested = np.where(is_note, 0, np.where(is_rest, 1, state.rested))
+    duration = np.where(in_notes, DURATION_OF_ID[ids], 0)
+    room = np.where(is_bar, bar_ticks, room - duration)
+    begins = is_bar | is_note | (is_rest & (state.last != _REST))
+    lasted = np.where(begins, 0, state.lasted) + duration
+    last = np.where(is_rest, _REST, np.where(is_note | is_hold, _NOTE, state.last))
+    sounded = np.where(is_note, 1, state.sounded)
     after = np.where(in_notes, np.where(ids == EOS, _DONE, _NOTES), np.minimum(phase + 1, _DONE))
-    return GrammarState(after, meter, bars, pickup, left, room, last, rested)
+    return GrammarState(after, meter, bars, pickup, left, room, last, lasted, sounded)
 
 
 def advance_checked(state: GrammarState, ids: np.ndarray) -> GrammarState:

@@ -19,7 +19,7 @@ import numpy as np
 
 from music.melody import MODES, PITCH_MAX, PITCH_MIN, Melody
 
-_CELL_HELD_BITS, _CELL_DURATION_BITS = 1, 7
+_CELL_HELD_BITS, _CELL_DURATION_BITS = 1, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +189,9 @@ def entropy_bits(of: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
 def interval_duration_symbols(table: NoteTable) -> np.ndarray:
     """Each note as one integer: the interval that leads to it and its exact duration; (M,).
 
-    A melody's first note has no interval and takes its height above the tonic instead. Below 2**18,
-    so that three of them fit one int64 without collisions.
+    A melody's first note has no interval and takes its height above the tonic instead. Below 2**21,
+    so that three of them fit one int64 without collisions: a note lasts less than 2**13 ticks.
     """
     lead = np.diff(table.pitch, prepend=0)
     lead[table.first] = table.pitch[table.first]
-    return (lead + PITCH_MAX - PITCH_MIN) << 11 | table.duration
+    return (lead + PITCH_MAX - PITCH_MIN) << 13 | table.duration
