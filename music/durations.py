@@ -40,6 +40,4 @@ def is_sum_of_durations(ticks: int) -> bool:
 def continuations(lasted_ticks: int) -> tuple[int, ...]:
     """Durations of the tokens that may continue a segment that has lasted so long."""
     begun = SPLITS_TICKS[lasted_ticks]
-    return tuple(
-        d for d in DURATIONS_TICKS if SPLITS_TICKS.get(lasted_ticks + d) == (*begun, d)
-    )
+    return tuple(d for d in DURATIONS_TICKS if SPLITS_TICKS.get(lasted_ticks + d) == (*begun, d))

@@ -21,6 +21,7 @@ Letters: B melodies, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -99,41 +100,35 @@ def _header_rows() -> np.ndarray:
     return np.concatenate([header, pickups, forced])
 
 
-def _durations_after(last: int, lasted: int, room: int, *, must_sound: bool) -> np.ndarray:
-    """Which durations a REST, a HOLD and a NOTE may have; bool (3, durations).
-
-    What room is left can always be filled by new notes, so nothing here leads to a dead end.
-    """
-    fits = np.array([d == room or is_sum_of_durations(room - d) for d in DURATIONS_TICKS])
-    goes_on = fits & np.isin(DURATIONS_TICKS, continuations(lasted))
-    none = np.zeros_like(fits)
-    rest = goes_on if last == _REST else none if last == _NO_MORE_REST else fits
-    if must_sound:
-        rest = rest & (np.array(DURATIONS_TICKS) != room)
-    return np.stack([rest, goes_on if last == _NOTE else none, fits])
-
-
 def _note_rows() -> tuple[np.ndarray, np.ndarray]:
     """The distinct mask rows between barlines, and the row of each situation.
 
-    The second is int64 by (must sound, last event, ticks it lasted, room); -1 where none occurs.
+    What room is left can always be filled by new notes, so no row leads to a dead end. The second
+    is int64 by (must sound, last event, ticks it lasted, room); -1 where no melody gets to.
     """
+    grid = np.array(DURATIONS_TICKS)
+    ticks = [0, *(t for t in range(1, MAX_BAR_TICKS + 1) if is_sum_of_durations(t))]
+    fits = {room: np.isin(room - grid, ticks) for room in ticks[1:]}
+    goes_on = {lasted: np.isin(grid, continuations(lasted)) for lasted in ticks}
+    none = np.zeros(len(grid), bool)
     place = np.full((2, 4, MAX_BAR_TICKS + 1, MAX_BAR_TICKS + 1), -1, np.int64)
     found: dict[bytes, int] = {}
-    rows: list[np.ndarray] = []
-    for last in range(4):
-        for lasted in (t for t in range(MAX_BAR_TICKS) if t == 0 or is_sum_of_durations(t)):
-            if lasted and last in (_NOTHING, _NO_MORE_REST):
-                continue
-            for room in range(1, MAX_BAR_TICKS + 1 - lasted):
-                for must_sound in (False, True):
-                    may = _durations_after(last, lasted, room, must_sound=must_sound)
-                    number = found.setdefault(may.tobytes(), len(found))
-                    if number == len(rows):
-                        rows.append(may)
-                    place[int(must_sound), last, lasted, room] = number
-    table = np.zeros((len(rows), len(VOCABULARY)), bool)
-    rest, hold, note = np.array(rows).transpose(1, 0, 2)
+    for last, lasted in product(range(4), ticks):
+        if lasted and last in (_NOTHING, _NO_MORE_REST):
+            continue
+        for room in (room for room in fits if room + lasted <= MAX_BAR_TICKS):
+            hold = fits[room] & goes_on[lasted] if last == _NOTE else none
+            rest = fits[room]
+            if last in (_REST, _NO_MORE_REST):
+                rest = rest & goes_on[lasted] if last == _REST else none
+            for must_sound in (0, 1):
+                sounds = rest & (grid != room) if must_sound else rest
+                row = np.concatenate([sounds, hold, fits[room]]).tobytes()
+                place[must_sound, last, lasted, room] = found.setdefault(row, len(found))
+    rest, hold, note = np.array([np.frombuffer(row, bool) for row in found]).reshape(
+        len(found), 3, len(grid)
+    ).transpose(1, 0, 2)  # fmt: skip
+    table = np.zeros((len(found), len(VOCABULARY)), bool)
     table[:, FIRST_REST:FIRST_HOLD] = rest
     table[:, FIRST_HOLD:FIRST_NOTE] = hold
     table[:, FIRST_NOTE:] = np.tile(note, len(PITCHES))

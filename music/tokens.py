@@ -130,9 +130,7 @@ def _body(header: Header, segments: Iterable[Segment]) -> list[int]:
     return ids
 
 
-def decode_header(
-    ids: Sequence[int] | np.ndarray, styles: Styles = SHIPPED_STYLES
-) -> Header:
+def decode_header(ids: Sequence[int] | np.ndarray, styles: Styles = SHIPPED_STYLES) -> Header:
     """The header that the first six ids say.
 
     Raises:

@@ -30,7 +30,7 @@ from music.note_table import Melodies, interval_duration_symbols, note_table
 ORDERS = (1, 2, 3)
 SAMPLE_SIZE = 256
 """melodies of a score in tables and logs"""
-_SYMBOL_BITS = 18
+_SYMBOL_BITS = 21
 
 
 def similarity_matrix(melodies: Melodies) -> np.ndarray:
