@@ -5,6 +5,7 @@ durations: the values that one token has, and how other durations are split
 styles: which label each style token stands for
 melody: a melody of one voice, with its header; it cannot be built wrong
 tokens: a melody as token ids, and back
+earlier_tokens: the tokens of version 0.1.0, and what they are today
 grammar: which tokens may come next, for a whole batch at once
 note_table: the notes of many melodies in arrays
 progress: how far a piece of work is

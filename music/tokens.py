@@ -15,6 +15,7 @@ int64 in batches.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -56,6 +57,8 @@ VOCABULARY: tuple[str, ...] = (
     *(f"HOLD_{ticks}" for ticks in DURATIONS_TICKS),
     *(f"NOTE_{pitch}_{ticks}" for pitch, ticks in product(PITCHES, DURATIONS_TICKS)),
 )
+VOCABULARY_HASH = hashlib.sha256("\n".join(VOCABULARY).encode()).hexdigest()[:16]
+"""what files of token ids name, so that a reader knows what the ids mean"""
 ID = {name: index for index, name in enumerate(VOCABULARY)}
 WORD = r"PAD|BOS|EOS|[A-Z]+[^A-Z\s]*|[^A-Z\s]+"
 """one token in a text. A capital begins a word, so a prompt and a completion that somebody joined
@@ -70,9 +73,8 @@ HEADER_LENGTH = 6
 LARGE_ID = 10**18
 """from here on an id is not printed"""
 SHORTEST_TICKS = min(DURATIONS_TICKS)
-MAX_LENGTH = HEADER_LENGTH + max(BAR_COUNTS) * (1 + MAX_BAR_TICKS // SHORTEST_TICKS) + 2
-"""longest sequence: 32 of the longest bars in the shortest notes, a BAR for each, and EOS. With a
-pickup the last bar is shorter by as much, but two parts may round up to one token more"""
+MAX_LENGTH = HEADER_LENGTH + max(BAR_COUNTS) * (1 + MAX_BAR_TICKS // SHORTEST_TICKS) + 1
+"""longest sequence: 32 of the longest bars in the shortest notes, a BAR token for each, and EOS"""
 
 _PLACE = {ticks: place for place, ticks in enumerate(DURATIONS_TICKS)}
 DURATION_OF_ID = np.zeros(len(VOCABULARY), np.int64)

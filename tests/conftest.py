@@ -17,23 +17,23 @@ from hypothesis.strategies import SearchStrategy
 from sqlalchemy import URL, create_engine
 
 from music.corpora.corpus import load_corpus
+from music.durations import is_sum_of_durations
 from music.grammar import advance, initial_state, legal
 from music.melody import (
     BAR_COUNTS,
-    DURATIONS_TICKS,
     MODES,
     PICKUPS_TICKS,
     PITCH_MAX,
     PITCH_MIN,
     TONIC_MIDI_MAX,
     TONIC_MIDI_MIN,
-    TUNE_TYPES,
     Header,
     Melody,
     Note,
 )
-from music.metre import BAR_TICKS, METERS
-from music.tokens import FIRST_NOTE, VOCABULARY, decode
+from music.metre import METERS
+from music.styles import SHIPPED_STYLES
+from music.tokens import FIRST_NOTE, ID, VOCABULARY, decode
 from reward.store.database import migrate, parse_url
 from reward.store.store import RatingsStore
 from tests.support import network_guard
@@ -117,6 +117,8 @@ def random_melodies() -> Callable[..., list[Melody]]:
         rng = np.random.default_rng(seed)
         pitch_of = np.array([int(name.split("_")[1]) for name in VOCABULARY[FIRST_NOTE:]])
         allowed = np.ones((size, len(VOCABULARY)), bool)
+        labelled = ID["STYLE_0"] + len(SHIPPED_STYLES.labels)
+        allowed[:, labelled : ID["STYLE_31"] + 1] = False
         for row in allowed:
             pitches = rng.integers(-12, 25) + rng.choice(12, rng.integers(1, 7), replace=False)
             row[FIRST_NOTE:] = np.isin(pitch_of, pitches - 12 * (pitches > 24))
@@ -133,28 +135,35 @@ def random_melodies() -> Callable[..., list[Melody]]:
 def any_melody() -> SearchStrategy[Melody]:
     """Melodies built note by note from the rules of `music.melody`, without the grammar."""
     headers = st.tuples(
-        st.sampled_from(METERS), st.sampled_from(MODES), st.sampled_from(TUNE_TYPES),
-        st.sampled_from(BAR_COUNTS), st.sampled_from(PICKUPS_TICKS),
-    ).filter(lambda fields: fields[4] < BAR_TICKS[fields[0]])  # fmt: skip
-    fillable = {0}
-    for ticks in range(max(BAR_TICKS.values()) + 1):
-        if any(ticks - duration in fillable for duration in DURATIONS_TICKS):
-            fillable.add(ticks)
+        st.sampled_from(METERS), st.sampled_from(MODES), st.sampled_from(SHIPPED_STYLES.labels),
+        st.sampled_from(BAR_COUNTS),
+    ).flatmap(
+        lambda fields: st.sampled_from(PICKUPS_TICKS[fields[0]]).map(
+            lambda pickup_ticks: Header(*fields, pickup_ticks)
+        )
+    )  # fmt: skip
 
-    def build(fields: tuple[str, str, str, int, int], seed: int, tonic_midi: int) -> Melody:
-        header, rng = Header(*fields), random.Random(seed)
+    def build(header: Header, seed: int, tonic_midi: int) -> Melody:
+        rng = random.Random(seed)
         rests, holds = rng.choice((0, 0.2, 0.6)), rng.choice((0, 0.2, 0.9))
+        shortest = rng.choice((3, 12, 24))
         at, notes = header.start_ticks, []
         before = "nothing"
         for barline in header.barlines_ticks[1:]:
             fresh = True
             while at < barline:
-                fit = [d for d in DURATIONS_TICKS if barline - at - d in fillable]
-                duration = rng.choice(fit)
+                room = barline - at
+                fit = [
+                    d for d in range(3, room + 1)
+                    if is_sum_of_durations(d) and (d == room or is_sum_of_durations(room - d))
+                ]  # fmt: skip
+                duration = rng.choice([d for d in fit if d >= shortest] or fit)
+                rest = rng.random() < rests
+                last_chance = barline == header.end_ticks and not notes and duration == room
                 if fresh and before == "note" and rng.random() < holds:
                     last = notes[-1]
                     notes[-1] = Note(last.onset_ticks, last.duration_ticks + duration, last.pitch)
-                elif before != "rest" and rng.random() < rests:
+                elif rest and not last_chance:
                     before = "rest"
                 else:
                     notes.append(Note(at, duration, rng.randint(PITCH_MIN, PITCH_MAX)))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from music.corpora.strains import strains_of
+from music.earlier_tokens import TODAY_OF_EARLIER
 from music.files import whole_file
 from music.formats.abc import AbcError
 from music.formats.abc_reader import read_tune
@@ -37,7 +38,7 @@ from music.limits import (
 )
 from music.melody import Melody
 from music.progress import Progress, no_progress
-from music.tokens import decode, encode
+from music.tokens import VOCABULARY_HASH, decode, encode
 
 BOOKS = {"oneills1850": "O'Neill 1903", "ryansMammoth": "Ryan 1883"}
 SPLITS = ("train", "validation", "test")
@@ -65,6 +66,7 @@ def load_corpus(split: str | None = None, path: Path = DATA) -> list[Strain]:
     Raises:
         ValueError: for a split that is not one of `SPLITS`.
         LimitError: for a file that unpacks to more than `UNPACKED_CORPUS_BYTES`.
+        CorpusError: for a file of tokens that are not known here.
     """
     if split is not None:
         _check_split(split)
@@ -72,7 +74,7 @@ def load_corpus(split: str | None = None, path: Path = DATA) -> list[Strain]:
     with np.load(path, allow_pickle=False) as data:
         ends = np.cumsum(data["lengths"].astype(np.int64))
         columns = (data[name] for name in ("tonics", "books", "tunes", "splits"))
-        rows = zip(np.split(data["tokens"], ends[:-1]), *columns, strict=True)
+        rows = zip(np.split(_tokens_today(data), ends[:-1]), *columns, strict=True)
         names = tuple(BOOKS)
         return [
             Strain(decode(tokens, tonic_midi=int(tonic)), names[book], int(tune), SPLITS[part])
@@ -90,10 +92,23 @@ def load_token_rows(split: str) -> list[np.ndarray]:
     _check_split(split)
     with np.load(DATA, allow_pickle=False) as data:
         ends = np.cumsum(data["lengths"].astype(np.int64))
-        parts = np.split(data["tokens"], ends[:-1])
+        parts = np.split(_tokens_today(data), ends[:-1])
         return [
             row for row, part in zip(parts, data["splits"], strict=True) if SPLITS[part] == split
         ]
+
+
+def _tokens_today(data: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The ids of a corpus file; a file without the name of a vocabulary is of version 0.1.0."""
+    if "vocabulary" not in data:
+        return TODAY_OF_EARLIER[data["tokens"]]
+    named = str(data["vocabulary"])
+    if named != VOCABULARY_HASH:
+        raise CorpusError(
+            f"the corpus file has vocabulary {named[:16]}, here {VOCABULARY_HASH}; build it anew "
+            "or use the release that it was built with"
+        )
+    return data["tokens"]
 
 
 def _check_split(split: str) -> None:
@@ -175,6 +190,7 @@ def build_corpus(
     with whole_file(path) as temporary, temporary.open("wb") as packed:
         np.savez_compressed(
             packed,
+            vocabulary=np.array(VOCABULARY_HASH),
             tokens=np.concatenate(rows),
             lengths=np.array([len(row) for row in rows], np.uint16),
             tonics=np.array([found[index][2].tonic_midi for index in kept], np.uint8),

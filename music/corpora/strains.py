@@ -35,9 +35,9 @@ def strains_of(tune: AbcTune, counts: Counter[str] | None = None) -> Iterator[Me
         for bar in tune.bars:
             for note in bar.notes:
                 note.duration_ticks *= 2
-    tune_type = type_of_tune(tune, meter)
+    style = type_of_tune(tune, meter)
     for bars in _split_bars(tune.bars):
-        header = Header(meter, mode, tune_type)
+        header = Header(meter, mode, style)
         try:
             yield melody_of_bars(bars, header, 60 + tune.tonic_class, mend_last_bar=True)
         except MelodyError as error:
