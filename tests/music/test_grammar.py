@@ -1,7 +1,5 @@
 """The grammar: whatever follows the mask is a whole melody, and every melody follows the mask."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,8 +15,9 @@ from music.grammar import (
     legal,
     mask_rows,
 )
-from music.melody import BAR_COUNTS, MODES, PICKUPS_TICKS, TUNE_TYPES, Header
-from music.metre import BAR_TICKS, METERS
+from music.melody import MODES, PICKUPS_TICKS, Header
+from music.metre import METERS
+from music.styles import SHIPPED_STYLES
 from music.tokens import (
     EOS,
     FIRST_HOLD,
@@ -34,12 +33,15 @@ from music.tokens import (
 )
 
 HEADERS = [
-    Header(meter, mode, tune_type, bars, pickup)
-    for meter, mode, tune_type, bars, pickup in product(
-        METERS, MODES, TUNE_TYPES, BAR_COUNTS, PICKUPS_TICKS
+    Header(meter, MODES[number % 7], SHIPPED_STYLES.labels[number % 8], bars, pickup)
+    for number, (meter, bars, pickup) in enumerate(
+        (meter, bars, pickup)
+        for meter in METERS
+        for bars in (2, 3, 16, 32)
+        for pickup in PICKUPS_TICKS[meter]
     )
-    if pickup < BAR_TICKS[meter]
 ]
+"""every metre with every pickup, with modes and styles in turn"""
 # Few pitches, so that rests, holds and odd lengths are as likely as notes in a random walk.
 FEW = [i for i, name in enumerate(VOCABULARY) if i < FIRST_NOTE or name.startswith("NOTE_7_")]
 
@@ -76,8 +78,7 @@ def padded(rows: list[np.ndarray]) -> np.ndarray:
 
 
 def test_every_header_walks_at_random_to_a_whole_melody():
-    """All 3264 headers, each walked once: metre, mode, type, length and pickup are as asked."""
-    assert len(HEADERS) == 4 * 8 * 3 * (7 + 6 + 7 + 7 + 7)
+    """Each is walked once: metre, mode, style, length and pickup are as asked."""
     counts, choices = choices_of_rows()
     rng = np.random.default_rng(0)
     beginnings = np.array([header_tokens(header) for header in HEADERS])
@@ -97,18 +98,19 @@ def test_every_header_walks_at_random_to_a_whole_melody():
     kinds.append((ids >= FIRST_REST) & (ids < FIRST_HOLD))
     assert min(kind.any(1).mean() for kind in kinds) > 0.5, "the walks are too plain to show much"
     for header, row in zip(HEADERS, ids, strict=True):
-        assert decode(row).header == header
+        melody = decode(row)
+        assert melody.header == header
+        assert encode(melody).tolist() == [int(i) for i in row if i != PAD]
 
 
 @pytest.mark.parametrize(
     ("shortest_notes", "tokens"),
     [
-        (True, 6 + 16 * (1 + 108 // 3) + 1),  # 16 bars of 9/8 in notes and rests of 3 ticks
-        (False, 6 + 1 + 16 * (1 + 1) + 1 + 1),  # one note each; 102 ticks after a pickup are two
+        (True, 6 + 32 * (1 + 144 // 3) + 1),  # 32 bars of 12/8 in notes and rests of 3 ticks
     ],
 )
 def test_the_longest_walks_fit_as_counted_by_hand(shortest_notes, tokens):
-    headers = [h for h in HEADERS if (h.mode, h.tune_type) == ("major", "other")]
+    headers = HEADERS
     beginnings = np.array([header_tokens(header) for header in headers])
     state, ids = initial_state(len(headers)), []
     while not state.done.all():
@@ -156,14 +158,14 @@ def test_one_melody_is_as_in_a_batch():
 
 
 def test_a_state_is_not_changed_by_what_follows():
-    state = after("BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_0 BAR_4")
+    state = after("BOS METER_2/4 MODE_major STYLE_1 BARS_4 PICKUP_0 BAR_4")
     before, copy = legal(state), state[:]
     advance(state, np.array([ID["NOTE_0_48"]]))
     copy.room[:] = 3
     np.testing.assert_array_equal(legal(state), before)
 
 
-NOTES = "BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_0 BAR_4"
+NOTES = "BOS METER_2/4 MODE_major STYLE_1 BARS_4 PICKUP_0 BAR_4"
 
 
 @pytest.mark.parametrize(
@@ -172,13 +174,13 @@ NOTES = "BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_0 BAR_4"
         ("", {"BOS"}),
         ("BOS", {f"METER_{meter}" for meter in METERS}),
         ("BOS METER_9/8", {f"MODE_{mode}" for mode in MODES}),
-        ("BOS METER_9/8 MODE_minor", {f"TYPE_{tune_type}" for tune_type in TUNE_TYPES}),
-        ("BOS METER_9/8 MODE_minor TYPE_jig", {"BARS_4", "BARS_8", "BARS_16"}),
+        ("BOS METER_9/8 MODE_minor", {f"STYLE_{slot}" for slot in range(32)}),
+        ("BOS METER_9/8 MODE_minor STYLE_2", {f"BARS_{bars}" for bars in range(2, 33)}),
         (
-            "BOS METER_2/4 MODE_minor TYPE_jig BARS_4",
-            {f"PICKUP_{ticks}" for ticks in (0, 6, 12, 18, 24, 36)},  # 48 would fill the bar
+            "BOS METER_2/4 MODE_minor STYLE_2 BARS_4",
+            {f"PICKUP_{ticks}" for ticks in range(48) if ticks not in (1, 2, 5, 43, 46, 47)},
         ),
-        ("BOS METER_3/4 MODE_minor TYPE_jig BARS_8 PICKUP_0", {"BAR_8"}),
+        ("BOS METER_3/4 MODE_minor STYLE_2 BARS_8 PICKUP_0", {"BAR_8"}),
         (f"{NOTES} NOTE_0_48", {"BAR_3"}),
         (f"{NOTES} NOTE_0_48 BAR_3 NOTE_0_48 BAR_2 NOTE_0_48 BAR_1 NOTE_0_48", {"EOS"}),
         (f"{NOTES} NOTE_0_48 BAR_3 NOTE_0_48 BAR_2 NOTE_0_48 BAR_1 NOTE_0_48 EOS", {"PAD"}),
@@ -217,15 +219,15 @@ def test_hold_and_rest_at_the_beginning_of_a_bar():
     assert kinds == {
         "": {"NOTE", "REST"},
         "NOTE_0_48 BAR_3": {"NOTE", "REST", "HOLD"},
-        "REST_48 BAR_3": {"NOTE"},
-        "NOTE_0_24 REST_24 BAR_3": {"NOTE"},
+        "REST_48 BAR_3": {"NOTE", "REST"},
+        "NOTE_0_24 REST_24 BAR_3": {"NOTE", "REST"},
     }
     held_twice = allowed(f"{NOTES} NOTE_0_48 BAR_3 HOLD_48 BAR_2")
     assert {name.split("_")[0] for name in held_twice} == {"NOTE", "REST", "HOLD"}
 
 
 def test_the_last_bar_is_short_by_the_pickup():
-    names = "BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_12"
+    names = "BOS METER_2/4 MODE_major STYLE_1 BARS_4 PICKUP_12"
     assert max(int(name.split("_")[-1]) for name in allowed(names)) == 12
     names += " NOTE_0_12 BAR_4 NOTE_0_48 BAR_3 NOTE_0_48 BAR_2 NOTE_0_48"
     assert max(int(name.split("_")[-1]) for name in allowed(f"{names} BAR_1")) == 36
@@ -236,14 +238,14 @@ def test_the_last_bar_is_short_by_the_pickup():
     ("before", "token", "says"),
     [
         ("", ID["METER_4/4"], r"token METER_4/4 may not come here; 1 may, such as \['BOS'\]"),
-        ("BOS METER_2/4", ID["METER_2/4"], r"METER_2/4 may not .*; 4 may, such as \['MODE_major'"),
-        (NOTES, ID["HOLD_48"], r"HOLD_48 may not come here; 494 may, such as \['REST_3', 'REST_4'"),
+        ("BOS METER_2/4", ID["METER_2/4"], r"METER_2/4 may not .*; 7 may, such as \['MODE_major'"),
+        (NOTES, ID["HOLD_48"], r"HOLD_48 may not come here; 497 may, such as \['REST_3', 'REST_4'"),
         (NOTES, ID["NOTE_0_60"], "NOTE_0_60 may not come here"),
         (f"{NOTES} NOTE_0_48", EOS, r"EOS may not come here; 1 may, such as \['BAR_3'\]"),
         (f"{NOTES} REST_24", ID["REST_24"], "REST_24 may not come here"),
         (NOTES, PAD, "PAD may not come here"),
         (NOTES, -1, "token -1 may not come here; 494 may"),
-        (NOTES, len(VOCABULARY), "token 709 may not come here; 494 may"),
+        (NOTES, len(VOCABULARY), "token 918 may not come here; 494 may"),
     ],
 )
 def test_an_illegal_token_is_refused_with_what_may_come(before, token, says):
@@ -255,3 +257,46 @@ def test_the_first_illegal_token_of_a_batch_is_named():
     state = initial_state(3)
     with pytest.raises(ValueError, match="token EOS may not come here"):
         advance_checked(state, np.array([ID["BOS"], EOS, PAD]))
+
+
+SPLITS = "BOS METER_4/4 MODE_major STYLE_0 BARS_2 PICKUP_0 BAR_2"
+
+
+def kinds_after(names: str, *, plain: bool = False) -> dict[str, set[int]]:
+    """Durations that a REST and a HOLD may have after these tokens."""
+    found: dict[str, set[int]] = {"REST": set(), "HOLD": set()}
+    for token in np.flatnonzero(legal(after(names), plain=plain)[0]):
+        kind, *fields = VOCABULARY[token].split("_")
+        if kind in found:
+            found[kind].add(int(fields[-1]))
+    return found
+
+
+def test_a_duration_that_is_not_on_the_grid_goes_on_as_its_split_does():
+    # After 72: 75, 76, 78, 80, 81, 84, 88 and 90 are two tokens; of 24 left, 24 itself is 96.
+    assert kinds_after(f"{SPLITS} NOTE_0_72")["HOLD"] == {3, 4, 6, 8, 9, 12, 16, 18}
+    assert kinds_after(f"{SPLITS} NOTE_0_16 HOLD_4")["HOLD"] == {3}  # 23 ticks
+    assert kinds_after(f"{SPLITS} NOTE_0_16 HOLD_4 HOLD_3")["HOLD"] == set()
+    assert kinds_after(f"{SPLITS} REST_72")["REST"] == {3, 4, 6, 8, 9, 12, 16, 18}
+    assert kinds_after(f"{SPLITS} REST_3")["REST"] == set()
+    assert 3 in kinds_after(f"{SPLITS} NOTE_0_3")["REST"]  # another segment
+
+
+def test_a_melody_without_a_note_does_not_rest_to_its_end():
+    silent = f"{SPLITS} REST_96 BAR_1"
+    assert 96 not in kinds_after(silent)["REST"]
+    assert 72 in kinds_after(silent)["REST"]
+    assert kinds_after(f"{silent} REST_72")["REST"] == {3, 4, 6, 8, 9, 12, 16, 18}
+    assert allowed(f"{silent} REST_72 REST_18") >= {"NOTE_0_6", "NOTE_0_3"}
+    assert kinds_after(f"{silent} REST_72 REST_18")["REST"] == set()
+    assert 96 in kinds_after(f"{SPLITS} NOTE_0_96 BAR_1")["REST"]
+
+
+def test_the_plain_grammar_has_no_splits_and_no_rest_after_a_rest():
+    """As in version 0.1.0, for policies that were trained on nothing else."""
+    whole = f"{SPLITS} NOTE_0_72"
+    assert kinds_after(whole, plain=True) == {"REST": kinds_after(whole)["REST"], "HOLD": set()}
+    assert kinds_after(f"{SPLITS} REST_72", plain=True) == {"REST": set(), "HOLD": set()}
+    assert kinds_after(f"{SPLITS} REST_96 BAR_1", plain=True) == {"REST": set(), "HOLD": set()}
+    held = f"{SPLITS} NOTE_0_96 BAR_1"
+    assert kinds_after(held, plain=True) == kinds_after(held)
