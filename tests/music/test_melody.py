@@ -55,7 +55,7 @@ def test_a_pickup_and_the_last_bar_can_be_filled_in_every_metre():
                 assert Header(meter, pickup_ticks=pickup).start_ticks == -pickup
                 assert pickup in PICKUPS_TICKS[meter]
             else:
-                with pytest.raises(MelodyError, match="is shorter than a bar|no sum of"):
+                with pytest.raises(MelodyError, match=r"is shorter than a bar|no sum of"):
                     Header(meter, pickup_ticks=pickup)
 
 
