@@ -3,6 +3,7 @@
 metre: metres, and how long their bars and beats are
 melody: a melody of one voice, with its header; it cannot be built wrong
 tokens: a melody as token ids, one token a note, and back
+key_choice: the key and compass that melodies are written in, and one key for a pair
 grammar: which tokens may come next, for a whole batch at once
 note_table: the notes of many melodies in arrays
 progress: how far a piece of work is
