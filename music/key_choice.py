@@ -222,17 +222,23 @@ def octaves_from_middle(pitches: Sequence[int]) -> int:
         pitches: in semitones above the tonic in middle C's octave.
 
     Returns:
-        0 where all of them are within `PITCH_MIN`..`PITCH_MAX`, or in no octave; else the least
-        move, so that what is written for a bass is read in its own octave.
+        0 where all of them are within `PITCH_MIN`..`PITCH_MAX`, or in no octave; else the octaves
+        with the fewest notes outside `USUAL_PITCHES`, and of two such the least move. So what is
+        written for a bass is read in its own octave.
     """
     lowest, highest = LOWEST_TONIC_MIDI - TONIC_MIDI_MIN, HIGHEST_TONIC_MIDI - TONIC_MIDI_MAX
-    reach = range(lowest // 12, highest // 12 + 1)
-    fits = (
-        octaves
-        for octaves in sorted(reach, key=abs)
-        if all(PITCH_MIN <= pitch - 12 * octaves <= PITCH_MAX for pitch in pitches)
-    )
-    return next(fits, 0)
+
+    def fits(octaves: int) -> bool:
+        return all(PITCH_MIN <= pitch - 12 * octaves <= PITCH_MAX for pitch in pitches)
+
+    def unusual(octaves: int) -> int:
+        low, high = USUAL_PITCHES
+        return sum(not low <= pitch - 12 * octaves <= high for pitch in pitches)
+
+    reach = [octaves for octaves in range(lowest // 12, highest // 12 + 1) if fits(octaves)]
+    if not reach or 0 in reach:
+        return 0
+    return min(reach, key=lambda octaves: (unusual(octaves), abs(octaves)))
 
 
 def in_one_key(one: Melody, other: Melody) -> tuple[Melody, Melody]:

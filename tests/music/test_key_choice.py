@@ -163,7 +163,14 @@ def test_a_motif_beyond_the_compass_is_told():
 
 @pytest.mark.parametrize(
     ("pitches", "octaves"),
-    [((0, 12), 0), ((-13, 0), -1), ((-30, -20), -2), ((0, 25), 1), ((-13, 30), 0)],
+    [
+        ((0, 12), 0),
+        ((-13, 0), -1),
+        ((-30, -20), -3),
+        ((-24, -20, -17), -2),
+        ((0, 25), 1),
+        ((-13, 30), 0),
+    ],
 )
 def test_what_is_written_low_or_high_is_read_in_its_own_octave(pitches, octaves):
     assert octaves_from_middle(pitches) == octaves
