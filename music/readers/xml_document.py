@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -95,11 +96,18 @@ def _unpacked(content: bytes) -> bytes:
             if name is None:
                 raise ReadError("damaged", "the zip file holds no score; export it anew")
             return _member(packed, name)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except ReadError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError,
+        OSError, ValueError, LookupError,
+    ) as error:  # fmt: skip
         raise ReadError("damaged", f"no readable zip file ({error}); export it anew") from error
 
 
 def _member(packed: zipfile.ZipFile, name: str) -> bytes:
+    if packed.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ReadError("damaged", "the zip file is not packed as scores are; export it anew")
     with packed.open(name) as member:  # what its header says of its size may be wrong
         content = member.read(MUSICXML_BYTES + 1)
     if len(content) > MUSICXML_BYTES:

@@ -199,9 +199,9 @@ def test_a_key_without_a_mode_is_found_and_said(tmp_path):
     assert decisions(tunes) == ["key found"]
 
 
-def packed(**members):
+def packed(compression=zipfile.ZIP_DEFLATED, /, **members):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(buffer, "w", compression) as file:
         for name, content in members.items():
             file.writestr(name.replace("_", "."), content)
     return buffer.getvalue()
@@ -217,6 +217,11 @@ ENTITIES = (
 )
 
 
+PACKED = packed(score_xml=b"<a/>")
+PLACE = 2
+"""bytes of a zip file after the place of its directory"""
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -226,6 +231,8 @@ ENTITIES = (
         (ENTITIES.decode().encode("utf-16"), "damaged"),
         (b"PK\x03\x04 no zip", "damaged"),
         (packed(readme_txt=b"nothing"), "damaged"),
+        (PACKED[: -PLACE - 4] + b"\xd1" * 4 + PACKED[-PLACE:], "damaged"),
+        (packed(zipfile.ZIP_LZMA, score_xml=b"<a/>"), "damaged"),
         (packed(bomb_xml=b" " * 30_000_000), "too large"),
         (b"<a>" * 100 + b"</a>" * 100, "too large"),
         (b"<html></html>", "unknown format"),
