@@ -25,7 +25,7 @@ def find_key(bars: Iterable[AbcBar]) -> tuple[int, str]:
                 ticks[note.midi % 12] += float(note.duration_ticks)
     if np.ptp(ticks) == 0:
         return 0, PROFILE_MODES[0]
-    best = int(np.corrcoef(np.vstack([ticks, _PROFILES]))[0, 1:].argmax())
+    best = int(np.asarray(np.corrcoef(np.vstack([ticks, _PROFILES])))[0, 1:].argmax())
     return best % 12, PROFILE_MODES[best // 12]
 
 

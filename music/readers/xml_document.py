@@ -11,7 +11,9 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 
 from music.limits import (
@@ -57,7 +59,8 @@ def parse(content: bytes) -> ElementTree.Element:
     try:
         for start in range(0, len(content), PIECE_BYTES):
             parser.feed(content[start : start + PIECE_BYTES])
-            for event, element in parser.read_events():
+            events = cast("Iterator[tuple[str, ElementTree.Element]]", parser.read_events())
+            for event, element in events:
                 root = element if root is None else root
                 depth += 1 if event == "start" else -1
                 elements += event == "start"
