@@ -13,6 +13,7 @@ files: files that are written whole or not at all, and synced
 json_text: JSON of unknown origin, with bounded depth and finite numbers
 limits: how much is read of a file from outside
 formats: reading and writing ABC, MIDI, MusicXML and printed scores
+readers: tunes from the files of other programs
 descriptors: what is measured on a melody
 corpora: the tunes that policies are trained on, and comparisons with them
 rendering: a melody as sound and as a picture

@@ -11,7 +11,6 @@ from music.corpora.strains import last_time_through
 from music.files import whole_files
 from music.formats.abc import AbcError, AbcTune
 from music.formats.abc_melody import first_strain, joined_at_repeats, notes_of_bars
-from music.formats.abc_text import read_motif
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.formats.spelling import key_of
@@ -23,6 +22,7 @@ from music.melody import (
     MelodyError,
 )
 from music.progress import Report, no_report
+from music.readers.motif import read_motif
 from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Conditioning
 from rl.evaluation.evaluate import training_index
@@ -31,22 +31,24 @@ from rl.evaluation.evaluate import training_index
 def conditioning_with_motif(
     conditioning: Conditioning, file: Path, *, say: Callable[[str], None]
 ) -> Conditioning:
-    """Add the notes of an ABC file as the motif, and its header fields that are not set yet.
+    """Add the notes of a file as the motif, and its header fields that are not set yet.
 
     The motif may have any length: a bar or two, or most of a tune. From a whole tune, the first
     strain is taken, or as many bars as `conditioning` asks for.
 
     Args:
         conditioning: the header asked for.
-        file: an ABC file; its first tune is the motif.
+        file: ABC, MIDI or MusicXML; its first tune is the motif.
         say: called with a line about each part of the file that is left out or changed.
 
     Raises:
-        AbcError: when the file is not one tune in ABC.
+        AbcError: when no tune of the file can be read.
         MelodyError: when the motif does not fit what is asked for.
         LimitError: for a file that is too large to be a tune.
     """
-    tune = read_motif(file)
+    tune, decided = read_motif(file)
+    for line in decided:
+        say(line)
     try:
         header = header_of_tune(tune)
     except AbcError as error:

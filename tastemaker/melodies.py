@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--motif",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="ABC file whose notes the melodies begin with: of a whole tune the first strain, or as "
-    "many bars as --bars asks. Its header fills what is not given.",
+    help="ABC, MIDI or MusicXML file whose notes the melodies begin with: of a whole tune the "
+    "first strain, or as many bars as --bars asks. Its header fills what is not given.",
 )
 @click.option("--sound/--no-sound", default=True, help="Render WAV files too.")
 @header_options(None, None)
@@ -79,7 +79,7 @@ def compose(
     """
     folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
     if motif is not None:
-        from music.formats.abc_text import read_motif
+        from music.readers.motif import read_motif
 
         read_motif(motif)  # and so is a file that cannot be read
     with shown_progress() as shown:

@@ -7,6 +7,8 @@ import pytest
 from music.corpora.corpus import load_corpus
 from music.corpora.originality import TrainingIndex
 from music.formats.abc import AbcError
+from music.formats.midi import to_midi
+from music.formats.musicxml import to_musicxml
 from music.formats.notation import read_melody, to_abc
 from music.limits import LimitError
 from music.melody import MelodyError
@@ -231,3 +233,23 @@ def test_a_book_of_many_tunes_may_be_named_for_its_first(motif):
 def test_a_motif_whose_one_tune_is_too_long_is_told_in_a_line(motif):
     with pytest.raises(AbcError, match=r"motif\.abc: the first tune has more than 50,000"):
         motif(FIELDS + "d8|\n" * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("motif.mid", to_midi), ("motif.musicxml", lambda melody: to_musicxml(melody).encode())],
+    ids=["MIDI", "MusicXML"],
+)
+def test_a_motif_may_be_midi_or_musicxml(tmp_path, name, written):
+    melody = next(s.melody for s in load_corpus("test") if s.melody.header.bars == 8)
+    (tmp_path / name).write_bytes(written(melody))
+    read = conditioning_with_motif(Conditioning(bars=8), tmp_path / name, say=lambda line: None)
+    assert read.motif == melody.notes
+    assert (read.meter, read.mode) == (melody.header.meter, melody.header.mode)
+
+
+def test_a_motif_that_is_no_midi_is_refused_with_its_name(tmp_path):
+    file = tmp_path / "motif.mid"
+    file.write_bytes(b"no MIDI")
+    with pytest.raises(AbcError, match=r"motif\.mid.*export it anew"):
+        conditioning_with_motif(Conditioning(), file, say=lambda line: None)
