@@ -1,6 +1,6 @@
 """Reading tunes from the files of other programs: ABC, MIDI and MusicXML.
 
-read: `read_tunes`, one function for every format
+read: one function for every format, `read_tunes`
 tune: a tune that was read, what was refused of it, and what was decided for it
 melodies: the strains of a tune as melodies
 motif: the first tune of a file as the motif of `compose`
