@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from music.corpora.originality import originality
-from music.corpora.strains import last_time_through
 from music.files import whole_files
 from music.formats.abc import AbcError, AbcTune
-from music.formats.abc_melody import first_strain, joined_at_repeats, notes_of_bars
+from music.formats.abc_melody import (
+    first_strain,
+    joined_at_repeats,
+    last_time_through,
+    notes_of_bars,
+)
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
 from music.formats.spelling import key_of

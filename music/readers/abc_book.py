@@ -9,7 +9,7 @@ from music.formats.abc_melody import MODE_OF_ABC
 from music.formats.abc_reader import read_tune
 from music.formats.abc_text import decode_text, split_tunes
 from music.limits import ABC_BOOK_BYTES, read_bytes
-from music.readers.bars import repair
+from music.readers.bars import bar_refusal, repair
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 
 
@@ -64,12 +64,3 @@ def _tune(file: str, number: str, read: AbcTune) -> tuple[Tune, list[Refusal]]:
     sections = tuple(Section(tuple(run), read.meter, mode, read.tonic_class) for run in runs)
     refusals = [bar_refusal(file, number, bar, read.meter) for bar in wrong]
     return Tune(file, number, title, sections, tuple(notices), read.fields), refusals
-
-
-def bar_refusal(file: str, tune: str, bar: Bar, meter: str) -> Refusal:
-    """Of a bar of wrong length."""
-    detail = (
-        f"the bar lasts {bar.duration_ticks} ticks, and a bar of {meter} {bar_ticks_of(meter)}, "
-        "24 a quarter; check its lengths"
-    )
-    return Refusal(file, tune, bar.number, "bar length", detail)

@@ -17,7 +17,7 @@ from fractions import Fraction
 
 from music.formats.abc import AbcNote
 from music.formats.abc_melody import strain_ends
-from music.readers.tune import Bar
+from music.readers.tune import Bar, Refusal, bar_ticks_of
 
 
 def joined(bar: Bar, after: Bar) -> Bar:
@@ -38,10 +38,9 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
         if bar.duration_ticks != bar_ticks and _mended(bar, bar_ticks):
             repaired += 1
         last = whole[-1] if whole else None
-        parts = last is not None and last.duration_ticks < bar_ticks
         if (
             last is not None
-            and parts
+            and last.duration_ticks < bar_ticks
             and last.duration_ticks + bar.duration_ticks == bar_ticks
             and not strain_ends(last, bar)
             and last.endings == bar.endings
@@ -62,6 +61,15 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
             refused.append(bar)
             runs.append([])
     return [run for run in runs if run], refused, repaired
+
+
+def bar_refusal(file: str, tune: str, bar: Bar, meter: str) -> Refusal:
+    """Of a bar of wrong length."""
+    detail = (
+        f"the bar lasts {bar.duration_ticks} ticks, and a bar of {meter} {bar_ticks_of(meter)}, "
+        "24 a quarter; check its lengths"
+    )
+    return Refusal(file, tune, bar.number, "bar length", detail)
 
 
 def _mended(bar: Bar, bar_ticks: Fraction) -> bool:

@@ -7,10 +7,9 @@ than a melody may have is cut into pieces of `PIECE_BARS`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 
 from music.formats.abc import AbcTune
-from music.formats.abc_melody import last_time_through, melody_of_bars, strain_ends, type_of_tune
+from music.formats.abc_melody import cut_into_strains, melody_of_bars, type_of_tune
 from music.melody import BAR_COUNTS, Header, Melody, MelodyError
 from music.metre import METERS
 from music.readers.tune import Bar, Refusal, Section, Tune
@@ -53,16 +52,7 @@ def reason_of(error: MelodyError) -> str:
 
 def strains(section: Section) -> Iterator[list[Bar]]:
     """The bars of a section, cut at repeats and double bars, and where a strain is too long."""
-    kept = {id(bar) for bar in last_time_through(section.bars)}
-    strain: list[Bar] = []
-    for bar, after in zip_longest(section.bars, section.bars[1:]):
-        if id(bar) not in kept:
-            continue
-        strain.append(bar)
-        if after is not None and strain_ends(bar, after):
-            yield from _pieces(strain, section)
-            strain = []
-    if strain:
+    for strain in cut_into_strains(section.bars):
         yield from _pieces(strain, section)
 
 

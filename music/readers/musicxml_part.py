@@ -18,9 +18,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from music.formats.abc import AbcNote
+from music.formats.spelling import MODE_FIFTHS
 from music.limits import SCORE_BARS
-from music.readers.abc_book import bar_refusal
-from music.readers.bars import repair
+from music.readers.bars import bar_refusal, repair
 from music.readers.key_finder import key_in_words, key_of_signature
 from music.readers.musicxml_bar import Measure, MeasureReader, Sound
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
@@ -29,8 +29,8 @@ from music.readers.xml_document import read_document
 MELODY_NAMES = re.compile(
     r"\b(melody|lead|voice|vocals?|singer|soprano|superius|cantus|discantus|treble|descant)\b", re.I
 )
-TONIC_FIFTHS = {
-    "major": 0, "minor": 3, "dorian": 2, "mixolydian": 1, "phrygian": 4, "lydian": -1, "locrian": 5,
+TONIC_FIFTHS = {mode: -fifths for mode, fifths in MODE_FIFTHS.items()} | {
+    "phrygian": 4, "lydian": -1, "locrian": 5,
 }  # fmt: skip
 """mode -> how many fifths its tonic is above that of the major key of the same signature"""
 Measures = Sequence[Measure | ReadError]
