@@ -5,7 +5,7 @@
 #   make studio   rate pairs of melodies yourself, in the browser
 #   make test     the tests that take minutes at most; the slow ones are in make check
 #   make check    everything that CI does
-#   make chaos    power cuts, kills, full disks and careless raters, for hours: HOURS=2 or SCALE=10
+#   make chaos    power cuts, kills, full disks and careless raters, for hours: HOURS=2 or SCALE=20
 #   make mutants  change the code at random, and count how many changes the tests notice
 #   make fuzz     give every reader inputs that are almost right, for SECONDS=60 each
 #   make audit    look the installed packages up among known vulnerabilities, over the network

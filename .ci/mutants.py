@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--area", action="append", choices=sorted(AREAS))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch).chmod(0o755)  # some tests become another user, who has to read it
         copy_tree(Path(scratch))
         os.chdir(scratch)
         os.environ |= {"PYTHONPATH": scratch, "OMP_NUM_THREADS": "1"}

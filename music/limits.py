@@ -37,6 +37,18 @@ ABC_BOOK_BYTES = 64 * MIB
 """of a book of tunes"""
 TUNE_CHARACTERS = 50_000
 """of one tune in ABC, with its header; the longest of O'Neill's has 3,000"""
+MIDI_BYTES = 512 * KIB
+"""of a MIDI file; an hour of piano has some 300 KiB"""
+MUSICXML_BYTES = 24 * MIB
+"""of a MusicXML document, also when it is unpacked"""
+XML_ELEMENTS = 1_000_000
+"""of a document"""
+XML_DEPTH = 64
+"""elements inside one another"""
+ZIP_MEMBERS = 1000
+"""of a packed score"""
+SCORE_BARS = 10_000
+"""of one part"""
 UNPACKED_CORPUS_BYTES = 256 * MIB
 """of a corpus of tokens (.npz); the shipped one has 1.2 MiB"""
 

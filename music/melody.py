@@ -47,6 +47,9 @@ PICKUPS_TICKS = {
 is shorter by the pickup"""
 PITCH_MIN, PITCH_MAX = -12, 24
 TONIC_MIDI_MIN, TONIC_MIDI_MAX = 60, 71
+"""tonics of melodies that are read, and of those written for no instrument in particular"""
+LOWEST_TONIC_MIDI, HIGHEST_TONIC_MIDI = 24, 83
+"""tonics that a melody may have, from a double bass' to a piccolo's"""
 TONIC_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 
@@ -166,10 +169,10 @@ class Melody:
     def __post_init__(self) -> None:
         """Check every rule of the module's docstring."""
         _check_whole("tonic_midi", self.tonic_midi)
-        if not TONIC_MIDI_MIN <= self.tonic_midi <= TONIC_MIDI_MAX:
+        if not LOWEST_TONIC_MIDI <= self.tonic_midi <= HIGHEST_TONIC_MIDI:
             raise MelodyError(
-                f"tonic_midi={self.tonic_midi} is not in {TONIC_MIDI_MIN}..{TONIC_MIDI_MAX}; "
-                "shift it by octaves into that range"
+                f"tonic_midi={self.tonic_midi} is not in {LOWEST_TONIC_MIDI}.."
+                f"{HIGHEST_TONIC_MIDI}; shift it by octaves into that range"
             )
         if not isinstance(self.notes, tuple):
             raise MelodyError(

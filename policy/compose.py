@@ -1,24 +1,31 @@
 """Composing: a policy writes melodies under a header and a motif.
 
-Any part of the header may be asked for, and some first notes; the policy chooses the rest.
+Any part of the header may be asked for, some first notes, a key and a compass; the policy chooses
+the rest. A compass is kept by leaving out the notes beyond it when each note is drawn. The grammar
+lets every pitch have every duration that fits, so melodies stay whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from music.key_choice import KeyChoice
 from music.melody import Header, Melody, MelodyError, Note
 from music.progress import Progress, no_progress
-from music.tokens import BOS, HEADER_LENGTH, ID, decode, encode_motif
+from music.tokens import BOS, HEADER_LENGTH, ID, VOCABULARY, decode, encode_motif
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
 
 DEFAULT_TONIC_MIDI = 62
-"""D, the commonest key of the corpus' sessions; both sides of a pair are heard in one key"""
+"""D, the commonest key of the corpus' sessions"""
+_PITCH_OF_ID = np.array(
+    [int(name.split("_")[1]) if name.startswith("NOTE_") else 0 for name in VOCABULARY], np.int64
+)
+_IS_NOTE = np.array([name.startswith("NOTE_") for name in VOCABULARY])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,8 @@ class Conditioning:
     motif: tuple[Note, ...] = ()
     """notes that the melody begins with. They need metre, bars and pickup beside them. Where the
     last note ends on a barline, the policy may tie it over."""
+    motif_tonic_midi: int | None = None
+    """the tonic of the key in which the motif was given, if it is known"""
 
     def __post_init__(self) -> None:
         """Check each field as `Header` does.
@@ -78,17 +87,22 @@ def compose(
     conditioning: Conditioning | None = None,
     temperature: float = 1.0,
     seed: int = 0,
-    tonic_midi: int = DEFAULT_TONIC_MIDI,
+    keys: KeyChoice | None = None,
     batch: int = 256,
     progress: Progress = no_progress,
 ) -> list[Melody]:
     """`count` whole melodies; the same seed, count and batch give the same ones.
 
-    `progress` is told how many are written.
+    `keys` is the key and the compass; None is the key of the motif, or else D. `progress` is told
+    how many are written.
 
     Raises:
         ValueError: when what is asked for cannot be written, naming what can.
     """
+    conditioning = conditioning or Conditioning()
+    keys = keys or keys_beside(conditioning)
+    motif_pitches = [note.pitch for note in conditioning.motif]
+    tonics_N = keys.tonics(max(count, 0), seed, motif_pitches)
     rows = sample_rows(
         model,
         count,
@@ -96,9 +110,34 @@ def compose(
         temperature=temperature,
         seed=seed,
         batch=batch,
+        pitch_bounds=keys.pitch_bounds(tonics_N),
         progress=progress,
     )
-    return [decode(row, tonic_midi) for row in rows]
+    return [decode(row, int(tonic)) for row, tonic in zip(rows, tonics_N, strict=True)]
+
+
+def keys_beside(
+    conditioning: Conditioning, *, keys: KeyChoice | None = None, own_key: bool = True
+) -> KeyChoice:
+    """What is asked of the key, given the motif.
+
+    Args:
+        conditioning: with the motif, if there is one.
+        keys: what is asked besides; None is D without a compass.
+        own_key: write in the motif's own key, where there is one, instead of that of `keys`.
+    """
+    keys = keys or KeyChoice(tonic_class=DEFAULT_TONIC_MIDI % 12)
+    tonic = conditioning.motif_tonic_midi
+    if tonic is None:
+        return keys
+    asked = tonic % 12 if own_key else keys.tonic_class
+    return replace(keys, tonic_class=asked, near_midi=tonic)
+
+
+def allowed_tokens(pitch_bounds_N2: np.ndarray) -> np.ndarray:
+    """The tokens without the notes beyond each melody's lowest and highest pitch; bool (N, V)."""
+    low_N1, high_N1 = pitch_bounds_N2[:, :1], pitch_bounds_N2[:, 1:]
+    return ~_IS_NOTE | ((low_N1 <= _PITCH_OF_ID) & (high_N1 >= _PITCH_OF_ID))
 
 
 def sample_rows(
@@ -109,9 +148,14 @@ def sample_rows(
     temperature: float = 1.0,
     seed: int = 0,
     batch: int = 256,
+    pitch_bounds: np.ndarray | None = None,
     progress: Progress = no_progress,
 ) -> list[np.ndarray]:
-    """As `compose`, but the token rows (uint16, BOS to EOS)."""
+    """As `compose`, but the token rows (uint16, BOS to EOS).
+
+    `pitch_bounds` (count, 2) are the lowest and highest pitch of each, in semitones above its
+    tonic; None bounds none.
+    """
     if count < 0 or batch < 1:
         raise ValueError(
             f"count={count}, batch={batch}; ask for 0 or more, in batches of 1 or more"
@@ -125,11 +169,13 @@ def sample_rows(
 
     while len(rows) < count:
         prompts = conditioning.prompt(min(batch, count - len(rows)))
+        some = slice(len(rows), len(rows) + len(prompts))
         rows += sample(
             model,
             prompts,
             generator=generator,
             temperature=temperature,
+            allowed_BV=None if pitch_bounds is None else allowed_tokens(pitch_bounds[some]),
             progress=after(len(rows)),
         ).rows()
     return rows

@@ -148,6 +148,7 @@ def sample(
     *,
     generator: torch.Generator,
     temperature: float = 1.0,
+    allowed_BV: np.ndarray | None = None,
     progress: Progress = no_progress,
 ) -> Sampled:
     """Decode one melody for each prompt.
@@ -158,6 +159,7 @@ def sample(
             chooses.
         generator: the only source of chance, on the model's device.
         temperature: 1 samples the policy itself; towards 0 it takes the likeliest token.
+        allowed_BV: as in `sample_episodes`.
         progress: is told how many melodies have ended.
 
     Raises:
@@ -169,6 +171,7 @@ def sample(
         EpisodeBatch.prompted(prompts_BP),
         generator=generator,
         temperature=temperature,
+        allowed_BV=allowed_BV,
         progress=progress,
     )
 
@@ -181,6 +184,7 @@ def sample_episodes(
     generator: torch.Generator,
     temperature: float = 1.0,
     keep_states: int | None = None,
+    allowed_BV: np.ndarray | None = None,
     progress: Progress = no_progress,
 ) -> Sampled:
     """Write all melodies of a batch to their end.
@@ -192,6 +196,10 @@ def sample_episodes(
         temperature: as in `sample`.
         keep_states: store what enters this layer, for a learner whose layers below it are frozen
             (`policy.trunk.run_layers`), and the final hidden states.
+        allowed_BV: bool, the tokens that each melody may have, beyond what the grammar says; some
+            token that the grammar allows must always be left, such as a note of each duration.
+            `logprob` is then among those left, while `mask_row` is still the grammar's alone: such
+            a batch is for listening, not for a learner. None allows all.
         progress: is told how many melodies have ended.
 
     Raises:
@@ -207,6 +215,7 @@ def sample_episodes(
     batch = len(episodes)
     device = model.lm_head.weight.device
     table = torch.from_numpy(MASK_TABLE).to(device)
+    allowed = None if allowed_BV is None else torch.from_numpy(allowed_BV).to(device)
     decoder = _Decoder(model, batch)
     alive = np.arange(batch)
     logprob_BT = torch.zeros(batch, MAX_LENGTH, device=device)
@@ -223,6 +232,8 @@ def sample_episodes(
                 assert hidden is not None  # BOS is forced
                 who = torch.from_numpy(waiting[choosing]).to(device)
                 legal = table[torch.from_numpy(episodes.mask_row[numbers[choosing]]).to(device)]
+                if allowed is not None:
+                    legal = legal & allowed[torch.from_numpy(numbers[choosing]).to(device)]
                 logits = functional.linear(hidden[who], decoder.head).float()
                 drawn, logprob = _choose(logits, legal, temperature, generator)
                 tokens[choosing] = drawn.cpu().numpy()

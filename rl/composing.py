@@ -7,15 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from music.corpora.originality import originality
-from music.corpora.strains import last_time_through
 from music.files import whole_files
 from music.formats.abc import AbcError, AbcTune
-from music.formats.abc_melody import first_strain, joined_at_repeats, notes_of_bars
-from music.formats.abc_text import read_motif
+from music.formats.abc_melody import (
+    first_strain,
+    joined_at_repeats,
+    last_time_through,
+    notes_of_bars,
+)
 from music.formats.midi import to_midi
 from music.formats.notation import header_of_tune, to_abc
-from music.melody import BAR_COUNTS, Melody, MelodyError
+from music.formats.spelling import key_of
+from music.key_choice import octaves_from_middle
+from music.melody import (
+    BAR_COUNTS,
+    TONIC_NAMES,
+    Melody,
+    MelodyError,
+)
 from music.progress import Report, no_report
+from music.readers.motif import read_motif
 from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Conditioning
 from rl.evaluation.evaluate import training_index
@@ -24,22 +35,24 @@ from rl.evaluation.evaluate import training_index
 def conditioning_with_motif(
     conditioning: Conditioning, file: Path, *, say: Callable[[str], None]
 ) -> Conditioning:
-    """Add the notes of an ABC file as the motif, and its header fields that are not set yet.
+    """Add the notes of a file as the motif, and its header fields that are not set yet.
 
     The motif may have any length: a bar or two, or most of a tune. From a whole tune, the first
     strain is taken, or as many bars as `conditioning` asks for.
 
     Args:
         conditioning: the header asked for.
-        file: an ABC file; its first tune is the motif.
+        file: ABC, MIDI or MusicXML; its first tune is the motif.
         say: called with a line about each part of the file that is left out or changed.
 
     Raises:
-        AbcError: when the file is not one tune in ABC.
+        AbcError: when no tune of the file can be read.
         MelodyError: when the motif does not fit what is asked for.
         LimitError: for a file that is too large to be a tune.
     """
-    tune = read_motif(file)
+    tune, decided = read_motif(file)
+    for line in decided:
+        say(line)
     try:
         header = header_of_tune(tune)
     except AbcError as error:
@@ -70,7 +83,10 @@ def conditioning_with_motif(
     ticks = sum(bar.duration_ticks for bar in bars)
     enough = next((n for n in BAR_COUNTS[1:] if n * header.bar_ticks > ticks), BAR_COUNTS[-1])
     placed = replace(header, bars=conditioning.bars or enough, pickup_ticks=pickup)
-    notes = notes_of_bars(bars, placed.start_ticks, placed.end_ticks, 60 + tune.tonic_class)
+    tonic = 60 + tune.tonic_class
+    notes = notes_of_bars(bars, placed.start_ticks, placed.end_ticks, tonic)
+    octaves = octaves_from_middle([note.pitch for note in notes])
+    notes = [replace(note, pitch=note.pitch - 12 * octaves) for note in notes]
     return Conditioning(
         meter=header.meter,
         mode=conditioning.mode or header.mode,
@@ -78,7 +94,26 @@ def conditioning_with_motif(
         bars=placed.bars,
         pickup_ticks=pickup,
         motif=tuple(notes),
+        motif_tonic_midi=tonic + 12 * octaves,
     )
+
+
+def motif_moves(conditioning: Conditioning, melodies: Sequence[Melody]) -> str | None:
+    """A line that says to which key or octave the motif was moved; None where it was not."""
+    given = conditioning.motif_tonic_midi
+    moved = sorted({melody.tonic_midi for melody in melodies} - {given})
+    if given is None or not moved:
+        return None
+    if len(moved) > 1:
+        return f"the motif is transposed from {TONIC_NAMES[given % 12]} to the key of each melody"
+    (tonic,) = moved
+    if (tonic - given) % 12 == 0:
+        octaves = abs(tonic - given) // 12
+        where = "up" if tonic > given else "down"
+        return (
+            f"the motif is moved {where} by {octaves} octave{'s' * (octaves > 1)}, into the range"
+        )
+    return f"the motif is transposed from {TONIC_NAMES[given % 12]} to {TONIC_NAMES[tonic % 12]}"
 
 
 def _read_otherwise(tune: AbcTune) -> Iterator[str]:
@@ -119,8 +154,9 @@ def save_melodies(
             if sound:
                 (draft / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
             header = melody.header
+            key = f"{key_of(melody.tonic_midi, header.mode).tonic_name} {header.mode}"
             lines.append(
-                f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
+                f"{name}  {key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
                 f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
                 f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
             )

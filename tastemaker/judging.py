@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,13 +15,18 @@ from tastemaker.options import (
     base_folder,
     database_option,
     header_options,
+    key_options,
     make_conditioning,
+    make_keys,
     on_database,
     policy_folder,
     seed_option,
     soundfont_option,
 )
 from tastemaker.progress import shown_progress
+
+if TYPE_CHECKING:
+    from music.key_choice import Compass
 
 
 @click.command()
@@ -178,6 +184,7 @@ def evaluate(
     "--melodies", type=click.IntRange(1), help="Of each policy; by default a fifth more than votes."
 )
 @header_options()
+@key_options
 @seed_option
 def blind_test(
     base: str,
@@ -192,16 +199,19 @@ def blind_test(
     mode: str,
     tune_type: str,
     bars: str,
+    key: str | None,
+    compass: Compass | None,
     seed: int,
 ) -> None:
     """Write pairs of BASE's and TUNED's melodies, to be compared by ear in the studio.
 
-    Both are `base` or the name of a run. The melodies of a pair have the same header: what was not
-    asked for is chosen by the one policy in half of the pairs and by the other in the rest. Raters
-    are not told the policies. `docs/studio.md` says when a blind test ends.
+    Both are `base` or the name of a run. The melodies of a pair have the same key and header: what
+    was not asked for is chosen by the one policy in half of the pairs and by the other in the rest.
+    Raters are not told the policies. `docs/studio.md` says when a blind test ends.
     """
     folders = [(policy, policy_folder(policy)) for policy in (base, tuned)]
     conditioning = make_conditioning(meter, mode, tune_type, bars)
+    keys = make_keys(key, compass)
     with shown_progress() as shown:
         shown("loading the policies")
         from policy.checkpoint import load_policy, policy_hash
@@ -221,7 +231,7 @@ def blind_test(
         with RatingsStore(database) as store:
             store.check_writable()
             writing = partial(shown, "writing pairs")
-            made = make_blind_test(store, a, b, conditioning, config, progress=writing)
+            made = make_blind_test(store, a, b, conditioning, config, keys=keys, progress=writing)
     click.echo(
         f"made {made.name!r}, of {base} and {tuned}; raters are told neither name, and at most "
         f"{config.share} votes of one rater count"

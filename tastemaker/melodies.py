@@ -5,19 +5,25 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tastemaker.options import (
     RUNS,
     header_options,
+    key_options,
     make_conditioning,
+    make_keys,
     policy_folder,
     policy_option,
     seed_option,
     soundfont_option,
 )
 from tastemaker.progress import shown_progress
+
+if TYPE_CHECKING:
+    from music.key_choice import Compass
 
 
 @click.command()
@@ -39,11 +45,12 @@ from tastemaker.progress import shown_progress
 @click.option(
     "--motif",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="ABC file whose notes the melodies begin with: of a whole tune the first strain, or as "
-    "many bars as --bars asks. Its header fills what is not given.",
+    help="ABC, MIDI or MusicXML file whose notes the melodies begin with: of a whole tune the "
+    "first strain, or as many bars as --bars asks. Its header fills what is not given.",
 )
 @click.option("--sound/--no-sound", default=True, help="Render WAV files too.")
 @header_options(None, None)
+@key_options
 @seed_option
 @soundfont_option
 def compose(
@@ -58,6 +65,8 @@ def compose(
     mode: str,
     tune_type: str,
     bars: str,
+    key: str | None,
+    compass: Compass | None,
     seed: int,
     soundfont: Path | None,
 ) -> None:
@@ -65,17 +74,19 @@ def compose(
 
     Originality is the share of a melody's (interval, duration) n-grams that are in no training
     tune. The longest run of notes that is in one is printed too.
+
+    A motif is continued in its own key, unless `--key` names another one; then it is transposed.
     """
     folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
     if motif is not None:
-        from music.formats.abc_text import read_motif
+        from music.readers.motif import read_motif
 
         read_motif(motif)  # and so is a file that cannot be read
     with shown_progress() as shown:
         shown("loading the policy")
         from policy.checkpoint import load_policy
         from policy.compose import compose as write_melodies
-        from rl.composing import conditioning_with_motif, save_melodies
+        from rl.composing import conditioning_with_motif, motif_moves, save_melodies
 
         conditioning = make_conditioning(meter, mode, tune_type, bars, pickup)
         if motif is not None:
@@ -88,8 +99,11 @@ def compose(
             conditioning=conditioning,
             temperature=temperature,
             seed=seed,
+            keys=make_keys(key, compass, conditioning),
             progress=partial(shown, "writing melodies"),
         )
+        if (moves := motif_moves(conditioning, melodies)) is not None:
+            click.echo(moves, err=True)
         lines = save_melodies(melodies, out, sound=sound, soundfont=soundfont, report=shown)
     for line in lines:
         click.echo(line)

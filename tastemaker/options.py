@@ -15,6 +15,7 @@ from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
 from music.metre import METERS
 
 if TYPE_CHECKING:
+    from music.key_choice import Compass, KeyChoice
     from policy.compose import Conditioning
 
 HERE = Path(__file__).resolve().parents[1]
@@ -54,6 +55,55 @@ def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callabl
         return command
 
     return wrap
+
+
+def _parsed_key(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    from music.key_choice import parse_key
+
+    if text is not None:
+        parse_key(text)  # before a policy is loaded
+    return text
+
+
+def _parsed_range(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> Compass | None:
+    from music.key_choice import parse_range
+
+    return None if text is None else parse_range(text)
+
+
+def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for the key and the compass of melodies: `key` as text, `compass` parsed."""
+    for option in (
+        click.option(
+            "--range",
+            "compass",
+            metavar="LOW-HIGH",
+            callback=_parsed_range,
+            help="Notes of an instrument or voice, such as A3-E5; no melody goes beyond them.",
+        ),
+        click.option(
+            "--key",
+            callback=_parsed_key,
+            help="Tonic, such as G, Bb or F#; `any` for a key of its own for each melody. By "
+            "default D, or with `compose --motif` the motif's.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def make_keys(
+    key: str | None, compass: Compass | None, conditioning: Conditioning | None = None
+) -> KeyChoice:
+    """What the options of `key_options` ask for, beside a motif if there is one."""
+    from music.key_choice import KeyChoice, parse_key
+    from policy.compose import DEFAULT_TONIC_MIDI, Conditioning, keys_beside
+
+    asked = DEFAULT_TONIC_MIDI % 12 if key is None else parse_key(key)
+    keys = KeyChoice(tonic_class=asked, compass=compass)
+    return keys_beside(conditioning or Conditioning(), keys=keys, own_key=key is None)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,9 @@ from tastemaker.options import (
     TASTES,
     database_option,
     header_options,
+    key_options,
     make_conditioning,
+    make_keys,
     on_database,
     policy_folder,
     policy_option,
@@ -27,6 +29,7 @@ from tastemaker.options import (
 from tastemaker.progress import shown_progress
 
 if TYPE_CHECKING:
+    from music.key_choice import Compass, KeyChoice
     from policy.compose import Conditioning
     from reward.store.store import RatingsStore
 
@@ -55,6 +58,7 @@ PAIR_STRATEGIES = ("random", "information", "duels", "auto")
     "given several times.",
 )
 @click.option("--browser/--no-browser", default=True, help="Open a browser window.")
+@key_options
 @soundfont_option
 def studio(
     database: str,
@@ -63,12 +67,15 @@ def studio(
     hosts: tuple[str, ...],
     embed_in: tuple[str, ...],
     browser: bool,
+    key: str | None,
+    compass: Compass | None,
     soundfont: Path | None,
 ) -> None:
     """Rate pairs of melodies, blind, in the browser.
 
     Where the database holds no pairs yet, 120 melodies of the base policy are written first, and 40
-    pairs made of them. Each vote is stored when it is given; ctrl-c stops the studio.
+    pairs made of them, in the key and range that are asked for. Each vote is stored when it is
+    given; ctrl-c stops the studio.
     """
     import secrets
 
@@ -87,7 +94,14 @@ def studio(
         empty = store.counts()["comparisons"] == 0
     if empty:
         conditioning = make_conditioning("4/4", "any", "any", "8")
-        _pair_up(database, "base", conditioning, 120, 40, 1, 0, "information")
+        keys = make_keys(key, compass)
+        _pair_up(database, "base", conditioning, keys, 120, 40, 1, 0, "information")
+    elif key is not None or compass is not None:
+        click.echo(
+            "the database has pairs, so none are written: --key and --range are for new ones; see "
+            "tastemaker pairs --help",
+            err=True,
+        )
     command = studio_command(
         port=port,
         address=address,
@@ -131,6 +145,7 @@ def studio(
     help="Number of the round, stored with each pair.",
 )
 @header_options()
+@key_options
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**31 - 1),
@@ -148,6 +163,8 @@ def pairs(
     mode: str,
     tune_type: str,
     bars: str,
+    key: str | None,
+    compass: Compass | None,
     seed: int | None,
 ) -> None:
     """Write melodies of a policy into the store and choose pairs to be rated.
@@ -166,9 +183,15 @@ def pairs(
     The strategy is stored with each pair, and the probability with which it was drawn. A *trap* is
     a melody against a copy of itself with a third of its notes out of key: it shows who listens,
     and no reward learns from it.
+
+    Both melodies of a pair are heard in one key, that of one of them; the other may then go beyond
+    its `--range`. A melody that is in the store already keeps its key.
     """  # noqa: D301  \b keeps click from filling the list
     conditioning = make_conditioning(meter, mode, tune_type, bars)
-    made = _pair_up(database, policy, conditioning, melodies, pairs, number, seed, strategy, traps)
+    keys = make_keys(key, compass)
+    made = _pair_up(
+        database, policy, conditioning, keys, melodies, pairs, number, seed, strategy, traps
+    )
     if melodies:
         click.echo(f"wrote {made.new} new melodies by seed {made.seed}")
     if made.new < melodies:
@@ -225,6 +248,7 @@ def _pair_up(
     database: str,
     policy: str,
     conditioning: Conditioning,
+    keys: KeyChoice,
     melodies: int,
     pairs: int,
     number: int,
@@ -252,7 +276,9 @@ def _pair_up(
                 strategy=strategy,
                 trap_share=trap_share,
             )
-            waiting = pair_up(store, model, policy_id, conditioning, config, report=shown)
+            waiting = pair_up(
+                store, model, policy_id, conditioning, config, keys=keys, report=shown
+            )
             new = len(_seeds_of(store, policy_id)) - len(seeds)
     return _Made(waiting=len(waiting), new=new, seed=config.seed)
 

@@ -341,6 +341,7 @@ def blind_test_arguments(
     meter: str,
     bars: str,
     seed: int,
+    key: str = "D",
 ) -> list[str]:
     """Arguments of the command that writes a test's melodies.
 
@@ -354,12 +355,13 @@ def blind_test_arguments(
         meter: of all melodies, or 'any'.
         bars: of all melodies, or 'any'.
         seed: of writing.
+        key: the tonic of all pairs, or 'any', a key for each pair.
     """
     return [
         "blind-test",
         *([f"--name={name}"] if name.strip() else []),
         *(f"--votes={votes}", f"--votes-per-rater={votes_per_rater}"),
         *(["--invite-only"] if invite_only else []),
-        *(f"--meter={meter}", f"--bars={bars}", f"--seed={seed}"),
+        *(f"--meter={meter}", f"--bars={bars}", f"--key={key}", f"--seed={seed}"),
         *("--", a, b),  # a name that begins with a dash is no option
     ]

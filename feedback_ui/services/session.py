@@ -181,7 +181,7 @@ class StudioSession:
         )
         if issued is None:
             return None
-        pair = Pair(
+        return Pair(
             assignment_id=issued.assignment_id,
             left=self.clip(issued.left.melody),
             right=self.clip(issued.right.melody),
@@ -189,11 +189,25 @@ class StudioSession:
             total=issued.votes_cast + issued.remaining,
             reopened=issued.reopened,
         )
+
+    def prepare_next(
+        self,
+        rater_id: int,
+        *,
+        purposes: Collection[str] = ROUND_PURPOSES,
+        campaign_id: int | None = None,
+    ) -> None:
+        """Have the sound of what this rater will probably hear next made, beside the page.
+
+        It is asked for once the current pair is on its way, which does not wait for it.
+
+        Raises:
+            RatingsError: when the database cannot be used, or for an unknown rater.
+        """
         coming = self.store.coming(
             rater_id, purposes=purposes, campaign_id=campaign_id, count=1 + PAIRS_AHEAD
         )
         self._clips.prepare([stored.melody for stored in coming])
-        return pair
 
     def answer(self, rater_id: int, payload: object) -> Reply:
         """Store what the page sent back, once; it comes from outside, so each field is checked.

@@ -9,8 +9,12 @@ from feedback_ui.services.blind_tests import blind_test_arguments, list_tests
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import studio_options
 from feedback_ui.views.fine_tune import fine_tuning_jobs
+from music.key_choice import ANY
+from music.melody import TONIC_NAMES
 from music.messages import one_line
 from music.metre import METERS
+
+DEFAULT_KEY = TONIC_NAMES.index("D")
 
 
 @st.cache_resource(show_spinner=False)
@@ -69,9 +73,10 @@ def offer_blind_test(studio: StudioSession) -> None:
             "Only people with the invitation hear it",
             help="The link is made on the page of the test.",
         )
-        left, right = st.columns(2)
+        left, right, last = st.columns(3)
         meter = left.selectbox("Metre", [*METERS, "any"])
         bars = right.selectbox("Bars", ["8", "4", "16", "any"])
+        key = last.selectbox("Key", [*TONIC_NAMES, ANY], index=DEFAULT_KEY)
         sent = st.form_submit_button("Write the melodies", type="primary", width="stretch")
     if sent and a == b:
         st.text(f"Not yet: {a} cannot be compared with itself; choose two policies.")
@@ -86,6 +91,7 @@ def offer_blind_test(studio: StudioSession) -> None:
             invite_only=invite_only,
             meter=meter,
             bars=bars,
+            key=key,
             seed=taken + 1,
         )
         try:

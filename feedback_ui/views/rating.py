@@ -93,6 +93,16 @@ class RatingView:
             self._rate_pair(pair, reply)
             self._offer_a_pause(sat)
         self._show_last()
+        if pair is not None:
+            self._prepare_next()
+
+    def _prepare_next(self) -> None:
+        try:
+            self.studio.prepare_next(
+                self.rater.id, purposes=self.purposes, campaign_id=self.campaign_id
+            )
+        except ValueError as error:  # messages of the store
+            trouble(error)
 
     def _is_new(self) -> bool:
         """Whether the rater still needs the volume check, and there is a pair for them."""

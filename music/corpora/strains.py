@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator
 
-from music.formats.abc import AbcBar, AbcTune
+from music.formats.abc import AbcTune
 from music.formats.abc_melody import (
     MODE_OF_ABC,
-    last_time_through,
+    cut_into_strains,
     melody_of_bars,
-    strain_ends,
     type_of_tune,
 )
 from music.melody import Header, Melody, MelodyError
@@ -36,23 +34,9 @@ def strains_of(tune: AbcTune, counts: Counter[str] | None = None) -> Iterator[Me
             for note in bar.notes:
                 note.duration_ticks *= 2
     style = type_of_tune(tune, meter)
-    for bars in _split_bars(tune.bars):
+    for bars in cut_into_strains(tune.bars):
         header = Header(meter, mode, style)
         try:
             yield melody_of_bars(bars, header, 60 + tune.tonic_class, mend_last_bar=True)
         except MelodyError as error:
             counts["strain: " + str(error).split("=")[0][:38]] += 1
-
-
-def _split_bars(bars: Sequence[AbcBar]) -> Iterator[list[AbcBar]]:
-    kept = {id(bar) for bar in last_time_through(bars)}
-    strain: list[AbcBar] = []
-    for bar, after in zip_longest(bars, bars[1:]):
-        if id(bar) not in kept:
-            continue
-        strain.append(bar)
-        if after is not None and strain_ends(bar, after):
-            yield strain
-            strain = []
-    if strain:
-        yield strain

@@ -6,14 +6,16 @@ complement.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, zip_longest
+from typing import TypeVar
 
 from music.formats.abc import AbcBar, AbcTune
 from music.melody import BAR_COUNTS, Header, Melody, MelodyError, Note
 
+SomeBar = TypeVar("SomeBar", bound=AbcBar)
 MODE_OF_ABC = {
     "": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor",
     "dor": "dorian", "mix": "mixolydian",
@@ -146,6 +148,21 @@ def notes_of_bars(
         at += ticks
         tied = written.tied
     return notes
+
+
+def cut_into_strains(bars: Sequence[SomeBar]) -> Iterator[list[SomeBar]]:
+    """The bars of each strain: cut at repeats and double bars, and of several endings the last."""
+    kept = {id(bar) for bar in last_time_through(bars)}
+    strain: list[SomeBar] = []
+    for bar, after in zip_longest(bars, bars[1:]):
+        if id(bar) not in kept:
+            continue
+        strain.append(bar)
+        if after is not None and strain_ends(bar, after):
+            yield strain
+            strain = []
+    if strain:
+        yield strain
 
 
 def strain_ends(bar: AbcBar, after: AbcBar) -> bool:

@@ -40,6 +40,8 @@ TYPE_TEMPO_BPM = {
     ("waltz", "3/4"): 138.0,
 }
 """beats a minute by tune type and metre; slower than musicians play them in a session"""
+KEY_TEXT = "Key: "
+"""of a text event with tonic and mode, such as 'Key: D dorian'"""
 _US_PER_MINUTE = 60_000_000
 
 
@@ -101,6 +103,7 @@ def to_midi(
     timed: list[tuple[int, mido.Message | mido.MetaMessage]] = [
         (0, mido.MetaMessage("set_tempo", tempo=quarter_microseconds(header, tempo_bpm))),
         (0, mido.MetaMessage("key_signature", key=_key_name(melody))),
+        *_mode_text(melody),
         (0, mido.Message("program_change", program=program)),
     ]
     if header.pickup_ticks:
@@ -135,6 +138,13 @@ def _time_signature(count: int, unit: int, header: Header) -> mido.MetaMessage:
         clocks_per_click=header.beat_ticks * 24 // TICKS_PER_QUARTER,
         notated_32nd_notes_per_beat=8,
     )
+
+
+def _mode_text(melody: Melody) -> list[tuple[int, mido.MetaMessage]]:
+    """A text with the key, where a key signature cannot tell its mode."""
+    if melody.header.mode in ("major", "minor"):
+        return []
+    return [(0, mido.MetaMessage("text", text=f"{KEY_TEXT}{melody.key}"))]
 
 
 def _key_name(melody: Melody) -> str:

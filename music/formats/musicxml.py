@@ -12,7 +12,7 @@ from fractions import Fraction
 from xml.sax.saxutils import escape
 
 from music.formats.midi import quarter_microseconds
-from music.formats.score import Cell, Sign, score_bars
+from music.formats.score import Cell, Sign, in_bass_clef, score_bars
 from music.formats.spelling import key_of
 from music.melody import TICKS_PER_QUARTER, Melody
 
@@ -58,10 +58,12 @@ def _attributes(melody: Melody) -> str:
     header = melody.header
     key = key_of(melody.tonic_midi, header.mode)
     beats, unit = header.meter.split("/")
+    sign, line = ("F", 4) if in_bass_clef(melody) else ("G", 2)
     return (
         f"<attributes><divisions>{TICKS_PER_QUARTER}</divisions><key><fifths>"
         f"{key.signature_fifths}</fifths><mode>{header.mode}</mode></key><time><beats>{beats}"
-        f"</beats><beat-type>{unit}</beat-type></time><clef><sign>G</sign><line>2</line></clef>"
+        f"</beats><beat-type>{unit}</beat-type></time><clef><sign>{sign}</sign>"
+        f"<line>{line}</line></clef>"
         "</attributes>"
     )
 

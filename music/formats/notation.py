@@ -25,9 +25,10 @@ from music.formats.abc_melody import (
 )
 from music.formats.abc_reader import read_tune
 from music.formats.abc_writer import abc_bars
-from music.formats.score import Cell, ScoreBar, Sign, score_bars
+from music.formats.score import Cell, ScoreBar, Sign, in_bass_clef, score_bars
 from music.formats.spelling import key_of
-from music.melody import MODES, TUNE_TYPES, Header, Melody
+from music.key_choice import octaves_from_middle
+from music.melody import MODES, TONIC_MIDI_MIN, TUNE_TYPES, Header, Melody
 from music.metre import BAR_TICKS, METERS
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def to_abc(melody: Melody, *, title: str | None = None) -> str:
     lines.append(f"R:{'slip jig' if header.tune_type == 'slipjig' else header.tune_type}")
     if header.tune_type == "hornpipe":
         lines.append("%%MIDI ratio 1 1")  # abc2midi plays the eighths of a hornpipe 2:1
-    lines += [f"M:{header.meter}", "L:1/8", f"K:{key.tonic_name}{ABC_OF_MODE[header.mode]}"]
+    clef = " clef=bass" if in_bass_clef(melody) else ""
+    lines += [f"M:{header.meter}", "L:1/8", f"K:{key.tonic_name}{ABC_OF_MODE[header.mode]}{clef}"]
     rows = _rows(abc_bars(melody), pickup=header.pickup_ticks > 0)
     return "\n".join(lines) + "\n" + " |\n".join(map(" | ".join, rows)) + " |]\n"
 
@@ -120,7 +122,9 @@ def melody_from_tune(tune: AbcTune, *, tune_type: str | None = None) -> Melody:
     """
     header = header_of_tune(tune, tune_type=tune_type)
     bars = joined_at_repeats(last_time_through(tune.bars), header.bar_ticks)
-    return melody_of_bars(bars, header, 60 + tune.tonic_class)
+    tonic = TONIC_MIDI_MIN + tune.tonic_class
+    written = [note.midi - tonic for bar in bars for note in bar.notes if note.midi is not None]
+    return melody_of_bars(bars, header, tonic + 12 * octaves_from_middle(written))
 
 
 def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:
@@ -177,6 +181,7 @@ def to_mei(melody: Melody) -> str:
     fifths = key_of(melody.tonic_midi, header.mode).signature_fifths
     sharps = f"{abs(fifths)}{'s' if fifths > 0 else 'f'}" if fifths else "0"
     count, unit = header.meter.split("/")
+    shape, line = ("F", 4) if in_bass_clef(melody) else ("G", 2)
     bars = score_bars(melody)
     measures = []
     for row in _rows(bars, pickup=header.pickup_ticks > 0):
@@ -193,7 +198,8 @@ def to_mei(melody: Melody) -> str:
     return (
         '<mei xmlns="http://www.music-encoding.org/ns/mei" meiversion="5.1"><music><body><mdiv>'
         f'<score><scoreDef keysig="{sharps}" meter.count="{count}" meter.unit="{unit}"><staffGrp>'
-        '<staffDef n="1" lines="5" clef.shape="G" clef.line="2"/></staffGrp></scoreDef><section>'
+        f'<staffDef n="1" lines="5" clef.shape="{shape}" clef.line="{line}"/></staffGrp></scoreDef>'
+        "<section>"
         f"{''.join(measures)}</section></score></mdiv></body></music></mei>"
     )
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from music.formats.spelling import Key, Spelling, key_of, signature
-from music.melody import Header, Melody, Segment
+from music.melody import TONIC_MIDI_MIN, Header, Melody, Segment
 
 EIGHTH_TICKS, QUARTER_TICKS = 12, 24
 SPLIT_TICKS = {30: (24, 6), 60: (48, 12), 108: (72, 36)}
@@ -75,6 +75,16 @@ class _Piece:
     segment: Segment
     onset_ticks: int
     tie_out: bool
+
+
+def in_bass_clef(melody: Melody) -> bool:
+    """Whether a melody of a low tonic lies mostly below middle C, and is written in the bass clef.
+
+    Melodies with a tonic from middle C up are written in the treble clef.
+    """
+    pitches = [note.pitch for note in melody.notes]
+    middle = melody.tonic_midi + (min(pitches) + max(pitches)) / 2
+    return melody.tonic_midi < TONIC_MIDI_MIN and middle < TONIC_MIDI_MIN
 
 
 def score_bars(melody: Melody) -> list[ScoreBar]:

@@ -62,16 +62,7 @@ def find_soundfont(path: Path | str | None = None) -> Path:
     Raises:
         SoundfontError: when there is no such file, or it is not a SoundFont 2.
     """
-    if path is None:
-        spec = find_spec("pretty_midi")
-        if spec is None or spec.origin is None:
-            raise SoundfontError(
-                "soundfont=None stands for the one in pretty_midi's package, which is not "
-                "installed; run: pip install pretty_midi, or name an .sf2 file"
-            )
-        found = Path(spec.origin).parent / "TimGM6mb.sf2"
-    else:
-        found = Path(path)
+    found = _packaged_font() if path is None else Path(path)
     if not found.is_file():
         raise SoundfontError(
             f"soundfont={str(found)!r} is not a file; name an .sf2 file, or none for the one that "
@@ -87,6 +78,22 @@ def find_soundfont(path: Path | str | None = None) -> Path:
     return found
 
 
+@lru_cache(maxsize=1)
+def _packaged_font() -> Path:
+    spec = find_spec("pretty_midi")
+    if spec is None or spec.origin is None:
+        raise SoundfontError(
+            "soundfont=None stands for the one in pretty_midi's package, which is not "
+            "installed; run: pip install pretty_midi, or name an .sf2 file"
+        )
+    return Path(spec.origin).parent / "TimGM6mb.sf2"
+
+
+@lru_cache(maxsize=1)
+def _renderer_version() -> str:
+    return version("midirenderer")  # reads a file of the package
+
+
 def renderer_id(soundfont: Path | str | None = None, program: int = DEFAULT_PROGRAM) -> str:
     """The renderer, for the record of a vote: name, version, font with its hash, program.
 
@@ -95,7 +102,7 @@ def renderer_id(soundfont: Path | str | None = None, program: int = DEFAULT_PROG
     """
     font = find_soundfont(soundfont)
     _, digest = _read_font(font)
-    return f"midirenderer {version('midirenderer')}; {font.name} {digest[:12]}; program {program}"
+    return f"midirenderer {_renderer_version()}; {font.name} {digest[:12]}; program {program}"
 
 
 def render_wav(

@@ -18,10 +18,11 @@ from math import ceil
 import numpy as np
 import torch
 
+from music.key_choice import KeyChoice
 from music.melody import Melody
 from music.progress import Progress, no_progress
 from music.tokens import HEADER_LENGTH, decode
-from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
+from policy.compose import Conditioning, allowed_tokens, keys_beside
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
@@ -103,9 +104,12 @@ def make_blind_test(
     conditioning: Conditioning,
     config: BlindTestConfig,
     *,
+    keys: KeyChoice | None = None,
     progress: Progress = no_progress,
 ) -> Campaign:
     """Write the melodies, and store them with their pairs and the campaign, all or nothing.
+
+    Both melodies of a pair have one key, by `keys`; by default D.
 
     Raises:
         RunError: when the policies write nothing that is new.
@@ -117,7 +121,14 @@ def make_blind_test(
             free_name(session, config.name)
     known = set(store.melodies_frame()["sha256"])
     pairs = write_pairs(
-        a.model, b.model, conditioning, config.pairs, config.seed, known, progress=progress
+        a.model,
+        b.model,
+        conditioning,
+        config.pairs,
+        config.seed,
+        known,
+        keys=keys,
+        progress=progress,
     )
     rng = np.random.default_rng([config.seed, 1])
     now = datetime.now(UTC)
@@ -171,6 +182,7 @@ def write_pairs(
     seed: int,
     known: set[str],
     *,
+    keys: KeyChoice | None = None,
     progress: Progress = no_progress,
 ) -> list[tuple[Melody, Melody]]:
     """Pairs of a melody of `a` and one of `b` of equal headers, none of them known or twice.
@@ -182,6 +194,7 @@ def write_pairs(
         count: how many pairs.
         seed: the same seed and policies give the same pairs.
         known: sha256 of tokens that are not to come again.
+        keys: the key of each pair, and the compass; D when None.
         progress: is told how many pairs are written.
 
     Raises:
@@ -190,13 +203,19 @@ def write_pairs(
     """
     generator = torch.Generator(a.lm_head.weight.device).manual_seed(seed)
     taken, pairs, vain, a_leads = set(known), list[tuple[Melody, Melody]](), 0, True
+    keys, drawn = keys or keys_beside(conditioning), 0
     while len(pairs) < count:
         before = len(pairs)
         size = min(BATCH, max(LEAST_BATCH, count - len(pairs)))
         for leading in ((size + 1) // 2, size // 2):
             if leading:
                 lead, follow = (a, b) if a_leads else (b, a)
-                written = _under_one_header(lead, follow, conditioning.prompt(leading), generator)
+                prompts = conditioning.prompt(leading)
+                tonics = keys.tonics(drawn + leading, seed)[drawn:]
+                drawn += leading
+                bounds = keys.pitch_bounds(tonics)
+                allowed = None if bounds is None else allowed_tokens(bounds)
+                written = _under_one_header(lead, follow, prompts, tonics, allowed, generator)
                 pairs += _fresh(written if a_leads else [(y, x) for x, y in written], taken)
             a_leads = not a_leads
         del pairs[count:]
@@ -214,16 +233,18 @@ def _under_one_header(
     lead: MelodyForCausalLM,
     follow: MelodyForCausalLM,
     given: np.ndarray,
+    tonics: np.ndarray,
+    allowed: np.ndarray | None,
     generator: torch.Generator,
 ) -> list[tuple[Melody, Melody]]:
-    """Melodies of `lead` as asked, each with one of `follow` under its header."""
-    first = sample(lead, given, generator=generator)
+    """Melodies of `lead` as asked, each with one of `follow` under its header and in its key."""
+    first = sample(lead, given, generator=generator, allowed_BV=allowed)
     following = given.copy()
     following[:, :HEADER_LENGTH] = first.ids[:, :HEADER_LENGTH].cpu().numpy()
-    second = sample(follow, following, generator=generator)
+    second = sample(follow, following, generator=generator, allowed_BV=allowed)
     return [
-        (decode(one, DEFAULT_TONIC_MIDI), decode(other, DEFAULT_TONIC_MIDI))
-        for one, other in zip(first.rows(), second.rows(), strict=True)
+        (decode(one, int(tonic)), decode(other, int(tonic)))
+        for one, other, tonic in zip(first.rows(), second.rows(), tonics, strict=True)
     ]
 
 

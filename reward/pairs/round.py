@@ -21,6 +21,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from music.key_choice import KeyChoice
 from music.melody import Melody
 from music.progress import Report, no_report
 from policy.compose import Conditioning, compose
@@ -87,9 +88,12 @@ def pair_up(
     conditioning: Conditioning,
     config: PoolConfig,
     *,
+    keys: KeyChoice | None = None,
     report: Report = no_report,
 ) -> list[uuid.UUID]:
     """Write melodies into the store; append pairs of one metre and length, repeats and traps.
+
+    The new melodies have the key and the compass of `keys`, by default D.
 
     Raises:
         RunError: when there are no melodies to pair.
@@ -102,6 +106,7 @@ def pair_up(
             config.melodies,
             conditioning=conditioning,
             seed=config.seed,
+            keys=keys,
             progress=partial(report, "writing melodies"),
         )
         report("storing melodies", 0, 0)

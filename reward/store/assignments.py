@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session, aliased
 from reward.store.campaign_guests import has_given_share, is_guest
 from reward.store.campaigns import campaign_row
 from reward.store.database import RatingsError
-from reward.store.pool import StoredMelody, load_melodies
+from reward.store.pool import StoredMelody, load_heard_pairs
 from reward.store.raters import get_rater
 from reward.store.schema import (
     PURPOSES,
@@ -338,7 +338,7 @@ def _shown(
     comparison: ComparisonRow,
     wanted: Wanted,
 ) -> Issued:
-    a, b = load_melodies(session, [comparison.melody_a, comparison.melody_b])
+    ((a, b),) = load_heard_pairs(session, [(comparison.melody_a, comparison.melody_b)])
     left, right = (a, b) if assignment.left_is_a else (b, a)
     asked = {"rater_id": assignment.rater_id, **wanted.values}
     narrowed = wanted.campaign_id is not None
@@ -358,7 +358,7 @@ def _shown(
 def coming(
     session: Session, rater_id: int, *, now: datetime, wanted: Wanted, count: int
 ) -> list[StoredMelody]:
-    """Melodies that this rater will probably hear next, so that they can be made ready.
+    """Melodies that this rater will probably hear next, in the keys in which they will be heard.
 
     Those of the next `count` comparisons if nobody else votes meanwhile and no repeat is due.
     """
@@ -370,14 +370,17 @@ def coming(
     }
     statement = _least_rated(wanted.campaign_id is not None).limit(count)
     rows = session.scalars(statement, asked)
-    ids = [melody_id for row in rows for melody_id in (row.melody_a, row.melody_b)]
-    return load_melodies(session, list(dict.fromkeys(ids)))
+    pairs = load_heard_pairs(session, [(row.melody_a, row.melody_b) for row in rows])
+    sides = [side for pair in pairs for side in pair]
+    return list({(side.id, side.melody.tonic_midi): side for side in sides}.values())
 
 
 def shown(
     session: Session, rater_id: int, assignment_id: UUID
 ) -> tuple[StoredMelody, StoredMelody]:
     """The melodies, left and right, of an assignment of this rater's, live or answered.
+
+    They are in the one key in which the rater hears or heard them.
 
     Raises:
         RatingsError: when there is none, or it is another rater's.
@@ -386,5 +389,5 @@ def shown(
     if assignment is None or assignment.rater_id != rater_id:
         raise RatingsError(f"assignment {assignment_id} is unknown; reload the page for a new pair")
     comparison = session.get_one(ComparisonRow, assignment.comparison_id)
-    a, b = load_melodies(session, [comparison.melody_a, comparison.melody_b])
+    ((a, b),) = load_heard_pairs(session, [(comparison.melody_a, comparison.melody_b)])
     return (a, b) if assignment.left_is_a else (b, a)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from music.key_choice import in_one_key
 from music.melody import Melody
 from music.tokens import decode, encode
 from reward.store.campaigns import campaign_row, check_fits
@@ -176,6 +177,22 @@ def plain_features(features: Mapping[str, float]) -> dict[str, float]:
         bad = sorted(name for name, value in values.items() if not np.isfinite(value))
         raise RatingsError(f"feature {bad[0]!r} is not finite; leave it out") from error
     return values
+
+
+def load_heard_pairs(
+    session: Session, pairs: Sequence[tuple[int, int]]
+) -> list[tuple[StoredMelody, StoredMelody]]:
+    """The two melodies of each pair of ids, at one tonic (`music.key_choice.in_one_key`).
+
+    Raises:
+        RatingsError: for an id that is not in the pool.
+    """
+    stored = load_melodies(session, [melody_id for pair in pairs for melody_id in pair])
+    heard: list[tuple[StoredMelody, StoredMelody]] = []
+    for one, other in zip(stored[::2], stored[1::2], strict=True):
+        melodies = in_one_key(one.melody, other.melody)
+        heard.append((replace(one, melody=melodies[0]), replace(other, melody=melodies[1])))
+    return heard
 
 
 def load_melodies(session: Session, ids: Sequence[int]) -> list[StoredMelody]:

@@ -40,9 +40,10 @@ def broken_guards(row: Mapping[str, Any], first: Mapping[str, Any], config: PPOC
         config: the run's.
 
     Raises:
-        RunError: when the row of update 0, as read from a file, lacks a figure.
+        RunError: when one of the rows, as read from a file, lacks a figure.
     """
-    check_fields([first], ("vendi", "originality", "score_std"))
+    check_fields([first, row], ("vendi", "originality", "score_std"))
+    check_fields([row], ["kl_nats"])
     held = {
         FINITE: not not_finite(row),
         "kl": row["kl_nats"] <= config.kl_limit_nats,

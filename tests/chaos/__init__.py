@@ -6,7 +6,7 @@ that jump or disagree, and a database server that restarts. CI runs these tests 
 kills of jobs (`tests/rl/jobs/test_kills.py`) for as long as you say:
 
     make chaos HOURS=2     as much of each as takes about two hours
-    make chaos SCALE=10    ten times as much of each as in CI: 200 power cuts, 500 kills, 10,000
+    make chaos SCALE=20    twenty times as much of each as in CI: 300 power cuts, 800 kills, 10,000
                            votes on each database
 
 disk: a folder on a disk that loses power, and what may be left of it

@@ -24,7 +24,7 @@ from tests.chaos.vote_server import VoteServer
 from tests.support.scale import scaled, time_limit_s
 
 RATERS = 8
-VOTES = scaled(1000)
+VOTES = scaled(500)
 
 
 def fill(database, clips):

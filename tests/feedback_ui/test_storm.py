@@ -28,7 +28,7 @@ from tests.support.studio_server import GO_ON, StudioServer, chromium, enter, ki
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RATERS = 4 if SCALE <= 1 else 8
-VOTES = scaled(200)
+VOTES = scaled(150)
 LEAST_HEARD_MS = 60
 ANSWER_WITHIN_S = 60
 KEYS = {"a": "left", "b": "right", "t": "tie", "n": "both_bad", "s": "skip"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -14,9 +16,13 @@ from music.corpora.corpus import build_corpus, load_corpus
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
 from music.formats.abc import AbcError
 from music.formats.abc_text import decode_text
+from music.formats.midi import to_midi
+from music.formats.musicxml import to_musicxml
 from music.formats.notation import read_melody, to_abc
 from music.melody import Melody, MelodyError
 from music.note_table import NoteTable, note_table
+from music.readers import REASONS, melodies_of, read_tunes
+from music.readers.tune import ReadError
 from music.rendering.sound import SoundfontError, find_soundfont, render_wav
 from music.tokens import VOCABULARY, decode, encode, from_text, to_text
 from tests.fuzz.target import Target, workplace
@@ -70,6 +76,59 @@ def read_book(data: bytes) -> None:
     (folder / "oneills1850").mkdir(exist_ok=True)
     (folder / "oneills1850" / "book.abc").write_bytes(data)
     build_corpus(folder, folder / "strains.npz")
+
+
+def _read_tunes(data: bytes, name: str) -> None:
+    """A file with tunes; every strain is a melody or refused."""
+    file = workplace("tunes") / name
+    file.write_bytes(data)
+    tunes, refusals = read_tunes(file)
+    refused = [refusal for tune in tunes for refusal in melodies_of(tune)[1]]
+    for refusal in (*refusals, *refused):
+        assert str(refusal).isprintable(), "a refusal is no printed line"
+        assert refusal.reason in REASONS, "a refusal has a reason of its own"
+    if not tunes:
+        raise ReadError(refusals[0].reason, str(refusals[0]))
+
+
+def read_midi(data: bytes) -> None:
+    """A MIDI file."""
+    _read_tunes(data, "tune.mid")
+
+
+def read_musicxml(data: bytes) -> None:
+    """A MusicXML file."""
+    _read_tunes(data, "tune.musicxml")
+
+
+def read_packed_musicxml(data: bytes) -> None:
+    """A MusicXML file in a zip file."""
+    _read_tunes(data, "tune.mxl")
+
+
+def _packed(document: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(
+            "META-INF/container.xml", '<container><rootfile full-path="a.xml"/></container>'
+        )
+        file.writestr("a.xml", document)
+    return buffer.getvalue()
+
+
+MIDI_WORDS = (
+    b"MThd",
+    b"MTrk",
+    b"\x00\xff\x2f\x00",
+    b"\xff\x58\x04\x03\x02\x18\x08",
+    b"\xff\x59\x02",
+)
+XML_WORDS = (
+    *(b"<note>", b"</note>", b"<chord/>", b"<grace/>", b"<rest/>", b"<backup>", b"<forward>"),
+    *(b"<duration>", b"</duration>", b"<divisions>0</divisions>", b"1e9", b"-1", b"1/0", b"<time>"),
+    *(b"<transpose><chromatic>99</chromatic></transpose>", b"<!DOCTYPE a>", b"<!ENTITY a 'b'>"),
+    *(b"<beats>3+2</beats>", b"<beat-type>0</beat-type>", b"<measure>", b"</measure>", b"&amp;"),
+)  # fmt: skip
 
 
 def read_motif(data: bytes) -> None:
@@ -179,6 +238,26 @@ TARGETS = (
     ),
     Target(
         name="motif", read=read_motif, refuses=ABC_ERRORS, seeds=abc_seeds, words=ABC_WORDS, share=3
+    ),
+    Target(
+        name="midi",
+        read=read_midi,
+        refuses=(ReadError,),
+        seeds=lambda: [to_midi(melody) for melody in _melodies()],
+        words=MIDI_WORDS,
+    ),
+    Target(
+        name="musicxml",
+        read=read_musicxml,
+        refuses=(ReadError,),
+        seeds=lambda: [to_musicxml(melody).encode() for melody in _melodies()[:4]],
+        words=XML_WORDS,
+    ),
+    Target(
+        name="packed-musicxml",
+        read=read_packed_musicxml,
+        refuses=(ReadError,),
+        seeds=lambda: [_packed(to_musicxml(melody).encode()) for melody in _melodies()[:4]],
     ),
     Target(
         name="tune-search",

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from music.formats.midi import pitches_midi
+from music.grammar import MASK_TABLE
+from music.key_choice import Compass, KeyChoice, KeyChoiceError
 from music.melody import Header, MelodyError, Note
-from music.tokens import BOS, ID, decode
-from policy.compose import DEFAULT_TONIC_MIDI, Conditioning, compose, sample_rows
+from music.metre import METERS
+from music.tokens import BOS, ID, decode, encode
+from policy.compose import DEFAULT_TONIC_MIDI, Conditioning, allowed_tokens, compose, sample_rows
+from policy.decode import sample
 
 MOTIF = (Note(-12, 12, 7), Note(0, 24, 12), Note(36, 12, 0))
 
@@ -100,7 +105,7 @@ def test_rows_and_melodies_are_the_same_samples(tiny_policy):
     options = {"conditioning": Conditioning(bars=4), "seed": 3, "batch": 2}
     rows = sample_rows(tiny_policy, 5, **options)
     assert [row.dtype for row in rows] == [np.uint16] * 5
-    melodies = compose(tiny_policy, 5, tonic_midi=60, **options)
+    melodies = compose(tiny_policy, 5, keys=KeyChoice(tonic_class=0), **options)
     assert melodies == [decode(row, 60) for row in rows]
     assert len(set(melodies)) == 5, "batches repeat"
 
@@ -132,3 +137,69 @@ def test_a_header_of_a_melody_can_be_asked_again(tiny_policy):
     header = Header("9/8", "mixolydian", "slipjig", 4, 18)
     fields = {name: getattr(header, name) for name in Header.__slots__}
     assert compose(tiny_policy, 2, conditioning=Conditioning(**fields))[1].header == header
+
+
+# --- Keys and ranges
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_melody_lies_within_its_range_and_is_whole(tiny_policy, seed):
+    rng = np.random.default_rng(seed)
+    low = int(rng.integers(24, 80))
+    compass = Compass(low, low + int(rng.integers(7, 20)))
+    tonic_class = None if seed % 2 else int(rng.integers(12))
+    meter = METERS[int(rng.integers(len(METERS)))]
+    conditioning = Conditioning(bars=4, meter=meter)
+    keys = KeyChoice(tonic_class=tonic_class, compass=compass)
+    melodies = compose(tiny_policy, 24, conditioning=conditioning, keys=keys, seed=seed, batch=9)
+    for melody in melodies:
+        assert tonic_class in (None, melody.tonic_midi % 12)
+        assert all(low <= midi <= compass.high_midi for midi in pitches_midi(melody))
+        assert decode(encode(melody), melody.tonic_midi) == melody
+    assert len({m.tonic_midi % 12 for m in melodies}) == (12 if tonic_class is None else 1)
+
+
+def test_without_a_range_the_samples_are_those_of_any_key(tiny_policy):
+    short = Conditioning(bars=4)
+    plain = compose(tiny_policy, 12, conditioning=short, seed=3)
+    there = compose(tiny_policy, 12, conditioning=short, seed=3, keys=KeyChoice(tonic_class=None))
+    assert [m.notes for m in plain] == [m.notes for m in there]
+    assert len({m.tonic_midi for m in there}) == 12
+    # A range that holds every note changes nothing either.
+    all_notes = KeyChoice(compass=Compass(40, 100))
+    assert compose(tiny_policy, 12, conditioning=short, seed=3, keys=all_notes) == plain
+
+
+def test_log_probabilities_within_a_range_are_among_the_notes_left(tiny_policy):
+    bounds = np.array([[-2, 6]] * 4)
+    allowed = allowed_tokens(bounds)
+    prompts = Conditioning(bars=4, meter="2/4").prompt(4)
+    generator = torch.Generator().manual_seed(0)
+    sampled = sample(tiny_policy, prompts, generator=generator, allowed_BV=allowed)
+    with torch.no_grad():
+        logits = tiny_policy(input_ids=sampled.ids).logits[:, :-1]
+    legal = torch.from_numpy(MASK_TABLE[sampled.mask_row[:, 1:]] & allowed[:, None])
+    logps = logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+    chosen = logps.gather(2, sampled.ids[:, 1:, None])[..., 0]
+    decision = sampled.decision[:, 1:]
+    torch.testing.assert_close(
+        sampled.logprob[:, 1:][decision], chosen[decision], atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("tonic", range(60, 72))
+def test_a_motif_is_continued_in_its_own_key(tiny_policy, tonic):
+    fields = {"meter": "2/4", "bars": 4, "pickup_ticks": 12, "motif": MOTIF}
+    conditioning = Conditioning(**fields, motif_tonic_midi=tonic)
+    (melody,) = compose(tiny_policy, 1, conditioning=conditioning)
+    assert melody.tonic_midi == tonic
+    assert melody.notes[:2] == MOTIF[:2]
+
+
+def test_a_motif_beyond_the_range_is_refused_before_anything_is_written(tiny_policy):
+    conditioning = Conditioning(
+        meter="2/4", bars=4, pickup_ticks=12, motif=MOTIF, motif_tonic_midi=62
+    )
+    keys = KeyChoice(compass=Compass(64, 75))
+    with pytest.raises(KeyChoiceError, match="does not hold the motif"):
+        compose(tiny_policy, 1, conditioning=conditioning, keys=keys)

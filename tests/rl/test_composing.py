@@ -7,11 +7,14 @@ import pytest
 from music.corpora.corpus import load_corpus
 from music.corpora.originality import TrainingIndex
 from music.formats.abc import AbcError
+from music.formats.midi import to_midi
+from music.formats.musicxml import to_musicxml
+from music.formats.notation import read_melody, to_abc
 from music.limits import LimitError
 from music.melody import MelodyError
-from policy.compose import Conditioning
+from policy.compose import Conditioning, compose
 from rl import composing
-from rl.composing import conditioning_with_motif, save_melodies
+from rl.composing import conditioning_with_motif, motif_moves, save_melodies
 from tests.support.small_disk import SIZE_KB
 
 FIELDS = "X:1\nM:4/4\nL:1/8\nK:D\n"
@@ -50,6 +53,53 @@ def test_a_motif_brings_its_place(motif):
         (-24, 24, 7), (0, 48, 12), (48, 24, 10),
     ]  # fmt: skip
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "tonic"),
+    [
+        ("C", "C2E2G4", 60),
+        ("G", "G2B2d4", 67),
+        ("Bb", "B2d2f4", 70),
+        ("F#", "F2A2c4", 66),
+        ("D", "D,,2F,,2A,,4", 38),
+        ("G clef=bass", "G,,2B,,2D,4", 43),
+    ],
+)
+def test_a_motif_brings_its_key_and_octave(motif, key, written, tonic):
+    conditioning, _ = motif(f"M:4/4\nL:1/8\nK:{key}\n{written}|")
+    assert conditioning.motif_tonic_midi == tonic
+    assert pitches(conditioning) == [0, 4, 7]
+
+
+def test_a_motif_that_is_moved_is_told(motif, tune):
+    conditioning, _ = motif("M:4/4\nL:1/8\nK:G\nG2B2d4|")
+
+    def told(*tonics):
+        melodies = [tune(*[(0, 48)] * 4, tonic_midi=tonic) for tonic in tonics]
+        return motif_moves(conditioning, melodies)
+
+    assert told(67) is None
+    assert told(62, 62) == "the motif is transposed from G to D"
+    assert told(55) == "the motif is moved down by 1 octave, into the range"
+    assert told(43) == "the motif is moved down by 2 octaves, into the range"
+    assert told(60, 67, 69) == "the motif is transposed from G to the key of each melody"
+    assert motif_moves(Conditioning(), []) is None
+
+
+@pytest.mark.parametrize("key", ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"])
+def test_a_motif_of_each_key_comes_back_in_it(tiny_policy, tmp_path, key):
+    tune = f"X:1\nM:2/4\nL:1/8\nK:{key}\n{key[0]}2{key[0]}2|"
+    (tmp_path / "motif.abc").write_text(tune)
+    conditioning = conditioning_with_motif(
+        Conditioning(bars=4), tmp_path / "motif.abc", say=lambda _: None
+    )
+    (melody,) = compose(tiny_policy, 1, conditioning=conditioning)
+    fields, _, notes = to_abc(melody).rpartition("\nK:")
+    assert "M:2/4" in fields
+    assert notes.splitlines()[0] == key
+    assert "".join(notes.splitlines()[1].split()).startswith(f"{key[0]}2{key[0]}2|")
+    assert read_melody(to_abc(melody)) == melody
 
 
 def test_of_a_whole_tune_the_first_strain_is_the_motif(motif):
@@ -183,3 +233,23 @@ def test_a_book_of_many_tunes_may_be_named_for_its_first(motif):
 def test_a_motif_whose_one_tune_is_too_long_is_told_in_a_line(motif):
     with pytest.raises(AbcError, match=r"motif\.abc: the first tune has more than 50,000"):
         motif(FIELDS + "d8|\n" * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("motif.mid", to_midi), ("motif.musicxml", lambda melody: to_musicxml(melody).encode())],
+    ids=["MIDI", "MusicXML"],
+)
+def test_a_motif_may_be_midi_or_musicxml(tmp_path, name, written):
+    melody = next(s.melody for s in load_corpus("test") if s.melody.header.bars == 8)
+    (tmp_path / name).write_bytes(written(melody))
+    read = conditioning_with_motif(Conditioning(bars=8), tmp_path / name, say=lambda line: None)
+    assert read.motif == melody.notes
+    assert (read.meter, read.mode) == (melody.header.meter, melody.header.mode)
+
+
+def test_a_motif_that_is_no_midi_is_refused_with_its_name(tmp_path):
+    file = tmp_path / "motif.mid"
+    file.write_bytes(b"no MIDI")
+    with pytest.raises(AbcError, match=r"motif\.mid.*export it anew"):
+        conditioning_with_motif(Conditioning(), file, say=lambda line: None)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from music.formats.midi import pitches_midi
 from reward.store.store import RatingsStore
 from tastemaker.options import DATABASE
 
@@ -39,3 +40,27 @@ def test_the_default_seed_is_the_first_that_is_free(base, typed, melodies):
     _, out, err = typed("pairs", *ASKED[:-1], melodies)
     assert ("wrote 10 new melodies by seed 0" in out) == (melodies > 0), err
     assert "already" not in err
+
+
+def test_melodies_have_the_key_and_the_range_that_are_asked_for(base, typed):
+    code, _, err = typed("pairs", *ASKED, "--key", "any", "--range", "E2-C4")
+    assert code == 0, err
+    with RatingsStore(DATABASE) as store:
+        melodies = [s.melody for s in store.melodies(store.melodies_frame()["melody_id"].tolist())]
+    assert len({melody.tonic_midi % 12 for melody in melodies}) == 10
+    assert all(40 <= midi <= 60 for melody in melodies for midi in pitches_midi(melody))
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("--key", "Gm"), "write --key G --mode minor"),
+        (("--range", "E5-A3"), "write A3-E5"),
+    ],
+)
+def test_a_key_or_range_that_cannot_be_had_is_told_in_a_line(base, typed, asked, says):
+    code, out, err = typed("pairs", *ASKED, *asked)
+    assert code == 2
+    assert out == ""
+    assert err.strip().endswith(says)
+    assert len(err.strip().splitlines()) == 1

@@ -8,7 +8,7 @@ import threading
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
@@ -25,10 +25,12 @@ from feedback_ui.components.focus_keeper import KEY as FOCUS_KEEPER
 from feedback_ui.server.launch import LaunchError, parse_options, studio_command
 from feedback_ui.services.answers import REASONS, read_answer
 from feedback_ui.services.clips import MIN_HEARD_MS, Clip, ClipFolder, duration_ms
-from feedback_ui.services.notation import PIANO_ROLL
+from feedback_ui.services.notation import PIANO_ROLL, pictures_of
 from feedback_ui.services.practice import PRACTICE_ID, practice_pair
 from feedback_ui.services.session import BREAK_AFTER, StudioSession
+from music.key_choice import in_one_key
 from music.melody import Header, Melody, Note
+from music.rendering.sound import cached_wav
 from reward.store.database import parse_url
 from reward.store.listening_sessions import ListeningSession
 from reward.store.schema import AssignmentRow
@@ -283,6 +285,34 @@ def test_what_was_heard_may_be_seen_on_the_sides_where_it_stood(studio, rater):
         assert all(
             "<svg" in picture and "secret" not in picture for picture in heard.pictures.values()
         )
+
+
+def test_both_sides_of_a_pair_are_heard_and_seen_in_one_key(store, clips, monkeypatch):
+    one, other = (replace(m, tonic_midi=t) for m, t in zip(tunes(2), (62, 67), strict=True))
+    ids = store.add_melodies([one, other], policy_id="p", sampler="s", seed=1)
+    store.add_comparisons([tuple(ids)], round=1, strategy="random")
+    studio = StudioSession(store, clips, clock=Clock(step_s=10))
+    rater = studio.sign_up("Ada", consents=True)
+    (expected,) = {m.tonic_midi for m in in_one_key(one, other)}
+    said = []
+
+    def spy(melody, *more, **options):
+        said.append(melody)
+        return cached_wav(melody, *more, **options)
+
+    monkeypatch.setattr("feedback_ui.services.clips.cached_wav", spy)
+    coming = studio.store.coming(rater.id, purposes=["train"], count=1)
+    assert {stored.melody.tonic_midi for stored in coming} == {expected}
+    pair = studio.current_pair(rater.id)
+    left, right = studio.heard(rater.id, pair.assignment_id)
+    assert (left.clip, right.clip) == (pair.left, pair.right)
+    assert {melody.tonic_midi for melody in said} == {expected}
+    sides = studio.store.shown(rater.id, pair.assignment_id)
+    for side, heard in zip(sides, (left, right), strict=True):
+        assert heard.pictures == pictures_of(side.melody)
+        assert side.melody.tonic_midi == expected
+    stored = [m.melody.tonic_midi for m in store.melodies(ids)]
+    assert stored == [62, 67], "what is stored keeps its key"
 
 
 def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_path, monkeypatch):

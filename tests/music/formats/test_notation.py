@@ -16,6 +16,8 @@ import pytest
 from music.corpora.corpus import load_corpus
 from music.formats import notation
 from music.formats.abc import AbcError
+from music.formats.midi import pitches_midi
+from music.formats.musicxml import to_musicxml
 from music.formats.notation import read_melody, to_abc, to_mei, to_svg
 from music.formats.score import score_bars
 from music.melody import MelodyError, Note
@@ -255,3 +257,14 @@ def test_verovio_says_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+@pytest.mark.parametrize("tonic", [24, 43, 50, 59, 72, 83])
+def test_a_melody_of_a_low_or_high_tonic_sounds_the_same_when_it_is_read(tune, tonic):
+    melody = tune((-5, 48), (0, 48), (17, 48), (4, 48), tonic_midi=tonic)
+    again = read_melody(to_abc(melody))
+    assert pitches_midi(again) == pitches_midi(melody)
+    assert again.header == melody.header
+    assert ("clef=bass" in to_abc(melody)) == (tonic < 54)
+    assert ('clef.shape="F"' in to_mei(melody)) == (tonic < 54)
+    assert ("<sign>F</sign><line>4</line>" in to_musicxml(melody)) == (tonic < 54)

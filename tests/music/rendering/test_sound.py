@@ -130,6 +130,7 @@ def test_a_missing_font_says_what_to_do(tmp_path, short, monkeypatch):
     with pytest.raises(SoundfontError, match=r"no\.sf2' is not a file; name an \.sf2 file"):
         render_wav(short, soundfont=missing)
     monkeypatch.setattr(sound, "find_spec", lambda name: None)
+    sound._packaged_font.cache_clear()
     with pytest.raises(SoundfontError, match="not installed; run: pip install pretty_midi"):
         find_soundfont()
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from music.formats.midi import pitches_midi
+from music.key_choice import Compass, KeyChoice
 from policy.compose import Conditioning
 from policy.runs import RunError
 from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test, write_pairs
@@ -112,6 +114,16 @@ def test_the_same_seed_gives_the_same_pairs_and_known_ones_are_not_taken(two):
     assert len(taken) == 24
     again = write_pairs(a, b, CONDITIONING, 12, 3, taken)
     assert not {m for pair in again for m in pair} & {m for pair in first for m in pair}
+
+
+def test_pairs_of_any_key_share_it_and_keep_to_the_range(two):
+    keys = KeyChoice(tonic_class=None, compass=Compass(57, 76))
+    a, b = two[0].model, two[1].model
+    pairs = write_pairs(a, b, CONDITIONING, 12, 3, set(), keys=keys)
+    for pair in pairs:
+        assert len({melody.tonic_midi for melody in pair}) == 1
+        assert all(57 <= midi <= 76 for melody in pair for midi in pitches_midi(melody))
+    assert len({one.tonic_midi % 12 for one, _ in pairs}) > 6
 
 
 def test_policies_that_write_nothing_new_are_told(two, monkeypatch):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import settings
@@ -30,7 +30,7 @@ from reward.store.database import parse_url
 from reward.store.pool import PlannedPair
 from reward.store.schema import OUTCOMES, AssignmentRow, JobRow
 from reward.store.store import RatingsError, RatingsStore
-from reward.store.votes import Answer, outcome_for_a
+from reward.store.votes import Answer, StalePageError, outcome_for_a
 from tests.support.project import PROJECT
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -389,6 +389,19 @@ def test_undo_shows_the_same_sides_and_the_new_vote_supersedes(store):
     resumed = store.issue(anna.id)
     assert (resumed.comparison_id, resumed.left) == (waiting.comparison_id, waiting.left)
     assert resumed.votes_cast == 1
+
+
+def test_an_undo_from_a_page_that_shows_another_pair_is_refused(store):
+    fill(store, pairs=3)
+    anna = store.add_rater("Anna")
+    first = store.issue(anna.id)
+    store.vote(first.assignment_id, Answer(outcome="left", nonce="1"))
+    second = store.issue(anna.id)
+    for shown in (first.assignment_id, None, uuid4(), UUID(int=0), UUID(int=2**128 - 1)):
+        with pytest.raises(StalePageError, match="reload the page"):
+            store.undo(anna.id, shown=shown)
+    assert store.issue(anna.id) == second, "a refused undo changes nothing"
+    assert store.undo(anna.id, shown=second.assignment_id).comparison_id == first.comparison_id
 
 
 def test_undo_again_goes_further_back_and_stops_at_the_first(store):

@@ -32,7 +32,7 @@ from tests.support.job_runs import (
 from tests.support.project import PROJECT
 from tests.support.scale import scaled, time_limit_s
 
-KILLS, KILLS_OF_TWO = scaled(50), scaled(4)
+KILLS, KILLS_OF_TWO = scaled(40), scaled(3)
 WAIT_S = 300
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from policy.runs import RunError
 from rl.ppo.config import PPOConfig
 from rl.ppo.guards import broken_guards, kept_row, out_of_patience
 
@@ -31,6 +32,13 @@ FIRST = {"kl_nats": 0.0, "vendi": 60.0, "originality": 0.9, "score_std": 0.7}
 )
 def test_each_guard_holds_up_to_its_limit(changes, broken):
     assert broken_guards(FIRST | changes, FIRST, CONFIG) == broken
+
+
+@pytest.mark.parametrize("name", ["kl_nats", "vendi", "originality", "score_std"])
+def test_a_row_that_lacks_a_figure_is_told(name):
+    row = {figure: value for figure, value in FIRST.items() if figure != name}
+    with pytest.raises(RunError, match=f"update 3 .* has no {name}"):
+        broken_guards({"update": 3, **row}, FIRST, CONFIG)
 
 
 def rows(*given: tuple[float, list[str]]):

@@ -1,0 +1,253 @@
+"""Making one voice in bars of the notes of a MIDI file.
+
+Which part: as in `music.readers.musicxml_part`. A file is refused as played without a beat where
+less than `LEAST_ON_BEAT` of the onsets lie within `NEAR_TICKS` of a sixteenth or a triplet eighth;
+chance alone gives about 40 %. Of notes that begin together the highest is taken; a lower note that
+begins while a higher one goes on is left out. An end that is off the grid is moved to the next
+onset, or to the nearest sixteenth where a quarter or more is silent.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from music.formats.abc import AbcNote
+from music.melody import TICKS_PER_QUARTER
+from music.readers.key_finder import find_key, key_in_words
+from music.readers.midi_song import MidiNote, MidiPart, Song, read_song
+from music.readers.musicxml_part import MELODY_NAMES
+from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
+
+LEAST_ON_BEAT = 0.85
+NEAR_TICKS = Fraction(3, 4)
+GRID = sorted({*range(0, TICKS_PER_QUARTER + 1, 3), *range(0, TICKS_PER_QUARTER + 1, 4)})
+BEAT_GRID = sorted({*range(0, TICKS_PER_QUARTER + 1, 6), *range(0, TICKS_PER_QUARTER + 1, 8)})
+DEFAULT_METER = "4/4"
+
+
+def read_midi_file(path: Path, part: str | None) -> tuple[list[Tune], list[Refusal]]:
+    """The tune of a file, in one list, and what was refused of it.
+
+    Raises:
+        ReadError: for a file without a melody that can be read.
+        LimitError, OSError: for a file that is too large, or cannot be read.
+    """
+    song = read_song(path)
+    file, notices = str(path), []
+    if song.drums:
+        detail = f"{song.drums} notes of drums (channel 10) are left out"
+        notices.append(Notice(file, "1", "", "drums left out", detail))
+    chosen = _chosen_part(song, part)
+    if len(song.parts) > 1:
+        why = "named" if part else "of the melody, by the rule of docs/reading.md"
+        place = song.parts.index(chosen) + 1
+        detail = f"part {place} of {len(song.parts)}, {chosen.name!r}, is taken ({why})"
+        notices.append(Notice(file, "1", "", "part taken", detail))
+    notes, moved = _on_grid(chosen.notes)
+    if moved:
+        detail = f"{moved} notes are moved to the grid of sixteenths and triplets"
+        notices.append(Notice(file, "1", "", "lengths rounded", detail))
+    voice, left_out = _one_voice(notes)
+    if left_out:
+        detail = f"{left_out} notes below a higher one, or held into the next, are left out or cut"
+        notices.append(Notice(file, "1", "", "top notes taken", detail))
+    sections: list[Section] = []
+    refusals: list[Refusal] = []
+    stretches = _stretches(song, voice, alone=len(song.parts) == 1)
+    if len(stretches) > 1:
+        detail = "the tune is cut where metre or key changes"
+        notices.append(Notice(file, "1", "", "cut", detail))
+    for start, end, meter, key, number in stretches:
+        try:
+            bar_ticks = bar_ticks_of(meter)
+            bars = _bars(voice, start, end, bar_ticks, number, _pickup(song))
+        except ReadError as error:
+            refusals.append(Refusal(file, "1", str(number), error.reason, str(error)))
+            continue
+        if not any(note.midi is not None for bar in bars for note in bar.notes):
+            continue
+        if len(song.parts) > 1:
+            bars = _without_empty_ends(bars)
+        if key is None:
+            key = find_key(bars)
+            detail = f"the file names no key; its notes are those of {key_in_words(*key)}"
+            notices.append(Notice(file, "1", str(number), "key found", detail))
+        sections.append(Section(tuple(bars), meter, key[1], key[0]))
+    if not song.meters:
+        detail = f"the file names no metre; it is read in {DEFAULT_METER}"
+        notices.append(Notice(file, "1", "", "cut", detail))
+    return [Tune(file, "1", song.title, tuple(sections), tuple(notices))], refusals
+
+
+def _chosen_part(song: Song, wanted: str | None) -> MidiPart:
+    parts = song.parts
+    if wanted is not None:
+        for place, part in enumerate(parts, start=1):
+            if wanted.lower() in (part.name.lower(), str(place)):
+                return part
+        names = [part.name for part in parts][:20]
+        detail = f"part={wanted[:40]!r} is none of the parts {names}; name one, or its number"
+        raise ReadError("no such part", detail)
+    if not parts:
+        if song.drums:
+            raise ReadError("only drums", "the file has only drums; give one with a melody")
+        raise ReadError("no notes", "the file has no notes; give one with a melody")
+    for part in parts:
+        if MELODY_NAMES.search(part.name):
+            return part
+    most = max(len(part.notes) for part in parts)
+    busy = [part for part in parts if 2 * len(part.notes) >= most]
+    return max(busy, key=lambda part: sum(note.midi for note in part.notes) / len(part.notes))
+
+
+def _on_grid(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
+    """The notes at whole ticks, and how many were moved by more than a rounding of the file."""
+    times = [time for note in notes for time in (note.onset_ticks, note.end_ticks)]
+    if all(time.denominator == 1 for time in times):
+        return list(notes), 0
+    near = sum(
+        abs(note.onset_ticks - _nearest(note.onset_ticks, BEAT_GRID)) <= NEAR_TICKS
+        or note.onset_ticks == _nearest(note.onset_ticks, GRID)
+        for note in notes
+    )
+    if near < LEAST_ON_BEAT * len(notes):
+        raise ReadError(
+            "no beat",
+            f"only {near / len(notes):.0%} of the onsets are near a sixteenth or a triplet, and "
+            f"{LEAST_ON_BEAT:.0%} is the least: it was played without a beat; quantise it first",
+        )
+    onsets = [_nearest(note.onset_ticks, GRID) for note in notes]
+    placed: list[MidiNote] = []
+    moved = 0
+    for note, onset in zip(notes, onsets, strict=True):
+        end = _nearest(note.end_ticks, GRID)
+        if abs(end - note.end_ticks) > Fraction(1, 4):
+            after = bisect_right(onsets, onset)
+            following = onsets[after] if after < len(onsets) else None
+            end = _nearest(note.end_ticks, range(0, TICKS_PER_QUARTER + 1, 6))
+            if following is not None and following - note.end_ticks < TICKS_PER_QUARTER:
+                end = following
+            moved += 1
+        elif onset != note.onset_ticks:
+            moved += 1
+        if end <= onset:
+            end = onset + GRID[1]
+        placed.append(MidiNote(onset, end, note.midi))
+    return placed, moved
+
+
+def _nearest(time: Fraction, grid: Sequence[int]) -> Fraction:
+    quarters, inside = divmod(time, TICKS_PER_QUARTER)
+    return Fraction(quarters * TICKS_PER_QUARTER + min(grid, key=lambda g: abs(g - inside)))
+
+
+def _one_voice(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
+    """Notes one after the other, and how many were left out or cut."""
+    voice: list[MidiNote] = []
+    left_out = 0
+    for note in sorted(notes, key=lambda note: (note.onset_ticks, -note.midi)):
+        last = voice[-1] if voice else None
+        if last is not None and note.onset_ticks < last.end_ticks:
+            left_out += 1
+            if note.onset_ticks == last.onset_ticks or note.midi < last.midi:
+                continue
+            voice[-1] = MidiNote(last.onset_ticks, note.onset_ticks, last.midi)
+        voice.append(note)
+    return voice, left_out
+
+
+def _pickup(song: Song) -> Fraction:
+    """A first metre of one bar that is shorter than the next one's is the pickup's."""
+    if len(song.meters) < 2 or song.meters[0][0] != 0:
+        return Fraction(0)
+    try:
+        first, second = (bar_ticks_of(meter) for _, meter in song.meters[:2])
+    except ReadError:
+        return Fraction(0)
+    return first if first == song.meters[1][0] and first < second else Fraction(0)
+
+
+def _stretches(
+    song: Song, voice: Sequence[MidiNote], *, alone: bool
+) -> list[tuple[Fraction, Fraction, str, tuple[int, str] | None, int]]:
+    """Start, end, metre, key and first bar's number of what has one metre and one key."""
+    pickup = _pickup(song)
+    meters = song.meters[1:] if pickup else song.meters
+    meters = [(Fraction(0) if place == 0 else at, m) for place, (at, m) in enumerate(meters)]
+    meters = meters or [(Fraction(0), DEFAULT_METER)]
+    keys = [(Fraction(0) if place == 0 else at, t, m) for place, (at, t, m) in enumerate(song.keys)]
+    last = max(note.end_ticks for note in voice)
+    end = max(last, song.end_ticks) if alone else last
+    times = sorted({at for at, *_ in (*meters, *keys) if at < last})
+    found: list[tuple[Fraction, Fraction, str, tuple[int, str] | None, int]] = []
+    number = 0 if pickup else 1
+    for at, until in zip(times, (*times[1:], end), strict=True):
+        meter = [m for start, m in meters if start <= at][-1]
+        key = next(((t, m) for start, t, m in reversed(keys) if start <= at), None)
+        if found and found[-1][2:4] == (meter, key):
+            found[-1] = (found[-1][0], until, meter, key, found[-1][4])
+        else:
+            found.append((at, until, meter, key, number))
+        number += max(1, int((until - at) // bar_ticks_of(meter)))
+    return found
+
+
+def _bars(
+    voice: Sequence[MidiNote],
+    start: Fraction,
+    end: Fraction,
+    bar_ticks: Fraction,
+    number: int,
+    pickup: Fraction,
+) -> list[Bar]:
+    """The bars of a stretch, gaps filled with rests, notes cut at barlines and tied."""
+    inside = [n for n in voice if start <= n.onset_ticks < end]
+    pickup = pickup if start == 0 else Fraction(0)
+    sounding_end = max((min(n.end_ticks, end) for n in inside), default=start)
+    lines = [start + pickup] if pickup else []
+    line = lines[-1] if lines else start
+    while line < sounding_end:
+        line += bar_ticks
+        lines.append(line)
+    if pickup and len(lines) > 1 and sounding_end <= lines[-1] - pickup:
+        lines[-1] -= pickup
+    # A track that ends on a later barline has bars of rest at its end.
+    step = lines[-1] if lines else start
+    if end > step and (end - step) % bar_ticks == 0 and (end - step) <= 2 * bar_ticks:
+        if pickup:
+            lines[-1] += pickup
+        while (lines[-1] if lines else start) + bar_ticks <= end + pickup:
+            lines.append((lines[-1] if lines else start) + bar_ticks)
+        if pickup:
+            lines[-1] -= pickup
+    bars: list[Bar] = []
+    at, place = start, 0
+    for count, line in enumerate(lines):
+        bar = Bar(number=str(number + count))
+        while at < line:
+            while place < len(inside) and inside[place].end_ticks <= at:
+                place += 1
+            note = inside[place] if place < len(inside) else None
+            if note is None or note.onset_ticks >= line:
+                bar.notes.append(AbcNote(None, line - at))
+                at = line
+            elif note.onset_ticks > at:
+                bar.notes.append(AbcNote(None, note.onset_ticks - at))
+                at = note.onset_ticks
+            else:
+                cut = min(note.end_ticks, line)
+                bar.notes.append(AbcNote(note.midi, cut - at, tied=note.end_ticks > cut))
+                at = cut
+        bars.append(bar)
+    return bars
+
+
+def _without_empty_ends(bars: list[Bar]) -> list[Bar]:
+    """Without the bars of rest before the part begins and after it ends."""
+    sounding = [
+        place for place, bar in enumerate(bars) if any(n.midi is not None for n in bar.notes)
+    ]
+    return bars[sounding[0] : sounding[-1] + 1]

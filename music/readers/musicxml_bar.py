@@ -1,0 +1,201 @@
+"""Reading one measure of a MusicXML part: what sounds, its barlines, and changes of metre and key.
+
+Pitches are as they sound: a transposing instrument is shifted by its `transpose`, and octave clefs
+do not change a pitch in MusicXML. Lengths are fractions of a tick, 24 a quarter note.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from xml.etree.ElementTree import Element
+
+from music.formats.spelling import LETTER_MIDI
+from music.melody import TICKS_PER_QUARTER
+from music.readers.tune import ReadError
+
+MOST_DIVISIONS = 1_000_000
+LONGEST_QUARTERS = 1000
+"""of one note, rest or shift of time"""
+
+
+@dataclass(slots=True)
+class Sound:
+    """A note or rest of one voice; of a chord the top note."""
+
+    onset_ticks: Fraction
+    duration_ticks: Fraction
+    midi: int | None
+    tied: bool
+    voice: tuple[str, str]
+    """staff and voice"""
+
+
+@dataclass(slots=True)
+class Measure:
+    """What stands between two barlines."""
+
+    number: str
+    implicit: bool
+    meter: str
+    key: tuple[int, str | None]
+    """fifths of the key as it sounds, and the mode where one is named"""
+    has_key: bool
+    sounds: list[Sound] = field(default_factory=list)
+    length_ticks: Fraction = Fraction(0)
+    left: str = ""
+    right: str = ""
+    endings: tuple[int, ...] = ()
+    chords: int = 0
+    grace_notes: int = 0
+    drums: int = 0
+
+
+class MeasureReader:
+    """Reads the measures of one part in order; it remembers divisions, metre, key and endings."""
+
+    def __init__(self) -> None:
+        self.divisions = Fraction(1)
+        self.meter = ""
+        self.written_fifths = 0
+        self.mode: str | None = None
+        self.has_key = False
+        self.transpose = 0
+        self.endings: tuple[int, ...] = ()
+
+    def read(self, element: Element) -> Measure:
+        """One `measure`.
+
+        Raises:
+            ReadError: with the number of the bar, for what cannot be read.
+        """
+        number = element.get("number", "")[:20]
+        try:
+            return self._read(element, number)
+        except (ValueError, KeyError, OverflowError, ZeroDivisionError) as error:
+            if isinstance(error, ReadError):
+                raise ReadError(error.reason, str(error), bar=number) from error
+            detail = f"a value of the bar cannot be read ({error}); export the score anew"
+            raise ReadError("damaged", detail, bar=number) from error
+
+    def _read(self, element: Element, number: str) -> Measure:
+        for attributes in element.findall("attributes"):
+            self._attributes(attributes)
+        fifths = _nearest_fifths(self.written_fifths, self.transpose)
+        measure = Measure(
+            number,
+            element.get("implicit") == "yes",
+            self.meter,
+            (fifths, self.mode),
+            self.has_key,
+        )
+        at = chord_at = Fraction(0)
+        ends = False
+        for child in element:
+            if child.tag == "backup":
+                at = max(Fraction(0), at - self._duration(child))
+            elif child.tag == "forward":
+                at += self._duration(child)
+            elif child.tag == "note":
+                if child.find("chord") is None:
+                    chord_at = at
+                at += self._note(child, chord_at, measure)
+            elif child.tag == "barline":
+                ends |= self._barline(child, measure)
+            measure.length_ticks = max(measure.length_ticks, at)
+        measure.endings = self.endings
+        if ends:
+            self.endings = ()
+        return measure
+
+    def _attributes(self, element: Element) -> None:
+        if (divisions := element.findtext("divisions")) is not None:
+            self.divisions = Fraction(divisions.strip())
+            if not 0 < self.divisions <= MOST_DIVISIONS:
+                raise ValueError(f"divisions {divisions.strip()[:20]!r}")
+        if (key := element.find("key")) is not None and key.find("fifths") is not None:
+            self.written_fifths = int(key.findtext("fifths", "0"))
+            if abs(self.written_fifths) > 11:
+                raise ValueError(f"fifths {self.written_fifths}")
+            self.mode = (key.findtext("mode") or "").strip().lower() or None
+            self.mode = _MODE_NAMES.get(self.mode, self.mode) if self.mode else None
+            self.has_key = True
+        if (time := element.find("time")) is not None:
+            beats, unit = time.findall("beats"), time.findall("beat-type")
+            if len(beats) == len(unit) == 1:
+                count = sum(int(part) for part in (beats[0].text or "").split("+"))
+                self.meter = f"{count}/{int(unit[0].text or '')}"
+            else:
+                self.meter = "none"
+        if (transpose := element.find("transpose")) is not None:
+            semitones = int(transpose.findtext("chromatic", "0"))
+            self.transpose = semitones + 12 * int(transpose.findtext("octave-change", "0"))
+
+    def _duration(self, element: Element) -> Fraction:
+        quarters = Fraction(element.findtext("duration", "0").strip()) / self.divisions
+        if not 0 <= quarters <= LONGEST_QUARTERS:
+            raise ValueError(f"a duration of {float(quarters):g} quarters")
+        return quarters * TICKS_PER_QUARTER
+
+    def _note(self, element: Element, at: Fraction, measure: Measure) -> Fraction:
+        """Add a note or rest; return how far it moves the time."""
+        if element.find("grace") is not None:
+            measure.grace_notes += 1
+            return Fraction(0)
+        duration = self._duration(element)
+        in_chord = element.find("chord") is not None
+        moves = Fraction(0) if in_chord else duration
+        if element.find("cue") is not None:
+            return moves
+        midi: int | None = None
+        if (pitch := element.find("pitch")) is not None:
+            alter = Fraction(pitch.findtext("alter", "0").strip())
+            if alter.denominator != 1:
+                raise ReadError("off the grid", f"a pitch altered by {float(alter):g} semitones")
+            step = LETTER_MIDI[pitch.findtext("step", "").strip()] - LETTER_MIDI["C"]
+            octave = int(pitch.findtext("octave", ""))
+            midi = 12 * (octave + 1) + step + int(alter) + self.transpose
+            if not 0 <= midi <= 127:
+                raise ReadError("range", f"a pitch of MIDI number {midi}, which is not in 0..127")
+        elif element.find("unpitched") is not None:
+            measure.drums += 1
+        tied = any(tie.get("type") == "start" for tie in element.findall("tie"))
+        voice = (element.findtext("staff", "1").strip(), element.findtext("voice", "1").strip())
+        last = measure.sounds[-1] if measure.sounds else None
+        if in_chord and last is not None and last.onset_ticks == at:
+            measure.chords += 1
+            if midi is not None and (last.midi is None or midi > last.midi):
+                last.midi, last.tied = midi, tied
+        elif duration > 0:
+            measure.sounds.append(Sound(at, duration, midi, tied and midi is not None, voice))
+        return moves
+
+    def _barline(self, element: Element, measure: Measure) -> bool:
+        """Note its signs; return whether it ends an ending."""
+        location = element.get("location", "right")
+        style = element.findtext("bar-style", "").strip()
+        repeat = element.find("repeat")
+        sign = "||" if style in ("light-light", "light-heavy", "heavy-light", "heavy-heavy") else ""
+        if repeat is not None:
+            sign = ":|" if repeat.get("direction") == "backward" else "|:"
+        if location == "left":
+            measure.left += sign
+        elif location == "right":
+            measure.right += sign
+        ending = element.find("ending")
+        if ending is None:
+            return False
+        if ending.get("type") == "start":
+            numbers = ending.get("number", "").replace(",", " ").split()
+            self.endings = tuple(int(n) for n in numbers[:9] if n.isdigit() and len(n) < 3)
+            return False
+        return True
+
+
+_MODE_NAMES = {"ionian": "major", "aeolian": "minor"}
+
+
+def _nearest_fifths(written: int, semitones: int) -> int:
+    """The key signature as it sounds."""
+    fifths = written + 7 * semitones
+    return (fifths + 5) % 12 - 5 if semitones % 12 else written
