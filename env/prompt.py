@@ -17,7 +17,7 @@ from music.melody import Melody, Note
 from music.tokens import HEADER_LENGTH
 from policy.compose import Conditioning
 
-HEADER_FIELDS = ("meter", "mode", "tune_type", "bars", "pickup_ticks")
+HEADER_FIELDS = ("meter", "mode", "style", "bars", "pickup_ticks")
 OPTIONS = (*HEADER_FIELDS, "prefix")
 
 

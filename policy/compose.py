@@ -34,7 +34,7 @@ class Conditioning:
 
     meter: str | None = None
     mode: str | None = None
-    tune_type: str | None = None
+    style: str | None = None
     bars: int | None = None
     pickup_ticks: int | None = None
     motif: tuple[Note, ...] = ()
@@ -60,14 +60,14 @@ class Conditioning:
         return {
             "meter": self.meter,
             "mode": self.mode,
-            "tune_type": self.tune_type,
+            "style": self.style,
             "bars": self.bars,
             "pickup_ticks": self.pickup_ticks,
         }
 
     def prompt(self, count: int) -> np.ndarray:
         """The tokens that are set beforehand, int64 (count, P), -1 where the policy chooses."""
-        words = {"tune_type": "TYPE", "pickup_ticks": "PICKUP"}
+        words = {"pickup_ticks": "PICKUP"}
         header = [
             -1 if value is None else ID[f"{words.get(name, name.upper())}_{value}"]
             for name, value in self.fields().items()

@@ -36,8 +36,9 @@ from transformers import (
 )
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from music.melody import PICKUPS_TICKS
+from music.styles import SHIPPED_STYLES, Styles
 from music.tokens import (
+    ALL_PICKUPS_TICKS,
     BOS,
     DURATION_OF_ID,
     EOS,
@@ -54,7 +55,7 @@ from policy.configuration import BAR_POSITIONS, checked_fields
 _RESET = np.zeros(len(VOCABULARY), bool)
 _RESET[FIRST_BAR:FIRST_REST] = True
 _START = np.zeros(len(VOCABULARY), np.int64)
-for _ticks in PICKUPS_TICKS:
+for _ticks in ALL_PICKUPS_TICKS:
     _RESET[ID[f"PICKUP_{_ticks}"]] = True
     _START[ID[f"PICKUP_{_ticks}"]] = (BAR_POSITIONS - _ticks) % BAR_POSITIONS
 
