@@ -13,18 +13,22 @@ from itertools import pairwise, zip_longest
 from typing import TypeVar
 
 from music.formats.abc import AbcBar, AbcTune
-from music.melody import BAR_COUNTS, Header, Melody, MelodyError, Note
+from music.melody import Header, Melody, MelodyError, Note
 
 SomeBar = TypeVar("SomeBar", bound=AbcBar)
 MODE_OF_ABC = {
     "": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor",
-    "dor": "dorian", "mix": "mixolydian",
+    "dor": "dorian", "phr": "phrygian", "lyd": "lydian", "mix": "mixolydian", "loc": "locrian",
 }  # fmt: skip
 TYPE_WORDS = (
     ("slip jig", "slipjig"), ("slipjig", "slipjig"), ("hop jig", "slipjig"), ("jig", "jig"),
     ("reel", "reel"), ("hornpipe", "hornpipe"), ("clog", "hornpipe"), ("strathspey", "strathspey"),
     ("fling", "strathspey"), ("march", "march"), ("waltz", "waltz"),
 )  # fmt: skip
+
+
+FIRST_STRAIN_BARS = 4
+"""a repeat or double bar before so many bars does not end the first strain"""
 
 
 def type_of_tune(tune: AbcTune, meter: str) -> str:
@@ -74,7 +78,7 @@ def first_strain(bars: Sequence[AbcBar], bar_ticks: int) -> list[AbcBar]:
     ticks = Fraction(0)
     for end, (bar, after) in enumerate(pairwise(bars), start=1):
         ticks += bar.duration_ticks
-        if ticks >= BAR_COUNTS[0] * bar_ticks and strain_ends(bar, after):
+        if ticks >= FIRST_STRAIN_BARS * bar_ticks and strain_ends(bar, after):
             return list(bars[:end])
     return list(bars)
 
@@ -95,7 +99,7 @@ def melody_of_bars(
         MelodyError: with the rule that the strain breaks.
     """
     if not bars:
-        raise MelodyError("bars=0: there is no note to read; write at least four bars")
+        raise MelodyError("bars=0: there is no note to read; write at least two bars")
     bar_ticks = header.bar_ticks
     lengths = [bar.duration_ticks for bar in bars]
     pickup = int(lengths[0]) if lengths[0] < bar_ticks and len(bars) > 1 else 0

@@ -21,7 +21,7 @@ from music.limits import TUNE_CHARACTERS
 from music.melody import TICKS_PER_QUARTER
 
 TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-METER_ALIASES = {"C": "4/4", "C|": "4/4", "2/2": "4/4"}
+METER_ALIASES = {"C": "4/4", "C|": "2/2"}
 MOST_BARS_OF_REST = 32
 LONGEST_BAR_SIGN = 32
 """characters; barlines with no note in between are kept up to here"""

@@ -23,9 +23,12 @@ DEFAULT_PROGRAM = 0
 """General MIDI 1, acoustic grand piano, counted from 0"""
 VELOCITY = 90
 TEMPO_MIN_BPM, TEMPO_MAX_BPM = 20.0, 400.0
-METER_TEMPO_BPM = {"4/4": 160.0, "2/4": 112.0, "3/4": 126.0, "6/8": 108.0, "9/8": 108.0}
-"""beats a minute where the tune type says nothing"""
-TYPE_TEMPO_BPM = {
+METER_TEMPO_BPM = {
+    "2/2": 92.0, "3/2": 88.0, "2/4": 112.0, "3/4": 126.0, "4/4": 160.0, "5/4": 132.0, "6/4": 60.0,
+    "3/8": 60.0, "6/8": 108.0, "7/8": 240.0, "9/8": 108.0, "12/8": 108.0,
+}  # fmt: skip
+"""beats a minute where the style says nothing"""
+STYLE_TEMPO_BPM = {
     ("reel", "4/4"): 200.0,  # a little under two half notes a second, a dancing tempo
     ("reel", "2/4"): 120.0,
     ("hornpipe", "4/4"): 152.0,  # slower than a reel because of its dotted rhythms
@@ -39,16 +42,16 @@ TYPE_TEMPO_BPM = {
     ("slipjig", "9/8"): 112.0,
     ("waltz", "3/4"): 138.0,
 }
-"""beats a minute by tune type and metre; slower than musicians play them in a session"""
+"""beats a minute by style and metre; slower than musicians play them in a session"""
 KEY_TEXT = "Key: "
 """of a text event with tonic and mode, such as 'Key: D dorian'"""
 _US_PER_MINUTE = 60_000_000
 
 
 def default_tempo_bpm(header: Header) -> float:
-    """Beats (of `header.beat_ticks`) a minute that suit the tune type in its metre."""
+    """Beats (of `header.beat_ticks`) a minute that suit the style in its metre."""
     fallback = METER_TEMPO_BPM[header.meter]
-    return TYPE_TEMPO_BPM.get((header.tune_type, header.meter), fallback)
+    return STYLE_TEMPO_BPM.get((header.style, header.meter), fallback)
 
 
 def quarter_microseconds(header: Header, tempo_bpm: float | None = None) -> int:

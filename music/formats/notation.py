@@ -28,8 +28,9 @@ from music.formats.abc_writer import abc_bars
 from music.formats.score import Cell, ScoreBar, Sign, in_bass_clef, score_bars
 from music.formats.spelling import key_of
 from music.key_choice import octaves_from_middle
-from music.melody import MODES, TONIC_MIDI_MIN, TUNE_TYPES, Header, Melody
+from music.melody import MODES, TONIC_MIDI_MIN, Header, Melody
 from music.metre import BAR_TICKS, METERS
+from music.styles import SHIPPED_STYLES
 
 if TYPE_CHECKING:
     import verovio
@@ -38,7 +39,10 @@ ABC_VERSION = "%abc-2.1"
 """first line of a file; without it music21 ends an accidental at its note"""
 BARS_PER_LINE = 4
 MAX_ABC_CHARACTERS = 20_000
-ABC_OF_MODE = {"major": "", "minor": "m", "dorian": "dor", "mixolydian": "mix"}
+ABC_OF_MODE = {
+    "major": "", "minor": "m", "dorian": "dor", "phrygian": "phr", "lydian": "lyd",
+    "mixolydian": "mix", "locrian": "loc",
+}  # fmt: skip
 MEI_ACCIDENTAL = {0: "n", 1: "s", 2: "x", -1: "f", -2: "ff"}
 MEI_VALUE = {
     3: ("32", 0), 6: ("16", 0), 9: ("16", 1), 12: ("8", 0), 18: ("8", 1), 24: ("4", 0),
@@ -79,8 +83,8 @@ def to_abc(melody: Melody, *, title: str | None = None) -> str:
     if title is not None:
         lines.append("T:" + " ".join(title.split()).replace("%", "\\%"))
     key = key_of(melody.tonic_midi, header.mode)
-    lines.append(f"R:{'slip jig' if header.tune_type == 'slipjig' else header.tune_type}")
-    if header.tune_type == "hornpipe":
+    lines.append(f"R:{'slip jig' if header.style == 'slipjig' else header.style}")
+    if header.style == "hornpipe":
         lines.append("%%MIDI ratio 1 1")  # abc2midi plays the eighths of a hornpipe 2:1
     clef = " clef=bass" if in_bass_clef(melody) else ""
     lines += [f"M:{header.meter}", "L:1/8", f"K:{key.tonic_name}{ABC_OF_MODE[header.mode]}{clef}"]
@@ -88,7 +92,7 @@ def to_abc(melody: Melody, *, title: str | None = None) -> str:
     return "\n".join(lines) + "\n" + " |\n".join(map(" | ".join, rows)) + " |]\n"
 
 
-def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
+def read_melody(text: str, *, style: str | None = None) -> Melody:
     """ABC text of one melody, as exported here or as a person writes it -> Melody.
 
     Its length in bars, its pickup and its octave are taken as written. Of several endings the last
@@ -96,7 +100,7 @@ def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
 
     Args:
         text: one tune in ABC; `X:` and `T:` may be missing, `K:` may not.
-        tune_type: one of `music.melody.TUNE_TYPES`; by the tune's `R:` and `T:` fields if None.
+        style: a label; by the tune's `R:` and `T:` fields if None.
 
     Raises:
         AbcError: when the text is not one tune in one voice, metre and key that are known here.
@@ -110,25 +114,25 @@ def read_melody(text: str, *, tune_type: str | None = None) -> Melody:
     tunes = len(re.findall(r"^X:", text, re.MULTILINE))
     if tunes > 1:
         raise AbcError(f"the text has {tunes} tunes (X: lines); give one of them")
-    return melody_from_tune(read_tune(text), tune_type=tune_type)
+    return melody_from_tune(read_tune(text), style=style)
 
 
-def melody_from_tune(tune: AbcTune, *, tune_type: str | None = None) -> Melody:
+def melody_from_tune(tune: AbcTune, *, style: str | None = None) -> Melody:
     """A tune of 4, 8 or 16 bars -> Melody; see `read_melody`.
 
     Raises:
         AbcError: for a metre or mode that is not known here, or one that changes.
         MelodyError: when its bars or notes break a rule of `music.melody`.
     """
-    header = header_of_tune(tune, tune_type=tune_type)
+    header = header_of_tune(tune, style=style)
     bars = joined_at_repeats(last_time_through(tune.bars), header.bar_ticks)
     tonic = TONIC_MIDI_MIN + tune.tonic_class
     written = [note.midi - tonic for bar in bars for note in bar.notes if note.midi is not None]
     return melody_of_bars(bars, header, tonic + 12 * octaves_from_middle(written))
 
 
-def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:
-    """Metre, mode and tune type of a tune; bars and pickup are left at their defaults.
+def header_of_tune(tune: AbcTune, *, style: str | None = None) -> Header:
+    """Metre, mode and style of a tune; bars and pickup are left at their defaults.
 
     Raises:
         AbcError: for a metre or mode that is not known here, or one that changes.
@@ -141,10 +145,10 @@ def header_of_tune(tune: AbcTune, *, tune_type: str | None = None) -> Header:
         raise AbcError(
             f"mode {tune.mode!r} of the K: field is not known; choose one of {list(MODES)}"
         )
-    if tune_type is None:
+    if style is None:
         named = "".join(tune.fields.get("R", [""])[0].lower().split())
-        tune_type = named if named in TUNE_TYPES else type_of_tune(tune, tune.meter)
-    return Header(tune.meter, MODE_OF_ABC[tune.mode], tune_type)
+        style = named if named in SHIPPED_STYLES.labels else type_of_tune(tune, tune.meter)
+    return Header(tune.meter, MODE_OF_ABC[tune.mode], style)
 
 
 def to_svg(melody: Melody) -> str:

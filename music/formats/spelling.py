@@ -15,9 +15,15 @@ from music.melody import MODES, TONIC_NAMES
 LETTER_MIDI = {"C": 60, "D": 62, "E": 64, "F": 65, "G": 67, "A": 69, "B": 71}
 LETTER_FIFTHS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 LETTERS_BY_FIFTHS = tuple(LETTER_FIFTHS)
-MODE_FIFTHS = {"major": 0, "mixolydian": -1, "dorian": -2, "minor": -3}
+MODE_FIFTHS = {
+    "lydian": 1, "major": 0, "mixolydian": -1, "dorian": -2, "minor": -3, "phrygian": -4,
+    "locrian": -5,
+}  # fmt: skip
 """accidentals of a mode's signature beside the major key on the same tonic"""
-LOWEST_FIFTHS = {"major": -3, "mixolydian": -4, "dorian": -4, "minor": -5}
+LOWEST_FIFTHS = {
+    "lydian": -3, "major": -3, "mixolydian": -4, "dorian": -4, "minor": -5, "phrygian": -5,
+    "locrian": -6,
+}  # fmt: skip
 """flattest note used, in fifths from the tonic; the twelve from there spell every semitone once.
 
 Major has its minor third and seventh as flats and the rest as sharps (leading notes upwards); the
