@@ -63,7 +63,7 @@ def compose(
     sound: bool,
     meter: str,
     mode: str,
-    tune_type: str,
+    style: str,
     bars: str,
     key: str | None,
     compass: Compass | None,
@@ -88,7 +88,7 @@ def compose(
         from policy.compose import compose as write_melodies
         from rl.composing import conditioning_with_motif, motif_moves, save_melodies
 
-        conditioning = make_conditioning(meter, mode, tune_type, bars, pickup)
+        conditioning = make_conditioning(meter, mode, style, bars, pickup)
         if motif is not None:
             conditioning = conditioning_with_motif(
                 conditioning, motif, say=lambda line: click.echo(line, err=True)
@@ -121,7 +121,8 @@ def corpus(books: Path | None) -> None:
 
     This needs `pip install tastemaker[corpus]`; nothing else needs music21.
     """
-    from music.corpora.corpus import DATA, build_corpus, find_books
+    from music.corpora.books import build_corpus, find_books
+    from music.corpora.corpus import DATA
 
     with shown_progress() as shown:
         built = build_corpus(books or find_books(), progress=partial(shown, "reading books"))

@@ -1,0 +1,358 @@
+"""A corpus as a file of numbers: the strains of tunes as tokens, with a split by tune.
+
+A file `NAME.npz` holds, of n strains with T tokens in all,
+
+- `vocabulary`: hash of the vocabulary that its ids are of;
+- `tokens` uint16 (T,), `lengths` (n,): the strains one after the other, each from BOS to EOS;
+- `tonics` uint8 (n,): MIDI number of pitch 0;
+- `tunes` (n,): number of the tune, which the strains of one tune share;
+- `splits` uint8 (n,): place in `SPLITS`;
+- `labels` uint8: JSON list of the style labels that its style tokens stand for;
+- `sources` uint8: JSON list of the file, number and title of each tune. The shipped corpus has
+  none, but `books` (n,), place in `BOOKS`, and `earlier` (n,), whether version 0.1.0 had it;
+- `fingerprint`: hash of what it was built from, which its data card has too.
+
+A file of version 0.1.0 has no `vocabulary` and no `labels`. Nothing in a file is trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from music.earlier_tokens import TODAY_OF_EARLIER
+from music.json_text import JsonError, parse_json
+from music.limits import UNPACKED_CORPUS_BYTES, LimitError, check_unpacked
+from music.melody import HIGHEST_TONIC_MIDI, LOWEST_TONIC_MIDI, Melody, MelodyError
+from music.messages import excerpt
+from music.styles import SHIPPED_STYLES, STYLE_SLOTS, StyleError, Styles
+from music.tokens import BOS, EOS, HEADER_LENGTH, ID, VOCABULARY, VOCABULARY_HASH, decode, encode
+
+BOOKS = {"oneills1850": "O'Neill 1903", "ryansMammoth": "Ryan 1883"}
+"""folder of a book in music21's package -> what people call it"""
+SPLITS = ("train", "validation", "test")
+STRAINS = 500_000
+"""of one corpus at most"""
+_COLUMNS = ("tokens", "lengths", "tonics", "tunes", "splits", "books", "earlier")
+_STYLE_PLACE = 3
+"""of the style token in a strain: BOS METER MODE STYLE"""
+
+
+class CorpusError(ValueError):
+    """A corpus that is not there, or cannot be read or built; one line with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strain:
+    """One strain of a corpus."""
+
+    melody: Melody
+    book: str
+    """folder of the book in the shipped corpus; the name of any other corpus"""
+    tune: int
+    """number of the tune in the corpus; strains of one tune share it"""
+    split: str
+    title: str = ""
+    """of the tune; the shipped corpus holds no titles"""
+    file: str = ""
+    """that the tune was read from"""
+    earlier: bool = False
+    """whether it is in the corpus of version 0.1.0"""
+
+    @property
+    def source(self) -> str:
+        """Which tune it is of, in words."""
+        if self.book in BOOKS:
+            return f"{BOOKS[self.book]}, tune {self.tune + 1} of the collection"
+        of = f" ({self.file})" if self.file else ""
+        return f"{self.book}, {self.title or f'tune {self.tune + 1}'}{of}"
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """The strains of a corpus; `read_corpus` and `music.corpora.catalogue` open one.
+
+    Rows are read at once, melodies when they are asked for.
+    """
+
+    name: str
+    path: Path
+    labels: Styles
+    """what the style tokens of the file stand for"""
+    columns: Mapping[str, np.ndarray] = field(repr=False)
+    sources: Sequence[tuple[str, str, str]] = field(repr=False, default=())
+    """file, number and title of each tune"""
+    fingerprint: str = ""
+
+    def __len__(self) -> int:
+        """Number of strains."""
+        return len(self.columns["splits"])
+
+    @cached_property
+    def styles(self) -> dict[str, int]:
+        """Label -> how many strains have it, the commonest first."""
+        ids = self.columns["tokens"][self._starts + _STYLE_PLACE]
+        found = Counter(self.labels.label(int(one) - ID["STYLE_0"]) for one in ids)
+        return dict(found.most_common())
+
+    @property
+    def tunes(self) -> int:
+        """Number of tunes with a strain."""
+        return len(np.unique(self.columns["tunes"]))
+
+    def strains(self, split: str | None = None, *, earlier: bool = False) -> list[Strain]:
+        """The strains, or those of one split, or those of version 0.1.0 only.
+
+        Raises:
+            ValueError: for a split that is not one of `SPLITS`.
+            CorpusError: for a strain that is no melody.
+        """
+        return [self._strain(place) for place in self._places(split, earlier=earlier)]
+
+    def melodies(self, split: str | None = None, *, earlier: bool = False) -> list[Melody]:
+        """The melodies of `strains`; raises the same."""
+        return [strain.melody for strain in self.strains(split, earlier=earlier)]
+
+    def token_rows(
+        self, split: str, styles: Styles = SHIPPED_STYLES, *, earlier: bool = False
+    ) -> list[np.ndarray]:
+        """Token ids of a split's strains, uint16, each from BOS to EOS, for a policy's styles.
+
+        A label that is not among `styles` becomes slot 0.
+
+        Raises:
+            ValueError: for a split that is not one of `SPLITS`.
+        """
+        slots = np.array([ID[f"STYLE_{styles.slot(label)}"] for label in self.labels.labels])
+        rows = []
+        for place in self._places(split, earlier=earlier):
+            row = self._row(place).copy()
+            row[_STYLE_PLACE] = slots[row[_STYLE_PLACE] - ID["STYLE_0"]]
+            rows.append(row)
+        return rows
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        lengths = self.columns["lengths"].astype(np.int64)
+        return np.cumsum(lengths) - lengths
+
+    def _row(self, place: int) -> np.ndarray:
+        start = self._starts[place]
+        return self.columns["tokens"][start : start + int(self.columns["lengths"][place])]
+
+    def _places(self, split: str | None, *, earlier: bool) -> list[int]:
+        if split is not None:
+            check_split(split)
+        wanted = np.ones(len(self), bool)
+        if split is not None:
+            wanted &= self.columns["splits"] == SPLITS.index(split)
+        if earlier:
+            wanted &= self.columns["earlier"].astype(bool)
+        return [int(place) for place in np.flatnonzero(wanted)]
+
+    def _strain(self, place: int) -> Strain:
+        tune = int(self.columns["tunes"][place])
+        try:
+            melody = decode(self._row(place), int(self.columns["tonics"][place]), self.labels)
+        except MelodyError as error:
+            raise _damaged(self.path, f"its strain {place + 1}: {error}") from error
+        file, _, title = self.sources[tune] if self.sources else ("", "", "")
+        book = tuple(BOOKS)[self.columns["books"][place]] if not self.sources else self.name
+        split = SPLITS[self.columns["splits"][place]]
+        earlier = bool(self.columns["earlier"][place])
+        return Strain(melody, book, tune, split, title, file, earlier)
+
+
+def check_split(split: str) -> None:
+    """Refuse what is none of `SPLITS`.
+
+    Raises:
+        ValueError: with the splits that there are.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} is not known; choose one of {list(SPLITS)}")
+
+
+def read_corpus(path: Path, name: str | None = None) -> Corpus:
+    """The corpus in a file, checked; it is called as its file if no name is given.
+
+    Raises:
+        CorpusError: for a file that is damaged, or whose tokens are not known here.
+        LimitError: for a file that unpacks to more than `UNPACKED_CORPUS_BYTES`.
+        OSError: when it cannot be read.
+    """
+    try:
+        check_unpacked(path, UNPACKED_CORPUS_BYTES, remedy="build a smaller corpus")
+        with np.load(path, allow_pickle=False) as data:
+            found = {one: data[one] for one in data.files}
+    except LimitError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, MemoryError,
+        NotImplementedError, RuntimeError,
+    ) as error:  # fmt: skip
+        raise _damaged(path, f"it is no file of arrays ({excerpt(str(error), 80)})") from error
+    labels, sources = SHIPPED_STYLES, []
+    if "vocabulary" in found:
+        _check_vocabulary(path, found["vocabulary"])
+        labels = _labels(path, found)
+        sources = _sources(path, found)
+    columns = {one: found[one] for one in _COLUMNS if one in found}
+    _check_columns(path, columns, len(labels.labels), len(sources), "vocabulary" not in found)
+    if "vocabulary" not in found:  # of version 0.1.0
+        columns["tokens"] = TODAY_OF_EARLIER[columns["tokens"]]
+        columns["earlier"] = np.ones(len(columns["lengths"]), np.uint8)
+    columns.setdefault("earlier", np.zeros(len(columns["lengths"]), np.uint8))
+    corpus = Corpus(
+        name or path.stem, path, labels, columns, sources, str(found.get("fingerprint", ""))[:64]
+    )
+    _check_rows(corpus)
+    return corpus
+
+
+def write_corpus(
+    path: Path,
+    melodies: Sequence[Melody],
+    *,
+    tunes: Sequence[int],
+    splits: Sequence[int],
+    labels: Styles,
+    sources: Sequence[tuple[str, str, str]] = (),
+    fingerprint: str = "",
+    more: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Write a corpus to a new file; whoever calls makes sure that it is whole or absent.
+
+    Args:
+        path: the file.
+        melodies: the strains.
+        tunes: number of each strain's tune.
+        splits: place in `SPLITS` of each.
+        labels: all labels of the melodies, "other" first.
+        sources: file, number and title of each tune; none for the shipped corpus.
+        fingerprint: hash of what it was built from.
+        more: further columns.
+    """
+    rows = [encode(melody, labels) for melody in melodies]
+    arrays: dict[str, Any] = {
+        "vocabulary": np.array(VOCABULARY_HASH),
+        "tokens": np.concatenate(rows),
+        "lengths": np.array([len(row) for row in rows], np.uint16),
+        "tonics": np.array([melody.tonic_midi for melody in melodies], np.uint8),
+        "tunes": np.array(tunes, np.uint16 if max(tunes) < 2**16 else np.uint32),
+        "splits": np.array(splits, np.uint8),
+        "labels": _bytes_of(labels.labels),
+        "fingerprint": np.array(fingerprint),
+        **(more or {}),
+    }
+    if sources:
+        arrays["sources"] = _bytes_of(sources)
+    with path.open("wb") as packed:
+        np.savez_compressed(packed, **arrays)
+
+
+def _bytes_of(value: object) -> np.ndarray:
+    text = json.dumps(value, ensure_ascii=False)
+    return np.frombuffer(text.encode(errors="replace"), np.uint8)
+
+
+def _damaged(path: Path, what: str) -> CorpusError:
+    return CorpusError(f"the corpus file {str(path)!r} is damaged: {what}; build it anew")
+
+
+def _check_vocabulary(path: Path, vocabulary: np.ndarray) -> None:
+    named = str(vocabulary)[:16]
+    if named != VOCABULARY_HASH:
+        raise CorpusError(
+            f"the corpus file {str(path)!r} has vocabulary {named!r}, here {VOCABULARY_HASH}; "
+            "build it anew or use the release that it was built with"
+        )
+
+
+def _json(path: Path, found: Mapping[str, np.ndarray], name: str) -> object:
+    if found[name].dtype != np.uint8:
+        raise _damaged(path, f"its {name} are no text")
+    try:
+        return parse_json(found[name].tobytes())
+    except JsonError as error:
+        raise _damaged(path, f"its {name}: {error}") from error
+
+
+def _labels(path: Path, found: Mapping[str, np.ndarray]) -> Styles:
+    if "labels" not in found:
+        return SHIPPED_STYLES
+    labels = _json(path, found, "labels")
+    try:
+        return Styles(tuple(labels) if isinstance(labels, list) else (str(labels),))
+    except (StyleError, TypeError) as error:
+        raise _damaged(path, f"its labels: {error}") from error
+
+
+def _sources(path: Path, found: Mapping[str, np.ndarray]) -> list[tuple[str, str, str]]:
+    if "sources" not in found:
+        return []
+    sources = _json(path, found, "sources")
+    if not isinstance(sources, list) or not all(
+        isinstance(one, list) and len(one) == 3 and all(isinstance(text, str) for text in one)
+        for one in sources
+    ):
+        raise _damaged(path, "its sources are not files, numbers and titles")
+    return [(file, number, title) for file, number, title in sources]
+
+
+def _check_columns(
+    path: Path, columns: Mapping[str, np.ndarray], labels: int, tunes: int, is_earlier: bool
+) -> None:
+    lacking = [
+        one for one in ("tokens", "lengths", "tonics", "tunes", "splits") if one not in columns
+    ]
+    if not tunes and "books" not in columns:
+        lacking.append("books")
+    if lacking:
+        raise _damaged(path, f"it has no {' and no '.join(lacking)}")
+    for name, column in columns.items():
+        if column.ndim != 1 or column.dtype.kind not in "ub":
+            raise _damaged(path, f"its {name} are no list of whole numbers")
+    count = len(columns["lengths"])
+    if not 0 < count <= STRAINS:
+        raise _damaged(path, f"it has {count} strains, and 1 to {STRAINS} are allowed")
+    if any(len(column) != count for name, column in columns.items() if name != "tokens"):
+        raise _damaged(path, "its columns have different lengths")
+    if int(columns["lengths"].sum(dtype=np.int64)) != len(columns["tokens"]):
+        raise _damaged(path, "its lengths are not those of its tokens")
+    tonics = columns["tonics"]
+    for name, column, low, high in (
+        ("lengths", columns["lengths"], HEADER_LENGTH + 1, 2**16),
+        (
+            "tokens",
+            columns["tokens"],
+            0,
+            (len(TODAY_OF_EARLIER) if is_earlier else len(VOCABULARY)) - 1,
+        ),
+        ("tonics", tonics, LOWEST_TONIC_MIDI, HIGHEST_TONIC_MIDI),
+        ("splits", columns["splits"], 0, len(SPLITS) - 1),
+        ("books", columns.get("books", tonics[:0]), 0, len(BOOKS) - 1),
+        ("tunes", columns["tunes"], 0, tunes - 1 if tunes else 2**32),
+    ):
+        if len(column) and not (low <= int(column.min()) and int(column.max()) <= high):
+            raise _damaged(path, f"its {name} are not all within {low} to {high}")
+
+
+def _check_rows(corpus: Corpus) -> None:
+    tokens, starts = corpus.columns["tokens"], corpus._starts
+    ends = starts + corpus.columns["lengths"].astype(np.int64) - 1
+    slots = tokens[starts + _STYLE_PLACE].astype(np.int64) - ID["STYLE_0"]
+    if not ((tokens[starts] == BOS).all() and (tokens[ends] == EOS).all()):
+        raise _damaged(corpus.path, "a strain of it does not go from BOS to EOS")
+    most = min(len(corpus.labels.labels), STYLE_SLOTS)
+    if not ((slots >= 0) & (slots < most)).all():
+        raise _damaged(corpus.path, "a strain of it has a style without a label")
