@@ -104,7 +104,7 @@ def _settings() -> str:
     return "\n".join(
         [
             "Settings of PPO, for `--set`; the options above are short for some of them. `meter`,",
-            "`mode`, `tune_type` and `bars` are those of the reward run where there is one; `none`",
+            "`mode`, `style` and `bars` are those of the reward run where there is one; `none`",
             "leaves them to the base policy.",
             "",
             "| setting | default | what |",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,9 +31,16 @@ from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Conditioning
 from rl.evaluation.evaluate import training_index
 
+USUAL_BARS = (8, 16, 24, 32)
+"""numbers of bars, of which a melody with a motif gets the first that is longer than the motif"""
+
 
 def conditioning_with_motif(
-    conditioning: Conditioning, file: Path, *, say: Callable[[str], None]
+    conditioning: Conditioning,
+    file: Path,
+    *,
+    say: Callable[[str], None],
+    known_bars: Collection[int] = BAR_COUNTS,
 ) -> Conditioning:
     """Add the notes of a file as the motif, and its header fields that are not set yet.
 
@@ -44,6 +51,8 @@ def conditioning_with_motif(
         conditioning: the header asked for.
         file: ABC, MIDI or MusicXML; its first tune is the motif.
         say: called with a line about each part of the file that is left out or changed.
+        known_bars: numbers of bars that the policy knows; one of them is chosen where
+            `conditioning` asks for none.
 
     Raises:
         AbcError: when no tune of the file can be read.
@@ -79,9 +88,10 @@ def conditioning_with_motif(
                 f"bar {number} of the motif {file} lasts {ticks} ticks, a bar of {header.meter} "
                 f"{header.bar_ticks}, 24 a quarter; check its lengths (only the last may be short)"
             )
-    # Eight or sixteen bars, so that the policy has something left to write.
+    # A usual length, so that the policy has something left to write.
     ticks = sum(bar.duration_ticks for bar in bars)
-    enough = next((n for n in BAR_COUNTS[1:] if n * header.bar_ticks > ticks), BAR_COUNTS[-1])
+    lengths = [bars for bars in USUAL_BARS if bars in known_bars] or sorted(known_bars)
+    enough = next((n for n in lengths if n * header.bar_ticks > ticks), lengths[-1])
     placed = replace(header, bars=conditioning.bars or enough, pickup_ticks=pickup)
     tonic = 60 + tune.tonic_class
     notes = notes_of_bars(bars, placed.start_ticks, placed.end_ticks, tonic)
@@ -90,7 +100,7 @@ def conditioning_with_motif(
     return Conditioning(
         meter=header.meter,
         mode=conditioning.mode or header.mode,
-        tune_type=conditioning.tune_type,
+        style=conditioning.style,
         bars=placed.bars,
         pickup_ticks=pickup,
         motif=tuple(notes),
@@ -156,7 +166,7 @@ def save_melodies(
             header = melody.header
             key = f"{key_of(melody.tonic_midi, header.mode).tonic_name} {header.mode}"
             lines.append(
-                f"{name}  {key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
+                f"{name}  {key}, {header.style}, {header.meter}, {header.bars} bars, "
                 f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
                 f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
             )

@@ -197,7 +197,7 @@ def blind_test(
     melodies: int | None,
     meter: str,
     mode: str,
-    tune_type: str,
+    style: str,
     bars: str,
     key: str | None,
     compass: Compass | None,
@@ -210,7 +210,7 @@ def blind_test(
     Raters are not told the policies. `docs/studio.md` says when a blind test ends.
     """
     folders = [(policy, policy_folder(policy)) for policy in (base, tuned)]
-    conditioning = make_conditioning(meter, mode, tune_type, bars)
+    conditioning = make_conditioning(meter, mode, style, bars)
     keys = make_keys(key, compass)
     with shown_progress() as shown:
         shown("loading the policies")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
+from music.melody import BAR_COUNTS, MODES
+from music.messages import shortened
 from music.metre import METERS
+from music.styles import SHIPPED_STYLES, StyleError, check_label
 
 if TYPE_CHECKING:
     from music.key_choice import Compass, KeyChoice
@@ -24,6 +26,54 @@ RUNS = Path("checkpoints/runs")
 DATABASE = "checkpoints/ratings.sqlite"
 TASTES = ("arches", "calm", "dance", "form", "contrast")
 
+ANY = "any"
+
+
+class BarsType(click.ParamType):
+    """A number of bars that a melody may have, or `any`."""
+
+    name = f"{BAR_COUNTS[0]}..{BAR_COUNTS[-1]}|{ANY}"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The number as text, without leading zeros; or `any`."""
+        text = str(value).strip()
+        if text == ANY:
+            return text
+        if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) in BAR_COUNTS):
+            self.fail(
+                f"{shortened(text)} is not a number of bars; give {BAR_COUNTS[0]} to "
+                f"{BAR_COUNTS[-1]}, or {ANY}",
+                param,
+                ctx,
+            )
+        return str(int(text))
+
+
+class StyleType(click.ParamType):
+    """A label of a style, or `any`. Which labels there are depends on the policy."""
+
+    name = "LABEL"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The label."""
+        try:
+            return check_label(str(value).strip())
+        except StyleError as error:
+            self.fail(str(error), param, ctx)
+
+
+class StyleOption(click.Option):
+    """The option `--style`. Its name in version 0.1.0, `--type`, is taken too, but not shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """What the help shows: the name of today alone."""
+        record = super().get_help_record(ctx)
+        return None if record is None else (record[0].replace(", --type", ""), record[1])
+
 
 def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callable[..., Any]:
     """Options that ask for a kind of melody; 'any' leaves a field to the policy."""
@@ -32,22 +82,25 @@ def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callabl
         for option in (
             click.option(
                 "--bars",
-                type=click.Choice([*map(str, BAR_COUNTS), "any"]),
-                default=bars or "any",
-                help="Number of bars.",
+                type=BarsType(),
+                default=bars or ANY,
+                help=f"Number of bars, {BAR_COUNTS[0]} to {BAR_COUNTS[-1]}.",
             ),
             click.option(
+                "--style",
                 "--type",
-                "tune_type",
-                type=click.Choice([*TUNE_TYPES, "any"]),
-                default="any",
-                help="Kind of tune.",
+                "style",
+                cls=StyleOption,
+                type=StyleType(),
+                default=ANY,
+                help="Style, by its label in the policy's `config.json`; the shipped base knows "
+                f"{', '.join(SHIPPED_STYLES.labels[1:])} and {SHIPPED_STYLES.labels[0]}.",
             ),
-            click.option("--mode", type=click.Choice([*MODES, "any"]), default="any", help="Mode."),
+            click.option("--mode", type=click.Choice([*MODES, ANY]), default=ANY, help="Mode."),
             click.option(
                 "--meter",
-                type=click.Choice([*METERS, "any"]),
-                default=meter or "any",
+                type=click.Choice([*METERS, ANY]),
+                default=meter or ANY,
                 help="Metre; `any` leaves it, like the three below, to the policy.",
             ),
         ):
@@ -208,18 +261,18 @@ def policy_folder(name: str) -> Path:
 
 
 def make_conditioning(
-    meter: str, mode: str, tune_type: str, bars: str, pickup: int | None = None
+    meter: str, mode: str, style: str, bars: str, pickup: int | None = None
 ) -> Conditioning:
     """What the header options ask for."""
     from policy.compose import Conditioning
 
     def chosen(value: str) -> str | None:
-        return None if value == "any" else value
+        return None if value == ANY else value
 
     return Conditioning(
         meter=chosen(meter),
         mode=chosen(mode),
-        tune_type=chosen(tune_type),
-        bars=None if bars == "any" else int(bars),
+        style=chosen(style),
+        bars=None if bars == ANY else int(bars),
         pickup_ticks=pickup,
     )

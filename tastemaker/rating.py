@@ -161,7 +161,7 @@ def pairs(
     number: int,
     meter: str,
     mode: str,
-    tune_type: str,
+    style: str,
     bars: str,
     key: str | None,
     compass: Compass | None,
@@ -187,7 +187,7 @@ def pairs(
     Both melodies of a pair are heard in one key, that of one of them; the other may then go beyond
     its `--range`. A melody that is in the store already keeps its key.
     """  # noqa: D301  \b keeps click from filling the list
-    conditioning = make_conditioning(meter, mode, tune_type, bars)
+    conditioning = make_conditioning(meter, mode, style, bars)
     keys = make_keys(key, compass)
     made = _pair_up(
         database, policy, conditioning, keys, melodies, pairs, number, seed, strategy, traps

@@ -52,7 +52,7 @@ def reward(
     name: str | None,
     meter: str,
     mode: str,
-    tune_type: str,
+    style: str,
     bars: str,
     seed: int,
 ) -> None:
@@ -84,7 +84,7 @@ def reward(
             fitted = fit_reward(
                 store,
                 load_policy(base),
-                make_conditioning(meter, mode, tune_type, bars),
+                make_conditioning(meter, mode, style, bars),
                 root=RUNS,
                 kind=kind,
                 parents={"base": policy_hash(base)},

@@ -20,8 +20,6 @@ from feedback_ui.views.access import is_organiser, known_rater, open_studio, sig
 from feedback_ui.views.melody_details import melody_details
 from feedback_ui.views.notice import errors_noticed, notice
 from feedback_ui.views.page_heading import page_heading
-from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
-from music.metre import METERS
 
 COLUMNS = 2
 
@@ -51,7 +49,11 @@ def taken_from_widget(name: str) -> None:
 def choose(label: str, name: str, options: dict[str, str]) -> None:
     """Draw a select box that sets one field of the query."""
     key = f"library-{name}"
-    st.session_state[key] = getattr(query, name) if getattr(query, name) in options else ""
+    asked = getattr(query, name)
+    options = options | {
+        asked: options.get(asked, MINE.get(asked, asked))
+    }  # an address may ask for what is not here
+    st.session_state[key] = asked
     st.selectbox(
         label,
         list(options),
@@ -82,7 +84,7 @@ def controls() -> None:
     with mine:
         choose("Show", "mine", MINE if rater is not None else {"": MINE[""]})
     filters = sum(
-        bool(getattr(query, name)) for name in ("meter", "mode", "type", "bars", "policy", "round")
+        bool(getattr(query, name)) for name in ("meter", "mode", "style", "bars", "policy", "round")
     )
     label = "More filters" + (f" ({filters} in use)" if filters else "")
     with st.expander(label, icon=":material/tune:", expanded=bool(filters)):
@@ -90,10 +92,10 @@ def controls() -> None:
         columns = st.columns(COLUMNS)
         for place, (title, name, options) in enumerate(
             (
-                ("Metre", "meter", METERS),
-                ("Mode", "mode", MODES),
-                ("Kind of tune", "type", TUNE_TYPES),
-                ("Bars", "bars", [str(bars) for bars in BAR_COUNTS]),
+                ("Metre", "meter", offered.meters),
+                ("Mode", "mode", offered.modes),
+                ("Style", "style", offered.styles),
+                ("Bars", "bars", [str(bars) for bars in offered.bars]),
                 ("Written by", "policy", offered.policies),
                 ("Round", "round", [str(number) for number in offered.rounds]),
             )

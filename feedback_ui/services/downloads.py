@@ -10,6 +10,7 @@ from music.formats.musicxml import to_musicxml
 from music.formats.notation import to_abc
 from music.formats.spelling import key_of
 from music.melody import Melody
+from music.styles import OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,7 @@ def name_of(melody: Melody) -> str:
     """Such as "Reel in D major", for people."""
     header = melody.header
     key = f"{key_of(melody.tonic_midi, header.mode).tonic_name} {header.mode}"
-    kind = {"slipjig": "Slip jig", "other": "Tune"}.get(
-        header.tune_type, header.tune_type.capitalize()
-    )
+    kind = {"slipjig": "Slip jig", OTHER: "Tune"}.get(header.style, header.style.capitalize())
     return f"{kind} in {key}"
 
 

@@ -25,8 +25,9 @@ from feedback_ui.services.pool_cache import CODE_DIGITS, Pool, PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, PERSON, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
-from music.melody import Melody
+from music.melody import MODES, Melody
 from music.messages import one_line
+from music.metre import METERS
 from reward.store.catalogue import CatalogueEntry, Listening, Verdicts, listening, rounds
 from reward.store.favourites import favourites, set_favourite
 from reward.store.store import RatingsError, RatingsStore
@@ -99,8 +100,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the filters on the origin offer: only what may be told."""
+    """What the filters offer: what the library holds. Of origins, only what may be told."""
 
+    meters: tuple[str, ...]
+    modes: tuple[str, ...]
+    styles: tuple[str, ...]
+    bars: tuple[int, ...]
     policies: tuple[str, ...]
     rounds: tuple[int, ...]
 
@@ -186,14 +191,19 @@ class MelodyLibrary:
         return None if place is None or not sight.visible[place] else self._shown(place, sight)
 
     def choices(self, visitor: Visitor) -> Choices:
-        """What the filters on the origin offer this visitor.
+        """What the filters offer this visitor.
 
         Raises:
             RatingsError: when the database cannot be read.
         """
         sight = self._sight(visitor)
+        headers = {sight.pool.entries[place].header for place in np.flatnonzero(sight.visible)}
         told = [sight.pool.entries[place] for place in np.flatnonzero(sight.told)]
         return Choices(
+            tuple(sorted({header.meter for header in headers}, key=METERS.index)),
+            tuple(sorted({header.mode for header in headers}, key=MODES.index)),
+            tuple(sorted({header.style for header in headers})),
+            tuple(sorted({header.bars for header in headers})),
             tuple(sorted({entry.policy_id for entry in told})),
             tuple(sorted({n for entry in told for n in sight.rounds.get(entry.id, ())})),
         )
@@ -307,7 +317,7 @@ class MelodyLibrary:
             return (
                 query.meter in ("", header.meter)
                 and query.mode in ("", header.mode)
-                and query.type in ("", header.tune_type)
+                and query.style in ("", header.style)
                 and query.bars in ("", str(header.bars))
                 and is_mine(entry.id)
                 and (not query.policy or (told and query.policy == entry.policy_id))

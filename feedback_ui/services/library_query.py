@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from music.melody import BAR_COUNTS, MODES, TUNE_TYPES
+from music.melody import BAR_COUNTS, MODES
 from music.metre import METERS
+from music.styles import StyleError, check_label
 
 MINE = {
     "": "All melodies",
@@ -27,6 +28,8 @@ SORTS = {
     "original": "Most original first",
 }
 MOST_CHARACTERS = 200
+EARLIER_NAMES = {"style": "type"}
+"""fields, and what they are called in addresses of version 0.1.0"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +41,10 @@ class LibraryQuery:
     mine: str = ""
     """one of `MINE`"""
     meter: str = ""
-    """one of `music.metre.METERS`, or any; the same for mode, type and bars"""
+    """one of `music.metre.METERS`, or any; the same for mode, style and bars"""
     mode: str = ""
-    type: str = ""
+    style: str = ""
+    """the label of a style"""
     bars: str = ""
     policy: str = ""
     """who wrote it; finds only melodies of which that is told"""
@@ -60,20 +64,20 @@ class LibraryQuery:
             "mine": MINE,
             "meter": METERS,
             "mode": MODES,
-            "type": TUNE_TYPES,
             "bars": [str(bars) for bars in BAR_COUNTS],
             "sort": SORTS,
         }
         found: dict[str, str | int] = {}
         for field in fields(cls):
-            said = params.get(field.name, "").strip()[:MOST_CHARACTERS]
+            given = params.get(field.name, params.get(EARLIER_NAMES.get(field.name, ""), ""))
+            said = given.strip()[:MOST_CHARACTERS]
             if not said or (field.name in known and said not in known[field.name]):
                 continue
             if field.name in ("page", "round"):
                 if not (said.isascii() and said.isdigit() and len(said) < 9):
                     continue
                 found[field.name] = max(1, int(said)) if field.name == "page" else str(int(said))
-            else:
+            elif field.name != "style" or _is_label(said):
                 found[field.name] = said
         return cls(**found)  # pyright: ignore[reportArgumentType]
 
@@ -85,3 +89,11 @@ class LibraryQuery:
             for field in fields(self)
             if getattr(self, field.name) != getattr(usual, field.name)
         }
+
+
+def _is_label(text: str) -> bool:
+    try:
+        check_label(text)
+    except StyleError:
+        return False
+    return True

@@ -152,7 +152,7 @@ def _heard(side: Side, soundfont: Path | None) -> list[dict[str, Any]]:
                 "svg": Markup(to_svg(melody)),
                 "audio": _data_url(melody, soundfont),
                 "key": melody.key,
-                "type": melody.header.tune_type,
+                "style": melody.header.style,
                 "score": float(side.score[number]),
                 "run": int(side.copies.longest_run_notes[number]),
                 "notes": len(melody.notes),

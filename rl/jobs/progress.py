@@ -123,7 +123,7 @@ def write_samples(folder: Path, rollout: Rollout, soundfont: str | None) -> None
             (draft / f"{name}.mid").write_bytes(to_midi(melody))
             (draft / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
             lines.append(
-                f"{name}  {melody.key}, {header.tune_type}, {header.meter}, {header.bars} bars, "
+                f"{name}  {melody.key}, {header.style}, {header.meter}, {header.bars} bars, "
                 f"{len(melody.notes)} notes, score {score:+.2f} ± {doubt:.2f}\n"
             )
         (draft / "melodies.txt").write_text("".join(lines), encoding="utf-8")

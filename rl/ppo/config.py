@@ -105,8 +105,8 @@ class PPOConfig:
     """metre of the melodies; None leaves it to the base policy"""
     mode: str | None = None
     """mode of the melodies"""
-    tune_type: str | None = None
-    """tune type of the melodies"""
+    style: str | None = None
+    """style of the melodies: a label that the base policy knows"""
     bars: int | None = 8
     """bars of the melodies"""
     bf16: bool = False
@@ -177,9 +177,7 @@ class PPOConfig:
     @property
     def conditioning(self) -> Conditioning:
         """The header asked of every melody."""
-        return Conditioning(
-            meter=self.meter, mode=self.mode, tune_type=self.tune_type, bars=self.bars
-        )
+        return Conditioning(meter=self.meter, mode=self.mode, style=self.style, bars=self.bars)
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> PPOConfig:

@@ -66,7 +66,7 @@ BY_HAND: Sequence[bytes] = (
 def read_abc(data: bytes) -> None:
     """A tune, as a person gives it; what is read is written and read again."""
     melody = read_melody(decode_text(data))
-    again = read_melody(to_abc(melody), tune_type=melody.header.tune_type)
+    again = read_melody(to_abc(melody), style=melody.header.style)
     assert again == melody, "the melody is another after it was written and read"
 
 

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.slow,  # it trains models
     pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is:FutureWarning"),
 ]
-CONDITIONING = Conditioning(meter="2/4", mode="major", tune_type="reel", bars=4, pickup_ticks=0)
+CONDITIONING = Conditioning(meter="2/4", mode="major", style="reel", bars=4, pickup_ticks=0)
 SMALL = OnlineSettings(
     beta=0.01, learning_rate=1e-3, melodies_per_step=16, melodies_per_header=4, headers=8
 )
