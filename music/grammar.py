@@ -218,15 +218,23 @@ def advance_checked(state: GrammarState, ids: np.ndarray) -> GrammarState:
     Raises:
         ValueError: names the first illegal token, and some legal ones.
     """
+    check_legal(legal(state), ids)
+    return advance(state, ids)
+
+
+def check_legal(legal_BV: np.ndarray, ids: np.ndarray) -> None:
+    """Check the next token of each melody against the mask; `ids` is int (B,).
+
+    Raises:
+        ValueError: names the first illegal token, and some legal ones.
+    """
     ids = np.asarray(ids, np.int64)
-    allowed = legal(state)
     inside = (ids >= 0) & (ids < len(VOCABULARY))
-    bad = ~inside | ~allowed[np.arange(len(ids)), np.where(inside, ids, 0)]
+    bad = ~inside | ~legal_BV[np.arange(len(ids)), np.where(inside, ids, 0)]
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         name = VOCABULARY[ids[row]] if inside[row] else str(ids[row])
-        instead = [VOCABULARY[i] for i in np.flatnonzero(allowed[row])[:6]]
+        instead = [VOCABULARY[i] for i in np.flatnonzero(legal_BV[row])[:6]]
         raise ValueError(
-            f"token {name} may not come here; {int(allowed[row].sum())} may, such as {instead}"
+            f"token {name} may not come here; {int(legal_BV[row].sum())} may, such as {instead}"
         )
-    return advance(state, ids)

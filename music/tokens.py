@@ -37,7 +37,7 @@ from music.melody import (
     check_notes,
     cut_at_barlines,
 )
-from music.metre import MAX_BAR_TICKS, METERS
+from music.metre import BAR_TICKS, METERS
 from music.styles import SHIPPED_STYLES, STYLE_SLOTS, StyleError, Styles
 
 PITCHES = tuple(range(PITCH_MIN, PITCH_MAX + 1))
@@ -73,8 +73,21 @@ HEADER_LENGTH = 6
 LARGE_ID = 10**18
 """from here on an id is not printed"""
 SHORTEST_TICKS = min(DURATIONS_TICKS)
-MAX_LENGTH = HEADER_LENGTH + max(BAR_COUNTS) * (1 + MAX_BAR_TICKS // SHORTEST_TICKS) + 1
-"""longest sequence: 32 of the longest bars in the shortest notes, a BAR token for each, and EOS"""
+
+
+def longest_of(meters: Iterable[str], bars: int) -> int:
+    """Most tokens of a melody in one of these metres: the shortest notes, BAR tokens and ends."""
+    ticks = max(BAR_TICKS[meter] for meter in meters)
+    return HEADER_LENGTH + bars + bars * ticks // SHORTEST_TICKS + 1
+
+
+def longest(header: Header) -> int:
+    """Most tokens of a melody with this header."""
+    return longest_of([header.meter], header.bars)
+
+
+MAX_LENGTH = longest_of(METERS, max(BAR_COUNTS))
+"""most tokens of any melody"""
 
 _PLACE = {ticks: place for place, ticks in enumerate(DURATIONS_TICKS)}
 DURATION_OF_ID = np.zeros(len(VOCABULARY), np.int64)

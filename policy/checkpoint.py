@@ -33,6 +33,7 @@ from policy.configuration import (
     other_vocabulary,
     trunk_shapes,
 )
+from policy.earlier import fields_today, is_earlier, tensors_today
 from policy.model import MelodyConfig, MelodyForCausalLM, melody_tokenizer
 from policy.weights import WeightsError, check_shapes, read_header, read_tensors
 
@@ -96,6 +97,8 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     except (OSError, WeightsError) as error:
         raise CheckpointError(f"{folder} is not a melody policy: {error}; {_RESTORE}") from error
     stored.setdefault(_HEAD, stored["model.embed_tokens.weight"])
+    if is_earlier(fields):
+        fields, stored = fields_today(fields), tensors_today(stored)
     model = MelodyForCausalLM(MelodyConfig(**fields))
     model.load_state_dict(stored)
     return model.eval()
@@ -123,7 +126,7 @@ def _configuration(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder} cannot be read ({file.name}: {error}); {_RESTORE}"
         ) from error
-    if other := other_vocabulary(fields):
+    if not is_earlier(fields) and (other := other_vocabulary(fields)):
         raise CheckpointError(f"{folder} {other}")
     return fields
 

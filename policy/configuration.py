@@ -16,10 +16,12 @@ from typing import Any
 
 from music.json_text import JsonError, number, whole_number
 from music.messages import excerpt, shortened
+from music.styles import StyleError
 from music.tokens import BOS, EOS, PAD, VOCABULARY
+from policy.scope import ScopeError, checked_scope
 
-BAR_POSITIONS = 160
-"""size of the position-in-bar table, in ticks; a pickup of k ticks starts at 160 - k"""
+BAR_POSITIONS = 288
+"""size of the position-in-bar table, in ticks; a pickup of k ticks starts at 288 - k"""
 RMS_NORM_EPS, ROPE_THETA = 1e-6, 10_000.0
 """of every policy that Tastemaker makes"""
 WHOLE_RANGES = {
@@ -125,7 +127,7 @@ def checked_fields(given: object) -> dict[str, Any]:
         raise ConfigurationError(f"{shortened(given)} is not a JSON object")
     try:
         return _checked(given)
-    except JsonError as error:
+    except (JsonError, ScopeError, StyleError) as error:
         raise ConfigurationError(str(error)) from error
 
 
@@ -169,6 +171,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
         **_FIXED,
         **_OURS,
         **passed_on,
+        **checked_scope(said),
         "tie_word_embeddings": tied,
         "rope_parameters": {"rope_theta": theta, "rope_type": "default"},
     }

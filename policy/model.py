@@ -15,7 +15,7 @@ Letters: B melodies, T tokens (right-padded), D width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -51,6 +51,7 @@ from music.tokens import (
     WORD,
 )
 from policy.configuration import BAR_POSITIONS, checked_fields
+from policy.scope import TrainedOn
 
 _RESET = np.zeros(len(VOCABULARY), bool)
 _RESET[FIRST_BAR:FIRST_REST] = True
@@ -61,12 +62,20 @@ for _ticks in ALL_PICKUPS_TICKS:
 
 
 class MelodyConfig(LlamaConfig):
-    """Llama's configuration with two more fields."""
+    """Llama's configuration with the position in the bar, and what the policy was trained on."""
 
     model_type = "melody_llama"
     bar_positions: int = BAR_POSITIONS
     residual_dropout: float = 0.0
     """dropout on the embedding and on each attention and MLP output, in training only"""
+    styles: list[str] | None = None
+    """what the style tokens stand for, from slot 0; None is ["other"]"""
+    corpora: list[str] | None = None
+    """names of the corpora that it was trained on"""
+    trained_on: dict[str, Any] | None = None
+    """the header values that it was trained on (`policy.scope.TrainedOn`); None is all"""
+    plain: bool = False
+    """whether it never saw durations of several tokens and rests over barlines, as in 0.1.0"""
     # TRL reads it from every class outside transformers. Empty: there is no code to download.
     auto_map = {}  # noqa: RUF012 (an annotation would make it a field, which is written to files)
 
@@ -227,8 +236,23 @@ def melody_config(
     num_key_value_heads: int = 2,
     intermediate_size: int = 512,
     residual_dropout: float = 0.0,
+    styles: Styles = SHIPPED_STYLES,
+    corpora: Sequence[str] = (),
+    trained_on: TrainedOn | None = None,
 ) -> MelodyConfig:
-    """The configuration of a model for our vocabulary; about 2 M parameters by default."""
+    """The configuration of a model for our vocabulary; about 2 M parameters by default.
+
+    Args:
+        hidden_size: width.
+        num_layers: blocks.
+        num_heads: query heads.
+        num_key_value_heads: key-value heads.
+        intermediate_size: width inside the MLP.
+        residual_dropout: dropout, in training only.
+        styles: the labels of its style tokens.
+        corpora: names of the corpora that it is trained on.
+        trained_on: the header values that they have; None is all.
+    """
     return MelodyConfig(
         vocab_size=len(VOCABULARY),
         hidden_size=hidden_size,
@@ -242,6 +266,9 @@ def melody_config(
         bos_token_id=BOS,
         eos_token_id=EOS,
         residual_dropout=residual_dropout,
+        styles=list(styles.labels),
+        corpora=list(corpora),
+        trained_on=None if trained_on is None else trained_on.json(),
     )
 
 

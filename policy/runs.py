@@ -28,7 +28,11 @@ from music.json_text import JsonError, parse_json, read_json, whole_number, writ
 from music.messages import shortened
 
 RUNS = Path("checkpoints/runs")
-EARLIER_NAMES = {"asked": "conditioning", "good_enough": "saturation_point"}
+EARLIER_NAMES = {
+    "asked": "conditioning",
+    "good_enough": "saturation_point",
+    "tune_type": "style",
+}
 """settings and fields of a record by their names in version 0.1.0, and by those of today"""
 RUN_NAME = re.compile(r"[a-z0-9-]{1,64}")
 """the name of a run, which is never a path; a new one does not begin with a dash either"""
