@@ -53,8 +53,28 @@ LOWEST_TONIC_MIDI, HIGHEST_TONIC_MIDI = 24, 83
 TONIC_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 
+RULES = (
+    "metre or mode",
+    "number of bars",
+    "bar length",
+    "range",
+    "off the grid",
+    "rule of melodies",
+)
+"""the kinds of rule that a melody can break, to be counted"""
+
+
 class MelodyError(ValueError):
-    """A melody that breaks a rule; the message gives the value, the rule and the remedy."""
+    """A melody that breaks a rule; the message gives the value, the rule and the remedy.
+
+    Args:
+        message: one line.
+        rule: one of `RULES`.
+    """
+
+    def __init__(self, message: str = "", *, rule: str = "rule of melodies") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -90,7 +110,10 @@ class Header:
         """
         for name, value, known in (("meter", self.meter, METERS), ("mode", self.mode, MODES)):
             if value not in known:
-                raise MelodyError(f"{name}={value!r} is not known; choose one of {list(known)}")
+                raise MelodyError(
+                    f"{name}={value!r} is not known; choose one of {list(known)}",
+                    rule="metre or mode",
+                )
         try:
             check_label(self.style)
         except StyleError as error:
@@ -99,19 +122,22 @@ class Header:
         if self.bars not in BAR_COUNTS:
             raise MelodyError(
                 f"bars={self.bars} is not in {BAR_COUNTS[0]}..{BAR_COUNTS[-1]}; cut the melody "
-                "into parts, or join parts"
+                "into parts, or join parts",
+                rule="number of bars",
             )
         _check_whole("pickup_ticks", self.pickup_ticks)
         if not 0 <= self.pickup_ticks < self.bar_ticks:
             raise MelodyError(
                 f"pickup_ticks={self.pickup_ticks} is not in 0..{self.bar_ticks - 1}; a pickup is "
-                f"shorter than a bar of {self.meter}"
+                f"shorter than a bar of {self.meter}",
+                rule="bar length",
             )
         if self.pickup_ticks not in PICKUPS_TICKS[self.meter]:
             raise MelodyError(
                 f"pickup_ticks={self.pickup_ticks} leaves a part of a bar of {self.meter} "
                 f"({self.bar_ticks} ticks) that is no sum of {list(DURATIONS_TICKS)}; quantise it "
-                "first"
+                "first",
+                rule="off the grid",
             )
 
     @property
@@ -172,7 +198,8 @@ class Melody:
         if not LOWEST_TONIC_MIDI <= self.tonic_midi <= HIGHEST_TONIC_MIDI:
             raise MelodyError(
                 f"tonic_midi={self.tonic_midi} is not in {LOWEST_TONIC_MIDI}.."
-                f"{HIGHEST_TONIC_MIDI}; shift it by octaves into that range"
+                f"{HIGHEST_TONIC_MIDI}; shift it by octaves into that range",
+                rule="range",
             )
         if not isinstance(self.notes, tuple):
             raise MelodyError(
@@ -222,13 +249,15 @@ def check_notes(header: Header, notes: Sequence[Note], end_ticks: int) -> None:
         if not PITCH_MIN <= note.pitch <= PITCH_MAX:
             raise MelodyError(
                 f"pitch={note.pitch} is not within {PITCH_MIN}..{PITCH_MAX} semitones of the "
-                "tonic; shift the melody by an octave"
+                "tonic; shift the melody by an octave",
+                rule="range",
             )
         at = note.end_ticks
     if at > header.end_ticks:
         raise MelodyError(
             f"the last note ends at tick {at}, after the last bar ({header.end_ticks}); "
-            "shorten it or ask for more bars"
+            "shorten it or ask for more bars",
+            rule="number of bars",
         )
     for segment in cut_at_barlines(header, notes, end_ticks):
         if not is_sum_of_durations(segment.duration_ticks):
@@ -236,7 +265,8 @@ def check_notes(header: Header, notes: Sequence[Note], end_ticks: int) -> None:
             what = "rest" if segment.pitch is None else "note"
             raise MelodyError(
                 f"a {what} of {segment.duration_ticks} ticks in {place} is no sum of "
-                f"{list(DURATIONS_TICKS)}; quantise it first"
+                f"{list(DURATIONS_TICKS)}; quantise it first",
+                rule="off the grid",
             )
 
 

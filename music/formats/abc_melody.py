@@ -99,7 +99,9 @@ def melody_of_bars(
         MelodyError: with the rule that the strain breaks.
     """
     if not bars:
-        raise MelodyError("bars=0: there is no note to read; write at least two bars")
+        raise MelodyError(
+            "bars=0: there is no note to read; write at least two bars", rule="number of bars"
+        )
     bar_ticks = header.bar_ticks
     lengths = [bar.duration_ticks for bar in bars]
     pickup = int(lengths[0]) if lengths[0] < bar_ticks and len(bars) > 1 else 0
@@ -108,14 +110,16 @@ def melody_of_bars(
         if ticks != bar_ticks:
             raise MelodyError(
                 f"ticks={ticks} in bar {number} (not counting a pickup); a bar of {header.meter} "
-                f"has {bar_ticks}, 24 a quarter: check its lengths, and give one part of a tune"
+                f"has {bar_ticks}, 24 a quarter: check its lengths, and give one part of a tune",
+                rule="bar length",
             )
     last = bar_ticks - pickup
     mendable = mend_last_bar and bar_ticks / 2 <= full[-1] + pickup <= bar_ticks + pickup
     if full[-1] != last and not mendable:
         raise MelodyError(
             f"last bar ticks={full[-1]}; with a pickup of {pickup} ticks it has {last}, "
-            f"so that both make one bar of {header.meter}: change its last note"
+            f"so that both make one bar of {header.meter}: change its last note",
+            rule="bar length",
         )
     header = replace(header, bars=len(full), pickup_ticks=pickup)
     notes = notes_of_bars(bars, header.start_ticks, header.end_ticks, tonic_midi)
@@ -140,7 +144,8 @@ def notes_of_bars(
         if ticks != written.duration_ticks:
             raise MelodyError(
                 f"length ticks={written.duration_ticks} of a note at tick {at} is off the grid of "
-                "24 a quarter; use lengths down to a 32nd or a triplet sixteenth"
+                "24 a quarter; use lengths down to a 32nd or a triplet sixteenth",
+                rule="off the grid",
             )
         if written.midi is not None and at < end_ticks:
             pitch = written.midi - tonic_midi
