@@ -18,7 +18,7 @@ notes are asked for.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -26,9 +26,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from music.melody import Header, Melody
-from music.tokens import decode, decode_header
+from music.tokens import decode_header
 from reward.store.assignments import is_open
-from reward.store.pool import tokens_from_bytes
+from reward.store.pool import melody_from_bytes, tokens_from_bytes
 from reward.store.schema import AssignmentRow, ComparisonRow, MelodyRow, VoteRow, is_current
 from reward.store.votes import outcome_for_a
 
@@ -41,6 +41,7 @@ class CatalogueEntry:
     sha256: str
     tokens: bytes
     """as they are stored, BOS to EOS"""
+    style: str
     tonic_midi: int
     policy_id: str
     step: int
@@ -50,13 +51,13 @@ class CatalogueEntry:
 
     @cached_property
     def header(self) -> Header:
-        """Metre, mode, kind of tune, bars and pickup."""
-        return decode_header(tokens_from_bytes(self.tokens))
+        """Metre, mode, style, bars and pickup."""
+        return replace(decode_header(tokens_from_bytes(self.tokens)), style=self.style)
 
     @cached_property
     def melody(self) -> Melody:
         """With its notes."""
-        return decode(tokens_from_bytes(self.tokens), self.tonic_midi)
+        return melody_from_bytes(self.tokens, self.tonic_midi, self.style)
 
 
 @dataclass(slots=True)
@@ -92,11 +93,17 @@ class Listening:
 
 def entries_after(session: Session, melody_id: int) -> list[CatalogueEntry]:
     """Melodies with a higher id, in the order in which they came; 0 for all."""
-    columns = [getattr(MelodyRow, column.name) for column in fields(CatalogueEntry)]
+    names = [column.name for column in fields(CatalogueEntry) if column.name != "style"]
+    columns = [getattr(MelodyRow, name) for name in names]
     rows = session.execute(
-        select(*columns).where(MelodyRow.id > int(melody_id)).order_by(MelodyRow.id)
+        select(MelodyRow.header, *columns)
+        .where(MelodyRow.id > int(melody_id))
+        .order_by(MelodyRow.id)
     )
-    return [CatalogueEntry(**row._mapping) for row in rows]
+    return [
+        CatalogueEntry(style=header["style"], **dict(zip(names, values, strict=True)))
+        for header, *values in rows
+    ]
 
 
 def rounds(session: Session) -> dict[int, frozenset[int]]:

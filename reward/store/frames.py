@@ -73,7 +73,7 @@ MELODY_COLUMNS: Mapping[str, str] = {
     "sha256": "str",
     "meter": "str",
     "mode": "str",
-    "tune_type": "str",
+    "style": "str",
     "bars": "int64",
     "pickup_ticks": "int64",
     "tonic_midi": "int64",

@@ -1,7 +1,9 @@
 """The pool: melodies that can be rated, and the comparisons planned between them.
 
 A melody is known by the sha256 of its tokens, so that one which two policies both write is one row,
-with the origin and the key of whoever came first.
+with the origin and the key of whoever came first. Tokens are those of `SHIPPED_STYLES`, where a
+style that the shipped base does not know is "other"; the header has its label, which counts when
+the melody is read. So of two melodies that differ in two such labels only, the first stays.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ class StoredMelody:
 
     @property
     def tokens(self) -> np.ndarray:
-        """Its ids, uint16 (T,), from BOS to EOS."""
+        """Its ids as they are stored, uint16 (T,), from BOS to EOS."""
         return encode(self.melody)
 
 
@@ -89,6 +91,18 @@ def tokens_to_bytes(melody: Melody) -> bytes:
 def tokens_from_bytes(stored: bytes) -> np.ndarray:
     """Back to uint16 (T,)."""
     return np.frombuffer(stored, TOKEN_DTYPE).astype(np.uint16)
+
+
+def melody_from_bytes(stored: bytes, tonic_midi: int, style: str) -> Melody:
+    """A melody from its stored tokens, its key, and the label in its stored header.
+
+    Raises:
+        MelodyError: for tokens that are no melody, or a style that is no label.
+    """
+    melody = decode(tokens_from_bytes(stored), tonic_midi)
+    if melody.header.style == style:
+        return melody
+    return replace(melody, header=replace(melody.header, style=style))
 
 
 def batches(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
@@ -206,7 +220,7 @@ def load_melodies(session: Session, ids: Sequence[int]) -> list[StoredMelody]:
         for row in session.scalars(select(MelodyRow).where(MelodyRow.id.in_(batch))):
             found[row.id] = StoredMelody(
                 id=row.id,
-                melody=decode(tokens_from_bytes(row.tokens), row.tonic_midi),
+                melody=melody_from_bytes(row.tokens, row.tonic_midi, row.header["style"]),
                 policy_id=row.policy_id,
                 step=row.step,
                 sampler=row.sampler,
