@@ -33,6 +33,10 @@ class AbcBar:
     right: str = ""
     endings: tuple[int, ...] = ()
     """(1,) for a first ending, (2, 3) for one that is played twice, () outside of endings"""
+    meter: str = ""
+    """that holds where the bar begins, as its tune names it"""
+    tonic_class: int = 0
+    mode: str = ""
 
     @property
     def duration_ticks(self) -> Fraction:
@@ -51,6 +55,7 @@ class AbcTune:
     mode: str
     bars: list[AbcBar]
     changes_meter_or_key: bool = False
+    """whether its bars differ in metre or key; `meter`, `tonic_class` and `mode` are the last"""
     chords: int = 0
     """how many chords were read as their top note"""
     tunes_after: int = 0

@@ -3,6 +3,7 @@
 Kept: accidentals (to the end of the bar, in all octaves), key signatures, broken rhythm, tuplets,
 ties, rests of whole bars, inline fields; of a chord its top note. Dropped: grace notes,
 decorations, chord symbols, words. A dash between different pitches is an old slur, not a tie.
+A bar in which the metre or key changes is read as two, with no barline in between.
 Several voices are refused. A tune ends at the first empty line after its first note.
 """
 
@@ -133,7 +134,8 @@ class _Reader:
         if name == "M":
             meter = "".join(value.split())
             meter = METER_ALIASES.get(meter, meter)
-            self.changes |= in_body and meter != self.meter
+            if in_body and meter != self.meter:
+                self.change()
             self.meter = meter
         elif name == "L":
             self.unit_ticks = read_ratio(value, "L") * 4 * TICKS_PER_QUARTER
@@ -152,10 +154,11 @@ class _Reader:
         sounding = None if before is None else self.tonic_class(before)
         self.key_shifts |= shifts
         self.key = key
-        self.changes |= before is not None and (
+        if before is not None and (
             (key.mode, key.altered) != (before.mode, before.altered)
             or self.tonic_class(key) != sounding
-        )
+        ):
+            self.change()
 
     def set_voice(self, value: str) -> None:
         """The voice that follows; in the header, what is said of one that will come."""
@@ -167,7 +170,14 @@ class _Reader:
         if name != self.voice and (self.voice is not None or self.sounded()):
             raise AbcError("the tune has several voices; take one out into a tune of its own")
         self.voice = name
-        self.changes |= self.sounded() and self.tonic_class(self.key) != sounding
+        if self.sounded() and self.tonic_class(self.key) != sounding:
+            self.change()
+
+    def change(self) -> None:
+        """The metre or key is another from here on; a bar that has begun is divided."""
+        self.changes = True
+        if self.bars[-1].notes:
+            self.bars.append(AbcBar(endings=self.bars[-1].endings))
 
     def default_unit_ticks(self) -> Fraction:
         """The standard's rule: a sixteenth below 3/4, else an eighth."""
@@ -241,7 +251,9 @@ class _Reader:
 
     def sound(self, pitch: _Pitch | None, length: Fraction) -> None:
         """Add a note or rest of so many unit lengths."""
-        duration = (self.unit_ticks or self.default_unit_ticks()) * length
+        if self.unit_ticks is None:  # and it stays so where the metre changes
+            self.unit_ticks = self.default_unit_ticks()
+        duration = self.unit_ticks * length
         if self.tuplet_left:
             duration *= self.tuplet_ratio
             self.tuplet_left -= 1
@@ -251,7 +263,7 @@ class _Reader:
         check_length(duration)
         if pitch is None:
             self.tie_letter = None
-            self.bars[-1].notes.append(AbcNote(None, duration))
+            self.add(AbcNote(None, duration))
             return
         midi = pitch.midi
         before = self.last_note()
@@ -260,7 +272,15 @@ class _Reader:
                 midi = before.midi  # a tie carries its accidental over the barline
             before.tied = before.midi == midi  # else the dash is an old slur
         self.tie_letter = pitch.letter
-        self.bars[-1].notes.append(AbcNote(midi, duration))
+        self.add(AbcNote(midi, duration))
+
+    def add(self, note: AbcNote) -> None:
+        """Write a note or rest into the bar; the first one says what holds in it."""
+        bar = self.bars[-1]
+        if not bar.notes and self.key is not None:
+            bar.meter, bar.mode = self.meter, self.key.mode
+            bar.tonic_class = self.tonic_class(self.key)
+        bar.notes.append(note)
 
     def bar_rest(self, bars: str) -> None:
         """A rest of one bar or several."""
@@ -277,7 +297,7 @@ class _Reader:
         for number in range(count):
             if number:
                 self.barline("|")
-            self.bars[-1].notes.append(AbcNote(None, ticks))
+            self.add(AbcNote(None, ticks))
         self.tie_letter = None
 
     def last_note(self) -> AbcNote | None:
@@ -289,6 +309,8 @@ class _Reader:
     def barline(self, sign: str) -> None:
         self.accidentals = {}
         self.tuplet_left = 0
+        if len(self.bars) > 1 and not self.bars[-1].notes and not self.bars[-2].right:
+            self.bars.pop()  # the metre or key changed just before the barline
         last = self.bars[-1]
         if not last.notes:
             last.left = (last.left + sign)[:LONGEST_BAR_SIGN]
