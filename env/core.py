@@ -2,12 +2,12 @@
 
 The single and the vector environment are thin layers over it, and PPO's rollouts run in it.
 
-Letters: N melodies, T places (`MAX_LENGTH`), V vocabulary, P places of a prompt.
+Letters: N melodies, T places, V vocabulary, P places of a prompt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,16 @@ import numpy as np
 from gymnasium import spaces
 
 from env.nearest import nearest_legal
+from env.prompt import prompt_ids
 from env.reference import Chance, Reference
 from music.formats.notation import to_abc
-from music.grammar import MASK_TABLE
 from music.melody import Melody
-from music.tokens import FIRST_BAR, FIRST_NOTE, FIRST_REST, MAX_LENGTH, PAD, VOCABULARY, decode
+from music.tokens import FIRST_BAR, FIRST_NOTE, FIRST_REST, PAD, VOCABULARY, decode
 from policy.episodes import EpisodeBatch
 
 Reward = Callable[[Sequence[Melody]], Any]
 """melodies -> one finite number each, (N,)"""
 RENDER_MODES = ("ansi", "abc")
-_MASKS = MASK_TABLE.view(np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,12 @@ class MelodyCore(EpisodeBatch):
         *,
         reward: Reward | None = None,
         illegal_penalty: float = 0.0,
+        room: int | None = None,
     ) -> None:
-        """See `env.melody_env.MelodyEnv` for the arguments; no melody has begun yet."""
+        """See `env.melody_env.MelodyEnv` for the arguments; no melody has begun yet.
+
+        `room` is the most tokens that a melody may have; None is what the reference can write.
+        """
         if count < 1:
             raise ValueError(f"num_envs={count} is below 1; give a positive number")
         if not 0 <= illegal_penalty < np.inf:
@@ -72,11 +75,28 @@ class MelodyCore(EpisodeBatch):
                 f"reward is a {type(reward).__name__}; give a function of a sequence of melodies, "
                 "or None for the reference's log-probability per note"
             )
-        super().__init__(count)
+        super().__init__(count, reference.scope, room)
         self.reference = reference
         self.reward = reward
         self.illegal_penalty = illegal_penalty
         self._illegal_actions = np.zeros(count, np.int64)
+
+    def prompt(self, options: Mapping[str, Any]) -> np.ndarray:
+        """The prompt that options ask for; int64 (P,), -1 where a field is open.
+
+        Raises:
+            ValueError: as `env.prompt.prompt_ids`, and for one whose melodies may have more tokens
+                than there is room for.
+        """
+        prompt_P = prompt_ids(options, self.scope)
+        longest, room = self.scope.room_for(prompt_P[None]), self.tokens_NT.shape[1]
+        if longest > room:
+            raise ValueError(
+                f"a melody with these options may have {longest} tokens, and the observations of "
+                f"this environment have {room}, because it was made for shorter ones; make it with "
+                "options that leave bars and meter open"
+            )
+        return prompt_P
 
     def start(
         self, numbers: Sequence[int], prompt_P: np.ndarray, chance: Chance
@@ -112,9 +132,9 @@ class MelodyCore(EpisodeBatch):
         chosen = actions[playing].astype(np.int64)
         rows = self.mask_row[playing]
         # Where one token alone is legal there is nothing to get wrong.
-        wrong = ~MASK_TABLE[rows, chosen] & (self.forced(playing) < 0)
+        wrong = ~self.scope.table[rows, chosen] & (self.forced(playing) < 0)
         for place in np.flatnonzero(wrong):
-            chosen[place] = nearest_legal(int(rows[place]))[chosen[place]]
+            chosen[place] = nearest_legal(self.scope.table[rows[place]])[chosen[place]]
         tokens = np.full(len(self), PAD)
         tokens[playing] = self.write(playing, chosen)
         illegal = np.zeros(len(self), bool)
@@ -133,7 +153,10 @@ class MelodyCore(EpisodeBatch):
 
     def melodies(self, numbers: Sequence[int] | np.ndarray) -> list[Melody]:
         """Some melodies that have ended."""
-        return [decode(self.tokens_NT[number, : self.length[number]]) for number in numbers]
+        return [
+            decode(self.tokens_NT[number, : self.length[number]], styles=self.scope.styles)
+            for number in numbers
+        ]
 
     def _judge(self, numbers: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """Reward (E,) and `info` of E melodies that have just ended, in one batch."""
@@ -142,7 +165,7 @@ class MelodyCore(EpisodeBatch):
             whole[numbers, :longest]
             for whole in (self.tokens_NT, self.mask_row_NT, self.decision_NT)
         )
-        logprobs = np.zeros((len(numbers), MAX_LENGTH), np.float32)
+        logprobs = np.zeros((len(numbers), self.tokens_NT.shape[1]), np.float32)
         logprobs[:, :longest] = self.reference.logprobs(ids, rows, decision)
         melodies = self.melodies(numbers)
         if self.reward is None:
@@ -163,29 +186,29 @@ class MelodyCore(EpisodeBatch):
 
     def observation(self) -> dict[str, np.ndarray]:
         """`tokens` int64 (N, T) and `action_mask` int8 (N, V); both are the caller's to keep."""
-        return {"action_mask": _MASKS[self.mask_row], "tokens": self.tokens_NT.copy()}
+        return {"action_mask": self.masks().view(np.int8), "tokens": self.tokens_NT.copy()}
 
     def masks(self) -> np.ndarray:
         """Which tokens are legal now; bool (N, V)."""
-        return MASK_TABLE[self.mask_row]
+        return self.scope.table[self.mask_row]
 
     def text(self, number: int, render_mode: str) -> str:
         """A melody as text: its tokens, a bar a line; or its ABC, '' before it has ended."""
         ids = self.tokens_NT[number, : self.length[number]]
         if render_mode == "abc":
-            return to_abc(decode(ids)) if self.ended[number] else ""
+            return to_abc(decode(ids, styles=self.scope.styles)) if self.ended[number] else ""
         return "".join(
             ("\n" if FIRST_BAR <= token < FIRST_REST else " " if place else "") + VOCABULARY[token]
             for place, token in enumerate(ids)
         )
 
 
-def observation_space() -> spaces.Dict:
-    """Of one melody."""
+def observation_space(room: int) -> spaces.Dict:
+    """Of one melody of at most so many tokens."""
     return spaces.Dict(
         {
             "action_mask": spaces.MultiBinary(len(VOCABULARY)),
-            "tokens": spaces.Box(0, len(VOCABULARY) - 1, (MAX_LENGTH,), np.int64),
+            "tokens": spaces.Box(0, len(VOCABULARY) - 1, (room,), np.int64),
         }
     )
 

@@ -126,11 +126,13 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
         """
         self.render_mode = checked_render_mode(render_mode)
         self.options = dict(options or {})
-        self._prompt = prompt_ids(self.options)
+        reference = Reference(policy)
+        self._prompt = prompt_ids(self.options, reference.scope)
+        room = reference.scope.room_for(self._prompt[None])
         self._core = MelodyCore(
-            1, Reference(policy), reward=reward, illegal_penalty=illegal_penalty
+            1, reference, reward=reward, illegal_penalty=illegal_penalty, room=room
         )
-        self.observation_space = observation_space()
+        self.observation_space = observation_space(room)
         self.action_space = action_space()
         self._started = False
 
@@ -148,7 +150,7 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
             ValueError: for options that are not known or do not go together.
         """
         super().reset(seed=seed)
-        prompt = prompt_ids({**self.options, **options}) if options else self._prompt
+        prompt = self._core.prompt({**self.options, **options}) if options else self._prompt
         (info,) = self._core.start([0], prompt, self.np_random.random)
         self._started = True
         return self._observation(), info

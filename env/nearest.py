@@ -12,7 +12,6 @@ from functools import cache
 
 import numpy as np
 
-from music.grammar import MASK_TABLE
 from music.melody import PITCH_MIN, TICKS_PER_QUARTER
 from music.tokens import (
     DURATION_OF_ID,
@@ -31,14 +30,21 @@ _TICKS = np.where(DURATION_OF_ID > 0, DURATION_OF_ID, TICKS_PER_QUARTER)
 _KIND_WEIGHT, _PITCH_WEIGHT = 1_000_000, 1_000
 
 
-@cache
-def nearest_legal(row: int) -> np.ndarray:
-    """For each token the legal one of row `row` of `MASK_TABLE` that stands in for it; int64 (V,).
+def nearest_legal(legal_V: np.ndarray) -> np.ndarray:
+    """For each token the legal one that stands in for it; int64 (V,).
+
+    Args:
+        legal_V: bool, a row of a policy's mask table.
 
     The same kind before a note before another kind; then the nearest pitch; then the nearest
     duration, of two as near the shorter. A legal token stands for itself.
     """
-    legal = np.flatnonzero(MASK_TABLE[row])
+    return _nearest(legal_V.tobytes())
+
+
+@cache
+def _nearest(legal_V: bytes) -> np.ndarray:
+    legal = np.flatnonzero(np.frombuffer(legal_V, bool))
     other_kind = (_KIND[:, None] != _KIND[legal]) * np.where(legal >= FIRST_NOTE, 1, 2)
     distance = (
         other_kind * _KIND_WEIGHT

@@ -12,19 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from music.grammar import advance_checked, initial_state, legal
+from music.grammar import initial_state
 from music.melody import Melody, Note
 from music.tokens import HEADER_LENGTH
 from policy.compose import Conditioning
+from policy.scope import Scope
 
 HEADER_FIELDS = ("meter", "mode", "style", "bars", "pickup_ticks")
 OPTIONS = (*HEADER_FIELDS, "prefix")
 
 
-def prompt_ids(options: Mapping[str, Any]) -> np.ndarray:
-    """The prompt that options ask for; int64 (P,) with P >= 6, -1 where a field is open.
+def prompt_ids(options: Mapping[str, Any], scope: Scope) -> np.ndarray:
+    """The prompt that options ask of a policy; int64 (P,) with P >= 6, -1 where a field is open.
 
     Args:
+        scope: of the policy.
         options: any of `OPTIONS`, as `env.melody_env.MelodyEnv` explains them; None is the same as
             leaving one out.
 
@@ -38,7 +40,7 @@ def prompt_ids(options: Mapping[str, Any]) -> np.ndarray:
     fields = {name: options[name] for name in HEADER_FIELDS if options.get(name) is not None}
     prefix = _as_list(options.get("prefix"))
     if not prefix or isinstance(prefix[0], Note):
-        prompt_P = Conditioning(**fields, motif=tuple(prefix)).prompt(1)[0]
+        prompt_P = Conditioning(**fields, motif=tuple(prefix)).prompt(1, scope)[0]
     elif fields:
         raise ValueError(
             f"a prefix of token ids has its own header, and {sorted(fields)} was asked for beside "
@@ -47,7 +49,7 @@ def prompt_ids(options: Mapping[str, Any]) -> np.ndarray:
     else:
         prompt_P = np.full(max(HEADER_LENGTH, len(prefix)), -1, np.int64)
         prompt_P[: len(prefix)] = prefix
-    _check_legal(prompt_P)
+    _check_legal(prompt_P, scope)
     return prompt_P
 
 
@@ -71,13 +73,13 @@ def _as_list(prefix: object) -> list[Any]:
     )
 
 
-def _check_legal(prompt_P: np.ndarray) -> None:
+def _check_legal(prompt_P: np.ndarray, scope: Scope) -> None:
     state = initial_state(1)
     for place, token in enumerate(prompt_P):
         # What is legal after the header does not depend on the fields that can be left open here.
-        taken = legal(state).argmax(1) if token < 0 and place < HEADER_LENGTH else token[None]
+        taken = scope.legal(state).argmax(1) if token < 0 and place < HEADER_LENGTH else token[None]
         try:
-            state = advance_checked(state, taken)
+            state = scope.advance_checked(state, taken)
         except ValueError as error:
             raise ValueError(f"token {place} of the prefix: {error}") from error
     if state.done[0]:

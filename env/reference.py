@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from music.grammar import mask_rows
 from music.tokens import HEADER_LENGTH, PAD
 from policy.checkpoint import load_policy
 from policy.decode import Sampled
-from policy.episodes import state_after
 from policy.logprobs import CHUNK as MELODIES_PER_FORWARD
-from policy.logprobs import chosen_logprobs, kl_nats, masked_log_softmax
+from policy.logprobs import chosen_logprobs, kl_nats, masked_log_softmax, note_logps
 from policy.model import MelodyForCausalLM
+from policy.scope import scope_of
 from policy.shipped import shipped_policy
 from policy.trunk import hidden_at_choices
 
@@ -74,6 +73,7 @@ class Reference:
         if device is not None:
             nn.Module.to(model, device)  # transformers' own has no usable type
         self.model = model.eval().requires_grad_(False)
+        self.scope = scope_of(self.model)
         self._next_field: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}
 
     def with_headers(self, prompts_BP: np.ndarray, chance: Chance) -> np.ndarray:
@@ -95,14 +95,14 @@ class Reference:
         # There are a few hundred headers in all. Each is computed once, and alone, so that one
         # environment and a batch of them draw from the same numbers to the last bit.
         if before not in self._next_field:
-            state, _ = state_after(before)
+            state, _ = self.scope.state_after(before)
             if not before:
                 logits = torch.zeros(1, self.model.config.vocab_size)  # BOS is the only choice
             else:
                 with torch.no_grad():
                     logits = self.model(input_ids=self._tensor(np.array([before]))).logits[:, -1]
-            rows = torch.from_numpy(mask_rows(state)).to(logits.device)
-            weights = masked_log_softmax(logits, rows)[0].double().exp().cpu().numpy()
+            rows = torch.from_numpy(self.scope.mask_rows(state)).to(logits.device)
+            weights = masked_log_softmax(logits, rows, self.scope.table_on(logits.device))[0].double().exp().cpu().numpy()
             tokens = np.flatnonzero(weights)
             cumulative = weights[tokens].cumsum()
             self._next_field[before] = tokens, cumulative / cumulative[-1]
@@ -116,7 +116,7 @@ class Reference:
 
         Args:
             ids_BT: int64, right-padded.
-            mask_row_BT: int64, the row of `music.grammar.MASK_TABLE` that was legal for each id.
+            mask_row_BT: int64, the row of the mask table that was legal for each id.
             decision_BT: bool, where the learner had a choice.
         """
         logps_BT = chosen_logprobs(
@@ -153,8 +153,8 @@ class Reference:
 
     @torch.no_grad()
     def logps(self, hidden_ND: Tensor, mask_row_N: Tensor) -> Tensor:
-        """Log-probabilities (N, V) in nats among the legal tokens, from its own hidden states."""
-        return masked_log_softmax(self.model.lm_head(hidden_ND), mask_row_N)
+        """Log-probabilities in nats of what comes next between barlines; see `note_logps`."""
+        return note_logps(self.model, hidden_ND, mask_row_N)
 
     @torch.no_grad()
     def kl_nats(
@@ -175,7 +175,7 @@ class Reference:
         )
         kl_N = torch.cat(
             [
-                kl_nats(masked_log_softmax(learner.lm_head(own), rows), self.logps(other, rows))
+                kl_nats(note_logps(learner, own, rows), self.logps(other, rows))
                 for own, other, rows in zip(*parts, strict=True)
             ]
         )

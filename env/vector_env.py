@@ -63,12 +63,14 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         """As the single environment, for `num_envs` melodies; it raises the same."""
         self.render_mode = checked_render_mode(render_mode)
         self.options = dict(options or {})
-        self._prompt = prompt_ids(self.options)
+        reference = Reference(policy)
+        self._prompt = prompt_ids(self.options, reference.scope)
+        room = reference.scope.room_for(self._prompt[None])
         self._core = MelodyCore(
-            num_envs, Reference(policy), reward=reward, illegal_penalty=illegal_penalty
+            num_envs, reference, reward=reward, illegal_penalty=illegal_penalty, room=room
         )
         self.num_envs = num_envs
-        self.single_observation_space = observation_space()
+        self.single_observation_space = observation_space(room)
         self.single_action_space = action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -173,7 +175,7 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         own = options.pop("per_env", None)
         shared = {**self.options, **options}
         if own is None:
-            return [prompt_ids(shared) if options else self._prompt] * self.num_envs
+            return [self._core.prompt(shared) if options else self._prompt] * self.num_envs
         if (
             not isinstance(own, Sequence)
             or len(own) != self.num_envs
@@ -183,7 +185,7 @@ class MelodyVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
                 f"per_env={str(own)[:60]} does not hold the options of each melody; give a list of "
                 f"{self.num_envs} mappings, {{}} where a melody has no options of its own"
             )
-        return [prompt_ids({**shared, **one}) for one in own]
+        return [self._core.prompt({**shared, **one}) for one in own]
 
     def _checked_reset_mask(self, mask: object) -> np.ndarray:
         if mask is None:

@@ -15,16 +15,19 @@ import torch
 
 from music.key_choice import KeyChoice
 from music.melody import Header, Melody, MelodyError, Note
+from music.metre import BAR_TICKS, METERS
 from music.progress import Progress, no_progress
 from music.tokens import BOS, HEADER_LENGTH, ID, VOCABULARY, decode, encode_motif
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
+from policy.scope import Scope, ScopeError, scope_of, styles_of
 
 DEFAULT_TONIC_MIDI = 62
 """D, the commonest key of the corpus' sessions"""
 _PITCH_OF_ID = np.array(
     [int(name.split("_")[1]) if name.startswith("NOTE_") else 0 for name in VOCABULARY], np.int64
 )
+LONGEST_METER = max(METERS, key=lambda meter: BAR_TICKS[meter])
 _IS_NOTE = np.array([name.startswith("NOTE_") for name in VOCABULARY])
 
 
@@ -50,8 +53,9 @@ class Conditioning:
             MelodyError: for a value that the representation does not know.
         """
         given: dict[str, Any] = {k: v for k, v in self.fields().items() if v is not None}
-        # The policy may choose the shortest metre, so the pickup must fit that one.
-        Header(**{"meter": "2/4", **given})
+        # Which pickups fit depends on the metre, which the policy may choose: see `prompt`.
+        open_meter = {"meter": LONGEST_METER} if self.meter is None else {}
+        Header(**{**open_meter, **given})
         if self.motif and None in (self.meter, self.bars, self.pickup_ticks):
             raise MelodyError("a motif needs a place: ask for meter, bars and pickup_ticks with it")
 
@@ -65,19 +69,37 @@ class Conditioning:
             "pickup_ticks": self.pickup_ticks,
         }
 
-    def prompt(self, count: int) -> np.ndarray:
-        """The tokens that are set beforehand, int64 (count, P), -1 where the policy chooses."""
-        words = {"pickup_ticks": "PICKUP"}
-        header = [
-            -1 if value is None else ID[f"{words.get(name, name.upper())}_{value}"]
-            for name, value in self.fields().items()
-        ]
-        ids = np.array([BOS, *header], np.int64)
+    def prompt(self, count: int, scope: Scope) -> np.ndarray:
+        """The tokens that are set beforehand, int64 (count, P), -1 where the policy chooses.
+
+        Raises:
+            ValueError: when a policy of this scope was not trained on what is asked for.
+        """
+        ids = np.array([BOS, *scope.header_ids(self.fields())], np.int64)
         if self.motif:
             fields = {name: value for name, value in self.fields().items() if value is not None}
-            motif = encode_motif(Header(**fields), self.motif)[HEADER_LENGTH:]
+            motif = encode_motif(Header(**fields), self.motif, scope.styles)[HEADER_LENGTH:]
             ids = np.concatenate([ids, motif.astype(np.int64)])
+            _check_motif(ids, scope)
         return np.tile(ids, (count, 1))
+
+
+def _check_motif(ids_P: np.ndarray, scope: Scope) -> None:
+    """Check that a policy can begin with a motif: its header has no other open fields than these.
+
+    Raises:
+        ScopeError: when a note of it is not written in a way that the policy was trained on.
+    """
+    known = scope.trained_on
+    mode, style = f"MODE_{known.modes[0]}", "STYLE_0"
+    header = [int(ids_P[0]), int(ids_P[1]), ID[mode], ID[style], *ids_P[4:].tolist()]
+    try:
+        scope.state_after(tuple(header))
+    except ValueError as error:
+        raise ScopeError(
+            f"the motif has a duration or rest that this policy was not trained on ({error}); "
+            "give a motif without it, or use a policy that was"
+        ) from error
 
 
 def compose(
@@ -113,7 +135,8 @@ def compose(
         pitch_bounds=keys.pitch_bounds(tonics_N),
         progress=progress,
     )
-    return [decode(row, int(tonic)) for row, tonic in zip(rows, tonics_N, strict=True)]
+    styles = styles_of(model)
+    return [decode(row, int(tonic), styles) for row, tonic in zip(rows, tonics_N, strict=True)]
 
 
 def keys_beside(
@@ -163,12 +186,13 @@ def sample_rows(
     conditioning = conditioning or Conditioning()
     generator = torch.Generator(model.lm_head.weight.device).manual_seed(seed)
     rows: list[np.ndarray] = []
+    scope = scope_of(model)
 
     def after(written: int) -> Progress:
         return lambda done, _: progress(written + done, count)
 
     while len(rows) < count:
-        prompts = conditioning.prompt(min(batch, count - len(rows)))
+        prompts = conditioning.prompt(min(batch, count - len(rows)), scope)
         some = slice(len(rows), len(rows) + len(prompts))
         rows += sample(
             model,

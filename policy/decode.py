@@ -23,12 +23,12 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from music.grammar import MASK_TABLE
 from music.progress import Progress, no_progress
-from music.tokens import DURATION_OF_ID, MAX_LENGTH, PAD
+from music.tokens import DURATION_OF_ID, FIRST_REST, HEADER_LENGTH, PAD
 from policy.configuration import BAR_POSITIONS
 from policy.episodes import EpisodeBatch
 from policy.model import MelodyForCausalLM, bar_positions
+from policy.scope import scope_of
 
 _CACHE_STEP = 64
 _COMPACT_BELOW = 0.75
@@ -48,7 +48,7 @@ class Sampled:
     """log-probability in nats of each id under the masked policy, at the temperature asked for; 0
     where the policy had no choice"""
     mask_row: Tensor
-    """int64, row of `music.grammar.MASK_TABLE` that was legal for each id"""
+    """int64, row of the policy's mask table (`policy.scope`) that was legal for each id"""
     decision: Tensor
     """bool, where the policy had a choice"""
     states: Tensor | None = None
@@ -68,7 +68,7 @@ class Sampled:
 class _Decoder:
     """The policy's forward, one token at a time: weights laid out for it, and the cache."""
 
-    def __init__(self, model: MelodyForCausalLM, batch: int) -> None:
+    def __init__(self, model: MelodyForCausalLM, batch: int, longest: int) -> None:
         config, trunk = model.config, model.model
         self.trunk, self.head = trunk, model.lm_head.weight
         self.eps = config.rms_norm_eps
@@ -80,7 +80,7 @@ class _Decoder:
         device = self.head.device
         self.layers = [self._laid_out(layer) for layer in layers]
         # Halves of a head side by side: a rotation is then one complex product.
-        positions = torch.arange(MAX_LENGTH, device=device)[None]
+        positions = torch.arange(longest, device=device)[None]
         cos, sin = trunk.rotary_emb(self.head.float(), position_ids=positions)
         half = self.width // 2
         self.turn = torch.complex(cos[0, :, :half], sin[0, :, :half])  # (T, H / 2)
@@ -168,7 +168,7 @@ def sample(
     """
     return sample_episodes(
         model,
-        EpisodeBatch.prompted(prompts_BP),
+        EpisodeBatch.prompted(prompts_BP, scope_of(model)),
         generator=generator,
         temperature=temperature,
         allowed_BV=allowed_BV,
@@ -212,17 +212,17 @@ def sample_episodes(
             f"temperature={temperature} is not a positive, finite number; 1 samples the policy as "
             "it is"
         )
-    batch = len(episodes)
+    batch, longest = episodes.tokens_NT.shape
     device = model.lm_head.weight.device
-    table = torch.from_numpy(MASK_TABLE).to(device)
+    table = episodes.scope.table_on(device)
     allowed = None if allowed_BV is None else torch.from_numpy(allowed_BV).to(device)
-    decoder = _Decoder(model, batch)
+    decoder = _Decoder(model, batch, longest)
     alive = np.arange(batch)
-    logprob_BT = torch.zeros(batch, MAX_LENGTH, device=device)
+    logprob_BT = torch.zeros(batch, longest, device=device)
     kept: list[tuple[np.ndarray, Tensor, Tensor]] = []
     hidden: Tensor | None = None
     position = np.zeros(batch, np.int64)
-    for at in range(MAX_LENGTH):
+    for at in range(longest):
         (waiting,) = np.nonzero(episodes.length[alive] == at)  # others are still in their prompt
         if len(waiting):
             numbers = alive[waiting]
@@ -234,9 +234,11 @@ def sample_episodes(
                 legal = table[torch.from_numpy(episodes.mask_row[numbers[choosing]]).to(device)]
                 if allowed is not None:
                     legal = legal & allowed[torch.from_numpy(numbers[choosing]).to(device)]
-                logits = functional.linear(hidden[who], decoder.head).float()
-                drawn, logprob = _choose(logits, legal, temperature, generator)
-                tokens[choosing] = drawn.cpu().numpy()
+                # Between barlines only the last ids may come: rests, holds and notes.
+                first = 0 if at < HEADER_LENGTH else FIRST_REST
+                logits = functional.linear(hidden[who], decoder.head[first:]).float()
+                drawn, logprob = _choose(logits, legal[:, first:], temperature, generator)
+                tokens[choosing] = drawn.cpu().numpy() + first
                 logprob_BT[torch.from_numpy(numbers[choosing]).to(device), at] = logprob
             episodes.write(numbers, tokens)
             progress(int(episodes.ended.sum()), batch)

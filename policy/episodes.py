@@ -4,28 +4,18 @@ A batch says which melodies have ended, where the writer has a choice, which tok
 and what is written where there is no choice. `policy.decode` samples a batch to its end. The core
 of the environment (`env.core`) is such a batch with a reference policy and a reward.
 
-Letters: N melodies, M some of them, T places (`MAX_LENGTH`), P places of a prompt.
+Letters: N melodies, M some of them, T places, P places of a prompt.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
-from music.grammar import (
-    MASK_TABLE,
-    GrammarState,
-    advance,
-    advance_checked,
-    initial_state,
-    mask_rows,
-)
-from music.tokens import MAX_LENGTH, PAD
-
-_ONLY_TOKEN = np.where(MASK_TABLE.sum(1) == 1, MASK_TABLE.argmax(1), -1)
-"""the one legal token of each row of the mask table; -1 where there are several"""
+from music.grammar import GrammarState, advance, initial_state
+from music.tokens import PAD
+from policy.scope import Scope
 
 
 class EpisodeBatch:
@@ -35,13 +25,21 @@ class EpisodeBatch:
     first -1 it is written when the melody begins; what comes later is written at its place.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, scope: Scope, room: int | None = None) -> None:
+        """No melody has begun yet.
+
+        Args:
+            count: number of melodies.
+            scope: of the policy that writes them.
+            room: tokens that the longest of them may have; None is what the scope allows.
+        """
+        self.scope = scope
         self.state = initial_state(count)
-        self.mask_row = mask_rows(self.state)
-        """(N,) the row of `music.grammar.MASK_TABLE` that is legal now"""
+        self.mask_row = scope.mask_rows(self.state)
+        """(N,) the row of the scope's mask table that is legal now"""
         self.length = np.zeros(count, np.int64)
         """(N,) tokens written so far"""
-        shape = (count, MAX_LENGTH)
+        shape = (count, scope.longest() if room is None else room)
         self.tokens_NT = np.full(shape, PAD, np.int64)
         """BOS to EOS, then PAD"""
         self.mask_row_NT = np.zeros(shape, np.int64)
@@ -51,13 +49,13 @@ class EpisodeBatch:
         self._prompt_NT = np.full(shape, -1, np.int64)
 
     @classmethod
-    def prompted(cls, prompts_NP: np.ndarray) -> Self:
-        """A batch with a melody for each prompt.
+    def prompted(cls, prompts_NP: np.ndarray, scope: Scope) -> Self:
+        """A batch with a melody for each prompt, of a policy with this scope.
 
         Raises:
             ValueError: when a token of a prompt is not legal at its place.
         """
-        batch = cls(len(prompts_NP))
+        batch = cls(len(prompts_NP), scope, scope.room_for(prompts_NP))
         for number, prompt in enumerate(prompts_NP):
             batch.begin(number, prompt)
         return batch
@@ -80,12 +78,12 @@ class EpisodeBatch:
         is_open = prompt_P < 0
         known = int(is_open.argmax()) if is_open.any() else len(prompt_P)
         try:
-            state, rows = state_after(tuple(prompt_P[:known].tolist()))
+            state, rows = self.scope.state_after(tuple(prompt_P[:known].tolist()))
         except ValueError as error:
             raise ValueError(f"prompt of melody {number}, {error}") from error
         for name in GrammarState.__slots__:
             getattr(self.state, name)[number] = getattr(state, name)[0]
-        self.mask_row[number] = mask_rows(state)[0]
+        self.mask_row[number] = self.scope.mask_rows(state)[0]
         self.length[number] = known
         self.tokens_NT[number, :known] = prompt_P[:known]
         self.tokens_NT[number, known:] = PAD
@@ -102,15 +100,15 @@ class EpisodeBatch:
         """
         set_M = self._prompt_NT[numbers_M, self.length[numbers_M]]
         rows_M = self.mask_row[numbers_M]
-        for place in np.flatnonzero((set_M >= 0) & (set_M != _ONLY_TOKEN[rows_M])):
+        for place in np.flatnonzero((set_M >= 0) & (set_M != self.scope.only_token[rows_M])):
             number = numbers_M[place]
             try:
-                advance_checked(self.state[number : number + 1], set_M[place : place + 1])
+                self.scope.advance_checked(self.state[number : number + 1], set_M[place : place + 1])
             except ValueError as error:
                 raise ValueError(
                     f"prompt of melody {number}, place {self.length[number]}: {error}"
                 ) from error
-        return np.where(set_M >= 0, set_M, _ONLY_TOKEN[rows_M])
+        return np.where(set_M >= 0, set_M, self.scope.only_token[rows_M])
 
     def write(self, numbers_M: np.ndarray, chosen_M: np.ndarray) -> np.ndarray:
         """Write one more token to some melodies that have not ended; returns the tokens (M,).
@@ -130,25 +128,5 @@ class EpisodeBatch:
         state = advance(self.state[numbers_M], tokens_M)
         for name in GrammarState.__slots__:
             getattr(self.state, name)[numbers_M] = getattr(state, name)
-        self.mask_row[numbers_M] = mask_rows(state)
+        self.mask_row[numbers_M] = self.scope.mask_rows(state)
         return tokens_M
-
-
-@lru_cache(maxsize=4096)  # most melodies begin with one of a few hundred headers
-def state_after(ids: tuple[int, ...]) -> tuple[GrammarState, tuple[int, ...]]:
-    """The grammar's state after some tokens, and the row of the mask table that each had.
-
-    The state is a batch of one, to be read only.
-
-    Raises:
-        ValueError: naming the first token that is not legal, and some that are.
-    """
-    state = initial_state(1)
-    rows: list[int] = []
-    for place, token in enumerate(ids):
-        rows.append(int(mask_rows(state)[0]))
-        try:
-            state = advance_checked(state, np.array([token]))
-        except ValueError as error:
-            raise ValueError(f"place {place}: {error}") from error
-    return state, tuple(rows)

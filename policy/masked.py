@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -30,10 +29,11 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils.generic import ModelOutput
 
-from music.grammar import MASK_TABLE, GrammarState, advance_checked, initial_state, mask_rows
+from music.grammar import GrammarState, initial_state
 from music.tokens import BOS, PAD
 from policy.logprobs import masked_log_softmax
 from policy.model import MelodyConfig, MelodyForCausalLM, cached_length
+from policy.scope import Scope, scope_of
 
 ILLEGAL_LOGIT = -1e9
 """logit of an illegal token: its probability is exactly 0 in float32 and bfloat16, and products
@@ -43,8 +43,8 @@ IGNORED = -100
 _BEGINNING = 0  # phase of a state before BOS
 
 
-def rows_after(ids_BT: np.ndarray) -> np.ndarray:
-    """Row of `MASK_TABLE` that is legal after each id, int64 (B, T); before BOS that of BOS.
+def rows_after(ids_BT: np.ndarray, scope: Scope) -> np.ndarray:
+    """Row of a policy's mask table that is legal after each id, int64 (B, T); before BOS that of BOS.
 
     `policy.logprobs.mask_rows_of` gives the row that was legal *for* each id, without left padding.
 
@@ -54,35 +54,29 @@ def rows_after(ids_BT: np.ndarray) -> np.ndarray:
     state = initial_state(len(ids_BT))
     rows = np.zeros(ids_BT.shape, np.int64)
     for at in range(ids_BT.shape[1]):
-        state = _advance_padded(state, ids_BT[:, at])
-        rows[:, at] = mask_rows(state)
+        state = _advance_padded(state, ids_BT[:, at], scope)
+        rows[:, at] = scope.mask_rows(state)
     return rows
 
 
-def _advance_padded(state: GrammarState, ids_B: np.ndarray) -> GrammarState:
+def _advance_padded(state: GrammarState, ids_B: np.ndarray, scope: Scope) -> GrammarState:
     """Like `advance_checked`, but PAD before BOS does not change the state."""
     waiting = (ids_B == PAD) & (state.phase == _BEGINNING)
-    after = advance_checked(state, np.where(waiting, BOS, ids_B))
+    after = scope.advance_checked(state, np.where(waiting, BOS, ids_B))
     after.phase[waiting] = _BEGINNING  # BOS changes nothing else
     return after
 
 
-@lru_cache(maxsize=8)
-def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Illegal tokens of each row of `MASK_TABLE` (rows, V), and the number of legal ones."""
-    legal = torch.from_numpy(MASK_TABLE).to(device)
-    return ~legal, legal.sum(1)
-
-
-def _masked(logits: Tensor, rows: np.ndarray) -> Tensor:
-    illegal, _ = _tables(logits.device)
-    return logits.masked_fill(illegal[torch.from_numpy(rows).to(logits.device)], ILLEGAL_LOGIT)
+def _masked(logits: Tensor, rows: np.ndarray, scope: Scope) -> Tensor:
+    table = scope.table_on(logits.device)
+    return logits.masked_fill(~table[torch.from_numpy(rows).to(logits.device)], ILLEGAL_LOGIT)
 
 
 class GrammarMask(LogitsProcessor):
     """Masks the next token of a batch during `generate`; one object for each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
         self.state: GrammarState | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -93,8 +87,8 @@ class GrammarMask(LogitsProcessor):
         else:
             ids = ids[:, -1:]
         for at in range(ids.shape[1]):
-            self.state = _advance_padded(self.state, ids[:, at])
-        return _masked(scores, mask_rows(self.state))
+            self.state = _advance_padded(self.state, ids[:, at], self.scope)
+        return _masked(scores, self.scope.mask_rows(self.state), self.scope)
 
 
 @dataclass
@@ -161,10 +155,11 @@ class MaskedMelodyForCausalLM(MelodyForCausalLM):
         )
         if input_ids.shape[1] < cached_length(kwargs):
             return outputs
-        rows = rows_after(input_ids.cpu().numpy())
+        scope = scope_of(self)
+        rows = rows_after(input_ids.cpu().numpy(), scope)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         assert outputs.logits is not None
-        outputs.logits = _masked(outputs.logits, rows[:, kept])
+        outputs.logits = _masked(outputs.logits, rows[:, kept], scope)
         if labels is not None:
             outputs.loss = self.loss_function(
                 logits=outputs.logits, labels=labels, vocab_size=self.config.vocab_size
@@ -181,18 +176,21 @@ class MaskedMelodyForCausalLM(MelodyForCausalLM):
         hidden_BTD = self.model(input_ids, attention_mask=attention_mask, **kwargs)
         hidden_BTD = hidden_BTD.last_hidden_state[:, :-1]
         labels = labels[:, 1:]
-        row_BT = torch.from_numpy(rows_after(input_ids.cpu().numpy())[:, :-1]).to(labels.device)
-        illegal, choices = _tables(labels.device)
+        scope = scope_of(self)
+        rows = rows_after(input_ids.cpu().numpy(), scope)[:, :-1]
+        row_BT = torch.from_numpy(rows).to(labels.device)
+        table = scope.table_on(labels.device)
         asked_BT = labels != IGNORED
-        chosen_BT = asked_BT & (choices[row_BT] > 1)
+        chosen_BT = asked_BT & torch.from_numpy(scope.choices[rows] > 1).to(labels.device)
         row_N, label_N = row_BT[chosen_BT], labels[chosen_BT][:, None]
         logits_NV = self.lm_head(hidden_BTD[chosen_BT]).float()
-        logps_NV = masked_log_softmax(logits_NV, row_N)
+        logps_NV = masked_log_softmax(logits_NV, row_N, table)
         logprob_N = logps_NV.gather(1, label_N)[:, 0]
         with torch.no_grad():  # for TRL's logs
+            legal_NV = table[row_N]
             finite_NV = logps_NV.clamp(min=ILLEGAL_LOGIT)
             entropy_N = -(finite_NV.exp() * finite_NV).sum(1)
-            mean_N = logits_NV.masked_fill(illegal[row_N], 0).sum(1) / choices[row_N]
+            mean_N = logits_NV.masked_fill(~legal_NV, 0).sum(1) / legal_NV.sum(1)
             top_N = (logps_NV.argmax(1) == label_N[:, 0]).float()
 
         def spread(value_N: Tensor, elsewhere: float = 0.0) -> Tensor:
@@ -215,7 +213,7 @@ class MaskedMelodyForCausalLM(MelodyForCausalLM):
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         """Transformers' generate with the grammar's mask: every row is one complete melody."""
-        processors = LogitsProcessorList([*(logits_processor or ()), GrammarMask()])
+        processors = LogitsProcessorList([*(logits_processor or ()), GrammarMask(scope_of(self))])
         return cast(Any, super()).generate(*args, logits_processor=processors, **kwargs)
 
     @classmethod

@@ -32,7 +32,7 @@ from music.melody import BAR_COUNTS, MODES, PICKUPS_TICKS, Header
 from music.messages import excerpt, shortened
 from music.metre import METERS
 from music.styles import OTHER, Styles
-from music.tokens import ALL_PICKUPS_TICKS, ID, VOCABULARY, longest_of
+from music.tokens import ALL_PICKUPS_TICKS, FIRST_BAR, ID, VOCABULARY, longest_of
 
 _CORPUS_NAME = re.compile(r"[a-z0-9-]{1,64}")
 _MOST_CORPORA = 64
@@ -42,6 +42,8 @@ _KNOWN: dict[str, tuple[Any, ...]] = {
     "bars": BAR_COUNTS,
     "pickups_ticks": ALL_PICKUPS_TICKS,
 }
+_METER_AT, _BARS_AT = 1, 4
+"""places of these tokens in a header"""
 _FIELD_OF = {"meter": "meters", "mode": "modes", "bars": "bars", "pickup_ticks": "pickups_ticks"}
 
 
@@ -244,10 +246,25 @@ class Scope:
         }
         return [-1 if value is None else ID[f"{word}_{value}"] for word, value in words.items()]
 
-    def longest(self, *, meter: str | None = None, bars: int | None = None) -> int:
+    def room_for(self, prompts_NP: np.ndarray) -> int:
+        """Tokens of the longest melody that it can write under some prompts; -1 where it chooses."""
+        headers = {(meter, bars) for meter, bars in prompts_NP[:, [_METER_AT, _BARS_AT]].tolist()}
+        return max(
+            (self.longest(meter=_value(meter), bars=_value(bars)) for meter, bars in headers),
+            default=0,
+        )
+
+    def longest(self, *, meter: str | None = None, bars: str | int | None = None) -> int:
         """Tokens of the longest melody that it can write, under these fields if they are given."""
-        meters = self.trained_on.meters if meter is None else (meter,)
-        return longest_of(meters, max(self.trained_on.bars) if bars is None else bars)
+        meters = (meter,) if meter in METERS else self.trained_on.meters
+        return longest_of(meters, max(self.trained_on.bars) if bars is None else int(bars))
+
+
+def _value(token: int) -> str | None:
+    """What a header token says after its kind; None of -1, and of what is no header token."""
+    if not 0 <= token < FIRST_BAR or "_" not in VOCABULARY[token]:
+        return None
+    return VOCABULARY[token].split("_", 1)[1]
 
 
 EVERYTHING = Scope()
