@@ -139,7 +139,7 @@ def run_loop(
     listener.calibrate(standard)
     ceiling = listener.ceiling(standard[:1000], standard[1000:])
     say(f"held-out agreement {fitted.agreement}   ceiling {ceiling:.2f}   chance 0.50")
-    index = training_index()
+    index = training_index(base)
     run = new_run(
         "ppo",
         config_record(config.ppo),

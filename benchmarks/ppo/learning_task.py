@@ -116,7 +116,7 @@ def listen(taste: str, seed: int, folder: Path) -> Listened:
 def ours(given: Listened, config: PPOConfig) -> dict[str, Any]:
     """Our PPO as `rl.ppo.trainer` runs it: guards, patience and the kept policy."""
     task = given.task
-    ppo, index = PPO(config, task.base, task.reward), training_index()
+    ppo, index = PPO(config, task.base, task.reward), training_index(task.base)
     seconds, rows, points = 0.0, [], []
     kept = copy.deepcopy(ppo.actor.policy)
     while True:
@@ -216,14 +216,15 @@ def best_of(given: Listened) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(given.seed + 500_009)
     begun = time.process_time()
     reference = Reference(task.base)
-    headers = reference.with_headers(task.conditioning.prompt(PROMPTS), torch_chance(generator))
+    prompts = task.conditioning.prompt(PROMPTS, reference.scope)
+    headers = reference.with_headers(prompts, torch_chance(generator))
     most = max(BEST_OF)
     rows = [
         row
         for some in np.array_split(np.repeat(headers, most, 0), max(1, PROMPTS * most // 512))
         for row in sample(task.base, some, generator=generator).rows()
     ]
-    melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
+    melodies = [decode(row, DEFAULT_TONIC_MIDI, reference.scope.styles) for row in rows]
     mean, std = task.reward(melodies)
     seconds = time.process_time() - begun
     score = (mean - task.config.std_penalty * std).reshape(PROMPTS, most)

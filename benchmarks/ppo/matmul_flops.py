@@ -6,10 +6,11 @@ where nobody chooses are not counted, whether or not they are computed. A produc
 (k, n) is 2mkn.
 
 One forward of a melody whose first n tokens are fed and which has c choices, D wide, I in the MLP,
-Q query heads and K key-value heads of width H, L layers of which `first`..L-1 are run, V words:
+Q query heads and K key-value heads of width H, L layers of which `first`..L-1 are run, W words
+that may come between barlines (of the others no logits are needed):
 
     a layer   n 2D(Q + 2K)H  +  n(n + 1) 2QH  +  n' (2QHD + 6DI)     n' is c in the last, else n
-    the head  c 2DV
+    the head  c 2DW
 
 Learning is three times that: each product has two gradients of its own size. One is not there when
 the lower layers are frozen: that of the word embeddings, which are the head's weights. The critic's
@@ -24,6 +25,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import LlamaConfig
+
+from music.tokens import FIRST_REST, VOCABULARY
+
+NOTE_WORDS = len(VOCABULARY) - FIRST_REST
+"""words that may come between barlines"""
 
 
 def forward_flops(
@@ -40,7 +46,7 @@ def forward_flops(
     n, c = np.asarray(fed_B, np.int64), np.asarray(choices_B, np.int64)
     projection, rest, attention = _layer(config)
     layers = config.num_hidden_layers - first
-    total = 2 * config.hidden_size * config.vocab_size * c
+    total = 2 * config.hidden_size * NOTE_WORDS * c
     if layers:
         total = total + layers * (n * projection + n * (n + 1) * attention)
         total = total + ((layers - 1) * n + c) * rest
@@ -53,7 +59,7 @@ def learning_flops(
     """FLOPs of one epoch's forwards and backwards."""
     total = 3 * forward_flops(config, fed_B, choices_B, first=first)
     if first:
-        total -= 2 * config.hidden_size * config.vocab_size * int(np.sum(choices_B))
+        total -= 2 * config.hidden_size * NOTE_WORDS * int(np.sum(choices_B))
     return total
 
 

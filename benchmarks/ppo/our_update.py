@@ -59,7 +59,7 @@ class OurUpdates:
     def __init__(self, config: PPOConfig, base: MelodyForCausalLM, profile: TasteProfile) -> None:
         self.profile = profile
         self.ppo = PPO(config, base, profile.score)
-        self.index = _index()
+        self.index = _index(base)
         self.steps = 0
         self.ppo.optimizer.register_step_post_hook(self._count)
 
@@ -106,8 +106,8 @@ class OurUpdates:
 
 
 @cache
-def _index() -> TrainingIndex:
-    return training_index()  # of the guards; seconds to build
+def _index(base: MelodyForCausalLM) -> TrainingIndex:
+    return training_index(base)  # of the guards; seconds to build
 
 
 @dataclass(frozen=True, slots=True)

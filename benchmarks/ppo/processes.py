@@ -44,7 +44,8 @@ def work(folder: Path) -> None:
     torch.set_num_threads(1)
     run = open_run("ppo-0001", root=folder)
     config = PPOConfig.from_record(run.record["config"])
-    fine_tune(run, config, load_policy(shipped_policy()), long_notes, training_index())
+    base = load_policy(shipped_policy())
+    fine_tune(run, config, base, long_notes, training_index(base))
 
 
 def timed_run(processes: int, updates: int, seed: int) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from env.reference import Reference, torch_chance
+from music.styles import SHIPPED_STYLES, Styles
 from music.tokens import decode
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM
@@ -33,20 +34,25 @@ class MelodyReward(nn.Module):
 
     base_model_prefix = "judge"
 
-    def __init__(self, profile: TasteProfile, std_penalty: float, saturation_point: float) -> None:
+    def __init__(
+        self,
+        profile: TasteProfile,
+        std_penalty: float,
+        saturation_point: float,
+        styles: Styles = SHIPPED_STYLES,
+    ) -> None:
         super().__init__()
         self.judge = self._judge
         self.score = nn.Identity()
-        self.profile, self.std_penalty, self.saturation_point = (
-            profile,
-            std_penalty,
-            saturation_point,
-        )
+        self.profile, self.styles = profile, styles
+        self.std_penalty, self.saturation_point = std_penalty, saturation_point
         self.means: list[np.ndarray] = []
         """raw score means of each call since they were last taken"""
 
     def _judge(self, input_ids: Tensor, **_: Any) -> SimpleNamespace:  # noqa: ANN401 (masks, flags)
-        mean, std = self.profile.score([decode(row) for row in input_ids.numpy()])
+        mean, std = self.profile.score(
+            [decode(row, styles=self.styles) for row in input_ids.numpy()]
+        )
         self.means.append(mean)
         reward = objective(
             mean, std, std_penalty=self.std_penalty, saturation_point=self.saturation_point
@@ -77,7 +83,10 @@ def headers(
 ) -> list[dict[str, list[int]]]:
     """Prompts: the header that is asked, what it leaves open chosen by the base."""
     generator = torch.Generator().manual_seed(seed)
-    prompts = Reference(base).with_headers(conditioning.prompt(count), torch_chance(generator))
+    reference = Reference(base)
+    prompts = reference.with_headers(
+        conditioning.prompt(count, reference.scope), torch_chance(generator)
+    )
     return [{"input_ids": row} for row in prompts.tolist()]
 
 

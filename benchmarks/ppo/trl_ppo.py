@@ -41,11 +41,12 @@ from transformers import TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
 from trl_models import MelodyReward, MelodyValue, collate, headers
 
-from music.tokens import HEADER_LENGTH, MAX_LENGTH, PAD
+from music.tokens import HEADER_LENGTH, PAD
 from policy.checkpoint import load_policy, save_policy
 from policy.compose import Conditioning
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import melody_tokenizer
+from policy.scope import scope_of
 from reward.profile.profile import TasteProfile
 
 HEADERS = 4096
@@ -228,13 +229,18 @@ def run(job: TRLJob, say: TextIO) -> None:
     base = load_policy(job.base)
     policy = MaskedMelodyForCausalLM.of(base)
     policy.config.use_cache = False  # of the training forward; generation asks for its own
-    reward = MelodyReward(TasteProfile.load(Path(job.taste)), job.std_penalty, job.saturation_point)
+    scope = scope_of(base)
+    reward = MelodyReward(
+        TasteProfile.load(Path(job.taste)), job.std_penalty, job.saturation_point, scope.styles
+    )
 
     stopwatch = Stopwatch(job, reward, say, lambda folder: save_policy(policy.unmasked(), folder))
     # Without replacement within an update, so there must be as many.
     prompts = headers(
         base, Conditioning(**job.conditioning), max(HEADERS, job.melodies_per_update), job.seed
     )
+    asked = job.conditioning
+    room = scope.longest(meter=asked.get("meter"), bars=asked.get("bars"))
     with tempfile.TemporaryDirectory() as scratch:
         config = PPOConfig(
             output_dir=scratch,
@@ -254,7 +260,7 @@ def run(job: TRLJob, say: TextIO) -> None:
             num_ppo_epochs=job.epochs,
             total_episodes=job.updates * job.melodies_per_update,
             local_rollout_forward_batch_size=min(job.rollout_batch, job.melodies_per_update),
-            response_length=MAX_LENGTH - HEADER_LENGTH,
+            response_length=room - HEADER_LENGTH,
             stop_token="eos",
             temperature=1.0,
             kl_coef=job.kl_coefficient,

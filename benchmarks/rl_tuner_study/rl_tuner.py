@@ -40,6 +40,7 @@ from policy.checkpoint import load_policy, newest_step, policy_hash
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from policy.runs import Run, RunError, new_run, open_run
+from policy.scope import styles_of
 from reward.scorer import RewardError
 from rl.evaluation.evaluate import training_index
 from rl.ppo.algorithm import PPO
@@ -114,7 +115,7 @@ def tuned_by(
     steered = Steered(asked)
     step = newest_step(run.path / "steps")
     callback = Steering(steered, run.path / "weights", step.step if step else 0)
-    fine_tune(run, config, base, steered.score, training_index(), callback=callback)
+    fine_tune(run, config, base, steered.score, training_index(base), callback=callback)
     last = run.rows()[-1]
     if last["guards_broken"]:
         raise RunError(
@@ -160,14 +161,14 @@ def main() -> None:
     run = prepared(given.out, config, given.melodies)
     seed = given.seed + 2_000_003  # no stage before drew from it
     base_rows = write_side(base, base, given.melodies, seed)
-    before = [decode(row) for row in base_rows]
+    before = [decode(row, styles=styles_of(base)) for row in base_rows]
     asked = bounds_of(Counts.of(before), sixteenths(before))
     tuned, steered = tuned_by(run, config, base, asked)
     seconds = {"ppo": float(np.sum([row["seconds"] for row in run.rows()]))}
 
     measuring = time.monotonic()
     tuned_rows = write_side(tuned, base, given.melodies, seed)
-    after = [decode(row) for row in tuned_rows]
+    after = [decode(row, styles=styles_of(tuned)) for row in tuned_rows]
     real = [
         strain.melody
         for strain in load_corpus("test")
@@ -177,7 +178,7 @@ def main() -> None:
     coded = compare(before, after, real, metrics=AS_CODED)
     some = tuned_rows[:MEASURED_FOR_COST]
     ratio = melody_nats(tuned, some, HEADER_LENGTH) - melody_nats(base, some, HEADER_LENGTH)
-    index = training_index()
+    index = training_index(base)
     original = {
         name: compare_originality(side[:MEASURED_FOR_COST], real, index)
         for name, side in (("base", before), ("tuned", after))

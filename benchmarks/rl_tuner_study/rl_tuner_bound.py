@@ -34,6 +34,7 @@ from music.melody import Melody
 from music.note_table import Melodies, note_table
 from music.tokens import decode
 from policy.checkpoint import load_policy
+from policy.scope import styles_of
 
 OUT_OF_REACH = 1e-6
 """deviations of the base by which a row is missed, beyond what is rounding"""
@@ -231,7 +232,9 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     base = load_policy(BASE)
     seed = given.seed + 3_000_017  # melodies that neither the study tunes on nor counts
-    melodies = [decode(row) for row in write_side(base, base, given.melodies, seed)]
+    melodies = [
+        decode(row, styles=styles_of(base)) for row in write_side(base, base, given.melodies, seed)
+    ]
     counts = Counts.of(melodies)
     found = report(bounds_of(counts, sixteenths(melodies)), counts)
     print(as_table(found))

@@ -24,7 +24,7 @@ def write_side(
     rows: list[np.ndarray] = []
     for number, begin in enumerate(range(0, count, BATCH)):
         chance = torch.Generator().manual_seed(seed + number)
-        prompts = CONDITIONING.prompt(min(BATCH, count - begin))
+        prompts = CONDITIONING.prompt(min(BATCH, count - begin), reference.scope)
         headers = reference.with_headers(prompts, torch_chance(chance))
         rows += sample(policy, headers, generator=chance).rows()
     return rows

@@ -33,6 +33,7 @@ from policy.decode import sample
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
 from policy.runs import RUNS, RunError, open_run
+from policy.scope import styles_of
 from reward.comparisons.learnable import learnable
 from reward.exchange.export import preference_pairs
 from reward.scorer import Reward, scores_of
@@ -175,10 +176,11 @@ def measure(
     """Fresh melodies of a policy under the base's headers, and what they are worth."""
     generator = torch.Generator().manual_seed(seed + MEASURING_SEED)
     reference = Reference(task.base)
-    headers = reference.with_headers(task.conditioning.prompt(count), torch_chance(generator))
+    prompts = task.conditioning.prompt(count, reference.scope)
+    headers = reference.with_headers(prompts, torch_chance(generator))
     rows = sample(policy, headers, generator=generator).rows()
     ratio = melody_nats(policy, rows, HEADER_LENGTH) - melody_nats(task.base, rows, HEADER_LENGTH)
-    melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
+    melodies = [decode(row, DEFAULT_TONIC_MIDI, styles_of(policy)) for row in rows]
     return melodies, _measured(melodies, task, float(ratio.mean()))
 
 

@@ -30,11 +30,12 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from env.reference import Reference, torch_chance
-from music.tokens import HEADER_LENGTH, MAX_LENGTH, decode, from_text, to_text
+from music.tokens import HEADER_LENGTH, decode, from_text, to_text
 from policy.checkpoint import load_policy
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_tokenizer
+from policy.scope import scope_of
 from policy.trl_options import quiet_options
 from reward.exchange.export import PREFERENCE_TEXTS
 from rl.baselines.settings import SETTINGS, Budget, DPOSettings, OnlineSettings
@@ -168,7 +169,7 @@ def _dpo_trainer(
             per_device_eval_batch_size=64,
             eval_strategy="steps",
             eval_steps=settings.steps_per_evaluation,
-            max_length=MAX_LENGTH,
+            max_length=scope_of(base).longest(),
         ),
         train_dataset=Dataset.from_list([_texts(pair) for pair in train]),
         eval_dataset=Dataset.from_list([_texts(pair) for pair in held_out]),
@@ -204,12 +205,12 @@ def _online_trainer(
     def reward(prompts: list[str], completion_ids: list[list[int]], **_: object) -> list[float]:
         pairs = zip(prompts, completion_ids, strict=True)
         rows = [[*from_text(prompt), *ids] for prompt, ids in pairs]
-        return objective([decode(row, DEFAULT_TONIC_MIDI) for row in rows]).tolist()
+        return objective([decode(row, DEFAULT_TONIC_MIDI, scope.styles) for row in rows]).tolist()
 
     base = load_policy(base_folder)
-    drawn = Reference(base).with_headers(
-        conditioning.prompt(settings.headers), torch_chance(torch.Generator().manual_seed(seed))
-    )
+    scope = scope_of(base)
+    prompts = conditioning.prompt(settings.headers, scope)
+    drawn = Reference(base).with_headers(prompts, torch_chance(torch.Generator().manual_seed(seed)))
     kinds: dict[str, tuple[Any, Any]] = {
         "rloo": (RLOOConfig, RLOOTrainer),
         "grpo": (GRPOConfig, GRPOTrainer),
@@ -225,7 +226,7 @@ def _online_trainer(
             per_device_train_batch_size=settings.melodies_per_step,
             steps_per_generation=settings.steps_per_generation,
             num_generations=settings.melodies_per_header,
-            max_completion_length=MAX_LENGTH - HEADER_LENGTH,
+            max_completion_length=scope.room_for(prompts) - HEADER_LENGTH,
         ),
         train_dataset=Dataset.from_dict({"prompt": [to_text(row) for row in drawn]}),
         processing_class=melody_tokenizer(),

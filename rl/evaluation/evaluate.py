@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from env.reference import Reference, torch_chance
-from music.corpora.corpus import load_corpus
+from music.corpora.catalogue import SHIPPED, Corpus, corpora_named, melodies_of_corpora
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.corpora.originality import Originality, TrainingIndex, compare_originality, originality
 from music.descriptors.yardsticks import yardstick_means, yardstick_standard_errors
@@ -30,6 +30,7 @@ from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
 from policy.logprobs import melody_nats
 from policy.model import MelodyForCausalLM
+from policy.scope import styles_of
 from reward.scorer import Reward, scores_of
 from rl.evaluation.best_of_n import BestOfN
 
@@ -127,25 +128,32 @@ def evaluate(
 ) -> Evaluation:
     """Measure both policies on `count` new melodies each; the base chooses the headers of both.
 
+    Originality is measured against the tunes that the base was trained on, and real tunes are those
+    of its corpora that were held out.
+
     Raises:
         ValueError: when `count` is too small for a diversity score.
+        CorpusError: when a corpus of the base is not in this folder.
     """
     if count < SAMPLE_SIZE:
         raise ValueError(f"count={count} is below {SAMPLE_SIZE}, which the diversity score needs")
-    index = index or training_index()
+    corpora = corpora_of(base)
+    index = index or training_index(base)
     generator = torch.Generator().manual_seed(seed)
-    headers = Reference(base).with_headers(conditioning.prompt(count), torch_chance(generator))
+    reference = Reference(base)
+    prompts = conditioning.prompt(count, reference.scope)
+    headers = reference.with_headers(prompts, torch_chance(generator))
     sides: list[Side] = []
     rows: list[np.ndarray] = []
     for name, policy in (("base", base), ("tuned", tuned)):
         writing = partial(report, f"writing melodies of the {name} policy")
         rows = sample(policy, headers, generator=generator, progress=writing).rows()
         report(f"measuring melodies of the {name} policy", 0, 0)
-        melodies = [decode(row, DEFAULT_TONIC_MIDI) for row in rows]
+        melodies = [decode(row, DEFAULT_TONIC_MIDI, styles_of(policy)) for row in rows]
         sides.append(_side(melodies, reward, judge, index))
     ratio = melody_nats(tuned, rows, HEADER_LENGTH) - melody_nats(base, rows, HEADER_LENGTH)
     base_side, tuned_side = sides
-    held_out = [strain.melody for strain in load_corpus("test")]
+    held_out = melodies_of_corpora(corpora, "test")
     alike = [melody for melody in held_out if _fits(melody, conditioning)]
     real = alike if len(alike) >= LEAST_REAL else held_out
     true = None
@@ -177,9 +185,22 @@ def evaluate(
     )
 
 
-def training_index() -> TrainingIndex:
-    """The index of all training strains, in the order of `load_corpus("train")`."""
-    return TrainingIndex.from_melodies([strain.melody for strain in load_corpus("train")])
+def corpora_of(policy: MelodyForCausalLM) -> list[Corpus]:
+    """The corpora that a policy was trained on; the shipped one if it does not say which.
+
+    Raises:
+        CorpusError: when one of them is not in this folder.
+    """
+    return corpora_named(policy.config.corpora or (SHIPPED,))
+
+
+def training_index(policy: MelodyForCausalLM) -> TrainingIndex:
+    """The index of all tunes that a policy was trained on, corpus after corpus.
+
+    Raises:
+        CorpusError: when one of its corpora is not in this folder.
+    """
+    return TrainingIndex.from_melodies(melodies_of_corpora(corpora_of(policy), "train"))
 
 
 def _side(

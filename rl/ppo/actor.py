@@ -1,13 +1,13 @@
 """The actor: the policy as PPO trains it, its lower layers frozen or not.
 
-Letters: B melodies, T tokens, D width, V vocabulary, N decisions.
+Letters: B melodies, T tokens, D width, N decisions, W tokens that may come between barlines.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from policy.logprobs import masked_log_softmax
+from policy.logprobs import note_logps
 from policy.model import MelodyForCausalLM
 from policy.trunk import hidden_at_choices
 
@@ -44,7 +44,9 @@ class Actor(nn.Module):
         decision_BT: Tensor,
         states_BTD: Tensor | None = None,
     ) -> Tensor:
-        """Log-probabilities (N, V) in nats at the decisions; forced tokens need no logits.
+        """Log-probabilities (N, W) in nats at the decisions; forced tokens need no logits.
+
+        All decisions stand after the header. Id `i` is in column `i - FIRST_REST`.
 
         `states_BTD` is what enters layer `first`. It is used if it is stored and that layer is not
         the lowest.
@@ -58,4 +60,4 @@ class Actor(nn.Module):
             states_BTD=states_BTD,
             first=0 if states_BTD is None else self.first,
         )
-        return masked_log_softmax(self.policy.lm_head(hidden_ND), mask_row_BT[decision_BT])
+        return note_logps(self.policy, hidden_ND, mask_row_BT[decision_BT])

@@ -25,7 +25,8 @@ All randomness follows from the seed, the update's number and the process's rank
 killed at any moment and resumed with as many threads and processes writes the same bits (on CPUs; a
 GPU adds in an order of its own).
 
-Letters: B melodies, T tokens, N decisions of the learner, F features, V vocabulary.
+Letters: B melodies, T tokens, N decisions of the learner, F features, W tokens
+that may come between barlines.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ import torch
 from torch import Tensor, nn
 
 from env.reference import Reference
-from music.tokens import PAD
+from music.tokens import FIRST_REST, PAD
 from policy.checkpoint import optimizer_tensors, restore_optimizer
 from policy.logprobs import kl_nats
 from policy.model import MelodyForCausalLM
@@ -129,12 +130,13 @@ class PPO:
                     whole[chosen] for whole in (gain, old, number, mask_row)
                 )
                 with bf16_context(decision.device) if config.bf16 else nullcontext():
-                    logps_NV = self.forward(ids, mask_row, chosen, states)
-                reference_NV = self.reference.logps(rollout.reference_hidden[number], mask_row_N)
-                ratio = (logps_NV.gather(1, ids[chosen][:, None])[:, 0] - old).exp()
+                    logps_NW = self.forward(ids, mask_row, chosen, states)
+                reference_NW = self.reference.logps(rollout.reference_hidden[number], mask_row_N)
+                column_N1 = ids[chosen][:, None] - FIRST_REST
+                ratio = (logps_NW.gather(1, column_N1)[:, 0] - old).exp()
                 clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
                 policy_loss = -torch.minimum(ratio * gain, clipped * gain).mean()
-                kl = kl_nats(logps_NV, reference_NV).mean()
+                kl = kl_nats(logps_NW, reference_NW).mean()
                 self.optimizer.zero_grad(set_to_none=True)
                 (policy_loss + kl_coefficient * kl).backward()
                 norm = nn.utils.clip_grad_norm_(self.actor.trained.values(), config.max_grad_norm)
@@ -142,7 +144,7 @@ class PPO:
                 with torch.no_grad():
                     was_clipped = ((ratio - 1).abs() > config.clip).float().mean()
                     step_kl = (ratio - 1 - ratio.log()).mean()
-                    entropy = -(logps_NV.exp() * logps_NV.clamp(min=-1e4)).sum(-1).mean()
+                    entropy = -(logps_NW.exp() * logps_NW.clamp(min=-1e4)).sum(-1).mean()
                     log.append(torch.stack([was_clipped, step_kl, entropy, norm]))
         # 3. steer the KL coefficient towards the target (Ziegler et al. 2019, eq. 3-4)
         if config.kl_target_nats is not None:

@@ -64,8 +64,8 @@ def collect(
     the learner cannot raise its score by writing only the kind of tune that scores well.
     """
     # 1. the core begins the melodies, the actor writes them to their end
-    core = MelodyCore(count, reference)
-    prompt = prompt_ids(conditioning.fields() | {"prefix": conditioning.motif})
+    prompt = prompt_ids(conditioning.fields() | {"prefix": conditioning.motif}, reference.scope)
+    core = MelodyCore(count, reference, room=reference.scope.room_for(prompt[None]))
     core.start(range(count), prompt, torch_chance(generator))
     sampled = sample_episodes(actor.policy, core, generator=generator, keep_states=actor.first)
     # 2. KL from the reference at each decision

@@ -62,7 +62,7 @@ class FineTuning:
                 self.config,
                 self.base,
                 self.reward.score,
-                training_index(),
+                training_index(self.base),
                 callback=callback,
             )
             if kept is not None and writes:
