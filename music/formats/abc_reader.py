@@ -203,7 +203,10 @@ class _Reader:
             elif kind == "bar_rest":
                 self.bar_rest(match["bars"])
             elif kind == "bar":
-                self.barline(match["bar"])
+                # A line that ends with a barline and one that begins with it have one in between.
+                begins = not line[: match.start()].strip() and not self.bars[-1].notes
+                if not (begins and self.bars[-1].left == match["bar"] == "|"):
+                    self.barline(match["bar"])
             elif kind == "ending":
                 self.ending(match["ending"])
             elif kind == "tuplet":

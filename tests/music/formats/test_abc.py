@@ -97,6 +97,12 @@ def test_a_line_of_music_may_look_like_a_field():
     assert pitches("c |: A |\nG:| c") == [[72], [A], [G], [72]]
 
 
+def test_a_barline_at_the_end_of_a_line_and_at_the_beginning_of_the_next_is_one():
+    """It was read as a double bar, which cut the strain in two."""
+    bars = read_tune("X:1\nM:2/4\nL:1/4\nK:C\nc2|\n|d2|\n | e2||\n|f2|\n||g2|]").bars
+    assert [bar.left for bar in bars] == ["", "|", "|", "|||", "|||"]
+
+
 def test_barlines_and_endings():
     tune = read_tune("L:1/4\nK:C\n|:c d|[1 e f:|[2 g a||b c'|1 d:|2 e|]\n")
     assert [(bar.notes[0].midi, bar.left, bar.right, bar.endings) for bar in tune.bars] == [
