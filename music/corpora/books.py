@@ -1,25 +1,42 @@
-"""Building the shipped corpus from the ABC books in music21's package."""
+"""Building the shipped corpus from two books, whose ABC files are in music21's package.
+
+The strains of version 0.1.0 stay as they were, each on its side of the split, so that figures on
+its test tunes stay comparable. What else of the books is a melody now follows them:
+
+- a strain that is a near-duplicate of one before it is left out;
+- a tune of version 0.1.0 is known by its strains, and its new strains follow it to its side;
+- another tune that shares a near-duplicate with held-out tunes is held out with them. The rest is
+  divided by the hash of a number, as the tunes of version 0.1.0 were;
+- only whole strains are taken: what stands before or after a bar that could not be read is left
+  out, and so is a strain of fewer than four bars;
+- 2/2 is read as 4/4, and 2/4 that is written in sixteenths is doubled into 4/4.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from music.corpora.corpus import DATA
-from music.corpora.corpus_file import BOOKS, SPLITS, CorpusError
-from music.corpora.near_duplicates import group_and_dedupe
-from music.corpora.strains import strains_of
+from music.corpora.corpus_file import BOOKS, SPLITS, CorpusError, Strain, read_corpus, write_corpus
+from music.corpora.near_duplicates import Groups, near_duplicates
 from music.files import whole_file
-from music.formats.abc import AbcError
-from music.formats.abc_reader import read_tune
-from music.formats.abc_text import decode_text, split_tunes
-from music.limits import ABC_BOOK_BYTES, LimitError, read_bytes, size_in_words
+from music.formats.abc import AbcTune
+from music.formats.abc_melody import type_of_tune
 from music.melody import Melody
 from music.progress import Progress, no_progress
-from music.tokens import VOCABULARY_HASH, encode
+from music.readers import Section, Tune, melodies_of, read_tunes
+from music.styles import SHIPPED_STYLES
+
+LEAST_BARS = 4
+SIXTEENTH_TICKS = 6
+SIXTEENTHS_SHARE = 0.3
+"""of the notes of a tune in 2/4 from which on it is doubled"""
 
 
 def find_books() -> Path:
@@ -39,80 +56,160 @@ def find_books() -> Path:
     return Path(spec.origin).parent / "corpus"
 
 
+@dataclass(frozen=True, slots=True)
+class BookTune:
+    """A tune of a book and its strains."""
+
+    book: str
+    melodies: tuple[Melody, ...]
+
+
+def read_books(
+    folder: Path, counts: Counter[str], *, progress: Progress = no_progress
+) -> list[BookTune]:
+    """The tunes of the books in `folder` that have a strain; counts what was read and refused."""
+    tunes: list[BookTune] = []
+    files = [(book, file) for book in BOOKS for file in sorted((folder / book).glob("*.abc"))]
+    for place, (book, file) in enumerate(files):
+        progress(place, len(files))
+        try:
+            read, refusals = read_tunes(file)
+        except OSError as error:
+            counts[f"files left out: {error.strerror}"] += 1
+            continue
+        unread = {refusal.tune for refusal in refusals} - {tune.number for tune in read}
+        counts["tunes"] += len(read) + len(unread)
+        counts.update(f"refused: {refusal.reason}" for refusal in refusals)
+        for tune in read:
+            if any(notice.reason == "top notes taken" for notice in tune.notices):
+                counts["tunes of whose chords the top notes are taken"] += 1
+            melodies = tuple(_strains(tune, counts))
+            if melodies:
+                tunes.append(BookTune(book, melodies))
+    return tunes
+
+
+def _strains(tune: Tune, counts: Counter[str]) -> Iterator[Melody]:
+    """The whole strains of a tune, in our metres."""
+    last = len(tune.sections) - 1
+    for place, section in enumerate(tune.sections):
+        section = _in_our_metre(section)
+        melodies, refused = melodies_of(replace(tune, sections=(section,)))
+        counts.update(f"refused: {refusal.reason}" for refusal in refused)
+        starts = 1 if place else 0
+        whole = melodies[starts : len(melodies) - (place < last)]
+        counts["parts of strains beside unread bars"] += len(melodies) - len(whole)
+        for melody in whole:
+            if melody.header.bars < LEAST_BARS:
+                counts[f"strains of fewer than {LEAST_BARS} bars"] += 1
+                continue
+            like = AbcTune(tune.fields, section.meter, section.tonic_class, section.mode, [])
+            style = type_of_tune(like, section.meter)
+            yield replace(melody, header=replace(melody.header, style=style))
+
+
+def _in_our_metre(section: Section) -> Section:
+    if section.meter == "2/2":
+        return replace(section, meter="4/4")
+    written = [note.duration_ticks for bar in section.bars for note in bar.notes]
+    short = sum(ticks <= SIXTEENTH_TICKS for ticks in written)
+    if section.meter != "2/4" or short <= SIXTEENTHS_SHARE * len(written):
+        return section
+    for bar in section.bars:
+        for note in bar.notes:
+            note.duration_ticks *= 2
+    return replace(section, meter="4/4")
+
+
 def build_corpus(
-    folder: Path, path: Path = DATA, *, progress: Progress = no_progress
+    folder: Path, path: Path = DATA, *, earlier: Path = DATA, progress: Progress = no_progress
 ) -> Counter[str]:
     """Read the books in `folder`, write the token file, count what was kept and why not.
 
     What cannot be read, a file, a tune or a strain, is counted with its reason, and the rest is
     read. `progress` is told how many files are read.
 
+    Args:
+        folder: with a folder of ABC files for each of `BOOKS`.
+        path: the file to write.
+        earlier: a corpus file with the strains of version 0.1.0, which stay.
+        progress: is told how many files are read.
+
     Raises:
-        CorpusError: when no strain is left; an earlier token file stays as it is.
+        CorpusError: when no strain of the books can be used; an earlier file stays as it is.
     """
     counts: Counter[str] = Counter()
-    found: list[tuple[str, int, Melody]] = []
-    tune_number = 0
-    files = [(book, file) for book in BOOKS for file in sorted((folder / book).glob("*.abc"))]
-    for place, (book, file) in enumerate(files):
-        progress(place, len(files))
-        try:
-            content = read_bytes(file, ABC_BOOK_BYTES, remedy="split it into several files")
-        except LimitError:
-            counts[f"files left out: larger than {size_in_words(ABC_BOOK_BYTES)}"] += 1
-            continue
-        except OSError as error:
-            counts[f"files left out: {error.strerror}"] += 1
-            continue
-        for text in split_tunes(decode_text(content)):
-            counts["tunes"] += 1
-            try:
-                tune = read_tune(text)
-            except AbcError as error:
-                counts["unreadable: " + str(error).split("'")[0].split(";")[0][:30]] += 1
-                continue
-            if tune.chords:
-                counts["tunes with chords"] += 1
-                continue
-            if not tune.bars:
-                counts["tunes without notes"] += 1
-                continue
-            found += [(book, tune_number, melody) for melody in strains_of(tune, counts)]
-            tune_number += 1
-    melodies, tunes = [melody for _, _, melody in found], [tune for _, tune, _ in found]
-    groups, kept = group_and_dedupe(melodies, tunes)
-    counts["near-duplicate strains"] = len(found) - len(kept)
-    counts["strains"] = len(kept)
-    if not kept:
+    old = read_corpus(earlier).strains(earlier=True)
+    tunes = read_books(folder, counts, progress=progress)
+    if not tunes:
         told = "; ".join(f"{number} {what}" for what, number in counts.most_common(3) if number)
         raise CorpusError(
             f"no strain of {folder} can be used ({told or 'it has no books'}); give a folder with "
             f"folders of ABC files called {' and '.join(BOOKS)}"
         )
-    rows = [encode(found[index][2]) for index in kept]
-    splits = [_split_of(groups[found[index][1]]) for index in kept]
-    books = list(BOOKS)
+    new = _added(old, tunes, counts)
+    strains = [*old, *new]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as temporary, temporary.open("wb") as packed:
-        np.savez_compressed(
-            packed,
-            vocabulary=np.array(VOCABULARY_HASH),
-            tokens=np.concatenate(rows),
-            lengths=np.array([len(row) for row in rows], np.uint16),
-            tonics=np.array([found[index][2].tonic_midi for index in kept], np.uint8),
-            books=np.array([books.index(found[index][0]) for index in kept], np.uint8),
-            tunes=np.array(
-                [found[index][1] for index in kept],
-                np.uint16 if tune_number <= 2**16 else np.uint32,
-            ),
-            splits=np.array(splits, np.uint8),
+    books = list(BOOKS)
+    with whole_file(path) as temporary:
+        write_corpus(
+            temporary,
+            [strain.melody for strain in strains],
+            tunes=[strain.tune for strain in strains],
+            splits=[SPLITS.index(strain.split) for strain in strains],
+            labels=SHIPPED_STYLES,
+            more={
+                "books": np.array([books.index(strain.book) for strain in strains], np.uint8),
+                "earlier": np.array([strain.earlier for strain in strains], np.uint8),
+            },
         )
-    for part, name in enumerate(SPLITS):
-        counts[f"{name} strains"] = splits.count(part)
+    counts["strains"] = len(strains)
+    counts["strains of version 0.1.0"] = len(old)
+    for name in SPLITS:
+        counts[f"{name} strains"] = sum(strain.split == name for strain in strains)
     return counts
 
 
-def _split_of(group: int) -> int:
+def _added(old: Sequence[Strain], tunes: Sequence[BookTune], counts: Counter[str]) -> list[Strain]:
+    """The new strains of the tunes, on their sides of the split."""
+    first_new = 1 + max((strain.tune for strain in old), default=-1)
+    melodies = [strain.melody for strain in old]
+    owners = [strain.tune for strain in old]
+    books = [strain.book for strain in old]
+    for number, tune in enumerate(tunes, start=first_new):
+        melodies += tune.melodies
+        owners += [number] * len(tune.melodies)
+        books += [tune.book] * len(tune.melodies)
+    near = near_duplicates(melodies)
+    # A tune of version 0.1.0 is known by a strain that was kept then.
+    earlier_tune: dict[int, int] = {}
+    for index in range(len(old), len(melodies)):
+        for other in near[index]:
+            if other < len(old) and old[other].melody.notes == melodies[index].notes:
+                earlier_tune.setdefault(owners[index], owners[other])
+    owners = [earlier_tune.get(owner, owner) for owner in owners]
+    groups = Groups()
+    for index in range(len(old), len(melodies)):
+        for other in near[index]:
+            groups.join(owners[index], owners[other])
+    side_of_tune = {strain.tune: strain.split for strain in old}
+    side_of_group: dict[int, str] = {}
+    for tune, side in side_of_tune.items():  # a variant of a held-out tune is held out
+        root = groups.root(tune)
+        side_of_group[root] = max(side, side_of_group.get(root, side), key=SPLITS.index)
+    added: list[Strain] = []
+    for index in range(len(old), len(melodies)):
+        if near[index]:
+            counts["near-duplicate strains"] += 1
+            continue
+        tune = owners[index]
+        root = groups.root(tune)
+        side = side_of_tune.get(tune) or side_of_group.setdefault(root, side_of(root))
+        added.append(Strain(melodies[index], books[index], tune, side))
+    return added
+
+
+def side_of(group: int) -> str:
     """A group's side by the hash of its number: 7 % test, 4 % validation, the rest training."""
     bucket = int(hashlib.sha256(str(group).encode()).hexdigest(), 16) % 100
-    return 2 if bucket < 7 else 1 if bucket < 11 else 0
+    return SPLITS[2 if bucket < 7 else 1 if bucket < 11 else 0]
