@@ -103,7 +103,8 @@ class Reference:
                     logits = self.model(input_ids=self._tensor(np.array([before]))).logits[:, -1]
             rows = torch.from_numpy(self.scope.mask_rows(state)).to(logits.device)
             weights = masked_log_softmax(logits, rows, self.scope.table_on(logits.device))[0].double().exp().cpu().numpy()
-            tokens = np.flatnonzero(weights)
+            order = self.scope.header_order
+            tokens = order[weights[order] > 0]
             cumulative = weights[tokens].cumsum()
             self._next_field[before] = tokens, cumulative / cumulative[-1]
         return self._next_field[before]

@@ -215,6 +215,9 @@ def sample_episodes(
     batch, longest = episodes.tokens_NT.shape
     device = model.lm_head.weight.device
     table = episodes.scope.table_on(device)
+    header_order = torch.from_numpy(episodes.scope.header_order).to(device)
+    from_rest = slice(FIRST_REST, None)  # between barlines only these may come, the last ids
+    every_id = torch.arange(table.shape[1], device=device)
     allowed = None if allowed_BV is None else torch.from_numpy(allowed_BV).to(device)
     decoder = _Decoder(model, batch, longest)
     alive = np.arange(batch)
@@ -234,11 +237,10 @@ def sample_episodes(
                 legal = table[torch.from_numpy(episodes.mask_row[numbers[choosing]]).to(device)]
                 if allowed is not None:
                     legal = legal & allowed[torch.from_numpy(numbers[choosing]).to(device)]
-                # Between barlines only the last ids may come: rests, holds and notes.
-                first = 0 if at < HEADER_LENGTH else FIRST_REST
-                logits = functional.linear(hidden[who], decoder.head[first:]).float()
-                drawn, logprob = _choose(logits, legal[:, first:], temperature, generator)
-                tokens[choosing] = drawn.cpu().numpy() + first
+                ids = header_order if at < HEADER_LENGTH else from_rest
+                logits = functional.linear(hidden[who], decoder.head[ids]).float()
+                drawn, logprob = _choose(logits, legal[:, ids], temperature, generator)
+                tokens[choosing] = every_id[ids][drawn].cpu().numpy()
                 logprob_BT[torch.from_numpy(numbers[choosing]).to(device), at] = logprob
             episodes.write(numbers, tokens)
             progress(int(episodes.ended.sum()), batch)

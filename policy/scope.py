@@ -17,9 +17,8 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from music.earlier_tokens import TODAY_OF_EARLIER
 from music.grammar import (
     MASK_TABLE,
     GrammarState,
@@ -135,6 +134,15 @@ class Scope:
         return np.array([name not in unknown for name in VOCABULARY])
 
     @cached_property
+    def header_order(self) -> np.ndarray:
+        """The ids in the order in which a header token is drawn; int64.
+
+        A policy of version 0.1.0 draws in the order of its own ids, so that a seed writes what it
+        wrote then.
+        """
+        return TODAY_OF_EARLIER.astype(np.int64) if self.plain else np.arange(len(VOCABULARY))
+
+    @cached_property
     def table(self) -> np.ndarray:
         """`music.grammar.MASK_TABLE` without the tokens that it does not know; bool (rows, V)."""
         return MASK_TABLE & self.known
@@ -156,6 +164,8 @@ class Scope:
     def table_on(self, device: torch.device) -> Tensor:
         """`table` as a tensor on a device; read only."""
         if device not in self._tables:
+            import torch  # here, so that the studio, which has none, can read a scope
+
             self._tables[device] = torch.from_numpy(self.table).to(device)
         return self._tables[device]
 
