@@ -1,8 +1,9 @@
 """The pairs of a blind test: melodies of two policies under the same headers, in no telling order.
 
-Metre, mode, type, bars and pickup are the same on both sides of a pair, so that what is compared is
-the melody. What was not asked for is chosen by the one policy in half of the pairs and by the other
-in the rest, so that neither is always on ground of its own choice.
+Metre, mode, style, bars and pickup are the same on both sides of a pair, so that what is compared
+is the melody. What was not asked for is chosen by the one policy in half of the pairs and by the
+other in the rest, so that neither is always on ground of its own choice. Only what both policies
+were trained on is chosen. Where they share no style but "other", each writes in styles of its own.
 
 Which of a pair comes first, as melody a of the comparison and in the order of ids, is chance: whose
 a melody is, only its `policy_id` says. So only melodies that are new to the store are taken.
@@ -21,11 +22,13 @@ import torch
 from music.key_choice import KeyChoice
 from music.melody import Melody
 from music.progress import Progress, no_progress
-from music.tokens import HEADER_LENGTH, decode
+from music.styles import OTHER
+from music.tokens import FIRST_REST, HEADER_LENGTH, ID, VOCABULARY, decode
 from policy.compose import Conditioning, allowed_tokens, keys_beside
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
 from policy.runs import RunError
+from policy.scope import Scope, scope_of, styles_of
 from reward.store.campaigns import Campaign, Policies, create_campaign, default_name, free_name
 from reward.store.pool import PlannedPair, add_melodies, add_plan, tokens_to_bytes
 from reward.store.store import RatingsStore
@@ -37,6 +40,8 @@ LEAST_BATCH, BATCH = 16, 128
 """pairs written at a time; a few when a few are missing, for a policy may repeat itself"""
 SHARE_OF_ONE = 0.25
 """of the votes wanted, those that count of one rater, unless told otherwise"""
+STYLE_PLACE = 3
+"""of the style among the tokens of a header"""
 VAIN_BATCHES = 3
 """batches in a row without a new melody after which to give up"""
 
@@ -112,13 +117,19 @@ def make_blind_test(
     Both melodies of a pair have one key, by `keys`; by default D.
 
     Raises:
-        RunError: when the policies write nothing that is new.
+        RunError: when the policies write nothing that is new, one of them was not trained on what
+            is asked for, or they have no metre, mode or length in common.
         RatingsError: for a name that is taken, or a policy against itself.
     """
     policies = Policies(a=a.name, b=b.name, a_id=a.policy_id, b_id=b.policy_id)
     if config.name is not None:
         with store.reading() as session:  # before the work
             free_name(session, config.name)
+    for one in (a, b):
+        try:
+            conditioning.prompt(1, scope_of(one.model))
+        except ValueError as error:
+            raise RunError(f"{one.name}: {error}") from error
     known = set(store.melodies_frame()["sha256"])
     pairs = write_pairs(
         a.model,
@@ -198,7 +209,8 @@ def write_pairs(
         progress: is told how many pairs are written.
 
     Raises:
-        RunError: when nothing new comes any more.
+        RunError: when nothing new comes any more, or the policies have no metre, mode or length in
+            common.
         ValueError: when what is asked cannot be written.
     """
     generator = torch.Generator(a.lm_head.weight.device).manual_seed(seed)
@@ -210,12 +222,12 @@ def write_pairs(
         for leading in ((size + 1) // 2, size // 2):
             if leading:
                 lead, follow = (a, b) if a_leads else (b, a)
-                prompts = conditioning.prompt(leading)
+                prompts = conditioning.prompt(leading, scope_of(lead))
                 tonics = keys.tonics(drawn + leading, seed)[drawn:]
                 drawn += leading
                 bounds = keys.pitch_bounds(tonics)
-                allowed = None if bounds is None else allowed_tokens(bounds)
-                written = _under_one_header(lead, follow, prompts, tonics, allowed, generator)
+                in_range = None if bounds is None else allowed_tokens(bounds)
+                written = _under_one_header(lead, follow, prompts, tonics, in_range, generator)
                 pairs += _fresh(written if a_leads else [(y, x) for x, y in written], taken)
             a_leads = not a_leads
         del pairs[count:]
@@ -234,18 +246,59 @@ def _under_one_header(
     follow: MelodyForCausalLM,
     given: np.ndarray,
     tonics: np.ndarray,
-    allowed: np.ndarray | None,
+    in_range: np.ndarray | None,
     generator: torch.Generator,
 ) -> list[tuple[Melody, Melody]]:
     """Melodies of `lead` as asked, each with one of `follow` under its header and in its key."""
+    leading, style_of_lead = _common(scope_of(lead), scope_of(follow))
+    allowed = in_range
+    if leading is not None:
+        leading_BV = np.tile(leading, (len(given), 1))
+        allowed = leading_BV if in_range is None else in_range & leading_BV
     first = sample(lead, given, generator=generator, allowed_BV=allowed)
     following = given.copy()
     following[:, :HEADER_LENGTH] = first.ids[:, :HEADER_LENGTH].cpu().numpy()
-    second = sample(follow, following, generator=generator, allowed_BV=allowed)
+    following[:, STYLE_PLACE] = style_of_lead[following[:, STYLE_PLACE]]
+    second = sample(follow, following, generator=generator, allowed_BV=in_range)
     return [
-        (decode(one, int(tonic)), decode(other, int(tonic)))
+        (decode(one, int(tonic), styles_of(lead)), decode(other, int(tonic), styles_of(follow)))
         for one, other, tonic in zip(first.rows(), second.rows(), tonics, strict=True)
     ]
+
+
+def _common(lead: Scope, follow: Scope) -> tuple[np.ndarray | None, np.ndarray]:
+    """What `lead` may write so that `follow` can take up its header.
+
+    Returns bool (V,), None for all that it knows; and the token of `follow` for each style token of
+    `lead`, int64 (V,), -1 where it is to choose one.
+
+    Raises:
+        RunError: when they have no metre, mode or length in common.
+    """
+    style_of_lead = np.full(len(VOCABULARY), -1)
+    shared = [label for label in lead.styles.labels if label in follow.styles.labels]
+    if shared == [OTHER] and lead.styles != follow.styles:
+        shared = []
+    for label in shared:
+        style = f"STYLE_{lead.styles.slot(label)}"
+        style_of_lead[ID[style]] = ID[f"STYLE_{follow.styles.slot(label)}"]
+    allowed = follow.known.copy()
+    allowed[FIRST_REST:] = True
+    for slot, label in enumerate(lead.styles.labels):
+        allowed[ID[f"STYLE_{slot}"]] = not shared or label in shared
+    if not (lead.known & ~allowed).any():
+        return None, style_of_lead
+    for kind, values in (("METER", "metre"), ("MODE", "mode"), ("BARS", "number of bars")):
+        if not any(
+            lead.known[ID[name]] and allowed[ID[name]]
+            for name in VOCABULARY
+            if name.startswith(f"{kind}_")
+        ):
+            raise RunError(
+                f"the policies were trained on no common {values}, so no header suits both; "
+                "compare policies that were trained on like music"
+            )
+    return allowed, style_of_lead
 
 
 def _fresh(pairs: list[tuple[Melody, Melody]], taken: set[str]) -> list[tuple[Melody, Melody]]:

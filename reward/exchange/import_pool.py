@@ -1,7 +1,8 @@
 """Melodies of an export, into the pool of another store.
 
 They are read into records first, and what is wrong with a row is noted in it. A melody is known by
-its tokens and keeps the origin that it has here.
+its tokens and keeps the origin that it has here. Its style is the label in the column `style`,
+which was `tune_type` in version 0.1.0. Token ids of that version are read too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from sys import intern
 from typing import Any
@@ -18,23 +19,34 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from music.earlier_tokens import EARLIER_VOCABULARY, TODAY_OF_EARLIER
 from music.melody import MelodyError
+from music.styles import StyleError, check_label
 from music.tokens import VOCABULARY, decode
 from reward.exchange.table_row import Row
 from reward.store.database import RatingsError, check_text
 from reward.store.pool import (
     MAX_SEED,
+    TOKEN_DTYPE,
     add_melodies,
     batches,
     check_origin,
+    melody_from_bytes,
     plain_features,
-    tokens_from_bytes,
     tokens_to_bytes,
 )
 from reward.store.schema import MelodyRow
 
 MOST_FEATURES = 1000
 FEATURE_CHARACTERS = 80
+STYLE_COLUMNS = ("style", "tune_type")
+"""the column of the style, today and in version 0.1.0"""
+_MODE_PLACE = 2
+"""of the mode among the tokens of a melody"""
+_EARLIER_MODES = frozenset(
+    token for token, name in enumerate(EARLIER_VOCABULARY) if name.startswith("MODE_")
+)
+"""ids that modes had in version 0.1.0, and no mode has today"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class ReadMelody:
     """its id in the file"""
     tokens: bytes
     tonic_midi: int
+    style: str
     origin: tuple[Any, ...]
     """policy_id, step, sampler, seed, created_at"""
     features: bytes | None
@@ -87,22 +100,46 @@ def read_melodies(rows: Iterable[Row]) -> list[ReadMelody]:
     return found
 
 
-def _packed_melody(row: Row) -> tuple[bytes, int] | None:
-    """Tokens and tonic of a melody; None when it is refused."""
+def _packed_melody(row: Row) -> tuple[bytes, int, str] | None:
+    """Tokens, tonic and style of a melody; None when it is refused."""
     tokens = row.nested("tokens", list)
     tonic_midi = row.whole("tonic_midi", high=127)
     if not all(type(token) is int and 0 <= token < len(VOCABULARY) for token in tokens):
         row.refuse(f"tokens hold something else than whole numbers within 0..{len(VOCABULARY) - 1}")
         return None
+    ids = np.trim_zeros(np.array(tokens, np.int64), "b")  # what may follow EOS is PAD, which is 0
+    named = next((column for column in STYLE_COLUMNS if not row.missing(column)), None)
     try:
-        melody = decode(np.array(tokens, np.int64), tonic_midi)
+        melody = decode(_ids_today(ids), tonic_midi)
     except MelodyError as error:
         row.refuse(f"tokens are no melody: {error}")
         return None
-    packed = tokens_to_bytes(melody)
-    if not row.missing("sha256") and row.cells["sha256"] != hashlib.sha256(packed).hexdigest():
+    hashed = hashlib.sha256(ids.astype(TOKEN_DTYPE).tobytes()).hexdigest()
+    if not row.missing("sha256") and row.cells["sha256"] != hashed:
         row.refuse("tokens are not those of its sha256: the row was changed; export it anew")
-    return packed, melody.tonic_midi
+    try:
+        style = melody.header.style if named is None else check_label(row.text(named))
+    except StyleError as error:
+        row.refuse(str(error))
+        return None
+    labelled = replace(melody, header=replace(melody.header, style=style))
+    return tokens_to_bytes(labelled), melody.tonic_midi, intern(style)
+
+
+def _ids_today(ids: np.ndarray) -> np.ndarray:
+    """Token ids of version 0.1.0 as those of today; today's as they are.
+
+    Raises:
+        MelodyError: for ids of which some are of that version and others of today.
+    """
+    if len(ids) <= _MODE_PLACE or int(ids[_MODE_PLACE]) not in _EARLIER_MODES:
+        return ids
+    if ids.max() >= len(TODAY_OF_EARLIER):
+        raise MelodyError(
+            f"id {ids.max()} is none of version 0.1.0, of which id {ids[_MODE_PLACE]} for the mode "
+            "is; export it anew"
+        )
+    return TODAY_OF_EARLIER[ids].astype(np.int64)
 
 
 def _packed_features(features: Mapping[str, Any]) -> bytes:
@@ -128,7 +165,7 @@ def store_melodies(session: Session, melodies: Iterable[ReadMelody]) -> tuple[di
         for some in batches(group):
             found = add_melodies(
                 session,
-                [decode(tokens_from_bytes(read.tokens), read.tonic_midi) for read in some],
+                [melody_from_bytes(read.tokens, read.tonic_midi, read.style) for read in some],
                 policy_id=policy_id,
                 step=step,
                 sampler=sampler,

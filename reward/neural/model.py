@@ -10,6 +10,10 @@ A utility is in log-odds and means something as a difference only. A score is a 
 base policy's mean, in standard deviations over the base policy's melodies, as a taste profile's.
 
 A file holds the trunk's layers, the members and the numbers, as safetensors: nothing is pickled.
+One of version 0.1.0 is read too: its trunk gets the vocabulary of today, as its policy does.
+
+Limit: a melody whose metre, mode or length the policy was not trained on gets a score that means
+little, and `std` does not say so.
 
 Letters: B melodies, T tokens (right-padded), N real tokens, D width, H units, M members.
 """
@@ -33,7 +37,9 @@ from music.melody import Melody
 from music.messages import excerpt, shortened
 from music.tokens import PAD, encode
 from policy.configuration import checked_fields, other_vocabulary, trunk_shapes
+from policy.earlier import fields_today, is_earlier, tensors_today
 from policy.model import MelodyConfig, MelodyForCausalLM, MelodyModel, right_pad
+from policy.scope import styles_of
 from policy.trunk import Packed, embed, run_layers
 from policy.weights import (
     FRACTIONS,
@@ -110,7 +116,8 @@ class ReadTrunk:
     @torch.no_grad()
     def states(self, melodies: Sequence[Melody]) -> list[Tensor]:
         """Hidden states of each melody's tokens, standardised; a (T, D) tensor a melody."""
-        rows = [encode(melody).astype(np.int64) for melody in melodies]
+        styles = styles_of(self.trunk)
+        rows = [encode(melody, styles).astype(np.int64) for melody in melodies]
         found: list[Tensor] = [torch.zeros(0)] * len(rows)
         order = np.argsort([len(row) for row in rows], kind="stable")
         for start in range(0, len(rows), CHUNK):
@@ -236,7 +243,8 @@ class NeuralReward:
             )
         try:
             fields = checked_fields(parse_json(metadata["trunk"]))
-            _check_vocabulary(fields)
+            if not is_earlier(fields):
+                _check_vocabulary(fields)
             units_M = _check_tensors(header, fields, int(metadata["members"]))
             unit = number(float(metadata["utility_std"]), "utility_std", low=1e-9, high=1e9)
             votes = whole_number(int(metadata["votes"]), "votes", low=0, high=10**12)
@@ -248,6 +256,8 @@ class NeuralReward:
         except (OSError, KeyError, ValueError) as error:
             reason = excerpt(f"{type(error).__name__}: {error}", 120)
             raise NeuralRewardError(f"{path} is broken ({reason}); {remedy}") from error
+        if is_earlier(fields):
+            fields, tensors = fields_today(fields), tensors_today(tensors)
         trunk = _empty_trunk(fields)
         trunk.load_state_dict(_under("trunk.", tensors))
         members = []
