@@ -10,6 +10,7 @@ abc_writer: writes the bars of a melody so that other programs read them alike
 notation: a melody as ABC or as engraved SVG, and ABC as a melody
 midi: writes MIDI files
 musicxml: writes MusicXML
+note_values: which printed notes, tied, last as long as a note of a melody
 score: splits a melody into printed note values with ties, tuplets and beams
 spelling: names keys, and chooses the letter and accidental of each pitch
 """

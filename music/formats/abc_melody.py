@@ -14,25 +14,66 @@ from typing import TypeVar
 
 from music.formats.abc import AbcBar, AbcTune
 from music.melody import Header, Melody, MelodyError, Note
+from music.styles import OTHER, SHIPPED_STYLES, StyleError, check_label
 
 SomeBar = TypeVar("SomeBar", bound=AbcBar)
 MODE_OF_ABC = {
     "": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor",
     "dor": "dorian", "phr": "phrygian", "lyd": "lydian", "mix": "mixolydian", "loc": "locrian",
 }  # fmt: skip
+ABC_OF_MODE = {
+    "major": "", "minor": "m", "dorian": "dor", "phrygian": "phr", "lydian": "lyd",
+    "mixolydian": "mix", "locrian": "loc",
+}  # fmt: skip
 TYPE_WORDS = (
     ("slip jig", "slipjig"), ("slipjig", "slipjig"), ("hop jig", "slipjig"), ("jig", "jig"),
     ("reel", "reel"), ("hornpipe", "hornpipe"), ("clog", "hornpipe"), ("strathspey", "strathspey"),
     ("fling", "strathspey"), ("march", "march"), ("waltz", "waltz"),
 )  # fmt: skip
-
-
 FIRST_STRAIN_BARS = 4
 """a repeat or double bar before so many bars does not end the first strain"""
+STYLE_FIELD = "style"
+"""name among a tune's fields of the label that a file names for readers of ours"""
+
+
+def style_of_tune(tune: AbcTune, meter: str) -> str:
+    """The style's label: as the file names it for us, else by words, else as `R:` has it.
+
+    Words of the `R:` and `T:` fields that name a dance come before an `R:` that no dance of ours
+    has, so that a "double jig" is a jig; see `type_of_tune`.
+    """
+    named = next(filter(_is_label, tune.fields.get(STYLE_FIELD, [])), None)
+    if named is not None:
+        return named
+    rhythm = " ".join(tune.fields.get("R", [""])[0].lower().split())
+    if rhythm.replace(" ", "") in SHIPPED_STYLES.labels:
+        return rhythm.replace(" ", "")
+    by_words = type_of_tune(tune, meter)
+    return rhythm if by_words == OTHER and _is_label(rhythm) else by_words
+
+
+def _is_label(text: str) -> bool:
+    try:
+        check_label(text)
+    except StyleError:
+        return False
+    return True
+
+
+def rhythm_of_style(style: str, meter: str) -> tuple[str, bool]:
+    """What `R:` says of a style, and whether it alone gives the style when it is read."""
+    rhythm = "slip jig" if style == "slipjig" else style
+    read = style_of_tune(AbcTune({"R": [rhythm]}, meter, 0, "", []), meter)
+    return rhythm, read == style
+
+
+def style_without_name(meter: str) -> str:
+    """The style of a tune that names none."""
+    return style_of_tune(AbcTune({}, meter, 0, "", []), meter)
 
 
 def type_of_tune(tune: AbcTune, meter: str) -> str:
-    """Tune type by the words of the `R:` and `T:` fields."""
+    """The style among the shipped ones by the words of the `R:` and `T:` fields."""
     words = " ".join(tune.fields.get("R", []) + tune.fields.get("T", [])).lower()
     for word, name in TYPE_WORDS:
         if word in words:
@@ -90,7 +131,7 @@ def melody_of_bars(
 
     Args:
         bars: one strain in order, a short first one being the pickup.
-        header: metre, mode and tune type; bars and pickup are counted from `bars`.
+        header: metre, mode and style; bars and pickup are counted from `bars`.
         tonic_midi: MIDI number of pitch 0.
         mend_last_bar: where the last bar is not the pickup's complement, cut it or lengthen its
             last note so that it is (if it has at least half a bar).

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from music.formats.abc import AbcBar, AbcError, AbcNote, AbcTune
+from music.formats.abc_melody import STYLE_FIELD
 from music.formats.abc_key import ACCIDENTAL, AbcKey, check_directive, read_key, read_shifts
 from music.formats.abc_tokens import FIELD, TOKEN, check_length, read_length, read_ratio
 from music.formats.spelling import LETTER_MIDI
 from music.limits import TUNE_CHARACTERS
 from music.melody import TICKS_PER_QUARTER
 
+STYLE_DIRECTIVE = "tastemaker-style"
+"""%%tastemaker-style LABEL: the style, where `R:` alone would be read as another"""
 TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 METER_ALIASES = {"C": "4/4", "C|": "2/2"}
 MOST_BARS_OF_REST = 32
@@ -113,6 +116,9 @@ class _Reader:
     def directive(self, text: str, lines: Iterator[str]) -> None:
         """A line that begins with %%; a block of text or pictures is passed over to its end."""
         check_directive(text)
+        name, _, value = text.strip().partition(" ")
+        if name == STYLE_DIRECTIVE:
+            self.fields.setdefault(STYLE_FIELD, []).append(value.strip())
         block = re.match(r"\s*begin([a-z]+)", text)
         if block is not None:
             end = re.compile(rf"%%\s*end{block[1]}\b")

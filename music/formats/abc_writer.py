@@ -25,7 +25,7 @@ from music.melody import Melody
 UNIT_TICKS = 12
 """`L:1/8`"""
 ACCIDENTAL = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
-LENGTH = {ticks: str(Fraction(ticks, UNIT_TICKS)) for ticks in (9, 18, 24, 36, 42, 48, 72, 96)}
+LENGTH = {ticks: str(Fraction(ticks, UNIT_TICKS)) for ticks in (9, 18, 24, 36, 42, 48, 72, 96, 144)}
 LENGTH |= {12: "", 6: "/", 3: "/4"}
 """printed ticks -> multiple of the unit"""
 

@@ -2,10 +2,15 @@
 
 The file has the melody's resolution, 24 ticks per quarter, so onsets are exact. Tick 0 of the file
 is the start of the pickup. A pickup has a measure of its own length and its own time signature, so
-that a sequencer's barlines are the melody's.
+that a sequencer's barlines are the melody's. MIDI has no signature for a pickup whose length is no
+power of two of a whole note, such as one of a triplet: then the metre's own signature stands at
+tick 0, and again where the first whole bar begins.
 
-Tempo is in *beats* a minute, the beat being the metre's: a quarter in 4/4, 2/4 and 3/4, a dotted
-quarter in 6/8 and 9/8. All notes have one velocity, so that melodies differ by their notes alone.
+What MIDI has no message for stands in text events: a key that is neither major nor minor, and a
+style that `music.formats.abc_melody.style_of_tune` would not guess.
+
+Tempo is in *beats* a minute, the beat being the metre's: see `music.metre.BEAT_TICKS`. All notes
+have one velocity, so that melodies differ by their notes alone.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from fractions import Fraction
 
 import mido
 
+from music.formats.abc_melody import style_without_name
 from music.formats.spelling import key_of
 from music.melody import TICKS_PER_QUARTER, Header, Melody
 
@@ -24,27 +30,34 @@ DEFAULT_PROGRAM = 0
 VELOCITY = 90
 TEMPO_MIN_BPM, TEMPO_MAX_BPM = 20.0, 400.0
 METER_TEMPO_BPM = {
-    "2/2": 92.0, "3/2": 88.0, "2/4": 112.0, "3/4": 126.0, "4/4": 160.0, "5/4": 132.0, "6/4": 60.0,
-    "3/8": 60.0, "6/8": 108.0, "7/8": 240.0, "9/8": 108.0, "12/8": 108.0,
+    "2/2": 92.0, "3/2": 88.0, "2/4": 112.0, "3/4": 126.0, "4/4": 160.0, "5/4": 150.0, "6/4": 60.0,
+    "3/8": 60.0, "6/8": 108.0, "7/8": 260.0, "9/8": 108.0, "12/8": 116.0,
 }  # fmt: skip
 """beats a minute where the style says nothing"""
 STYLE_TEMPO_BPM = {
     ("reel", "4/4"): 200.0,  # a little under two half notes a second, a dancing tempo
+    ("reel", "2/2"): 100.0,
     ("reel", "2/4"): 120.0,
     ("hornpipe", "4/4"): 152.0,  # slower than a reel because of its dotted rhythms
+    ("hornpipe", "2/2"): 76.0,
     ("hornpipe", "2/4"): 92.0,
     ("strathspey", "4/4"): 126.0,
+    ("strathspey", "2/2"): 63.0,
     ("march", "4/4"): 116.0,  # walking pace
+    ("march", "2/2"): 58.0,
     ("march", "2/4"): 104.0,
     ("march", "6/8"): 100.0,
     ("jig", "6/8"): 114.0,
     ("jig", "9/8"): 112.0,
+    ("jig", "12/8"): 114.0,
     ("slipjig", "9/8"): 112.0,
     ("waltz", "3/4"): 138.0,
 }
 """beats a minute by style and metre; slower than musicians play them in a session"""
 KEY_TEXT = "Key: "
 """of a text event with tonic and mode, such as 'Key: D dorian'"""
+STYLE_TEXT = "Style: "
+"""of a text event with the label of the style"""
 _US_PER_MINUTE = 60_000_000
 
 
@@ -103,16 +116,18 @@ def to_midi(
     if tail_ticks < 0:
         raise ValueError(f"tail_ticks={tail_ticks} is negative; 0 ends the file with the last bar")
     header = melody.header
+    count, unit = map(int, header.meter.split("/"))
     timed: list[tuple[int, mido.Message | mido.MetaMessage]] = [
         (0, mido.MetaMessage("set_tempo", tempo=quarter_microseconds(header, tempo_bpm))),
         (0, mido.MetaMessage("key_signature", key=_key_name(melody))),
-        *_mode_text(melody),
+        *_texts(melody),
         (0, mido.Message("program_change", program=program)),
     ]
     if header.pickup_ticks:
         part = Fraction(header.pickup_ticks, 4 * TICKS_PER_QUARTER)
-        timed.append((0, _time_signature(part.numerator, part.denominator, header)))
-    count, unit = map(int, header.meter.split("/"))
+        is_signature = part.denominator & (part.denominator - 1) == 0
+        first = (part.numerator, part.denominator) if is_signature else (count, unit)
+        timed.append((0, _time_signature(*first, header)))
     timed.append((header.pickup_ticks, _time_signature(count, unit, header)))
     for note, pitch in zip(melody.notes, pitches_midi(melody), strict=True):
         onset, end = note.onset_ticks + header.pickup_ticks, note.end_ticks + header.pickup_ticks
@@ -143,11 +158,13 @@ def _time_signature(count: int, unit: int, header: Header) -> mido.MetaMessage:
     )
 
 
-def _mode_text(melody: Melody) -> list[tuple[int, mido.MetaMessage]]:
-    """A text with the key, where a key signature cannot tell its mode."""
-    if melody.header.mode in ("major", "minor"):
-        return []
-    return [(0, mido.MetaMessage("text", text=f"{KEY_TEXT}{melody.key}"))]
+def _texts(melody: Melody) -> list[tuple[int, mido.MetaMessage]]:
+    """Texts with the key and the style, where they are needed."""
+    header = melody.header
+    texts = [] if header.mode in ("major", "minor") else [f"{KEY_TEXT}{melody.key}"]
+    if header.style != style_without_name(header.meter):
+        texts.append(f"{STYLE_TEXT}{header.style}")
+    return [(0, mido.MetaMessage("text", text=text)) for text in texts]
 
 
 def _key_name(melody: Melody) -> str:

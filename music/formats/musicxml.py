@@ -2,7 +2,8 @@
 
 `to_musicxml(m)` is a partwise score of version 4.0 with one part on one staff. What is printed is
 decided in `music.formats.score`, for ABC and engraving too, so that all three look alike.
-One division is one tick, 24 a quarter; a pickup is a measure without a number of its own.
+One division is one tick, 24 a quarter; a pickup is a measure without a number of its own. A style
+that `music.formats.abc_melody.style_of_tune` would not guess stands in a field of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from xml.sax.saxutils import escape
 
+from music.formats.abc_melody import STYLE_FIELD, style_without_name
 from music.formats.midi import quarter_microseconds
 from music.formats.score import Cell, Sign, in_bass_clef, score_bars
 from music.formats.spelling import key_of
@@ -19,7 +21,7 @@ from music.melody import TICKS_PER_QUARTER, Melody
 TYPE_OF_VALUE = {
     3: ("32nd", 0), 6: ("16th", 0), 9: ("16th", 1), 12: ("eighth", 0), 18: ("eighth", 1),
     24: ("quarter", 0), 36: ("quarter", 1), 42: ("quarter", 2), 48: ("half", 0), 72: ("half", 1),
-    96: ("whole", 0),
+    96: ("whole", 0), 144: ("whole", 1),
 }  # fmt: skip
 """printed ticks -> MusicXML's type and dots"""
 ACCIDENTAL = {0: "natural", 1: "sharp", 2: "double-sharp", -1: "flat", -2: "flat-flat"}
@@ -46,9 +48,15 @@ def to_musicxml(melody: Melody, *, title: str | None = None) -> str:
         if bar is bars[-1]:
             inside += '<barline location="right"><bar-style>light-heavy</bar-style></barline>'
         measures.append(f'<measure number="{number}"{implicit}>{inside}</measure>')
+    style = ""
+    if header.style != style_without_name(header.meter):
+        style = (
+            f'<identification><miscellaneous><miscellaneous-field name="{STYLE_FIELD}">'
+            f"{header.style}</miscellaneous-field></miscellaneous></identification>"
+        )
     work = "" if title is None else f"<work><work-title>{escape(title)}</work-title></work>"
     return (
-        f'{HEAD}<score-partwise version="4.0">{work}<part-list><score-part id="P1">'
+        f'{HEAD}<score-partwise version="4.0">{work}{style}<part-list><score-part id="P1">'
         "<part-name>Melody</part-name></score-part></part-list>\n"
         f'<part id="P1">{"".join(measures)}</part></score-partwise>\n'
     )
@@ -73,10 +81,10 @@ def _tempo(melody: Melody) -> str:
     header = melody.header
     quarters = Fraction(US_PER_MINUTE, quarter_microseconds(header))
     beats = round(quarters * TICKS_PER_QUARTER / header.beat_ticks)
-    dot = "<beat-unit-dot/>" if header.beat_ticks % TICKS_PER_QUARTER else ""
+    unit, dots = TYPE_OF_VALUE[header.beat_ticks]
     return (
-        '<direction placement="above"><direction-type><metronome><beat-unit>quarter</beat-unit>'
-        f"{dot}<per-minute>{beats}</per-minute></metronome></direction-type>"
+        f'<direction placement="above"><direction-type><metronome><beat-unit>{unit}</beat-unit>'
+        f"{'<beat-unit-dot/>' * dots}<per-minute>{beats}</per-minute></metronome></direction-type>"
         f'<sound tempo="{float(quarters):g}"/></direction>'
     )
 

@@ -17,20 +17,21 @@ from xml.sax.saxutils import escape
 
 from music.formats.abc import AbcError, AbcTune
 from music.formats.abc_melody import (
+    ABC_OF_MODE,
     MODE_OF_ABC,
     joined_at_repeats,
     last_time_through,
     melody_of_bars,
-    type_of_tune,
+    rhythm_of_style,
+    style_of_tune,
 )
-from music.formats.abc_reader import read_tune
+from music.formats.abc_reader import STYLE_DIRECTIVE, read_tune
 from music.formats.abc_writer import abc_bars
 from music.formats.score import Cell, ScoreBar, Sign, in_bass_clef, score_bars
 from music.formats.spelling import key_of
 from music.key_choice import octaves_from_middle
 from music.melody import MODES, TONIC_MIDI_MIN, Header, Melody
 from music.metre import BAR_TICKS, METERS
-from music.styles import SHIPPED_STYLES
 
 if TYPE_CHECKING:
     import verovio
@@ -38,15 +39,11 @@ if TYPE_CHECKING:
 ABC_VERSION = "%abc-2.1"
 """first line of a file; without it music21 ends an accidental at its note"""
 BARS_PER_LINE = 4
-MAX_ABC_CHARACTERS = 20_000
-ABC_OF_MODE = {
-    "major": "", "minor": "m", "dorian": "dor", "phrygian": "phr", "lydian": "lyd",
-    "mixolydian": "mix", "locrian": "loc",
-}  # fmt: skip
+MAX_ABC_CHARACTERS = 40_000
 MEI_ACCIDENTAL = {0: "n", 1: "s", 2: "x", -1: "f", -2: "ff"}
 MEI_VALUE = {
     3: ("32", 0), 6: ("16", 0), 9: ("16", 1), 12: ("8", 0), 18: ("8", 1), 24: ("4", 0),
-    36: ("4", 1), 42: ("4", 2), 48: ("2", 0), 72: ("2", 1), 96: ("1", 0),
+    36: ("4", 1), 42: ("4", 2), 48: ("2", 0), 72: ("2", 1), 96: ("1", 0), 144: ("1", 1),
 }  # fmt: skip
 """printed ticks -> MEI's dur and dots"""
 SVG_OPTIONS = {
@@ -83,7 +80,10 @@ def to_abc(melody: Melody, *, title: str | None = None) -> str:
     if title is not None:
         lines.append("T:" + " ".join(title.split()).replace("%", "\\%"))
     key = key_of(melody.tonic_midi, header.mode)
-    lines.append(f"R:{'slip jig' if header.style == 'slipjig' else header.style}")
+    rhythm, is_enough = rhythm_of_style(header.style, header.meter)
+    lines.append(f"R:{rhythm}")
+    if not is_enough:
+        lines.append(f"%%{STYLE_DIRECTIVE} {header.style}")
     if header.style == "hornpipe":
         lines.append("%%MIDI ratio 1 1")  # abc2midi plays the eighths of a hornpipe 2:1
     clef = " clef=bass" if in_bass_clef(melody) else ""
@@ -100,7 +100,7 @@ def read_melody(text: str, *, style: str | None = None) -> Melody:
 
     Args:
         text: one tune in ABC; `X:` and `T:` may be missing, `K:` may not.
-        style: a label; by the tune's `R:` and `T:` fields if None.
+        style: a label; as `music.formats.abc_melody.style_of_tune` reads it, if None.
 
     Raises:
         AbcError: when the text is not one tune in one voice, metre and key that are known here.
@@ -118,7 +118,7 @@ def read_melody(text: str, *, style: str | None = None) -> Melody:
 
 
 def melody_from_tune(tune: AbcTune, *, style: str | None = None) -> Melody:
-    """A tune of 4, 8 or 16 bars -> Melody; see `read_melody`.
+    """A tune of one strain -> Melody; see `read_melody`.
 
     Raises:
         AbcError: for a metre or mode that is not known here, or one that changes.
@@ -145,10 +145,8 @@ def header_of_tune(tune: AbcTune, *, style: str | None = None) -> Header:
         raise AbcError(
             f"mode {tune.mode!r} of the K: field is not known; choose one of {list(MODES)}"
         )
-    if style is None:
-        named = "".join(tune.fields.get("R", [""])[0].lower().split())
-        style = named if named in SHIPPED_STYLES.labels else type_of_tune(tune, tune.meter)
-    return Header(tune.meter, MODE_OF_ABC[tune.mode], style)
+    label = style_of_tune(tune, tune.meter) if style is None else style
+    return Header(tune.meter, MODE_OF_ABC[tune.mode], label)
 
 
 def to_svg(melody: Melody) -> str:

@@ -3,11 +3,13 @@
 A melody has only ticks and semitones. Notation formats also need dots, ties and accidentals, and
 this module computes them. Rules:
 
-- A length without a note value of its own (5 or 9 eighths, 5 sixteenths) becomes two tied notes,
-  the longer one on the beat.
+- A length without a note value of its own becomes several, tied if it is a note, as
+  `music.formats.note_values` says.
 - Lengths that are not divisible by 3 are in triplets. Notes that fill 12, 24 or 48 ticks together
   share a bracket; the others get a bracket of their own, so that every rhythm is exact.
-- Beams join notes shorter than a quarter within a beat, and plain eighths within half a bar.
+- Beams join plain eighths within a group of the metre (`music.metre.GROUPS_TICKS`; in 4/4 and 2/4
+  within half a bar), and other notes shorter than a quarter within a quarter, or within the group
+  in metres of eighths.
 - An accidental is valid to the end of its bar for its letter, in all octaves. A tie keeps it across
   the barline without printing it again. This is what `music.formats.abc` reads.
 """
@@ -16,15 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby
 
+from music.formats.note_values import note_values
 from music.formats.spelling import Key, Spelling, key_of, signature
 from music.melody import TONIC_MIDI_MIN, Header, Melody, Segment
+from music.metre import GROUPS_TICKS
 
 EIGHTH_TICKS, QUARTER_TICKS = 12, 24
-SPLIT_TICKS = {30: (24, 6), 60: (48, 12), 108: (72, 36)}
-"""lengths without a value of their own -> the two that are tied, the longer first"""
-COMPOUND_SPLIT_TICKS = {**SPLIT_TICKS, 60: (36, 24)}
 TRIPLET_SPANS_TICKS = (12, 24, 48)
 TRIPLET_MEMBERS_TICKS = (4, 8, 16, 6, 12, 24)
 """lengths in ticks that have a value inside a triplet, half as long again as they sound"""
@@ -70,10 +71,13 @@ class ScoreBar:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A segment and what its neighbours determine."""
+    """A segment, or the part of it that one note value prints."""
 
-    segment: Segment
     onset_ticks: int
+    """from the barline before it; a pickup is the end of a bar"""
+    duration_ticks: int
+    pitch: int | None
+    tie_in: bool
     tie_out: bool
 
 
@@ -91,67 +95,50 @@ def score_bars(melody: Melody) -> list[ScoreBar]:
     """The measures of a melody, the pickup first if there is one."""
     header = melody.header
     key = key_of(melody.tonic_midi, header.mode)
+    segments = list(melody.segments())
+    ties_out = [after.held for after in segments[1:]] + [False]
     bars = []
-    for _, pieces in groupby(_pieces(melody), key=lambda piece: piece.segment.bar):
-        inside = list(pieces)
-        ticks = sum(piece.segment.duration_ticks for piece in inside)
-        cells = _with_accidentals(list(_cells(inside, header, melody.tonic_midi, key)), key)
-        bars.append(ScoreBar(_beamed(cells, inside, header), ticks, ticks == header.bar_ticks))
+    placed = zip(segments, ties_out, strict=True)
+    for number, inside in groupby(placed, key=lambda item: item[0].bar):
+        written = list(inside)
+        ticks = sum(segment.duration_ticks for segment, _ in written)
+        pieces = list(_pieces(written, header.bar_ticks - ticks if number < 0 else 0, header.meter))
+        cells = _with_accidentals(list(_cells(pieces, melody.tonic_midi, key)), key)
+        bars.append(ScoreBar(_beamed(cells, pieces, header), ticks, ticks == header.bar_ticks))
     return bars
 
 
-def _pieces(melody: Melody) -> Iterator[_Piece]:
-    segments = list(melody.segments())
-    at = melody.header.start_ticks
-    for segment, after in zip(segments, [*segments[1:], None], strict=True):
-        yield _Piece(segment, at, after is not None and after.held)
-        at += segment.duration_ticks
+def _pieces(written: Sequence[tuple[Segment, bool]], at: int, meter: str) -> Iterator[_Piece]:
+    """The segments of one bar as note values; each comes with whether it is tied to the next."""
+    for segment, tie_out in written:
+        values = note_values(segment.duration_ticks, at, meter)
+        for index, ticks in enumerate(values):
+            # Inside, the values of a note are tied to one another; a rest's just follow.
+            tied_in = segment.held if index == 0 else segment.pitch is not None
+            tied_out = tie_out if index == len(values) - 1 else segment.pitch is not None
+            yield _Piece(at, ticks, segment.pitch, tied_in, tied_out)
+            at += ticks
 
 
-def _cells(pieces: Sequence[_Piece], header: Header, tonic_midi: int, key: Key) -> Iterator[Cell]:
+def _cells(pieces: Sequence[_Piece], tonic_midi: int, key: Key) -> Iterator[Cell]:
     """Cells of one bar, without accidentals."""
 
-    def spelt(piece: _Piece) -> Spelling | None:
-        pitch = piece.segment.pitch
-        return None if pitch is None else key.spell(tonic_midi + pitch)
+    def sign(piece: _Piece, value_ticks: int) -> Sign:
+        pitch = None if piece.pitch is None else key.spell(tonic_midi + piece.pitch)
+        return Sign(value_ticks, pitch, tie_in=piece.tie_in, tie_out=piece.tie_out)
 
     place = 0
     while place < len(pieces):
         piece = pieces[place]
-        ticks = piece.segment.duration_ticks
-        if ticks % 3:
-            size = _triplet_size([p.segment.duration_ticks for p in pieces[place:]])
-            signs = tuple(
-                Sign(
-                    member.segment.duration_ticks * 3 // 2,
-                    spelt(member),
-                    tie_in=member.segment.held,
-                    tie_out=member.tie_out,
-                )
-                for member in pieces[place : place + size]
-            )
-            yield Cell(piece.onset_ticks, signs, triplet=True)
-            place += size
+        if piece.duration_ticks % 3 == 0:
+            yield Cell(piece.onset_ticks, (sign(piece, piece.duration_ticks),))
+            place += 1
             continue
-        pitch = spelt(piece)
-        values = _values(ticks, piece.onset_ticks, header)
-        at = piece.onset_ticks
-        for index, value in enumerate(values):
-            # Inside, the values of a note are tied to one another; a rest's just follow.
-            tie_in = piece.segment.held if index == 0 else pitch is not None
-            tie_out = piece.tie_out if index == len(values) - 1 else pitch is not None
-            yield Cell(at, (Sign(value, pitch, tie_in=tie_in, tie_out=tie_out),))
-            at += value
-        place += 1
-
-
-def _values(ticks: int, onset_ticks: int, header: Header) -> tuple[int, ...]:
-    """The note values, tied, that last so long."""
-    splits = SPLIT_TICKS if header.beat_ticks == QUARTER_TICKS else COMPOUND_SPLIT_TICKS
-    if ticks not in splits:
-        return (ticks,)
-    values = splits[ticks]
-    return values if onset_ticks % header.beat_ticks == 0 else values[::-1]
+        size = _triplet_size([p.duration_ticks for p in pieces[place:]])
+        members = pieces[place : place + size]
+        signs = tuple(sign(member, member.duration_ticks * 3 // 2) for member in members)
+        yield Cell(piece.onset_ticks, signs, triplet=True)
+        place += size
 
 
 def _triplet_size(durations: Sequence[int]) -> int:
@@ -194,22 +181,26 @@ def _with_accidentals(cells: Sequence[Cell], key: Key) -> list[Cell]:
 def _beamed(
     cells: Sequence[Cell], pieces: Sequence[_Piece], header: Header
 ) -> tuple[tuple[Cell, ...], ...]:
-    """The cells of one bar, grouped by beat; plain eighths in 4/4 and 2/4 by two beats."""
-    long = 2 * QUARTER_TICKS
-    other: set[int] = set()  # half bars with something else than eighths
+    """The cells of one bar, grouped as beams join them."""
+    half = 2 * QUARTER_TICKS
+    halves = (half,) * (header.bar_ticks // half)
+    groups = halves if header.meter in ("4/4", "2/4") else GROUPS_TICKS[header.meter]
+    ends = list(accumulate(groups))
+
+    def group_at(ticks: int) -> int:
+        return next(place for place, end in enumerate(ends) if ticks < end)
+
+    other: set[int] = set()  # groups with something else than eighths
     for piece in pieces:
-        if piece.segment.duration_ticks != EIGHTH_TICKS or piece.onset_ticks % EIGHTH_TICKS:
-            first, end = piece.onset_ticks, piece.onset_ticks + piece.segment.duration_ticks
-            other.update(range(first // long, (end - 1) // long + 1))
+        if piece.duration_ticks != EIGHTH_TICKS or piece.onset_ticks % EIGHTH_TICKS:
+            last = piece.onset_ticks + piece.duration_ticks - 1
+            other.update(range(group_at(piece.onset_ticks), group_at(last) + 1))
+    in_eighths = header.meter.endswith("/8")
 
     def group(cell: Cell) -> tuple[int, int]:
-        """A half bar or a beat, and its number."""
-        half = cell.onset_ticks // long
-        if header.meter in ("4/4", "2/4") and half not in other:
-            return 1, half
-        return (
-            half if header.beat_ticks == QUARTER_TICKS else 0,
-            cell.onset_ticks // header.beat_ticks,
-        )
+        """A group of the metre, and of one that has more than eighths the quarter."""
+        number = group_at(cell.onset_ticks)
+        whole = in_eighths or number not in other
+        return number, -1 if whole else cell.onset_ticks // QUARTER_TICKS
 
     return tuple(tuple(cells) for _, cells in groupby(cells, key=group))
