@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from music.formats.abc import AbcBar, AbcError, AbcNote, AbcTune
-from music.formats.abc_melody import STYLE_FIELD
 from music.formats.abc_key import ACCIDENTAL, AbcKey, check_directive, read_key, read_shifts
+from music.formats.abc_melody import STYLE_FIELD
 from music.formats.abc_tokens import FIELD, TOKEN, check_length, read_length, read_ratio
 from music.formats.spelling import LETTER_MIDI
 from music.limits import TUNE_CHARACTERS
