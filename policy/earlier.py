@@ -10,22 +10,23 @@ Letters: D width.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from music.earlier_tokens import EARLIER_VOCABULARY, TODAY_OF_EARLIER
 from music.styles import SHIPPED_STYLES
 from music.tokens import MAX_LENGTH, VOCABULARY
-from policy.configuration import BAR_POSITIONS
+from policy.configuration import BAR_POSITIONS, EARLIER_BAR_POSITIONS
 from policy.scope import TrainedOn
 
-EARLIER_BAR_POSITIONS = 160
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _EARLIER_PICKUP_ROWS = 48
 """the last rows were those of pickups of up to so many ticks"""
-_TOKENS, _POSITIONS = ("embed_tokens.weight", "lm_head.weight"), ("embed_bar_position.weight",)
+_TABLES = ("embed_tokens.weight", "lm_head.weight", "embed_bar_position.weight")
+_OPTIMIZER = "optimizer."
 _SEEN = TrainedOn(
     ("4/4", "2/4", "3/4", "6/8", "9/8"),
     ("major", "minor", "dorian", "mixolydian"),
@@ -34,12 +35,6 @@ _SEEN = TrainedOn(
 )
 _POSITION_TODAY = np.arange(EARLIER_BAR_POSITIONS)
 _POSITION_TODAY[-_EARLIER_PICKUP_ROWS:] += BAR_POSITIONS - EARLIER_BAR_POSITIONS
-
-
-def is_earlier(fields: Mapping[str, Any]) -> bool:
-    """Whether a configuration is one of version 0.1.0."""
-    sizes = fields["vocab_size"], fields["bar_positions"]
-    return sizes == (len(EARLIER_VOCABULARY), EARLIER_BAR_POSITIONS)
 
 
 def fields_today(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,19 +56,38 @@ def tensors_today(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     The rows that it did not have are 0.
     """
-    tied: dict[int, Tensor] = {}  # one tensor under two names stays one
+    return {
+        name: _moved(tensor) if name.endswith(_TABLES) else tensor
+        for name, tensor in tensors.items()
+    }
 
-    def moved(name: str, tensor: Tensor) -> Tensor:
-        if name.endswith(_TOKENS):
-            size, place = len(VOCABULARY), TODAY_OF_EARLIER.astype(np.int64)
-        elif name.endswith(_POSITIONS):
-            size, place = BAR_POSITIONS, _POSITION_TODAY
-        else:
-            return tensor
-        if id(tensor) not in tied:
-            rows = tensor.new_zeros(size, tensor.shape[1])
-            rows[torch.from_numpy(place).to(tensor.device)] = tensor
-            tied[id(tensor)] = rows
-        return tied[id(tensor)]
 
-    return {name: moved(name, tensor) for name, tensor in tensors.items()}
+def step_today(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a training step, those of version 0.1.0 with their rows where they are today.
+
+    Those are known by their tables. An optimiser's moments have the shape of what they are of.
+
+    Raises:
+        ValueError: when a matrix of that model has as many rows as a table, so that its moments
+            cannot be told from the table's.
+    """
+    tables = {name for name in tensors if name.endswith(_TABLES)}
+    shapes = {tuple(tensors[name].shape) for name in tables}
+    if not any(shape[:1] == (len(EARLIER_VOCABULARY),) for shape in shapes):
+        return dict(tensors)
+    moments = {name for name in tensors if name.startswith(_OPTIMIZER)}
+    for name in sorted(tensors.keys() - tables - moments):
+        if tuple(tensors[name].shape) in shapes:
+            raise ValueError(f"{name} has the shape of a table, {tuple(tensors[name].shape)}")
+    return {
+        name: _moved(tensor) if tuple(tensor.shape) in shapes else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def _moved(rows_XD: Tensor) -> Tensor:
+    is_tokens = len(rows_XD) == len(EARLIER_VOCABULARY)
+    place = TODAY_OF_EARLIER if is_tokens else _POSITION_TODAY
+    moved = rows_XD.new_zeros(len(VOCABULARY) if is_tokens else BAR_POSITIONS, rows_XD.shape[1])
+    moved[place.tolist()] = rows_XD
+    return moved
