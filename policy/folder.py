@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from music.json_text import JsonError, read_json
-from policy.configuration import ConfigurationError, checked_fields
-from policy.earlier import fields_today, is_earlier
+from policy.configuration import ConfigurationError, checked_fields, is_earlier
+from policy.earlier import fields_today
 from policy.scope import Scope, scope_of
 
 MAX_CONFIG_BYTES = 1 << 20
