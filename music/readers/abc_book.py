@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from music.formats.abc import AbcError, AbcTune
@@ -9,58 +13,94 @@ from music.formats.abc_melody import MODE_OF_ABC
 from music.formats.abc_reader import read_tune
 from music.formats.abc_text import decode_text, split_tunes
 from music.limits import ABC_BOOK_BYTES, read_bytes
+from music.readers.abc_voices import chosen_voice
 from music.readers.bars import bar_refusal, repair
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 
 
-def read_abc_file(path: Path) -> tuple[list[Tune], list[Refusal]]:
+def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list[Refusal]]:
     """The tunes of a file; a text without an `X:` line is one tune.
+
+    Args:
+        path: the file.
+        part: name or number of the voice to take from tunes that have several.
 
     Raises:
         LimitError: for a file of more than `ABC_BOOK_BYTES`.
     """
+    file = str(path)
     text = decode_text(read_bytes(path, ABC_BOOK_BYTES, remedy="divide the book into parts"))
     tunes: list[Tune] = []
     refusals: list[Refusal] = []
-    for place, part in enumerate(list(split_tunes(text)) or [text], start=1):
-        number = part[2:].splitlines()[0].strip()[:40] if part.startswith("X:") else ""
-        number = number or str(place)
+    for number, tune_text in _numbered(text):
         try:
-            tune, refused = _tune(str(path), number, read_tune(part))
-        except (AbcError, ReadError) as error:
-            reason = error.reason if isinstance(error, ReadError) else _reason(error)
-            refusals.append(Refusal(str(path), number, "", reason, str(error)))
+            chosen = chosen_voice(tune_text, part)
+            read = chosen.read if chosen is not None else read_tune(tune_text)
+            tune, refused = _tune(file, number, read)
+        except AbcError as error:
+            refusals.append(Refusal(file, number, "", "damaged", str(error)))
+            continue
+        except ReadError as error:
+            refusals.append(Refusal(file, number, error.bar, error.reason, str(error)))
             continue
         refusals += refused
+        if chosen is not None:
+            notice = Notice(file, number, "", "voice taken", chosen.detail)
+            tune = replace(tune, notices=(notice, *tune.notices))
         if tune.sections:
             tunes.append(tune)
     return tunes, refusals
 
 
-def _reason(error: AbcError) -> str:
-    return "several voices" if "voice" in str(error) else "damaged"
+def _numbered(text: str) -> Iterator[tuple[str, str]]:
+    """The tunes of a book, each with its number; a number that was there before gets its place."""
+    seen: Counter[str] = Counter()
+    for place, part in enumerate(list(split_tunes(text)) or [text], start=1):
+        number = part[2:].splitlines()[0].strip()[:40] if part.startswith("X:") else ""
+        number = number or str(place)
+        seen[number] += 1
+        yield (number if seen[number] == 1 else f"{number} (tune {place} of the file)"), part
 
 
 def _tune(file: str, number: str, read: AbcTune) -> tuple[Tune, list[Refusal]]:
-    if read.changes_meter_or_key:
-        raise ReadError("changes", "the metre or key changes inside the tune; give it in parts")
     title = read.fields.get("T", [""])[0]
     bars = [
-        Bar(bar.notes, bar.left, bar.right, bar.endings, number=str(place))
+        Bar(
+            bar.notes,
+            bar.left,
+            bar.right,
+            bar.endings,
+            bar.meter,
+            bar.tonic_class,
+            MODE_OF_ABC.get(bar.mode, bar.mode),
+            number=str(place),
+        )
         for place, bar in enumerate(read.bars, start=1)
     ]
     if not any(note.midi is not None for bar in bars for note in bar.notes):
         raise ReadError("no notes", "the tune has no notes; write some after its K: line")
-    bar_ticks = bar_ticks_of(read.meter)
-    runs, wrong, repaired = repair(bars, bar_ticks)
-    notices = []
-    if read.chords:
-        detail = f"the top note of each of its {read.chords} chords is taken"
-        notices.append(Notice(file, number, "", "top notes taken", detail))
-    if repaired:
-        detail = f"{repaired} bars of wrong length are repaired"
-        notices.append(Notice(file, number, "", "bars repaired", detail))
-    mode = MODE_OF_ABC.get(read.mode, read.mode)
-    sections = tuple(Section(tuple(run), read.meter, mode, read.tonic_class) for run in runs)
-    refusals = [bar_refusal(file, number, bar, read.meter) for bar in wrong]
-    return Tune(file, number, title, sections, tuple(notices), read.fields), refusals
+    notices: list[Notice] = []
+    sections: list[Section] = []
+    refusals: list[Refusal] = []
+    repaired = passages = 0
+    for (meter, tonic_class, mode), group in groupby(
+        bars, key=lambda bar: (bar.meter, bar.tonic_class, bar.mode)
+    ):
+        passage = list(group)
+        passages += 1
+        try:
+            runs, wrong, mended = repair(passage, bar_ticks_of(meter))
+        except ReadError as error:
+            refusals.append(Refusal(file, number, passage[0].number, error.reason, str(error)))
+            continue
+        sections += [Section(tuple(run), meter, mode, tonic_class) for run in runs]
+        refusals += [bar_refusal(file, number, bar, meter) for bar in wrong]
+        repaired += mended
+    for count, reason, detail in (
+        (read.chords, "top notes taken", f"the top note of each of its {read.chords} chords"),
+        (repaired, "bars repaired", f"{repaired} bars of wrong length are repaired"),
+        (passages - 1, "cut", "the tune is cut where metre or key changes"),
+    ):
+        if count:
+            notices.append(Notice(file, number, "", reason, detail))
+    return Tune(file, number, title, tuple(sections), tuple(notices), read.fields), refusals

@@ -5,6 +5,7 @@ double bar: there it is a pickup, or its complement. Elsewhere
 
 - a bar that holds one rest and nothing else lasts as long as a bar;
 - two short neighbours that make one bar together are one bar;
+- a bar that lasts several bars, with a note or rest that begins at each of them, lacks barlines;
 - a bar that is too long by the rests at its end loses them.
 
 Any other bar of wrong length ends a passage; the next one begins after it.
@@ -13,11 +14,15 @@ Any other bar of wrong length ends a passage; the next one begins after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from music.formats.abc import AbcNote
 from music.formats.abc_melody import strain_ends
 from music.readers.tune import Bar, Refusal, bar_ticks_of
+
+MOST_MISSING_BARLINES = 7
+"""in a row"""
 
 
 def joined(bar: Bar, after: Bar) -> Bar:
@@ -34,7 +39,12 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
     """
     repaired = 0
     whole: list[Bar] = []
+    separate: list[Bar] = []
     for bar in bars:
+        parts = _with_barlines(bar, bar_ticks)
+        repaired += len(parts) > 1
+        separate += parts
+    for bar in separate:
         if bar.duration_ticks != bar_ticks and _mended(bar, bar_ticks):
             repaired += 1
         last = whole[-1] if whole else None
@@ -70,6 +80,26 @@ def bar_refusal(file: str, tune: str, bar: Bar, meter: str) -> Refusal:
         "24 a quarter; check its lengths"
     )
     return Refusal(file, tune, bar.number, "bar length", detail)
+
+
+def _with_barlines(bar: Bar, bar_ticks: Fraction) -> list[Bar]:
+    """A bar that lasts several bars as so many; any other, or one with a note across, as it is."""
+    count = bar.duration_ticks / bar_ticks
+    if count.denominator != 1 or not 1 < count <= MOST_MISSING_BARLINES + 1:
+        return [bar]
+    parts: list[Bar] = []
+    notes: list[AbcNote] = []
+    at = Fraction(0)
+    for note in bar.notes:
+        notes.append(note)
+        at += note.duration_ticks
+        if at > bar_ticks:
+            return [bar]
+        if at == bar_ticks:
+            parts.append(replace(bar, notes=notes, left="", right=""))
+            notes, at = [], Fraction(0)
+    parts[0].left, parts[-1].right = bar.left, bar.right
+    return parts
 
 
 def _mended(bar: Bar, bar_ticks: Fraction) -> bool:

@@ -1,75 +1,93 @@
-"""The strains of a tune as melodies: the step where `music.melody` says what is allowed.
-
-A tune is cut at repeats and double bars. Of several endings the last stays. A strain with more bars
-than a melody may have is cut into pieces of `PIECE_BARS`.
-"""
+"""The strains of a tune as melodies: the step where `music.melody` says what is allowed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
 
-from music.formats.abc import AbcTune
-from music.formats.abc_melody import cut_into_strains, melody_of_bars, type_of_tune
-from music.melody import BAR_COUNTS, Header, Melody, MelodyError
-from music.metre import METERS
-from music.readers.tune import Bar, Refusal, Section, Tune
-
-PIECE_BARS = 8
-_REASON_OF_START = (
-    ("meter", "metre or mode"),
-    ("mode", "metre or mode"),
-    ("bars", "number of bars"),
-    ("pitch", "range"),
-    ("length ticks", "off the grid"),
-    ("ticks", "bar length"),
-    ("last bar", "bar length"),
-    ("a note of", "off the grid"),
-    ("a rest of", "off the grid"),
-)
+from music.formats.abc import AbcNote, AbcTune
+from music.formats.abc_melody import melody_of_bars, style_of_tune
+from music.key_choice import octaves_from_middle
+from music.melody import TONIC_MIDI_MIN, Header, Melody, MelodyError
+from music.readers.metres import known_meter
+from music.readers.strains import cut_notices, strains
+from music.readers.tune import Bar, Notice, Refusal, Section, Tune
 
 
-def melodies_of(tune: Tune) -> tuple[list[Melody], list[Refusal]]:
-    """The strains that a melody holds, and the others with the rule that each breaks."""
+def melodies_of(tune: Tune, *, style: str | None = None) -> tuple[list[Melody], list[Refusal]]:
+    """The strains that a melody holds, and the others with the rule that each breaks.
+
+    Args:
+        tune: as `music.readers.read_tunes` returns it.
+        style: label of all its melodies; as `music.formats.abc_melody.style_of_tune` reads it, if
+            None.
+
+    Raises:
+        MelodyError: for a style that is no label.
+    """
+    if style is not None:
+        Header(style=style)
     melodies: list[Melody] = []
     refusals: list[Refusal] = []
     for section in tune.sections:
-        for bars in strains(section):
+        section, bars_of = in_known_meter(section)
+        for bars in bars_of:
             if not any(note.midi is not None for bar in bars for note in bar.notes):
                 continue  # bars of rest before a part begins
             try:
-                melodies.append(_melody(tune, section, bars))
+                melodies.append(_melody(tune, section, bars, style))
             except MelodyError as error:
-                reason = reason_of(error)
-                refusals.append(Refusal(tune.file, tune.number, bars[0].number, reason, str(error)))
+                place = bars[0].number
+                refusals.append(Refusal(tune.file, tune.number, place, error.rule, str(error)))
     return melodies, refusals
 
 
-def reason_of(error: MelodyError) -> str:
-    """One of `REASONS`."""
-    text = str(error)
-    return next((r for start, r in _REASON_OF_START if text.startswith(start)), "rule of melodies")
+def notices_of(tune: Tune) -> list[Notice]:
+    """What `melodies_of` decides: strains joined and cut, and note values that are changed."""
+    notices: list[Notice] = []
+    changed: set[str] = set()
+    for section in tune.sections:
+        notices += cut_notices(section, tune.file, tune.number)
+        known = known_meter(section.meter)
+        if known is not None and known[1] != 1 and section.meter not in changed:
+            changed.add(section.meter)
+            detail = (
+                f"{section.meter} is read as {known[0]}, its note values multiplied by {known[1]}"
+            )
+            place = section.bars[0].number
+            notices.append(Notice(tune.file, tune.number, place, "note values changed", detail))
+    return notices
 
 
-def strains(section: Section) -> Iterator[list[Bar]]:
-    """The bars of a section, cut at repeats and double bars, and where a strain is too long."""
-    for strain in cut_into_strains(section.bars):
-        yield from _pieces(strain, section)
+def in_known_meter(section: Section) -> tuple[Section, Iterator[list[Bar]]]:
+    """A section and its strains, in the metre of a melody that has the same count if there is one.
+
+    See `music.readers.metres`.
+    """
+    known = known_meter(section.meter)
+    if known is None or known[1] == 1:
+        return section, strains(section)
+    meter, factor = known
+    return replace(section, meter=meter), (_scaled(bars, factor) for bars in strains(section))
 
 
-def _pieces(strain: list[Bar], section: Section) -> Iterator[list[Bar]]:
-    pickup = len(strain) > 1 and strain[0].duration_ticks < section.bar_ticks
-    if len(strain) - pickup <= BAR_COUNTS[-1]:
-        yield strain
-        return
-    first = strain[pickup:]  # a pickup would leave the last bar of its piece too long
-    for start in range(0, len(first), PIECE_BARS):
-        yield first[start : start + PIECE_BARS]
+def _scaled(bars: Sequence[Bar], factor: Fraction) -> list[Bar]:
+    return [
+        replace(
+            bar,
+            notes=[AbcNote(n.midi, n.duration_ticks * factor, n.tied) for n in bar.notes],
+        )
+        for bar in bars
+    ]
 
 
-def _melody(tune: Tune, section: Section, bars: Sequence[Bar]) -> Melody:
-    meter = section.meter
-    if meter == "2/2" and meter not in METERS:
-        meter = "4/4"  # the same bar
-    style = type_of_tune(AbcTune(tune.fields, meter, section.tonic_class, section.mode, []), meter)
-    header = Header(meter, section.mode, style)
-    return melody_of_bars(bars, header, 60 + section.tonic_class, mend_last_bar=True)
+def _melody(tune: Tune, section: Section, bars: Sequence[Bar], style: str | None) -> Melody:
+    tonic = TONIC_MIDI_MIN + section.tonic_class
+    if style is None:
+        like = AbcTune(tune.fields, section.meter, section.tonic_class, section.mode, [])
+        style = style_of_tune(like, section.meter)
+    header = Header(section.meter, section.mode, style)
+    written = [note.midi - tonic for bar in bars for note in bar.notes if note.midi is not None]
+    tonic += 12 * octaves_from_middle(written)
+    return melody_of_bars(bars, header, tonic, mend_last_bar=True)

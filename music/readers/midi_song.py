@@ -14,7 +14,7 @@ from pathlib import Path
 import mido
 from mido.midifiles.meta import KeySignatureError
 
-from music.formats.midi import KEY_TEXT
+from music.formats.midi import KEY_TEXT, STYLE_TEXT
 from music.limits import MIDI_BYTES, read_bytes
 from music.melody import TICKS_PER_QUARTER, TONIC_NAMES
 from music.readers.tune import ReadError
@@ -53,6 +53,8 @@ class Song:
     end_ticks: Fraction
     title: str
     drums: int
+    style: str = ""
+    """that our own files name"""
 
 
 def read_song(path: Path) -> Song:
@@ -77,7 +79,7 @@ def read_song(path: Path) -> Song:
     song = Song([], [], [], Fraction(0), "", 0)
     for number, track in enumerate(file.tracks, start=1):
         _read_track(song, track, number, scale)
-    song.meters.sort()
+    song.meters = sorted(set(song.meters))  # every track of some files names them
     song.keys.sort(key=lambda key: key[0])
     if song.end_ticks > LONGEST_TICKS:
         raise ReadError("too large", "the file lasts more than 10,000 bars; export a passage")
@@ -104,6 +106,8 @@ def _read_track(song: Song, track: mido.MidiTrack, number: int, scale: Fraction)
                 song.keys = [key for key in song.keys if key[0] != now]
                 song.keys.append((now, TONIC_NAMES.index(tonic), mode[:20]))
                 named = now
+        elif message.type == "text" and message.text.startswith(STYLE_TEXT):
+            song.style = song.style or message.text.removeprefix(STYLE_TEXT).strip()[:40]
         elif message.type == "key_signature" and named != now:
             tonic, mode = _key(message.key)
             song.keys.append((now, tonic, mode))

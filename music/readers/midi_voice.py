@@ -15,10 +15,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from music.formats.abc import AbcNote
+from music.formats.abc_melody import STYLE_FIELD
 from music.melody import TICKS_PER_QUARTER
 from music.readers.key_finder import find_key, key_in_words
 from music.readers.midi_song import MidiNote, MidiPart, Song, read_song
-from music.readers.musicxml_part import MELODY_NAMES
+from music.readers.part_names import MELODY_NAMES
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 
 LEAST_ON_BEAT = 0.85
@@ -78,8 +79,9 @@ def read_midi_file(path: Path, part: str | None) -> tuple[list[Tune], list[Refus
         sections.append(Section(tuple(bars), meter, key[1], key[0]))
     if not song.meters:
         detail = f"the file names no metre; it is read in {DEFAULT_METER}"
-        notices.append(Notice(file, "1", "", "cut", detail))
-    return [Tune(file, "1", song.title, tuple(sections), tuple(notices))], refusals
+        notices.append(Notice(file, "1", "", "metre assumed", detail))
+    fields = {STYLE_FIELD: [song.style]} if song.style else {}
+    return [Tune(file, "1", song.title, tuple(sections), tuple(notices), fields)], refusals
 
 
 def _chosen_part(song: Song, wanted: str | None) -> MidiPart:
@@ -160,14 +162,21 @@ def _one_voice(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
 
 
 def _pickup(song: Song) -> Fraction:
-    """A first metre of one bar that is shorter than the next one's is the pickup's."""
+    """Length of the pickup, which the first two metres tell; 0 without one.
+
+    A first metre of one bar that is shorter than the next one's is the pickup's. A pickup that no
+    metre can name is what stands before the same metre comes a second time, in less than a bar.
+    """
     if len(song.meters) < 2 or song.meters[0][0] != 0:
         return Fraction(0)
+    second_at = song.meters[1][0]
     try:
         first, second = (bar_ticks_of(meter) for _, meter in song.meters[:2])
     except ReadError:
         return Fraction(0)
-    return first if first == song.meters[1][0] and first < second else Fraction(0)
+    own_bar = first == second_at and first < second
+    again = song.meters[0][1] == song.meters[1][1] and 0 < second_at < second
+    return second_at if own_bar or again else Fraction(0)
 
 
 def _stretches(

@@ -9,7 +9,6 @@ out. Where the metre or the key changes, a new section begins.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -23,12 +22,10 @@ from music.limits import SCORE_BARS
 from music.readers.bars import bar_refusal, repair
 from music.readers.key_finder import key_in_words, key_of_signature
 from music.readers.musicxml_bar import Measure, MeasureReader, Sound
+from music.readers.part_names import MELODY_NAMES
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 from music.readers.xml_document import read_document
 
-MELODY_NAMES = re.compile(
-    r"\b(melody|lead|voice|vocals?|singer|soprano|superius|cantus|discantus|treble|descant)\b", re.I
-)
 TONIC_FIFTHS = {mode: -fifths for mode, fifths in MODE_FIFTHS.items()} | {
     "phrygian": 4, "lydian": -1, "locrian": 5,
 }  # fmt: skip

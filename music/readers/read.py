@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from music.limits import LimitError
+from music.readers.melodies import notices_of
 from music.readers.tune import ReadError, Refusal, Tune
 
 ABC_ENDINGS = (".abc",)
@@ -21,8 +23,9 @@ def read_tunes(path: Path, *, part: str | None = None) -> tuple[list[Tune], list
 
     Args:
         path: the file.
-        part: name or number (from 1) of the part of a score or MIDI file that has the melody; the
-            one that the rule of `music.readers.musicxml_part` finds, if None.
+        part: name or number (from 1) of the part of a score or MIDI file, or of the voice of an ABC
+            tune, that has the melody; the one that the rule of `music.readers.musicxml_part`
+            finds, if None.
 
     Raises:
         OSError: when the file cannot be read. Whatever is in it gives refusals.
@@ -32,18 +35,24 @@ def read_tunes(path: Path, *, part: str | None = None) -> tuple[list[Tune], list
         if ending in ABC_ENDINGS:
             from music.readers.abc_book import read_abc_file
 
-            return read_abc_file(path)
+            return _with_cuts(read_abc_file(path, part))
         if ending in MIDI_ENDINGS:
             from music.readers.midi_voice import read_midi_file
 
-            return read_midi_file(path, part)
+            return _with_cuts(read_midi_file(path, part))
         if ending in MUSICXML_ENDINGS:
             from music.readers.musicxml_part import read_musicxml_file
 
-            return read_musicxml_file(path, part)
+            return _with_cuts(read_musicxml_file(path, part))
         detail = f"a file that ends in {ending[:20]!r} is not read; give one of {list(ENDINGS)}"
         raise ReadError("unknown format", detail)
     except LimitError as error:
         return [], [Refusal(str(path), "", "", "too large", str(error))]
     except ReadError as error:
         return [], [Refusal(str(path), "", error.bar, error.reason, str(error))]
+
+
+def _with_cuts(found: tuple[list[Tune], list[Refusal]]) -> tuple[list[Tune], list[Refusal]]:
+    """With notices of where strains are cut and joined, and of note values that are changed."""
+    tunes, refusals = found
+    return [replace(t, notices=(*t.notices, *notices_of(t))) for t in tunes], refusals

@@ -24,9 +24,7 @@ REASONS = (
     "no notes",
     "no beat",
     "no metre",
-    "changes",
     "bar length",
-    "overlap",
     "off the grid",
     "metre or mode",
     "number of bars",
@@ -41,8 +39,12 @@ DECISIONS = (
     "grace notes dropped",
     "drums left out",
     "bars repaired",
+    "overlaps cut",
     "lengths rounded",
+    "note values changed",
     "key found",
+    "metre assumed",
+    "strains joined",
     "cut",
 )
 """of notices"""

@@ -1,0 +1,171 @@
+import pytest
+
+from music.readers import melodies_of, read_tunes
+
+
+def read(tmp_path, text, *, part=None):
+    file = tmp_path / "tunes.abc"
+    file.write_text(text)
+    return read_tunes(file, part=part)
+
+
+def decisions(tune):
+    return [notice.reason for notice in tune.notices]
+
+
+def tune(body, *, meter="4/4", key="C", head=""):
+    return f"X:1\n{head}M:{meter}\nL:1/4\nK:{key}\n{body}\n"
+
+
+def bars(count, bar="CDEF"):
+    return "|".join([bar] * count)
+
+
+def test_a_change_of_key_and_metre_cuts(tmp_path):
+    body = f"{bars(4)}|]\nK:Amin\n{bars(4, 'AGEA')}|]\nM:3/4\n{bars(4, 'ABc')}|]"
+    (read_tune,), refusals = read(tmp_path, tune(body))
+    found = [(s.meter, s.mode, s.tonic_class, len(s.bars)) for s in read_tune.sections]
+    assert found == [("4/4", "major", 0, 4), ("4/4", "minor", 9, 4), ("3/4", "minor", 9, 4)]
+    assert (refusals, decisions(read_tune)) == ([], ["cut"])
+    melodies, refused = melodies_of(read_tune)
+    assert ([m.key for m in melodies], refused) == (["C major", "A minor", "A minor"], [])
+
+
+def test_a_change_inside_a_bar_divides_it(tmp_path):
+    body = f"{bars(3)}|CDE[K:G]G|{bars(3, 'GABc')}|GAB|]"
+    (read_tune,), refusals = read(tmp_path, tune(body))
+    melodies, refused = melodies_of(read_tune)
+    assert (refusals, refused) == ([], [])
+    assert [(m.key, m.header.bars, m.header.pickup_ticks) for m in melodies] == [
+        ("C major", 4, 0),
+        ("G major", 4, 24),
+    ]
+
+
+def test_a_change_before_a_barline_keeps_the_double_bar(tmp_path):
+    (read_tune,), _ = read(tmp_path, tune(f"{bars(4)}[K:G]:|{bars(4, 'GABc')}|]"))
+    assert [len(s.bars) for s in read_tune.sections] == [4, 4]
+    assert read_tune.sections[0].bars[-1].right == ":|"
+
+
+def test_a_unit_length_that_is_not_written_stays_where_the_metre_changes(tmp_path):
+    body = "X:1\nM:2/4\nK:C\nC2D2E2F2|C2D2E2F2|\nM:3/4\nC4D4E4|C4D4E4|\n"
+    (read_tune,), refusals = read(tmp_path, body)
+    assert ([s.meter for s in read_tune.sections], refusals) == (["2/4", "3/4"], [])
+
+
+def test_a_part_without_a_metre_is_refused_and_the_rest_kept(tmp_path):
+    (read_tune,), refusals = read(tmp_path, tune(f"{bars(4)}|]\nM:none\nCDEFGABc|"))
+    assert [r.reason for r in refusals] == ["no metre"]
+    assert len(melodies_of(read_tune)[0]) == 1
+
+
+VOICES = """X:1
+M:4/4
+L:1/4
+V:1 name="Second"
+V:2 name="Descant"
+K:C
+[V:1] C,4 | C,4 | C,4 | C,4 |]
+[V:2] CDEF | CDEF | CDEF | CDEF |]
+"""
+
+
+def test_of_several_voices_that_of_the_melody_is_taken_and_said(tmp_path):
+    (read_tune,), refusals = read(tmp_path, VOICES)
+    assert (refusals, decisions(read_tune)) == ([], ["voice taken"])
+    assert "'Descant'" in str(read_tune.notices[0])
+    assert [n.pitch for n in melodies_of(read_tune)[0][0].notes][:4] == [0, 2, 4, 5]
+
+
+def test_of_voices_without_such_a_name_the_highest_busy_one_is_taken(tmp_path):
+    text = VOICES.replace('name="Descant"', "").replace('name="Second"', "")
+    text += "[V:3] c'4 |]\n"
+    (read_tune,), _ = read(tmp_path, text)
+    assert "'2'" in str(read_tune.notices[0])
+
+
+@pytest.mark.parametrize("part", ["second", "1"])
+def test_the_voice_that_is_named_is_taken(tmp_path, part):
+    (read_tune,), _ = read(tmp_path, VOICES, part=part)
+    assert {n.midi for bar in read_tune.sections[0].bars for n in bar.notes} == {48}
+
+
+def test_a_voice_that_is_not_there_is_refused(tmp_path):
+    tunes, refusals = read(tmp_path, VOICES, part="oboe")
+    assert (tunes, [r.reason for r in refusals]) == ([], ["no such part"])
+
+
+def test_too_many_voices_are_refused(tmp_path):
+    text = tune("\n".join(f"V:{k}\nCDEF|" for k in range(40)))
+    tunes, refusals = read(tmp_path, text)
+    assert (tunes, [r.reason for r in refusals]) == ([], ["several voices"])
+
+
+def test_voices_on_lines_of_their_own_are_read(tmp_path):
+    body = f"V:1\n{bars(4)}|]\nV:2\n{bars(4, 'C,4')}|]\nV:1\n{bars(4, 'GAGF')}|]"
+    (read_tune,), refusals = read(tmp_path, tune(body))
+    assert (refusals, len(read_tune.sections[0].bars)) == ([], 8)
+
+
+def test_missing_barlines_are_put_where_a_note_begins(tmp_path):
+    (read_tune,), refusals = read(tmp_path, tune(f"{bars(3)}|CDEFGABc|{bars(3)}|]"))
+    assert (refusals, decisions(read_tune)) == ([], ["bars repaired"])
+    assert melodies_of(read_tune)[0][0].header.bars == 8
+
+
+def test_a_bar_of_two_with_a_note_across_its_middle_is_refused(tmp_path):
+    (read_tune,), refusals = read(tmp_path, tune(f"{bars(3)}|CDEF2ABc|{bars(3)}|]"))
+    assert [(r.reason, r.bar) for r in refusals] == [("bar length", "4")]
+    assert [m.header.bars for m in melodies_of(read_tune)[0]] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("meter", "unit", "bar", "read_as", "ticks"),
+    [
+        ("4/2", "1/2", "CDEF", "4/4", 24),
+        ("4/1", "1/1", "CDEF", "4/4", 24),
+        ("3/1", "1/1", "CDE", "3/2", 48),
+        ("6/16", "1/16", "CDEFGA", "6/8", 12),
+        ("5/8", "1/8", "CDEFG", "5/4", 24),
+    ],
+)
+def test_a_metre_of_other_note_values_is_read_in_ours(tmp_path, meter, unit, bar, read_as, ticks):
+    text = f"X:1\nM:{meter}\nL:{unit}\nK:C\n{bars(4, bar)}|]\n"
+    (read_tune,), refusals = read(tmp_path, text)
+    melodies, refused = melodies_of(read_tune)
+    assert (refusals, refused, decisions(read_tune)) == ([], [], ["note values changed"])
+    assert melodies[0].header.meter == read_as
+    assert {n.duration_ticks for n in melodies[0].notes} == {ticks}
+    assert read_tune.sections[0].meter == meter
+
+
+def test_a_metre_that_no_melody_has_is_refused(tmp_path):
+    (read_tune,), _ = read(tmp_path, tune(bars(4, "C11/2"), meter="11/8"))
+    assert [r.reason for r in melodies_of(read_tune)[1]] == ["metre or mode"]
+
+
+def test_all_modes_are_read(tmp_path):
+    for written, mode in (
+        ("Cphr", "phrygian"), ("Clyd", "lydian"), ("Cloc", "locrian"), ("Cm ^b", "minor"),
+    ):  # fmt: skip
+        (read_tune,), refusals = read(tmp_path, tune(f"{bars(4)}|]", key=written))
+        assert (refusals, melodies_of(read_tune)[0][0].header.mode) == ([], mode)
+
+
+def test_a_low_tune_is_read_at_a_low_tonic(tmp_path):
+    (read_tune,), _ = read(tmp_path, tune(f"{bars(4, 'C,,D,,E,,F,,')}|]"))
+    (melody,), refused = melodies_of(read_tune)
+    assert (refused, melody.tonic_midi + melody.notes[0].pitch) == ([], 36)
+
+
+def test_a_number_that_comes_twice_gets_its_place(tmp_path):
+    text = tune(f"{bars(4)}|]") + "\n" + tune(f"{bars(4)}|]")
+    tunes, _ = read(tmp_path, text)
+    assert [one.number for one in tunes] == ["1", "1 (tune 2 of the file)"]
+
+
+def test_a_style_is_the_one_that_is_given(tmp_path):
+    (read_tune,), _ = read(tmp_path, tune(f"{bars(4)}|]", head="R:reel\n"))
+    assert melodies_of(read_tune)[0][0].header.style == "reel"
+    assert melodies_of(read_tune, style="polska")[0][0].header.style == "polska"
