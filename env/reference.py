@@ -102,7 +102,8 @@ class Reference:
                 with torch.no_grad():
                     logits = self.model(input_ids=self._tensor(np.array([before]))).logits[:, -1]
             rows = torch.from_numpy(self.scope.mask_rows(state)).to(logits.device)
-            weights = masked_log_softmax(logits, rows, self.scope.table_on(logits.device))[0].double().exp().cpu().numpy()
+            table = self.scope.table_on(logits.device)
+            weights = masked_log_softmax(logits, rows, table)[0].double().exp().cpu().numpy()
             order = self.scope.header_order
             tokens = order[weights[order] > 0]
             cumulative = weights[tokens].cumsum()

@@ -3,6 +3,7 @@
 model: the network, a Llama with the position in the bar as one more input
 configuration: what a policy's configuration may say, and what it says of the weights
 scope: which headers a policy was trained on, and the mask that follows from it
+usual_header: the header that is asked for by default
 folder: what a policy's folder says of it, read without torch
 earlier: policies of version 0.1.0, in the vocabulary of today
 weights: tensors of a file, checked by its header before they are read

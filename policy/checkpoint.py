@@ -8,7 +8,6 @@ newest step whose sums match. Steps have one writer at a time. Nothing is pickle
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,33 +23,24 @@ from torch import Tensor
 
 from music.files import make_folder, whole_files, whole_folder
 from music.json_text import JsonError, read_json
-from music.messages import excerpt, shortened
-from policy.configuration import (
-    ConfigurationError,
-    Identity,
-    checked_fields,
-    identity,
-    other_vocabulary,
-    trunk_shapes,
+from music.messages import excerpt
+from policy.configuration import is_earlier, trunk_shapes
+from policy.earlier import fields_today, step_today, tensors_today
+from policy.folder import (
+    RESTORE,
+    WEIGHTS_FILE,
+    CheckpointError,
+    configuration_of,
+    sha256_of,
 )
-from policy.earlier import fields_today, is_earlier, tensors_today
+from policy.folder import is_policy as is_policy  # also asked for here, beside the loading
+from policy.folder import policy_hash as policy_hash
 from policy.model import MelodyConfig, MelodyForCausalLM, melody_tokenizer
 from policy.weights import WeightsError, check_shapes, read_header, read_tensors
 
 MANIFEST = "manifest.json"
-WEIGHTS_FILE = "model.safetensors"
-MAX_CONFIG_BYTES = 1 << 20
-"""of a config.json, which has some 800"""
 _STEP_FILES = {"state.json", "state.safetensors"}
 _HEAD = "lm_head.weight"
-_RESTORE = (
-    "restore it from where it came (for the base: git checkout checkpoints/base, or install "
-    "Tastemaker again)"
-)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is missing, damaged or of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +65,12 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise CheckpointError(f"{folder} has no {weights.name}; give the folder of a policy")
-    fields = _configuration(folder)
+    fields = configuration_of(folder)
     try:
         header = read_header(weights)
     except (OSError, WeightsError) as error:
         raise CheckpointError(
-            f"{folder} cannot be read ({weights.name}: {error}); {_RESTORE}"
+            f"{folder} cannot be read ({weights.name}: {error}); {RESTORE}"
         ) from error
     wanted = {f"model.{name}": shape for name, shape in trunk_shapes(fields).items()}
     if not fields["tie_word_embeddings"] or _HEAD in header.shapes:  # tied ones are stored once
@@ -95,40 +85,13 @@ def load_policy(folder: Path | str) -> MelodyForCausalLM:
             )
         stored = read_tensors(weights, header)
     except (OSError, WeightsError) as error:
-        raise CheckpointError(f"{folder} is not a melody policy: {error}; {_RESTORE}") from error
+        raise CheckpointError(f"{folder} is not a melody policy: {error}; {RESTORE}") from error
     stored.setdefault(_HEAD, stored["model.embed_tokens.weight"])
     if is_earlier(fields):
         fields, stored = fields_today(fields), tensors_today(stored)
     model = MelodyForCausalLM(MelodyConfig(**fields))
     model.load_state_dict(stored)
     return model.eval()
-
-
-def _configuration(folder: Path) -> dict[str, Any]:
-    """The fields of a policy's configuration, checked.
-
-    Raises:
-        CheckpointError: when it is missing, damaged, or of another kind of model.
-    """
-    file = folder / "config.json"
-    if not file.is_file():
-        raise CheckpointError(f"{folder} has no {file.name}; give the folder of a policy")
-    try:
-        given = read_json(file, max_bytes=MAX_CONFIG_BYTES)
-        kind = given.get("model_type") if isinstance(given, dict) else None
-        if isinstance(given, dict) and kind != MelodyConfig.model_type:
-            raise CheckpointError(
-                f"{folder} holds a model of type {shortened(kind)}, not "
-                f"{MelodyConfig.model_type!r}; {_RESTORE}"
-            )
-        fields = checked_fields(given)
-    except (OSError, JsonError, ConfigurationError) as error:
-        raise CheckpointError(
-            f"{folder} cannot be read ({file.name}: {error}); {_RESTORE}"
-        ) from error
-    if not is_earlier(fields) and (other := other_vocabulary(fields)):
-        raise CheckpointError(f"{folder} {other}")
-    return fields
 
 
 def save_policy(model: MelodyForCausalLM, folder: Path) -> None:
@@ -150,46 +113,6 @@ def _write_policy(model: MelodyForCausalLM, folder: Path) -> None:
     weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}
     # Not save_file: it makes the file readable only by its owner.
     (folder / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
-
-
-def policy_hash(folder: Path) -> str:
-    """16 hex digits that identify a policy in all records.
-
-    Those of the sha256 of its weights, if its configuration is the usual one for them; otherwise of
-    the weights' and the configuration's (docs/decisions/0009).
-
-    Raises:
-        CheckpointError: when its configuration is missing or damaged.
-    """
-    return _hash_of(*_weights_and_identity(folder))
-
-
-def is_policy(folder: Path, recorded: str, *, of_0_1_0: bool = False) -> bool:
-    """Whether a folder holds the policy that a record names by its hash.
-
-    Args:
-        folder: of the policy.
-        recorded: what `policy_hash` said then.
-        of_0_1_0: the record is one of version 0.1.0, which hashed the weights alone. Then a policy
-            with another number of heads than usual is taken for the same, too.
-
-    Raises:
-        CheckpointError: when the policy's configuration is missing or damaged.
-    """
-    weights, own = _weights_and_identity(folder)
-    alike = of_0_1_0 and own.differs_in_heads_only
-    return recorded == _hash_of(weights, own) or (alike and recorded == weights[:16])
-
-
-def _weights_and_identity(folder: Path) -> tuple[str, Identity]:
-    folder = Path(folder)
-    return _sha256(folder / WEIGHTS_FILE), identity(_configuration(folder))
-
-
-def _hash_of(weights: str, own: Identity) -> str:
-    if own.is_usual:
-        return weights[:16]
-    return hashlib.sha256(f"{weights} {own.text()}".encode()).hexdigest()[:16]
 
 
 def write_step(
@@ -220,7 +143,7 @@ def write_step(
             draft / "state.safetensors",
         )
         (draft / "state.json").write_text(json.dumps({"step": step, **state}, allow_nan=False))
-        sums = {file.name: _sha256(file) for file in sorted(draft.iterdir())}
+        sums = {file.name: sha256_of(file) for file in sorted(draft.iterdir())}
         (draft / MANIFEST).write_text(json.dumps(sums))
     for old in sorted((n for n in _numbered(steps) if n <= step), reverse=True)[keep:]:
         shutil.rmtree(steps / str(old))
@@ -228,7 +151,11 @@ def write_step(
 
 
 def newest_step(steps: Path) -> TrainingStep | None:
-    """The newest step whose manifest matches, or None; damaged steps are skipped."""
+    """The newest step whose manifest matches, or None; damaged steps are skipped.
+
+    Raises:
+        CheckpointError: for a step of version 0.1.0 that cannot be brought to today's vocabulary.
+    """
     for number in sorted(_numbered(steps), reverse=True):
         folder = steps / str(number)
         if _is_whole(folder):
@@ -238,8 +165,18 @@ def newest_step(steps: Path) -> TrainingStep | None:
             except (OSError, JsonError, SafetensorError):
                 continue  # sealed by another program, or on another disk by now
             if isinstance(state, dict):
-                return TrainingStep(number, tensors, state)
+                return TrainingStep(number, _step_today(tensors, steps), state)
     return None
+
+
+def _step_today(tensors: dict[str, Tensor], steps: Path) -> dict[str, Tensor]:
+    try:
+        return step_today(tensors)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{steps.parent} was begun with version 0.1.0 and cannot go on here ({error}); start a "
+            f"new run from its policy, {steps.parent / 'policy'}"
+        ) from error
 
 
 def _numbered(steps: Path) -> list[int]:
@@ -250,15 +187,10 @@ def _is_whole(folder: Path) -> bool:
     try:
         sums = read_json(folder / MANIFEST)
         return sums.keys() == _STEP_FILES and all(
-            _sha256(folder / name) == digest for name, digest in sums.items()
+            sha256_of(folder / name) == digest for name, digest in sums.items()
         )
     except (AttributeError, OSError, ValueError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def optimizer_tensors(

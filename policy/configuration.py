@@ -14,14 +14,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from music.earlier_tokens import EARLIER_VOCABULARY
 from music.json_text import JsonError, number, whole_number
 from music.messages import excerpt, shortened
 from music.styles import StyleError
 from music.tokens import BOS, EOS, PAD, VOCABULARY
-from policy.scope import ScopeError, checked_scope
+from policy.scope import ScopeError, checked_scope, unusual_scope
 
 BAR_POSITIONS = 288
 """size of the position-in-bar table, in ticks; a pickup of k ticks starts at 288 - k"""
+EARLIER_BAR_POSITIONS = 160
+"""as many as in version 0.1.0; a pickup of k ticks started at 160 - k"""
 RMS_NORM_EPS, ROPE_THETA = 1e-6, 10_000.0
 """of every policy that Tastemaker makes"""
 WHOLE_RANGES = {
@@ -77,6 +80,9 @@ class Identity:
     rms_norm_eps: float
     rope_theta: float
     tie_word_embeddings: bool
+    scope: str | None = None
+    """what it may write (`policy.scope`); None of what `melody_config` says unless told otherwise,
+    and of policies of version 0.1.0, which are told by the shapes of their weights"""
 
     @property
     def is_usual(self) -> bool:
@@ -99,7 +105,8 @@ class Identity:
 
     def text(self) -> str:
         """The fields as text, always the same for the same fields."""
-        return json.dumps(asdict(self), sort_keys=True)
+        said = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(said, sort_keys=True)
 
 
 def usual(heads_per_key_value_head: int) -> Identity:
@@ -203,6 +210,12 @@ def _is_long(value: object) -> bool:
     )
 
 
+def is_earlier(fields: Mapping[str, Any]) -> bool:
+    """Whether a configuration is one of version 0.1.0; `policy.earlier` brings it to today."""
+    sizes = fields["vocab_size"], fields["bar_positions"]
+    return sizes == (len(EARLIER_VOCABULARY), EARLIER_BAR_POSITIONS)
+
+
 def other_vocabulary(fields: Mapping[str, Any]) -> str | None:
     """What to say of a configuration that is of another vocabulary than ours; None of ours."""
     sizes, ours = (fields["vocab_size"], fields["bar_positions"]), (len(VOCABULARY), BAR_POSITIONS)
@@ -222,6 +235,7 @@ def identity(fields: Mapping[str, Any]) -> Identity:
         rms_norm_eps=fields["rms_norm_eps"],
         rope_theta=fields["rope_parameters"]["rope_theta"],
         tie_word_embeddings=fields["tie_word_embeddings"],
+        scope=None if is_earlier(fields) else unusual_scope(fields),
     )
 
 

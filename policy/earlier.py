@@ -46,6 +46,7 @@ def fields_today(fields: Mapping[str, Any]) -> dict[str, Any]:
         "max_position_embeddings": max(MAX_LENGTH, fields["max_position_embeddings"]),
         "styles": list(SHIPPED_STYLES.labels),
         "corpora": ["books"],
+        "base_corpora": [],
         "plain": True,
         "trained_on": _SEEN.json(),
     }

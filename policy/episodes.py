@@ -103,7 +103,9 @@ class EpisodeBatch:
         for place in np.flatnonzero((set_M >= 0) & (set_M != self.scope.only_token[rows_M])):
             number = numbers_M[place]
             try:
-                self.scope.advance_checked(self.state[number : number + 1], set_M[place : place + 1])
+                self.scope.advance_checked(
+                    self.state[number : number + 1], set_M[place : place + 1]
+                )
             except ValueError as error:
                 raise ValueError(
                     f"prompt of melody {number}, place {self.length[number]}: {error}"

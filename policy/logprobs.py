@@ -49,7 +49,7 @@ def masked_log_softmax(logits_NW: Tensor, mask_row_N: Tensor, table_RV: Tensor) 
 
 
 def note_logps(model: MelodyForCausalLM, hidden_ND: Tensor, mask_row_N: Tensor) -> Tensor:
-    """Log-probabilities (N, V - FIRST_REST) of what comes next between barlines, from hidden states.
+    """Log-probabilities (N, V - FIRST_REST) of what comes next between barlines.
 
     There only the rests, holds and notes may come, which are the last ids. So the others' logits
     are not computed. Id `i` is in column `i - FIRST_REST`.

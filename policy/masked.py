@@ -44,7 +44,7 @@ _BEGINNING = 0  # phase of a state before BOS
 
 
 def rows_after(ids_BT: np.ndarray, scope: Scope) -> np.ndarray:
-    """Row of a policy's mask table that is legal after each id, int64 (B, T); before BOS that of BOS.
+    """Row of the mask table that is legal after each id, int64 (B, T); before BOS that of BOS.
 
     `policy.logprobs.mask_rows_of` gives the row that was legal *for* each id, without left padding.
 

@@ -50,8 +50,9 @@ from music.tokens import (
     VOCABULARY,
     WORD,
 )
-from policy.configuration import BAR_POSITIONS, checked_fields
-from policy.scope import TrainedOn
+from policy.configuration import BAR_POSITIONS, ConfigurationError, checked_fields, is_earlier
+from policy.folder import MODEL_TYPE
+from policy.scope import TrainedOn, scope_of
 
 _RESET = np.zeros(len(VOCABULARY), bool)
 _RESET[FIRST_BAR:FIRST_REST] = True
@@ -64,7 +65,7 @@ for _ticks in ALL_PICKUPS_TICKS:
 class MelodyConfig(LlamaConfig):
     """Llama's configuration with the position in the bar, and what the policy was trained on."""
 
-    model_type = "melody_llama"
+    model_type = MODEL_TYPE
     bar_positions: int = BAR_POSITIONS
     residual_dropout: float = 0.0
     """dropout on the embedding and on each attention and MLP output, in training only"""
@@ -72,6 +73,8 @@ class MelodyConfig(LlamaConfig):
     """what the style tokens stand for, from slot 0; None is ["other"]"""
     corpora: list[str] | None = None
     """names of the corpora that it was trained on"""
+    base_corpora: list[str] | None = None
+    """names of those of the policy that it was started from"""
     trained_on: dict[str, Any] | None = None
     """the header values that it was trained on (`policy.scope.TrainedOn`); None is all"""
     plain: bool = False
@@ -94,6 +97,30 @@ class _DropoutLinear(nn.Linear):
         return self.dropout(super().forward(input))
 
 
+class _EarlierHead(nn.Linear):
+    """The head of a policy of version 0.1.0: tokens that it did not have get no probability.
+
+    So its unmasked distribution is what it was.
+    """
+
+    def __init__(self, config: MelodyConfig) -> None:
+        super().__init__(config.hidden_size, config.vocab_size, bias=False)
+        self.config = config
+
+    def forward(self, input: Tensor) -> Tensor:
+        known = torch.from_numpy(scope_of(self.config).known).to(input.device)
+        return super().forward(input).masked_fill(~known, torch.finfo(torch.float16).min)
+
+
+def _check(config: MelodyConfig) -> None:
+    """Refuse a configuration that no policy of today has, before anything is allocated."""
+    if is_earlier(checked_fields(config.to_dict())):
+        raise ConfigurationError(
+            "this is a policy of version 0.1.0, which had another vocabulary; save it in today's: "
+            "policy.checkpoint.save_policy(policy.checkpoint.load_policy(FOLDER), NEW_FOLDER)"
+        )
+
+
 def cached_length(arguments: Mapping[str, Any]) -> int:
     """Number of tokens in the cache that is among the arguments of a `forward`, 0 without one.
 
@@ -114,7 +141,7 @@ class MelodyModel(LlamaModel):
         Raises:
             ConfigurationError: for a configuration that no policy has; nothing is allocated.
         """
-        checked_fields(config.to_dict())
+        _check(config)
         super().__init__(config)
         self.embed_bar_position = nn.Embedding(config.bar_positions, config.hidden_size)
         self.embed_dropout = nn.Dropout(config.residual_dropout)
@@ -161,9 +188,11 @@ class MelodyForCausalLM(LlamaForCausalLM):
     config_class = MelodyConfig
 
     def __init__(self, config: MelodyConfig) -> None:
-        checked_fields(config.to_dict())  # first: Llama's own layers are made before ours
+        _check(config)  # first: Llama's own layers are made before ours
         super().__init__(config)
         self.model = MelodyModel(config)
+        if config.plain:
+            self.lm_head = _EarlierHead(config)
         self.post_init()
 
     def prepare_inputs_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -238,6 +267,7 @@ def melody_config(
     residual_dropout: float = 0.0,
     styles: Styles = SHIPPED_STYLES,
     corpora: Sequence[str] = (),
+    base_corpora: Sequence[str] = (),
     trained_on: TrainedOn | None = None,
 ) -> MelodyConfig:
     """The configuration of a model for our vocabulary; about 2 M parameters by default.
@@ -251,6 +281,7 @@ def melody_config(
         residual_dropout: dropout, in training only.
         styles: the labels of its style tokens.
         corpora: names of the corpora that it is trained on.
+        base_corpora: names of those of the policy that it is started from.
         trained_on: the header values that they have; None is all.
     """
     return MelodyConfig(
@@ -268,6 +299,7 @@ def melody_config(
         residual_dropout=residual_dropout,
         styles=list(styles.labels),
         corpora=list(corpora),
+        base_corpora=list(base_corpora),
         trained_on=None if trained_on is None else trained_on.json(),
     )
 

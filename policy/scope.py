@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,11 +30,17 @@ from music.grammar import (
 from music.melody import BAR_COUNTS, MODES, PICKUPS_TICKS, Header
 from music.messages import excerpt, shortened
 from music.metre import METERS
-from music.styles import OTHER, Styles
+from music.styles import OTHER, SHIPPED_STYLES, Styles
 from music.tokens import ALL_PICKUPS_TICKS, FIRST_BAR, ID, VOCABULARY, longest_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _CORPUS_NAME = re.compile(r"[a-z0-9-]{1,64}")
 _MOST_CORPORA = 64
+_SCOPE = ("styles", "trained_on", "plain")
+_CORPORA = ("corpora", "base_corpora")
 _KNOWN: dict[str, tuple[Any, ...]] = {
     "meters": METERS,
     "modes": MODES,
@@ -116,8 +122,8 @@ class TrainedOn:
 class Scope:
     """What a policy knows, and the mask that follows from it."""
 
-    styles: Styles = Styles()
-    trained_on: TrainedOn = TrainedOn()
+    styles: Styles = field(default_factory=Styles)
+    trained_on: TrainedOn = field(default_factory=TrainedOn)
     plain: bool = False
     """whether it is asked in the plain grammar; see `music.grammar`"""
 
@@ -257,7 +263,7 @@ class Scope:
         return [-1 if value is None else ID[f"{word}_{value}"] for word, value in words.items()]
 
     def room_for(self, prompts_NP: np.ndarray) -> int:
-        """Tokens of the longest melody that it can write under some prompts; -1 where it chooses."""
+        """Tokens of the longest melody that it can write under some prompts; -1 is open."""
         headers = {(meter, bars) for meter, bars in prompts_NP[:, [_METER_AT, _BARS_AT]].tolist()}
         return max(
             (self.longest(meter=_value(meter), bars=_value(bars)) for meter, bars in headers),
@@ -284,7 +290,12 @@ EVERYTHING = Scope()
 def scope_of(policy: Any) -> Scope:  # noqa: ANN401 (a policy or its configuration)
     """The scope that the configuration of a policy says."""
     config = getattr(policy, "config", policy)
-    return _scope(json.dumps([config.styles, config.trained_on, config.plain]))
+    return scope_from({name: getattr(config, name) for name in _SCOPE})
+
+
+def scope_from(fields: Mapping[str, Any]) -> Scope:
+    """The scope that the fields of a configuration say."""
+    return _scope(json.dumps([fields[name] for name in _SCOPE]))
 
 
 @lru_cache(maxsize=64)
@@ -319,21 +330,32 @@ def checked_scope(given: Mapping[str, Any]) -> dict[str, Any]:
         trained_on = TrainedOn.from_json(trained_on).json()
     return {
         "styles": list(Styles(tuple(labels)).labels) if labels is not None else [OTHER],
-        "corpora": checked_corpora(given.get("corpora") or ()),
+        **{name: checked_corpora(name, given.get(name) or ()) for name in _CORPORA},
         "plain": plain,
         "trained_on": trained_on,
     }
 
 
-def checked_corpora(names: object) -> list[str]:
+def unusual_scope(fields: Mapping[str, Any]) -> str | None:
+    """The scope that `checked_scope` gave, as text; None of the one that is usual.
+
+    The usual one has the shipped styles, and was trained on everything.
+    """
+    scope = scope_from(fields)
+    if scope == Scope(SHIPPED_STYLES):
+        return None
+    return json.dumps([scope.styles.labels, scope.trained_on.json(), scope.plain])
+
+
+def checked_corpora(field: str, names: object) -> list[str]:
     """Names of corpora.
 
     Raises:
         ScopeError: for anything else.
     """
     if not isinstance(names, Sequence) or isinstance(names, str) or len(names) > _MOST_CORPORA:
-        raise ScopeError(f"corpora={shortened(names)} is not a list of at most {_MOST_CORPORA}")
+        raise ScopeError(f"{field}={shortened(names)} is not a list of at most {_MOST_CORPORA}")
     for name in names:
         if not isinstance(name, str) or not _CORPUS_NAME.fullmatch(name):
-            raise ScopeError(f"corpora has {excerpt(str(name), 40)!r}, which is no corpus' name")
+            raise ScopeError(f"{field} has {excerpt(str(name), 40)!r}, which is no corpus' name")
     return list(names)
