@@ -4,9 +4,10 @@ The strains of version 0.1.0 stay as they were, each on its side of the split, s
 its test tunes stay comparable. What else of the books is a melody now follows them:
 
 - a strain that is a near-duplicate of one before it is left out;
-- a tune of version 0.1.0 is known by its strains, and its new strains follow it to its side;
-- another tune that shares a near-duplicate with held-out tunes is held out with them. The rest is
+- a tune of version 0.1.0 is known by what its strains share, and its new strains follow it;
+- another tune that shares half of a strain with a held-out tune is held out with it. The rest is
   divided by the hash of a number, as the tunes of version 0.1.0 were;
+- a new strain that shares half of its 7-grams with one on another side of the split is left out;
 - only whole strains are taken: what stands before or after a bar that could not be read is left
   out, and so is a strain of fewer than four bars;
 - 2/2 is read as 4/4, and 2/4 that is written in sixteenths is doubled into 4/4.
@@ -15,7 +16,7 @@ its test tunes stay comparable. What else of the books is a melody now follows t
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 
 from music.corpora.corpus import DATA
 from music.corpora.corpus_file import BOOKS, SPLITS, CorpusError, Strain, read_corpus, write_corpus
-from music.corpora.near_duplicates import Groups, near_duplicates
+from music.corpora.near_duplicates import Groups, Overlap, overlaps
 from music.files import whole_file
 from music.formats.abc import AbcTune
 from music.formats.abc_melody import type_of_tune
@@ -32,6 +33,7 @@ from music.melody import Melody
 from music.progress import Progress, no_progress
 from music.readers import Section, Tune, melodies_of, read_tunes
 from music.styles import SHIPPED_STYLES
+from music.tokens import encode
 
 LEAST_BARS = 4
 SIXTEENTH_TICKS = 6
@@ -154,7 +156,8 @@ def build_corpus(
     with whole_file(path) as temporary:
         write_corpus(
             temporary,
-            [strain.melody for strain in strains],
+            [encode(strain.melody, SHIPPED_STYLES) for strain in strains],
+            tonics=[strain.melody.tonic_midi for strain in strains],
             tunes=[strain.tune for strain in strains],
             splits=[SPLITS.index(strain.split) for strain in strains],
             labels=SHIPPED_STYLES,
@@ -175,38 +178,62 @@ def _added(old: Sequence[Strain], tunes: Sequence[BookTune], counts: Counter[str
     first_new = 1 + max((strain.tune for strain in old), default=-1)
     melodies = [strain.melody for strain in old]
     owners = [strain.tune for strain in old]
-    books = [strain.book for strain in old]
     for number, tune in enumerate(tunes, start=first_new):
         melodies += tune.melodies
         owners += [number] * len(tune.melodies)
-        books += [tune.book] * len(tune.melodies)
-    near = near_duplicates(melodies)
-    # A tune of version 0.1.0 is known by a strain that was kept then.
-    earlier_tune: dict[int, int] = {}
-    for index in range(len(old), len(melodies)):
-        for other in near[index]:
-            if other < len(old) and old[other].melody.notes == melodies[index].notes:
-                earlier_tune.setdefault(owners[index], owners[other])
-    owners = [earlier_tune.get(owner, owner) for owner in owners]
-    groups = Groups()
-    for index in range(len(old), len(melodies)):
-        for other in near[index]:
-            groups.join(owners[index], owners[other])
-    side_of_tune = {strain.tune: strain.split for strain in old}
-    side_of_group: dict[int, str] = {}
-    for tune, side in side_of_tune.items():  # a variant of a held-out tune is held out
-        root = groups.root(tune)
-        side_of_group[root] = max(side, side_of_group.get(root, side), key=SPLITS.index)
+    shared = list(overlaps([encode(melody) for melody in melodies]))[len(old) :]
+    owners = _known(owners, len(old), shared)
+    side_of_tune = _sides(old, owners, shared)
+    sides: list[str | None] = [strain.split for strain in old]
     added: list[Strain] = []
-    for index in range(len(old), len(melodies)):
-        if near[index]:
+    books = [tune.book for tune in tunes for _ in tune.melodies]
+    for overlap, book in zip(shared, books, strict=True):
+        index = len(sides)
+        side = side_of_tune[owners[index]]
+        like = {sides[other] for other in overlap.held_in()} - {None, side}
+        if overlap.near():
             counts["near-duplicate strains"] += 1
-            continue
-        tune = owners[index]
-        root = groups.root(tune)
-        side = side_of_tune.get(tune) or side_of_group.setdefault(root, side_of(root))
-        added.append(Strain(melodies[index], books[index], tune, side))
+            side = None
+        elif like:
+            counts["strains like one on another side of the split"] += 1
+            side = None
+        else:
+            added.append(Strain(melodies[index], book, owners[index], side))
+        sides.append(side)
     return added
+
+
+def _known(owners: Sequence[int], old: int, shared: Sequence[Overlap]) -> list[int]:
+    """The numbers of the tunes, where a tune of version 0.1.0 has the number that it had.
+
+    It is the tune whose strains share most with it, half of a strain at least.
+    """
+    votes: dict[int, Counter[int]] = defaultdict(Counter)
+    for index, overlap in enumerate(shared, start=old):
+        alike = set(overlap.held_in())
+        for other, both in zip(overlap.others.tolist(), overlap.shared.tolist(), strict=True):
+            if other < old and other in alike:
+                votes[owners[index]][owners[other]] += both
+    return [votes[owner].most_common(1)[0][0] if owner in votes else owner for owner in owners]
+
+
+def _sides(
+    old: Sequence[Strain], owners: Sequence[int], shared: Sequence[Overlap]
+) -> dict[int, str]:
+    """The side of each tune; tunes of version 0.1.0 keep theirs."""
+    sides = {strain.tune: strain.split for strain in old}
+    groups = Groups()
+    for index, overlap in enumerate(shared, start=len(old)):
+        for other in overlap.held_in():
+            groups.join(owners[index], owners[other])
+    held_out: dict[int, str] = {}
+    for tune, side in sides.items():
+        root = groups.root(tune)
+        held_out[root] = max(side, held_out.get(root, side), key=SPLITS.index)
+    for tune in owners:
+        root = groups.root(tune)
+        sides.setdefault(tune, held_out.get(root) or side_of(root))
+    return sides
 
 
 def side_of(group: int) -> str:

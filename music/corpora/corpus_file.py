@@ -35,7 +35,7 @@ from music.limits import UNPACKED_CORPUS_BYTES, LimitError, check_unpacked
 from music.melody import HIGHEST_TONIC_MIDI, LOWEST_TONIC_MIDI, Melody, MelodyError
 from music.messages import excerpt
 from music.styles import SHIPPED_STYLES, STYLE_SLOTS, StyleError, Styles
-from music.tokens import BOS, EOS, HEADER_LENGTH, ID, VOCABULARY, VOCABULARY_HASH, decode, encode
+from music.tokens import BOS, EOS, HEADER_LENGTH, ID, VOCABULARY, VOCABULARY_HASH, decode
 
 BOOKS = {"oneills1850": "O'Neill 1903", "ryansMammoth": "Ryan 1883"}
 """folder of a book in music21's package -> what people call it"""
@@ -221,8 +221,9 @@ def read_corpus(path: Path, name: str | None = None) -> Corpus:
 
 def write_corpus(
     path: Path,
-    melodies: Sequence[Melody],
+    rows: Sequence[np.ndarray],
     *,
+    tonics: Sequence[int],
     tunes: Sequence[int],
     splits: Sequence[int],
     labels: Styles,
@@ -234,20 +235,20 @@ def write_corpus(
 
     Args:
         path: the file.
-        melodies: the strains.
+        rows: the strains' tokens, each from BOS to EOS.
+        tonics: MIDI number of pitch 0 of each strain.
         tunes: number of each strain's tune.
         splits: place in `SPLITS` of each.
-        labels: all labels of the melodies, "other" first.
+        labels: what the style tokens stand for.
         sources: file, number and title of each tune; none for the shipped corpus.
         fingerprint: hash of what it was built from.
         more: further columns.
     """
-    rows = [encode(melody, labels) for melody in melodies]
     arrays: dict[str, Any] = {
         "vocabulary": np.array(VOCABULARY_HASH),
         "tokens": np.concatenate(rows),
         "lengths": np.array([len(row) for row in rows], np.uint16),
-        "tonics": np.array([melody.tonic_midi for melody in melodies], np.uint8),
+        "tonics": np.array(tonics, np.uint8),
         "tunes": np.array(tunes, np.uint16 if max(tunes) < 2**16 else np.uint32),
         "splits": np.array(splits, np.uint8),
         "labels": _bytes_of(labels.labels),

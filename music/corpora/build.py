@@ -1,0 +1,328 @@
+"""Building a corpus from files of tunes: read, cut into strains, compared, split and written.
+
+Four files are written, all or none: `NAME.npz` with the strains as tokens, `NAME.json` with the data
+card, `NAME.md` with the same for people, and `NAME.refused.csv` with every passage that was
+refused. A corpus whose files, options and readers have not changed is not built again.
+
+Of near-duplicates the first stays (`music.corpora.near_duplicates`). The split is by tune
+(`music.corpora.sides`).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from music.corpora.catalogue import CORPORA, checked_name, data_card
+from music.corpora.corpus_file import STRAINS, CorpusError, read_corpus, write_corpus
+from music.corpora.data_card import CARD_VERSION, describe_strains, in_words
+from music.corpora.file_reading import STYLE_FROM, FileReading, ReadTune, label_of, read_files
+from music.corpora.near_duplicates import Groups, overlaps
+from music.corpora.sides import split_groups
+from music.corpora.sources import Source, find_sources, fingerprint
+from music.files import whole_files
+from music.json_text import write_json
+from music.limits import UNPACKED_CORPUS_BYTES
+from music.messages import excerpt
+from music.progress import Report, no_report
+from music.readers import Refusal
+from music.styles import OTHER, STYLE_SLOTS, Styles, check_label
+from music.tokens import ID
+
+NOT_STATED = "not stated"
+LICENCE_CHARACTERS = 2000
+TOKENS = UNPACKED_CORPUS_BYTES // 4
+"""of one corpus at most; a file of more would not be read"""
+REFUSED_FIELDS = ("file", "tune", "bar", "reason", "detail")
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+"""what a spreadsheet takes for the beginning of a formula"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What a corpus is to be.
+
+    Raises:
+        CorpusError: for a name, a source of styles or a licence that is none.
+        StyleError: for a style that is no label.
+    """
+
+    name: str
+    style: str | None = None
+    """style of all strains; the name of the corpus without it and `style_from`"""
+    style_from: str | None = None
+    """one of `STYLE_FROM`: a tune's style is the name of its folder, or its `R:` field"""
+    licence: str = NOT_STATED
+    part: str | None = None
+    """of scores, as in `music.readers.read_tunes`"""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        checked_name(self.name)
+        if self.style is not None:
+            check_label(self.style)
+        if self.style_from is not None and self.style_from not in STYLE_FROM:
+            raise CorpusError(f"style_from={self.style_from!r} is none of {list(STYLE_FROM)}")
+        if self.style is not None and self.style_from is not None:
+            raise CorpusError("a style and a source of styles exclude one another; give one")
+        if len(self.licence) > LICENCE_CHARACTERS:
+            raise CorpusError(
+                f"the licence has {len(self.licence)} characters, and {LICENCE_CHARACTERS} is the "
+                "most; name it, or give its address"
+            )
+
+    @property
+    def deciding(self) -> dict[str, str | None]:
+        """All that changes what is written."""
+        return {
+            "name": self.name,
+            "style": self.style,
+            "style_from": self.style_from,
+            "licence": self.licence,
+            "part": self.part,
+        }
+
+    def label(self, tune: ReadTune, source: Source) -> str:
+        """The style of a tune, as it is asked for."""
+        if self.style_from == "folder":
+            return label_of(source.folder)
+        return tune.label if self.style_from == "field" else self.style or self.name
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read of all files."""
+
+    files_refused: int = 0
+    unread_tunes: int = 0
+    tunes: list[tuple[str, str, str]] = field(default_factory=list)
+    """file, number and title of each tune with a strain"""
+    tunes_without_strain: int = 0
+    labels: list[str] = field(default_factory=list)
+    """of each tune with a strain"""
+    transcribers: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    notices: Counter[str] = field(default_factory=Counter)
+    rows: list[np.ndarray] = field(default_factory=list)
+    tonics: list[int] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    """place in `tunes` of each strain's tune"""
+    tokens: int = 0
+
+
+def build(
+    given: Sequence[Path],
+    options: BuildOptions,
+    *,
+    root: Path = CORPORA,
+    rebuild: bool = False,
+    report: Report = no_report,
+) -> tuple[dict[str, Any], bool]:
+    """Build a corpus of the files; its data card, and whether it was built now.
+
+    Args:
+        given: folders, or files.
+        options: name, styles and licence.
+        root: folder of all corpora.
+        rebuild: build it even if nothing has changed, or if its name is that of a corpus from
+            other folders.
+        report: is told the stage and how far it is.
+
+    Raises:
+        CorpusError: for no files, no strain that can be kept, a name that is taken, or more than a
+            corpus may hold. What was there stays as it is.
+        OSError: when a folder cannot be read, or the corpus cannot be written.
+    """
+    sources, others = find_sources(given)
+    before = _card_before(options.name, root)
+    origin = _origin(given)
+    if before is not None and not rebuild and before.get("origin") != origin:
+        raise CorpusError(
+            f"there is a corpus {options.name!r} from other folders "
+            f"({excerpt(', '.join(map(str, before.get('read', []))), 120)}); choose another "
+            "--name, or replace it with --rebuild"
+        )
+    known = fingerprint(
+        sources, options.deciding, progress=lambda done, total: report("looking", done, total)
+    )
+    if before is not None and not rebuild and before.get("fingerprint") == known:
+        return before, False
+    with whole_files(root, last=f"{options.name}.json") as draft:
+        refused_file = draft / f"{options.name}.refused.csv"
+        with refused_file.open("w", encoding="utf-8", newline="") as table:
+            found = _read(sources, options, table, report)
+        if not found.rows:
+            raise CorpusError(_nothing_kept(sources, found))
+        card = _write(draft, sources, options, found, known, report)
+        card |= {
+            "read": [str(path) for path in given],
+            "origin": origin,
+            "other_files": others,
+        }
+        (draft / f"{options.name}.md").write_text(in_words(card), encoding="utf-8")
+        write_json(draft / f"{options.name}.json", card)
+    return card, True
+
+
+def _card_before(name: str, root: Path) -> dict[str, Any] | None:
+    """The data card of a corpus that is whole; None where it has to be built anew."""
+    path = root / f"{name}.npz"
+    try:
+        card = data_card(name, root)
+        corpus = read_corpus(path)
+    except (CorpusError, OSError, ValueError):
+        return None
+    return card if card is not None and card.get("fingerprint") == corpus.fingerprint else None
+
+
+def _origin(given: Sequence[Path]) -> str:
+    """Which folders were given, as a hash: their places are nobody else's business."""
+    places = "\n".join(sorted(str(path.resolve()) for path in given))
+    return hashlib.sha256(places.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _read(
+    sources: Sequence[Source], options: BuildOptions, table: TextIO, report: Report
+) -> _Found:
+    """Read all files; what is refused goes into the table at once."""
+    found = _Found()
+    writer = csv.writer(table, lineterminator="\r\n")
+    writer.writerow(REFUSED_FIELDS)
+
+    def progress(done: int, total: int) -> None:
+        report("reading files", done, total)
+
+    for source, reading in zip(
+        sources, read_files(sources, options.part, progress=progress), strict=True
+    ):
+        _add(found, source, reading, options)
+        writer.writerows(map(_cells, reading.refusals))
+    return found
+
+
+def _cells(refusal: Refusal) -> list[str]:
+    """A row of the table: no text that a spreadsheet would run, and nothing that is not UTF-8."""
+    values = (refusal.file, refusal.tune, refusal.bar, refusal.reason, refusal.detail)
+    texts = [value.encode("utf-8", "backslashreplace").decode() for value in values]
+    return [f"'{text}" if _FORMULA.match(text) else text for text in texts]
+
+
+def _add(found: _Found, source: Source, reading: FileReading, options: BuildOptions) -> None:
+    found.files_refused += not reading.tunes
+    found.unread_tunes += reading.unread_tunes
+    found.notices += reading.notices
+    found.refused.update(refusal.reason for refusal in reading.refusals)
+    for tune in reading.tunes:
+        if not tune.rows:
+            found.tunes_without_strain += 1
+            continue
+        found.owners += [len(found.tunes)] * len(tune.rows)
+        found.tunes.append((source.name, tune.number, tune.title))
+        found.labels.append(options.label(tune, source))
+        found.transcribers.update(set(tune.transcribers))
+        found.rows += tune.rows
+        found.tonics += tune.tonics
+        found.tokens += sum(map(len, tune.rows))
+        if len(found.rows) > STRAINS or found.tokens > TOKENS:
+            raise CorpusError(
+                f"the files have more than {STRAINS:,} strains or {TOKENS:,} tokens, the most of "
+                "one corpus; build several corpora, each of a part of them"
+            )
+
+
+def _nothing_kept(sources: Sequence[Source], found: _Found) -> str:
+    reasons = "; ".join(f"{count} {reason}" for reason, count in found.refused.most_common(3))
+    return (
+        f"no strain of {len(sources)} files can be used ({reasons or 'they have no tunes'}); "
+        "docs/reading.md says what is read, and docs/corpora.md how to make files fit"
+    )
+
+
+def _write(
+    draft: Path,
+    sources: Sequence[Source],
+    options: BuildOptions,
+    found: _Found,
+    known: str,
+    report: Report,
+) -> dict[str, Any]:
+    """Leave out near-duplicates, split, write the tokens; the data card."""
+    groups = Groups()
+    kept: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        report("comparing strains", done, total)
+
+    for index, overlap in enumerate(overlaps(found.rows, progress=progress)):
+        near = overlap.near()
+        for other in near:
+            groups.join(found.owners[index], found.owners[other])
+        if not near:
+            kept.append(index)
+    report("writing", 0, 0)
+    tunes = sorted({found.owners[index] for index in kept})
+    place = {tune: number for number, tune in enumerate(tunes)}
+    group_of = {tune: groups.root(tune) for tune in tunes}
+    first_strains: dict[int, bytes] = {}
+    for index in kept:
+        first_strains.setdefault(group_of[found.owners[index]], found.rows[index].tobytes())
+    side_of_group = split_groups([group_of[tune] for tune in tunes], first_strains)
+    styles, label_of_tune, joined = _styles(found.labels)
+    rows = []
+    for index in kept:
+        row = found.rows[index]
+        row[3] = ID[f"STYLE_{styles.slot(label_of_tune[found.owners[index]])}"]
+        rows.append(row)
+    owners = [place[found.owners[index]] for index in kept]
+    splits = [side_of_group[group_of[found.owners[index]]] for index in kept]
+    tonics = [found.tonics[index] for index in kept]
+    write_corpus(
+        draft / f"{options.name}.npz",
+        rows,
+        tonics=tonics,
+        tunes=owners,
+        splits=splits,
+        labels=styles,
+        sources=[found.tunes[tune] for tune in tunes],
+        fingerprint=known,
+    )
+    corpus = read_corpus(draft / f"{options.name}.npz", options.name)
+    return {
+        "card_version": CARD_VERSION,
+        "name": options.name,
+        "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "licence": options.licence,
+        "transcribers": dict(found.transcribers.most_common()),
+        "files": len(sources),
+        "files_refused": found.files_refused,
+        "tunes": len(found.tunes) + found.tunes_without_strain + found.unread_tunes,
+        "tunes_kept": len(found.tunes),
+        "tunes_in_corpus": len(tunes),
+        "strains_read": len(found.rows),
+        "near_duplicates": len(found.rows) - len(kept),
+        "strains": len(kept),
+        "refused": dict(found.refused.most_common()),
+        "notices": dict(found.notices.most_common()),
+        "styles_joined": joined,
+        "options": options.deciding,
+        "fingerprint": known,
+        **describe_strains(corpus),
+    }
+
+
+def _styles(labels: Sequence[str]) -> tuple[Styles, list[str], int]:
+    """Labels of the corpus, the label of each tune, and how many labels were joined in "other"."""
+    counts = Counter(label for label in labels if label != OTHER)
+    common = [label for label, _ in counts.most_common(STYLE_SLOTS - 1)]
+    styles = Styles((OTHER, *common))
+    of_tunes = [label if label in common else OTHER for label in labels]
+    return styles, of_tunes, len(counts) - len(common)

@@ -1,0 +1,126 @@
+"""The data card of a corpus: what was read, what is in it, what was refused, and whose work it is.
+
+Written as JSON for programs and as Markdown for people.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from music.corpora.corpus_file import SPLITS, Corpus
+from music.formats.spelling import key_of
+
+CARD_VERSION = 1
+SHOWN_KEYS = 12
+SHOWN_TRANSCRIBERS = 20
+
+
+def describe_strains(corpus: Corpus) -> dict[str, Any]:
+    """Counts of what a corpus holds: sides, metres, modes, bars, keys, styles and notes."""
+    strains = corpus.strains()
+    headers = [strain.melody.header for strain in strains]
+    styles = Counter(header.style for header in headers)
+    return {
+        "splits": {
+            split: {
+                "tunes": len({strain.tune for strain in strains if strain.split == split}),
+                "strains": sum(strain.split == split for strain in strains),
+            }
+            for split in SPLITS
+        },
+        "notes": sum(len(strain.melody.notes) for strain in strains),
+        "meters": _counted(header.meter for header in headers),
+        "modes": _counted(header.mode for header in headers),
+        "bars": {str(bars): n for bars, n in sorted(Counter(h.bars for h in headers).items())},
+        "keys": _counted(
+            f"{key_of(strain.melody.tonic_midi, strain.melody.header.mode).tonic_name} "
+            f"{strain.melody.header.mode}"
+            for strain in strains
+        ),
+        "styles": dict(styles.most_common()),
+        "style_bits": round(entropy_bits(styles), 3),
+    }
+
+
+def entropy_bits(counts: Mapping[str, int]) -> float:
+    """How many bits the label of a strain tells, on average; 0 where all are the same."""
+    shares = np.array(list(counts.values()), float)
+    shares = shares[shares > 0] / shares.sum()
+    return float(abs(np.sum(shares * np.log2(shares))))
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def in_words(card: Mapping[str, Any]) -> str:
+    """The data card in Markdown."""
+    kept, tunes = card["tunes_kept"], card["tunes"]
+    parts = [
+        f"# Corpus {card['name']}",
+        f"Built {card['built_at']} from {_listed(card['read'])}.",
+        f"- Licence: {_cell(card['licence'])}",
+        f"- Transcribed by: {_transcribers(card['transcribers'])}",
+        "",
+        "## What was read",
+        f"{card['files']} files, of which {card['files_refused']} gave no tune "
+        f"({card['other_files']} files of other kinds were left alone). {kept} of {tunes} tunes "
+        f"gave {card['strains_read']} strains; {card['near_duplicates']} of these are "
+        f"near-duplicates of others and were left out. {card['strains']} strains of "
+        f"{card['tunes_in_corpus']} tunes are in the corpus, with {card['notes']} notes.",
+        "",
+        "| part | tunes | strains |",
+        "|---|---|---|",
+        *(
+            f"| {s} | {card['splits'][s]['tunes']} | {card['splits'][s]['strains']} |"
+            for s in SPLITS
+        ),
+        "",
+        "## What is in it",
+        *_table("metre", card["meters"]),
+        *_table("mode", card["modes"]),
+        *_table("bars", card["bars"]),
+        *_table("key", dict(list(card["keys"].items())[:SHOWN_KEYS])),
+        *_table("style", card["styles"]),
+        f"The style of a strain tells {card['style_bits']:.2f} bits.",
+    ]
+    if card["styles_joined"]:
+        parts.append(f"{card['styles_joined']} rarer styles are joined as `other`.")
+    parts += ["", "## What was refused"]
+    if card["refused"]:
+        parts += [*_table("reason", card["refused"])]
+        parts.append(
+            f"Each passage stands in `{card['name']}.refused.csv`; docs/reading.md has the reasons."
+        )
+    else:
+        parts.append("Nothing.")
+    if card["notices"]:
+        parts += ["", "## What was decided to read it", *_table("decision", card["notices"])]
+    return "\n".join(parts) + "\n"
+
+
+def _table(what: str, counts: Mapping[str, int]) -> list[str]:
+    rows = [f"| {_cell(name)} | {count} |" for name, count in counts.items()]
+    return [f"| {what} | |", "|---|---|", *rows, ""]
+
+
+def _transcribers(found: Mapping[str, int]) -> str:
+    if not found:
+        return "not stated in the files"
+    shown = [f"{_cell(who)} ({count})" for who, count in list(found.items())[:SHOWN_TRANSCRIBERS]]
+    more = len(found) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more, in the JSON file" if more else "")
+
+
+def _listed(paths: Iterable[str]) -> str:
+    return ", ".join(f"`{_cell(path).replace('`', chr(39))}`" for path in paths)
+
+
+def _cell(text: str) -> str:
+    """A text that may be anybody's, in a cell: one line, no column, no HTML."""
+    plain = " ".join(str(text).split())
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

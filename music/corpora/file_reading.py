@@ -1,0 +1,172 @@
+"""Reading the files of a corpus, each into its strains as tokens, in one process or in two."""
+
+from __future__ import annotations
+
+import re
+import signal
+import unicodedata
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from music.corpora.corpus_file import CorpusError
+from music.corpora.sources import Source
+from music.messages import excerpt
+from music.progress import Progress, no_progress
+from music.readers import Refusal, Tune, melodies_of, read_tunes
+from music.styles import OTHER, Styles
+from music.tokens import encode
+
+STYLE_FROM = ("folder", "field")
+PROCESSES = 2
+PARALLEL_BYTES = 2**20
+"""of all files together, from which on two processes read them; below, starting one takes longer"""
+AHEAD = 8
+"""files that may be read before the first of them is taken"""
+TITLE_CHARACTERS = 80
+NAME_CHARACTERS = 60
+"""of a transcriber"""
+_NO_STYLES = Styles()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTune:
+    """A tune of a file and its strains."""
+
+    number: str
+    title: str
+    label: str
+    """its `R:` field as a style label; "other" without one"""
+    transcribers: tuple[str, ...]
+    rows: tuple[np.ndarray, ...]
+    """tokens of its strains, their style slot 0"""
+    tonics: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class FileReading:
+    """What was read of a file, and what was not."""
+
+    tunes: list[ReadTune] = field(default_factory=list)
+    unread_tunes: int = 0
+    """tunes of which nothing could be read"""
+    refusals: list[Refusal] = field(default_factory=list)
+    notices: Counter[str] = field(default_factory=Counter)
+
+
+def label_of(text: str) -> str:
+    """A text, such as the name of a folder, as a style label; "other" if nothing of it is left."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", " ", plain).strip()[:32].strip() or OTHER
+
+
+def read_file(path: Path, name: str, part: str | None) -> FileReading:
+    """The strains of a file as tokens. Whatever is in it, or keeps it from being read, is told.
+
+    Args:
+        path: the file.
+        name: what it is called in what is refused.
+        part: of a score, as in `read_tunes`.
+    """
+    reading = FileReading()
+    try:
+        tunes, reading.refusals = read_tunes(path, part=part)
+    except OSError as error:
+        detail = f"it cannot be read ({error.strerror}); make it readable, or take it out"
+        reading.refusals = [Refusal(name, "", "", "damaged", detail)]
+        reading.unread_tunes = 1
+        return reading
+    known = {tune.number for tune in tunes}
+    unread = {refusal.tune for refusal in reading.refusals} - known
+    reading.unread_tunes = len(unread) if not tunes else len(unread - {""})
+    for tune in tunes:
+        reading.notices.update(notice.reason for notice in tune.notices)
+        melodies, refused = melodies_of(tune)
+        reading.refusals += refused
+        header = [replace(melody.header, style=OTHER) for melody in melodies]
+        rows = [
+            encode(replace(melody, header=plain), _NO_STYLES)
+            for melody, plain in zip(melodies, header, strict=True)
+        ]
+        reading.tunes.append(
+            ReadTune(
+                tune.number,
+                excerpt(tune.title, TITLE_CHARACTERS),
+                label_of(" ".join(tune.fields.get("R", []))),
+                tuple(_transcribers(tune)),
+                tuple(rows),
+                tuple(melody.tonic_midi for melody in melodies),
+            )
+        )
+    reading.refusals = [replace(refusal, file=name) for refusal in reading.refusals]
+    return reading
+
+
+def _transcribers(tune: Tune) -> Iterator[str]:
+    """Who wrote the file of a tune, as its `Z:` fields say."""
+    for line in tune.fields.get("Z", []):
+        said = re.sub(r"^(transcribed|transcription) by:?\s+", "", line.strip(), flags=re.I)
+        if said:
+            yield excerpt(said, NAME_CHARACTERS)
+
+
+def read_files(
+    sources: Sequence[Source], part: str | None = None, *, progress: Progress = no_progress
+) -> Iterator[FileReading]:
+    """What was read of each file, in order. `progress` is told how many files are read.
+
+    Raises:
+        CorpusError: when a process that reads was ended, as for lack of memory.
+    """
+    size_bytes = sum(_size(source.path) for source in sources)
+    if len(sources) < 2 or size_bytes < PARALLEL_BYTES:
+        for place, source in enumerate(sources):
+            progress(place, len(sources))
+            yield read_file(source.path, source.name, part)
+        progress(len(sources), len(sources))
+        return
+    # Not forked: a process with threads, as the studio is, may not be copied.
+    readers = ProcessPoolExecutor(
+        PROCESSES, mp_context=get_context("spawn"), initializer=_leave_interrupts
+    )
+    waiting: deque[tuple[Source, Future[FileReading]]] = deque()
+    left = iter(sources)
+    done = 0
+    try:
+        while True:
+            while len(waiting) < AHEAD and (source := next(left, None)) is not None:
+                task = readers.submit(read_file, source.path, source.name, part)
+                waiting.append((source, task))
+            if not waiting:
+                break
+            progress(done, len(sources))
+            source, task = waiting.popleft()
+            try:
+                yield task.result()
+            except BrokenProcessPool as error:
+                raise CorpusError(
+                    f"reading stopped near {source.name!r}: the process that read it was ended, "
+                    "as for lack of memory; build from fewer or smaller files"
+                ) from error
+            done += 1
+        progress(done, len(sources))
+    finally:
+        readers.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches all processes of a terminal; the first one ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
