@@ -11,10 +11,12 @@ from functools import partial
 import streamlit as st
 
 from feedback_ui.components.tune_player import tune_player
+from feedback_ui.services.corpora.policies import KnownPolicies
 from feedback_ui.services.downloads import melody_files, name_of
 from feedback_ui.services.library import Found, LibraryMelody, MelodyLibrary, Visitor
 from feedback_ui.services.library_query import MINE, SORTS, LibraryQuery
 from feedback_ui.services.notation import NOTES, PIANO_ROLL, pictures_of
+from feedback_ui.services.reference_corpus import ReferenceCorpora
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import is_organiser, known_rater, open_studio, signed_in, trouble
 from feedback_ui.views.melody_details import melody_details
@@ -27,7 +29,8 @@ COLUMNS = 2
 @st.cache_resource(show_spinner=False)
 def open_library(database: str, _studio: StudioSession) -> MelodyLibrary:
     """The library of this server; its melodies are read once."""
-    return MelodyLibrary(_studio.store, _studio.melodies, _studio.tastes)
+    references = ReferenceCorpora(KnownPolicies().corpora_of)
+    return MelodyLibrary(_studio.store, _studio.melodies, _studio.tastes, references)
 
 
 def go(**changes: str | int) -> None:

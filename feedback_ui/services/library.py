@@ -23,7 +23,7 @@ import numpy as np
 from feedback_ui.services.library_query import LibraryQuery
 from feedback_ui.services.pool_cache import CODE_DIGITS, Pool, PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, PERSON, LearntTastes
-from feedback_ui.services.reference_corpus import RealTunes
+from feedback_ui.services.reference_corpus import RealTunes, ReferenceCorpora
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
 from music.melody import MODES, Melody
 from music.messages import one_line
@@ -131,7 +131,7 @@ class MelodyLibrary:
         store: an open ratings store.
         melodies: its melodies.
         tastes: what was learnt from its votes.
-        real_tunes: makes what melodies are compared with, when it is first needed.
+        references: what melodies are compared with, by their policies.
     """
 
     def __init__(
@@ -139,10 +139,10 @@ class MelodyLibrary:
         store: RatingsStore,
         melodies: PoolCache,
         tastes: LearntTastes,
-        real_tunes: Callable[[], RealTunes] = RealTunes.load,
+        references: ReferenceCorpora,
     ) -> None:
         self._store, self._melodies, self._tastes = store, melodies, tastes
-        self.real_tunes = real_tunes
+        self._references = references
 
     # What is asked for
 
@@ -237,6 +237,23 @@ class MelodyLibrary:
         scores = learnt.score_M
         score = scores[row]
         return float(score), float((scores < score).mean())
+
+    def real_tunes(self, melody: LibraryMelody) -> RealTunes:
+        """What a melody is compared with: the tunes of the corpora of its policy.
+
+        Where the origin may not be told, those of every policy in the library, so that the
+        comparison does not tell it either.
+
+        Raises:
+            RatingsError: when the database cannot be read.
+            LimitError: when the file of a corpus is too large.
+        """
+        if melody.origin is not None:
+            return self._references.of([melody.origin.policy_id])
+        pool = self._melodies.pool()
+        return self._references.of(
+            entry.policy_id for entry in pool.entries if entry.id not in pool.sealed
+        )
 
     # How
 
@@ -350,7 +367,7 @@ class MelodyLibrary:
                     last[place] = learnt.score_M[row]
             return last, ""
         if sort == "original":
-            original = self._melodies.originalities(sight.pool, self.real_tunes)
+            original = self._melodies.originalities(sight.pool, self._references)
             return np.where(sight.told & ~np.isnan(original), original, -np.inf), ""
         return np.zeros(count), ""
 

@@ -8,13 +8,13 @@ Letters: N melodies, in the order in which they came; F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
 
-from feedback_ui.services.reference_corpus import RealTunes
+from feedback_ui.services.reference_corpus import ReferenceCorpora
 from music.note_table import NoteTable, note_table
 from reward.pairs.traps import CORRUPTED
 from reward.profile.features import FEATURE_NAMES, feature_matrix
@@ -84,13 +84,19 @@ class PoolCache:
                 self._table = note_table([entry.melody for entry in pool.entries])
             return self._table if pool.entries else None
 
-    def originalities(self, pool: Pool, real_tunes: Callable[[], RealTunes]) -> np.ndarray:
-        """Share of each melody that stands in no training tune; float64 (N,), NaN where short."""
+    def originalities(self, pool: Pool, references: ReferenceCorpora) -> np.ndarray:
+        """Share of each melody that stands in no tune that its policy was trained on.
+
+        float64 (N,), NaN where a melody is too short.
+        """
         with self._comparing:
-            newer = [entry.melody for entry in pool.entries[len(self._originality) :]]
-            if newer:
-                fresh = real_tunes().originality(newer).originality
-                self._originality = np.concatenate([self._originality, fresh])
+            newer = pool.entries[len(self._originality) :]
+            fresh = np.zeros(len(newer))
+            for policy_id in {entry.policy_id for entry in newer}:
+                places = [n for n, entry in enumerate(newer) if entry.policy_id == policy_id]
+                real = references.of([policy_id])
+                fresh[places] = real.originality([newer[n].melody for n in places]).originality
+            self._originality = np.concatenate([self._originality, fresh])
             return self._originality[: len(pool.entries)]
 
     def features(self, pool: Pool) -> np.ndarray:

@@ -41,7 +41,7 @@ def melody_details(item: LibraryMelody, studio: StudioSession, library: MelodyLi
         SoundfontError: when the other tune cannot be rendered.
     """
     with st.spinner("Comparing it with real tunes …"):
-        real = library.real_tunes()
+        real = library.real_tunes(item)
     _measures(item, real)
     st.subheader("Is it new, or copied?", anchor=False)
     if item.origin is None:
@@ -68,10 +68,12 @@ def _measures(item: LibraryMelody, real: RealTunes) -> None:
         hide_index=True,
         border="horizontal",
     )
-    st.caption(
-        f"“Most” means 80 % of the strains in {item.melody.header.meter} in the two public-domain "
-        "books that the generator learnt from."
-    )
+    st.caption(f"“Most” means 80 % of {real.compared_with(item.melody)}.")
+    if real.missing:
+        st.caption(
+            f"Not compared with {', '.join(real.missing)}: the generator was trained on it, but it "
+            "is not on this machine (any more)."
+        )
 
 
 def _likeness(item: LibraryMelody, real: RealTunes, studio: StudioSession) -> None:

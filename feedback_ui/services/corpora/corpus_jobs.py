@@ -204,7 +204,7 @@ class CorpusJobs:
     # Adaptations
 
     def free_run(self, name: str) -> str:
-        """A name for a policy that is to be adapted to a corpus: NAME-base, NAME-base-2, …"""
+        """A free name for a policy adapted to a corpus, such as NAME-base or NAME-base-2."""
         number = 1
         while True:
             run = f"{name}-base" if number == 1 else f"{name}-base-{number}"

@@ -100,7 +100,7 @@ def keep_files(
         The files that were left out: name as given, and reason.
 
     Raises:
-        UploadError: when fewer than `least` can be kept, or they are too many or too large together.
+        UploadError: when fewer than `least` can be kept, or they are too many or too large in all.
         OSError: when they cannot be written.
     """
     if folder.exists():

@@ -11,12 +11,13 @@ from threading import Event
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from feedback_ui.services.corpora.policies import PolicyCorpora
 from feedback_ui.services.downloads import melody_files, name_of
 from feedback_ui.services.library import PAGE_SIZE, MelodyLibrary, Visitor
 from feedback_ui.services.library_query import LibraryQuery
 from feedback_ui.services.pool_cache import CODE_DIGITS, PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, LearntTastes
-from feedback_ui.services.reference_corpus import RealTunes
+from feedback_ui.services.reference_corpus import RealTunes, ReferenceCorpora
 from music.corpora.corpus import load_corpus
 from music.formats.notation import read_melody, to_abc
 from music.melody import Melody
@@ -66,7 +67,8 @@ def ids(store, pool):
 
 def library_of(store, real_tunes):
     melodies = PoolCache(store)
-    return MelodyLibrary(store, melodies, LearntTastes(store, melodies), real_tunes)
+    references = ReferenceCorpora(lambda _: PolicyCorpora(), lambda _: real_tunes())
+    return MelodyLibrary(store, melodies, LearntTastes(store, melodies), references)
 
 
 @pytest.fixture
@@ -359,6 +361,51 @@ def test_a_copy_is_told_from_a_new_tune(real_tunes, strains):
     assert sum(verdict in ("new", "usual") for verdict in verdicts) >= 85
 
 
+@pytest.fixture
+def two_corpora(store, ids, strains):
+    """A library whose first policy learnt other tunes than its second."""
+    trained_on = {
+        "policy-one": PolicyCorpora(("one",), ("books",)),
+        "policy-two": PolicyCorpora(("two",)),
+    }
+
+    def load(corpora):
+        names = corpora.corpora
+        learnt = [*(strains[::8][:20] if "one" in names else []), *load_corpus("validation")[:60]]
+        return RealTunes(learnt, strains[201:301:2], said=" and ".join(names), missing=names[1:])
+
+    melodies = PoolCache(store)
+    references = ReferenceCorpora(lambda one: trained_on.get(one, PolicyCorpora()), load)
+    return MelodyLibrary(store, melodies, LearntTastes(store, melodies), references)
+
+
+def test_a_melody_is_compared_with_the_corpora_of_its_own_policy(two_corpora, pool):
+    one, two = (two_corpora.melody(code_of(pool[place]), ORGANISER) for place in (0, len(pool) - 1))
+    assert two_corpora.real_tunes(one).said == "one"
+    assert two_corpora.real_tunes(two).said == "two"
+    assert two_corpora.real_tunes(one) is two_corpora.real_tunes(one), "made once"
+    assert two_corpora.real_tunes(one).likeness(one.melody).verdict == "copied"
+    assert two_corpora.real_tunes(two).likeness(one.melody).verdict != "copied"
+    order = found(two_corpora, ORGANISER, sort="original")
+    assert set(order[-20:]) == {code_of(melody) for melody in pool[:20]}, "all copies of its corpus"
+
+
+def test_what_a_melody_is_compared_with_does_not_tell_who_wrote_it(two_corpora, pool, ada):
+    visitor = Visitor(ada.id, organiser=False)
+    shown = [
+        two_corpora.real_tunes(two_corpora.melody(code_of(melody), visitor)) for melody in pool
+    ]
+    assert {real.said for real in shown} == {"one and two"}
+
+
+def test_tunes_of_a_corpus_that_is_gone_are_missed_and_the_rest_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    real = RealTunes.load(PolicyCorpora(("gone",), ("books", "lost")))
+    assert real.missing == ("gone", "lost")
+    assert len(real.training) == len(load_corpus("train"))
+    assert real.said.startswith("the two public-domain books, among those held out")
+
+
 def test_measures_are_told_beside_those_of_the_metre(real_tunes, strains, tune):
     lines = {line.label: line for line in real_tunes.compare(strains[0].melody)}
     assert len(lines) >= 10
@@ -396,7 +443,7 @@ def test_files_have_sensible_names_and_hold_the_melody(strains):
     [
         LibraryQuery(),
         LibraryQuery(q="D F# A", mine="liked", meter="6/8", sort="votes", page=3),
-        LibraryQuery(policy="ppo-0003", round="2", bars="8", type="jig", mode="dorian"),
+        LibraryQuery(policy="ppo-0003", round="2", bars="8", style="jig", mode="dorian"),
         LibraryQuery(melody="0123456789ab"),
     ],
 )

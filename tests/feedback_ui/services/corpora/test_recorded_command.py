@@ -116,7 +116,7 @@ def test_it_is_watched_stopped_and_goes_on_whoever_looks(command, tmp_path):
     assert children
     other.stop()
     wait_for(command, "stopped")
-    gone, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
+    _gone, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
     assert not alive, "what it had started ends too"
     assert command.arguments == ["wait"]
     other.go_on(database="x")

@@ -1,4 +1,4 @@
-"""Files that are uploaded for a corpus: names and sizes are not trusted, and they are kept whole."""
+"""Files that are uploaded for a corpus: no name or size is trusted, and they are kept whole."""
 
 import pytest
 
