@@ -2,7 +2,8 @@
 
 Krumhansl and Schmuckler's key finding: the time that each of the twelve pitch classes sounds is
 correlated with the 24 key profiles of Krumhansl and Kessler (1982), and the best is the key.
-The profiles know major and minor; dorian counts as minor and mixolydian as major, by their thirds.
+The profiles know major and minor; every other mode counts as one of them, by its third. The tonic
+triad is the mode's own, so that of locrian is diminished.
 
 Conventions: pitch class 0 is the tonic of the melody's header, so nothing here depends on the key
 in which it is played. Rests do not count. Correlations are Pearson's, and 0 where the twelve times
@@ -34,9 +35,7 @@ def _profile_directions() -> np.ndarray:
 _DIRECTIONS = _profile_directions()
 _IN_SCALE = np.array([[pc in MODE_SCALES[mode] for pc in range(12)] for mode in MODES])
 _IS_MINOR = np.array([3 in MODE_SCALES[mode] for mode in MODES])
-_TRIAD = np.array(
-    [[pc in (0, 3 if minor else 4, 7) for pc in range(12)] for minor in (False, True)]
-)
+_TRIAD = np.array([[pc in MODE_SCALES[mode][:5:2] for pc in range(12)] for mode in MODES])
 _FOUND_SCALE = np.array(
     [
         [(pc - tonic) % 12 in MODE_SCALES[mode] for pc in range(12)]
@@ -100,9 +99,9 @@ def triad_share(melodies: Melodies) -> np.ndarray:
     """Share of the sounding time that belongs to the tonic triad of the header's mode."""
     t = note_table(melodies)
     ticks = pitch_class_ticks(t)
-    return (ticks * _TRIAD[_IS_MINOR[t.mode].astype(int)]).sum(axis=1) / ticks.sum(axis=1)
+    return (ticks * _TRIAD[t.mode]).sum(axis=1) / ticks.sum(axis=1)
 
 
 def is_in_triad(table: NoteTable) -> np.ndarray:
     """Whether each note belongs to the tonic triad of its header's mode; bool (M,)."""
-    return _TRIAD[_IS_MINOR[table.mode].astype(int)[table.of], table.pitch % 12]
+    return _TRIAD[table.mode[table.of], table.pitch % 12]

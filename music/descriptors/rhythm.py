@@ -1,8 +1,8 @@
 """Rhythm: when a melody's notes begin and how long they last.
 
-Conventions: a beat is a quarter, or a dotted quarter in 6/8 and 9/8. A pickup lies before the first
-downbeat and keeps its place in the beat. Durations are of notes, without the rest that may follow.
-Yardsticks give float64 (N,).
+Conventions: a beat is the metre's (`music.metre.BEAT_TICKS`), such as a quarter in 4/4, a dotted
+quarter in 6/8 and an eighth in 7/8. A pickup lies before the first downbeat and keeps its place in
+the beat. Durations are of notes, without the rest that may follow. Yardsticks give float64 (N,).
 
 Literature: Longuet-Higgins and Lee, The rhythmic interpretation of monophonic music, Music
 Perception 1 (1984), for syncopation as a note that sounds through a stronger beat than its own;

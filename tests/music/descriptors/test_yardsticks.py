@@ -265,9 +265,12 @@ def test_octave_changes_the_register_only(tune):
 
 def plain_repeated_bars(melody):
     bars = [[] for _ in range(melody.header.bars)]
+    at = melody.header.start_ticks
     for segment in melody.segments():
-        if segment.bar >= 0:
-            bars[segment.bar].append((segment.duration_ticks, segment.pitch, segment.held))
+        if segment.bar >= 0 and segment.pitch is not None:
+            content = (at % melody.header.bar_ticks, segment.duration_ticks, segment.pitch)
+            bars[segment.bar].append((*content, segment.held))
+        at += segment.duration_ticks
     return sum(bar in bars[:place] for place, bar in enumerate(bars)) / len(bars)
 
 

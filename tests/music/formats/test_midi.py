@@ -8,8 +8,9 @@ import mido
 import pytest
 
 from music.formats.midi import default_tempo_bpm, duration_seconds, pitches_midi, to_midi
-from music.melody import TUNE_TYPES, Header
+from music.melody import Header
 from music.metre import METERS
+from music.styles import SHIPPED_STYLES
 
 
 def parse(content: bytes) -> list[tuple[int, Any]]:
@@ -113,7 +114,7 @@ def test_default_tempos_suit_the_dance():
     tempos = [default_tempo_bpm(Header("4/4", "major", kind)) for kind in slow_to_fast]
     assert tempos == sorted(set(tempos))
     for meter in METERS:
-        for kind in TUNE_TYPES:
+        for kind in SHIPPED_STYLES.labels:
             header = Header(meter, "major", kind)
             # Eight bars are long enough to judge and short enough to hear many.
             assert 5 <= duration_seconds(header) <= 17, (meter, kind)

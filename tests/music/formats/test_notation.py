@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
 from dataclasses import replace
 
 import mido
-import numpy as np
 import pytest
 
 from music.corpora.corpus import load_corpus
+from music.earlier_tokens import TODAY_OF_EARLIER
 from music.formats import notation
 from music.formats.abc import AbcError
 from music.formats.midi import pitches_midi
@@ -53,7 +54,7 @@ def test_a_tune_by_hand(tune):
 
 def test_headers_by_hand(tune):
     melody = tune(*[(0, 108)] * 4, meter="9/8", mode="mixolydian", tonic_midi=69)
-    melody = replace(melody, header=replace(melody.header, tune_type="slipjig"))
+    melody = replace(melody, header=replace(melody.header, style="slipjig"))
     bars = " | ".join(["A6- A3"] * 4)
     assert to_abc(melody) == f"%abc-2.1\nX:1\nR:slip jig\nM:9/8\nL:1/8\nK:Amix\n{bars} |]\n"
 
@@ -116,7 +117,7 @@ def test_exports_of_older_versions_read_back_equal():
     lines = (PROJECT / "tests" / "data" / "abc_exports.jsonl").read_text().splitlines()
     assert len(lines) == 30
     for line in map(json.loads, lines):
-        melody = decode(np.array(line["tokens"]), tonic_midi=line["tonic_midi"])
+        melody = decode(TODAY_OF_EARLIER[line["tokens"]], tonic_midi=line["tonic_midi"])
         assert read_melody(line["abc"]) == melody, line["abc"]
         assert not line["abc"].startswith("%abc")
 
@@ -131,11 +132,11 @@ def test_every_melody_of_the_grammar_reads_back_equal(random_melodies):
 
 def test_what_a_person_writes_is_read():
     melody = read_melody(REEL)
-    assert (melody.header.tune_type, melody.header.meter) == ("reel", "4/4")
+    assert (melody.header.style, melody.header.meter) == ("reel", "4/4")
     assert (melody.header.bars, melody.header.pickup_ticks, melody.key) == (8, 12, "A dorian")
     assert melody.notes[:3] == (Note(-12, 12, 7), Note(0, 24, 0), Note(24, 12, 0))
     assert melody.notes[-1] == Note(8 * 96 - 48, 36, 0)
-    assert read_melody(REEL, tune_type="march").header.tune_type == "march"
+    assert read_melody(REEL, style="march").header.style == "march"
 
 
 def test_a_first_ending_is_left_out():
@@ -161,9 +162,8 @@ def test_a_whole_tune_with_pickups_at_its_repeats_is_read():
             "last bar ticks=96; .* it has 84",
         ),
         ("A3|]", "A3|]A8|", MelodyError, "ticks=84 in bar 8"),
-        ("A2 AB cAGE|D2 DE GABd|", "", MelodyError, "bars=6 is not known; choose one of"),
-        ("M:4/4", "M:12/8", AbcError, "M:12/8 is not known; choose one of"),
-        ("K:Ador", "K:Alyd", AbcError, "mode 'lyd' of the K: field is not known"),
+        ("A2 AB cAGE|", "A2 AB cAGE|" * 30, MelodyError, r"bars=66 is not in 2..32; cut the"),
+        ("M:4/4", "M:11/8", AbcError, "M:11/8 is not known; choose one of"),
         ("BAGB A4|", "BAGB A4|[K:D]", AbcError, "metre or key changes inside"),
         (
             "e|A2",
@@ -173,7 +173,7 @@ def test_a_whole_tune_with_pickups_at_its_repeats_is_read():
         ),
         ("e|A2", "e|(5AAAAA ", MelodyError, "length ticks=24/5 .* is off the grid"),
         ("T:by hand", "X:1\nT:a\nX:2", AbcError, r"the text has 2 tunes \(X: lines\); give one"),
-        ("T:by hand", "N:" + "x" * 20_000, AbcError, "characters; one melody needs no more than"),
+        ("T:by hand", "N:" + "x" * 40_000, AbcError, "characters; one melody needs no more than"),
     ],
 )
 def test_what_is_no_melody_is_told(old, new, error, message):
@@ -209,13 +209,13 @@ def test_verovio_plays_what_was_meant(real_melodies, random_melodies):
         assert toolkit.loadData(to_mei(melody))
         file = mido.MidiFile(file=io.BytesIO(base64.b64decode(toolkit.renderToMIDI())))
         scale = 24 / file.ticks_per_beat
-        played, began, at = [], {}, 0
+        played, began, at = [], defaultdict(list), 0
         for message in (m for track in file.tracks[-1:] for m in track):
             at += message.time
             if message.type == "note_on" and message.velocity:
-                began[message.note] = at
+                began[message.note].append(at)
             elif message.type in ("note_on", "note_off"):
-                onset = began.pop(message.note)
+                onset = began[message.note].pop(0)  # it may begin a note before it ends one
                 played.append((onset * scale, message.note, (at - onset) * scale))
         assert len(played) == len(melody.notes)
         for (onset, midi, duration), note in zip(sorted(played), melody.notes, strict=True):

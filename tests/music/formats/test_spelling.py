@@ -17,6 +17,12 @@ from music.melody import MODE_SCALES, MODES
         (69, "dorian", "A", 1),
         (61, "dorian", "C#", 5),
         (67, "mixolydian", "G", 0),
+        (65, "lydian", "F", 0),
+        (66, "lydian", "Gb", -5),
+        (64, "phrygian", "E", 0),
+        (63, "phrygian", "D#", 5),  # as Eb phrygian it would have seven flats
+        (71, "locrian", "B", 0),
+        (60, "locrian", "C", -5),
     ],
 )
 def test_keys_by_hand(tonic_midi, mode, name, fifths):
@@ -53,5 +59,5 @@ def test_every_spelling_sounds_its_pitch_and_the_scale_needs_no_accidental(tonic
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(ValueError, match="mode='lydian' is not known; choose one of"):
-        key_of(60, "lydian")
+    with pytest.raises(ValueError, match="mode='hijaz' is not known; choose one of"):
+        key_of(60, "hijaz")
