@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -18,7 +17,6 @@ from sqlalchemy import URL, create_engine
 
 from music.corpora.corpus import load_corpus
 from music.durations import is_sum_of_durations
-from music.grammar import advance, initial_state, legal
 from music.melody import (
     BAR_COUNTS,
     MODES,
@@ -33,10 +31,10 @@ from music.melody import (
 )
 from music.metre import METERS
 from music.styles import SHIPPED_STYLES
-from music.tokens import FIRST_NOTE, ID, VOCABULARY, decode
 from reward.store.database import migrate, parse_url
 from reward.store.store import RatingsStore
 from tests.support import network_guard
+from tests.support.random_melodies import random_melodies as random_melodies_of_grammar
 
 MAIN = sys.modules["__main__"]
 LATE = "late.log"
@@ -112,23 +110,7 @@ def tune() -> Callable[..., Melody]:
 @pytest.fixture(scope="session")
 def random_melodies() -> Callable[..., list[Melody]]:
     """Random walks through the grammar, every metre, length and oddity; each on 1 to 6 pitches."""
-
-    def draw(size, seed=0):
-        rng = np.random.default_rng(seed)
-        pitch_of = np.array([int(name.split("_")[1]) for name in VOCABULARY[FIRST_NOTE:]])
-        allowed = np.ones((size, len(VOCABULARY)), bool)
-        labelled = ID["STYLE_0"] + len(SHIPPED_STYLES.labels)
-        allowed[:, labelled : ID["STYLE_31"] + 1] = False
-        for row in allowed:
-            pitches = rng.integers(-12, 25) + rng.choice(12, rng.integers(1, 7), replace=False)
-            row[FIRST_NOTE:] = np.isin(pitch_of, pitches - 12 * (pitches > 24))
-        state, columns = initial_state(size), []
-        while not state.done.all():
-            columns.append((rng.random(allowed.shape) * (legal(state) & allowed)).argmax(axis=1))
-            state = advance(state, columns[-1])
-        return [decode(row) for row in np.array(columns).T]
-
-    return draw
+    return random_melodies_of_grammar
 
 
 @pytest.fixture(scope="session")
