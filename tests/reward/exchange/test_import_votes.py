@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import pandas as pd
 import pytest
 
+from music.tokens import ID
 from reward.exchange import import_votes, table_files
 from reward.exchange.export import export_ratings
 from reward.exchange.import_votes import import_ratings
@@ -269,7 +270,8 @@ def test_a_bad_melody_takes_along_what_rests_on_it_and_nothing_else(store, expor
     def damage(rows):
         rows[0]["tokens"] = json.dumps(json.loads(rows[0]["tokens"])[:-1])
         changed = json.loads(rows[7]["tokens"])
-        changed[3] = 14 if changed[3] != 14 else 15  # another tune type, and the old sha256
+        reel, jig = ID["STYLE_1"], ID["STYLE_2"]
+        changed[3] = reel if changed[3] != reel else jig  # another style, and the old sha256
         rows[7]["tokens"] = json.dumps(changed)
 
     edit(exported / "melodies.csv", damage)

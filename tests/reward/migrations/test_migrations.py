@@ -1,5 +1,6 @@
 """The schema: what migrations make is what the tables say, and old databases come along."""
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -8,12 +9,13 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 import reward.migrations
 from reward.connections.engines import make_engine
@@ -89,6 +91,25 @@ def begin_at(url, revision):
     engine.dispose()
 
 
+def add_melody(connection, key, policy):
+    """A melody of version 0.1.0: a bar of 2/4, four times, of one of the eight tune types."""
+    words = (1, 4, 8, 11 + key, 20, 23, *(n for bar in (33, 32, 31, 30) for n in (bar, 296)), 2)
+    tokens = np.array(words, "<u2").tobytes()
+    connection.execute(
+        text(
+            "INSERT INTO melodies (id, sha256, tokens, header, tonic_midi, policy_id, step, "
+            "sampler, seed, created_at) VALUES (:key, :sha256, :tokens, '{}', 62, :policy, 0, 't', "
+            "0, '2026-11-22 12:00:00')"
+        ),
+        {
+            "key": key,
+            "sha256": hashlib.sha256(tokens).hexdigest(),
+            "tokens": tokens,
+            "policy": policy,
+        },
+    )
+
+
 def test_an_older_database_is_upgraded_with_what_it_holds(ratings_url):
     begin_at(parse_url(ratings_url), "0001")
     with RatingsStore(ratings_url) as store:
@@ -118,11 +139,7 @@ def test_comparisons_of_an_older_database_keep_all_and_are_in_no_campaign(rating
     a, b = "0" * 31 + "a", "0" * 31 + "b"
     with engine.execution_options(writes=True).begin() as connection:
         for melody in (1, 2):
-            connection.exec_driver_sql(
-                "INSERT INTO melodies (id, sha256, tokens, header, tonic_midi, policy_id, step, "
-                f"sampler, seed, created_at) VALUES ({melody}, '{melody}', '', '{{}}', 62, 'base', "
-                "0, 't', 0, '2026-11-22 12:00:00')"
-            )
+            add_melody(connection, melody, "base")
         for key, purpose, of in ((a, "train", "NULL"), (b, "repeat", f"'{a}'")):
             connection.exec_driver_sql(
                 "INSERT INTO comparisons (id, position, round, melody_a, melody_b, purpose, "
@@ -142,11 +159,7 @@ def test_a_blind_test_that_was_imported_can_be_revealed_after_the_upgrade(rating
     engine = make_engine(parse_url(ratings_url), lock_timeout_s=5)
     with engine.execution_options(writes=True).begin() as connection:
         for melody, policy in ((1, "x"), (2, "y"), (3, "y"), (4, "x"), (5, "x"), (6, "x")):
-            connection.exec_driver_sql(
-                "INSERT INTO melodies (id, sha256, tokens, header, tonic_midi, policy_id, step, "
-                f"sampler, seed, created_at) VALUES ({melody}, '{melody}', '', '{{}}', 62, "
-                f"'{policy}', 0, 't', 0, '2026-11-22 12:00:00')"
-            )
+            add_melody(connection, melody, policy)
         for one, other, purpose in ((1, 2, "blind_test"), (3, 4, "blind_test"), (5, 6, "train")):
             connection.exec_driver_sql(
                 "INSERT INTO comparisons (id, position, round, melody_a, melody_b, purpose, "
@@ -177,11 +190,7 @@ def test_names_that_look_alike_in_an_older_database_go_on_and_all_votes_count(ra
                 f"VALUES ('{name}', 'person', '1', '{key}', '2026-11-22 12:00:00')"
             )
         for melody in (1, 2):
-            connection.exec_driver_sql(
-                "INSERT INTO melodies (id, sha256, tokens, header, tonic_midi, policy_id, step, "
-                f"sampler, seed, created_at) VALUES ({melody}, '{melody}', '', '{{}}', 62, "
-                f"'{melody}', 0, 't', 0, '2026-11-22 12:00:00')"
-            )
+            add_melody(connection, melody, str(melody))
         connection.exec_driver_sql(
             "INSERT INTO campaigns (name, purpose, policy_a, policy_b, policy_a_id, policy_b_id, "
             "round, votes_wanted, created_at) VALUES ('t', 'blind_test', 'a', 'b', '1', '2', 1, 9, "
