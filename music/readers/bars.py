@@ -3,7 +3,8 @@
 A bar may be short at the beginning and the end of a section, and before and after a repeat or a
 double bar: there it is a pickup, or its complement. Elsewhere
 
-- a bar that holds one rest and nothing else lasts as long as a bar;
+- a bar that holds one rest and nothing else lasts as long as a bar (a short one at the beginning or
+  the end may be a pickup of silence, and stays);
 - two short neighbours that make one bar together are one bar;
 - a bar that lasts several bars, with a note or rest that begins at each of them, lacks barlines;
 - a bar that is too long by the rests at its end loses them.
@@ -44,8 +45,9 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
         parts = _with_barlines(bar, bar_ticks)
         repaired += len(parts) > 1
         separate += parts
-    for bar in separate:
-        if bar.duration_ticks != bar_ticks and _mended(bar, bar_ticks):
+    for place, bar in enumerate(separate):
+        inside = 0 < place < len(separate) - 1
+        if bar.duration_ticks != bar_ticks and _mended(bar, bar_ticks, inside=inside):
             repaired += 1
         last = whole[-1] if whole else None
         if (
@@ -102,9 +104,10 @@ def _with_barlines(bar: Bar, bar_ticks: Fraction) -> list[Bar]:
     return parts
 
 
-def _mended(bar: Bar, bar_ticks: Fraction) -> bool:
+def _mended(bar: Bar, bar_ticks: Fraction, *, inside: bool) -> bool:
     """Whether rests could be changed so that the bar is full; it is changed then."""
-    if len(bar.notes) == 1 and bar.notes[0].midi is None and not bar.implicit:
+    lone = len(bar.notes) == 1 and bar.notes[0].midi is None and not bar.implicit
+    if lone and (inside or bar.duration_ticks > bar_ticks):
         bar.notes[0].duration_ticks = bar_ticks
         return True
     over = bar.duration_ticks - bar_ticks

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 from music.formats.abc import AbcNote
@@ -27,6 +28,8 @@ NEAR_TICKS = Fraction(3, 4)
 GRID = sorted({*range(0, TICKS_PER_QUARTER + 1, 3), *range(0, TICKS_PER_QUARTER + 1, 4)})
 BEAT_GRID = sorted({*range(0, TICKS_PER_QUARTER + 1, 6), *range(0, TICKS_PER_QUARTER + 1, 8)})
 DEFAULT_METER = "4/4"
+MOST_SILENT_BARS = 32
+"""at the end of a file of one part"""
 
 
 def read_midi_file(path: Path, part: str | None) -> tuple[list[Tune], list[Refusal]]:
@@ -216,22 +219,7 @@ def _bars(
     inside = [n for n in voice if start <= n.onset_ticks < end]
     pickup = pickup if start == 0 else Fraction(0)
     sounding_end = max((min(n.end_ticks, end) for n in inside), default=start)
-    lines = [start + pickup] if pickup else []
-    line = lines[-1] if lines else start
-    while line < sounding_end:
-        line += bar_ticks
-        lines.append(line)
-    if pickup and len(lines) > 1 and sounding_end <= lines[-1] - pickup:
-        lines[-1] -= pickup
-    # A track that ends on a later barline has bars of rest at its end.
-    step = lines[-1] if lines else start
-    if end > step and (end - step) % bar_ticks == 0 and (end - step) <= 2 * bar_ticks:
-        if pickup:
-            lines[-1] += pickup
-        while (lines[-1] if lines else start) + bar_ticks <= end + pickup:
-            lines.append((lines[-1] if lines else start) + bar_ticks)
-        if pickup:
-            lines[-1] -= pickup
+    lines = _barlines(start, sounding_end, end, bar_ticks, pickup)
     bars: list[Bar] = []
     at, place = start, 0
     for count, line in enumerate(lines):
@@ -252,6 +240,26 @@ def _bars(
                 at = cut
         bars.append(bar)
     return bars
+
+
+def _barlines(
+    start: Fraction, sounding_end: Fraction, end: Fraction, bar_ticks: Fraction, pickup: Fraction
+) -> list[Fraction]:
+    """Ends of the bars of a stretch; the last one is shorter by the pickup where it has room.
+
+    A stretch that ends on a barline may have bars of rest at its end.
+    """
+    first = start + pickup
+    whole = (end - start) / bar_ticks
+    if whole.denominator == 1 and whole and end - sounding_end <= MOST_SILENT_BARS * bar_ticks:
+        count, last = int(whole), end
+    else:
+        count = max(0, ceil((sounding_end - first) / bar_ticks))
+        last = first + count * bar_ticks
+        if count and sounding_end <= last - pickup:
+            last -= pickup
+    lines = [first + number * bar_ticks for number in range(count)]
+    return [*(lines if pickup else lines[1:]), last]
 
 
 def _without_empty_ends(bars: list[Bar]) -> list[Bar]:

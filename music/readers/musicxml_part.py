@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from music.formats.abc import AbcNote
+from music.formats.abc_melody import STYLE_FIELD
 from music.formats.spelling import MODE_FIFTHS
 from music.limits import SCORE_BARS
 from music.readers.bars import bar_refusal, repair
@@ -60,6 +62,9 @@ def read_musicxml_file(path: Path, part: str | None) -> tuple[list[Tune], list[R
         detail = f"part {place + 1} of {len(parts)}, {name!r}, is taken ({why})"
         notices.append(Notice(file, "1", "", "part taken", detail))
     tune, refusals = _tune(file, " ".join(title.split())[:200], parts[place][1], notices)
+    named = root.iterfind("identification/miscellaneous/miscellaneous-field")
+    styles = [" ".join((f.text or "").split())[:40] for f in named if f.get("name") == STYLE_FIELD]
+    tune = replace(tune, fields={STYLE_FIELD: styles} if styles else {})
     return [tune] if tune.sections else [], refusals
 
 
