@@ -116,7 +116,7 @@ class Corpus:
             ValueError: for a split that is not one of `SPLITS`.
             CorpusError: for a strain that is no melody.
         """
-        return [self._strain(place) for place in self._places(split, earlier=earlier)]
+        return [self.strain(place) for place in self._places(split, earlier=earlier)]
 
     def melodies(self, split: str | None = None, *, earlier: bool = False) -> list[Melody]:
         """The melodies of `strains`; raises the same."""
@@ -159,7 +159,12 @@ class Corpus:
             wanted &= self.columns["earlier"].astype(bool)
         return [int(place) for place in np.flatnonzero(wanted)]
 
-    def _strain(self, place: int) -> Strain:
+    def strain(self, place: int) -> Strain:
+        """The strain at a place of the columns.
+
+        Raises:
+            CorpusError: when it is no melody.
+        """
         tune = int(self.columns["tunes"][place])
         try:
             melody = decode(self._row(place), int(self.columns["tonics"][place]), self.labels)
