@@ -9,7 +9,8 @@ double bar: there it is a pickup, or its complement. Elsewhere
 - a bar that lasts several bars, with a note or rest that begins at each of them, lacks barlines;
 - a bar that is too long by the rests at its end loses them.
 
-Any other bar of wrong length ends a passage; the next one begins after it.
+A short bar that makes a whole one with the pickup of its passage ends a strain, and so does that
+passage. Any other bar of wrong length ends a passage; the next one begins after it.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
         short = bar.duration_ticks < bar_ticks and (opens or closes)
         if bar.duration_ticks == bar_ticks or short:
             runs[-1].append(bar)
+        elif runs[-1] and runs[-1][0].duration_ticks + bar.duration_ticks == bar_ticks:
+            runs[-1].append(bar)
+            runs.append([])
+            repaired += 1
         else:
             refused.append(bar)
             runs.append([])

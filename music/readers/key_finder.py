@@ -1,6 +1,7 @@
-"""The key of notes whose file does not name it: Krumhansl and Schmuckler's key finding.
+"""Keys: names of modes, and the key of notes whose file names none.
 
-See `music.descriptors.key`, which has the profiles. It finds major and minor keys only.
+It is found by Krumhansl and Schmuckler's method, which knows major and minor keys only. See
+`music.descriptors.key`, which has the profiles.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ from music.formats.abc import AbcBar
 from music.melody import TONIC_NAMES
 
 _PROFILES = np.array([np.roll(p, k) for p in (MAJOR_PROFILE, MINOR_PROFILE) for k in range(12)])
+
+
+_MODE_NAMES = {"ionian": "major", "aeolian": "minor"}
+
+
+def mode_by_name(name: str) -> str:
+    """A mode as `music.melody` calls it; harmonic and melodic minor are minor."""
+    name = name.strip().lower()
+    return "minor" if name.endswith("minor") else _MODE_NAMES.get(name, name)
 
 
 def find_key(bars: Iterable[AbcBar]) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from mido.midifiles.meta import KeySignatureError
 from music.formats.midi import KEY_TEXT, STYLE_TEXT
 from music.limits import MIDI_BYTES, read_bytes
 from music.melody import TICKS_PER_QUARTER, TONIC_NAMES
+from music.readers.key_finder import mode_by_name
 from music.readers.tune import ReadError
 
 DRUM_CHANNEL = 9
@@ -104,7 +105,7 @@ def _read_track(song: Song, track: mido.MidiTrack, number: int, scale: Fraction)
             tonic, _, mode = message.text.removeprefix(KEY_TEXT).strip().partition(" ")
             if tonic in TONIC_NAMES and mode:
                 song.keys = [key for key in song.keys if key[0] != now]
-                song.keys.append((now, TONIC_NAMES.index(tonic), mode[:20]))
+                song.keys.append((now, TONIC_NAMES.index(tonic), mode_by_name(mode[:20])))
                 named = now
         elif message.type == "text" and message.text.startswith(STYLE_TEXT):
             song.style = song.style or message.text.removeprefix(STYLE_TEXT).strip()[:40]

@@ -6,12 +6,13 @@ do not change a pitch in MusicXML. Lengths are fractions of a tick, 24 a quarter
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from music.formats.spelling import LETTER_MIDI
 from music.melody import TICKS_PER_QUARTER
+from music.readers.key_finder import mode_by_name
 from music.readers.tune import ReadError
 
 MOST_DIVISIONS = 1_000_000
@@ -49,6 +50,8 @@ class Measure:
     chords: int = 0
     grace_notes: int = 0
     drums: int = 0
+    overlaps: int = 0
+    """notes of the voice that was taken which begin before the one before them ends"""
 
 
 class MeasureReader:
@@ -63,8 +66,8 @@ class MeasureReader:
         self.transpose = 0
         self.endings: tuple[int, ...] = ()
 
-    def read(self, element: Element) -> Measure:
-        """One `measure`.
+    def read(self, element: Element) -> list[Measure]:
+        """One `measure`; the parts of it where the metre or key changes inside it.
 
         Raises:
             ReadError: with the number of the bar, for what cannot be read.
@@ -78,21 +81,23 @@ class MeasureReader:
             detail = f"a value of the bar cannot be read ({error}); export the score anew"
             raise ReadError("damaged", detail, bar=number) from error
 
-    def _read(self, element: Element, number: str) -> Measure:
-        for attributes in element.findall("attributes"):
-            self._attributes(attributes)
-        fifths = _nearest_fifths(self.written_fifths, self.transpose)
+    def _read(self, element: Element, number: str) -> list[Measure]:
         measure = Measure(
-            number,
-            element.get("implicit") == "yes",
-            self.meter,
-            (fifths, self.mode),
-            self.has_key,
+            number, element.get("implicit") == "yes", *self._signatures(), self.has_key
         )
+        changes: list[tuple[Fraction, str, tuple[int, str | None]]] = []
         at = chord_at = Fraction(0)
         ends = False
         for child in element:
-            if child.tag == "backup":
+            if child.tag == "attributes":
+                before = self._signatures()
+                self._attributes(child)
+                if at == 0:
+                    measure.meter, measure.key = self._signatures()
+                    measure.has_key = self.has_key
+                elif self._signatures() != before:
+                    changes.append((at, *self._signatures()))
+            elif child.tag == "backup":
                 at = max(Fraction(0), at - self._duration(child))
             elif child.tag == "forward":
                 at += self._duration(child)
@@ -106,7 +111,16 @@ class MeasureReader:
         measure.endings = self.endings
         if ends:
             self.endings = ()
-        return measure
+        parts = [measure]
+        for change_at, meter, key in sorted(changes, key=lambda change: change[0]):
+            if change_at < measure.length_ticks:
+                start = measure.length_ticks - parts[-1].length_ticks
+                parts.append(_cut(parts[-1], change_at - start, meter, key))
+        return parts
+
+    def _signatures(self) -> tuple[str, tuple[int, str | None]]:
+        """The metre, and the key as it sounds, that hold now."""
+        return self.meter, (_nearest_fifths(self.written_fifths, self.transpose), self.mode)
 
     def _attributes(self, element: Element) -> None:
         if (divisions := element.findtext("divisions")) is not None:
@@ -118,7 +132,7 @@ class MeasureReader:
             if abs(self.written_fifths) > 11:
                 raise ValueError(f"fifths {self.written_fifths}")
             self.mode = (key.findtext("mode") or "").strip().lower() or None
-            self.mode = _MODE_NAMES.get(self.mode, self.mode) if self.mode else None
+            self.mode = mode_by_name(self.mode) if self.mode else None
             self.has_key = True
         if (time := element.find("time")) is not None:
             beats, unit = time.findall("beats"), time.findall("beat-type")
@@ -192,7 +206,30 @@ class MeasureReader:
         return True
 
 
-_MODE_NAMES = {"ionian": "major", "aeolian": "minor"}
+def _cut(measure: Measure, at: Fraction, meter: str, key: tuple[int, str | None]) -> Measure:
+    """Take off what comes after a place of a measure, as a measure of another metre or key."""
+    later = [sound for sound in measure.sounds if sound.onset_ticks >= at]
+    earlier = [sound for sound in measure.sounds if sound.onset_ticks < at]
+    for sound in earlier:
+        over = sound.onset_ticks + sound.duration_ticks - at
+        if over > 0:
+            later.append(replace(sound, onset_ticks=at, duration_ticks=over))
+            sound.duration_ticks -= over
+            sound.tied = sound.midi is not None
+    after = replace(
+        measure,
+        meter=meter,
+        key=key,
+        has_key=True,
+        sounds=[replace(sound, onset_ticks=sound.onset_ticks - at) for sound in later],
+        length_ticks=measure.length_ticks - at,
+        left="",
+        chords=0,
+        grace_notes=0,
+        drums=0,
+    )
+    measure.sounds, measure.length_ticks, measure.right = earlier, at, ""
+    return after
 
 
 def _nearest_fifths(written: int, semitones: int) -> int:

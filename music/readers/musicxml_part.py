@@ -79,7 +79,7 @@ def _measures(part: Element) -> list[Measure | ReadError]:
     measures: list[Measure | ReadError] = []
     for element in elements:
         try:
-            measures.append(reader.read(element))
+            measures += reader.read(element)
         except ReadError as error:
             measures.append(error)
     return measures
@@ -157,6 +157,10 @@ def _tune(
         sections += found
         refusals += refused
         repaired += mended
+    overlaps = sum(m.overlaps for m in read)
+    if overlaps:
+        detail = f"{overlaps} notes that sound on under the next of their voice are cut or left out"
+        notices.append(Notice(file, "1", "", "overlaps cut", detail))
     if repaired:
         detail = f"{repaired} bars of wrong length are repaired"
         notices.append(Notice(file, "1", "", "bars repaired", detail))
@@ -208,7 +212,8 @@ def _bar(measure: Measure, voice: tuple[str, str], bar_ticks: Fraction) -> Bar:
         sounds = [s for s in measure.sounds if same_staff and s.voice == same_staff[0]]
     notes: list[AbcNote] = []
     at = Fraction(0)
-    for sound in _one_at_a_time(sounds):
+    kept, measure.overlaps = _one_at_a_time(sounds)
+    for sound in kept:
         if sound.onset_ticks > at:
             notes.append(AbcNote(None, sound.onset_ticks - at))
         notes.append(AbcNote(sound.midi, sound.duration_ticks, sound.tied))
@@ -226,17 +231,24 @@ def _bar(measure: Measure, voice: tuple[str, str], bar_ticks: Fraction) -> Bar:
     )
 
 
-def _one_at_a_time(sounds: Sequence[Sound]) -> list[Sound]:
-    """In order of time; of those that begin together the highest, each up to the next onset."""
+def _one_at_a_time(sounds: Sequence[Sound]) -> tuple[list[Sound], int]:
+    """In order of time; of those that begin together the highest, each up to the next onset.
+
+    Returns:
+        Them, and how many of the notes were left out or cut for that.
+    """
     kept: list[Sound] = []
+    overlaps = 0
     for sound in sorted(sounds, key=lambda s: (s.onset_ticks, -1 if s.midi is None else -s.midi)):
         if kept and sound.onset_ticks == kept[-1].onset_ticks:
+            overlaps += sound.midi is not None and kept[-1].midi is not None
             if (kept[-1].midi is None) and sound.midi is not None:
                 kept[-1] = sound
             continue
         if kept:
             room = sound.onset_ticks - kept[-1].onset_ticks
             if room < kept[-1].duration_ticks:
+                overlaps += kept[-1].midi is not None
                 kept[-1].duration_ticks, kept[-1].tied = room, False
         kept.append(sound)
-    return kept
+    return kept, overlaps
