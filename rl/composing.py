@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from music.corpora.originality import originality
+from music.corpora.originality import TrainingIndex, originality
 from music.files import whole_files
 from music.formats.abc import AbcError, AbcTune
 from music.formats.abc_melody import (
@@ -29,7 +29,6 @@ from music.progress import Report, no_report
 from music.readers.motif import read_motif
 from music.rendering.sound import find_soundfont, render_wav
 from policy.compose import Conditioning
-from rl.evaluation.evaluate import training_index
 
 USUAL_BARS = (8, 16, 24, 32)
 """numbers of bars, of which a melody with a motif gets the first that is longer than the motif"""
@@ -140,11 +139,14 @@ def save_melodies(
     melodies: Sequence[Melody],
     folder: Path,
     *,
+    index: TrainingIndex | None,
     sound: bool,
     soundfont: Path | None = None,
     report: Report = no_report,
 ) -> list[str]:
     """Write each melody's files, all or none; return a line about each, with its originality.
+
+    `index` is of the tunes that the policy was trained on; None where they are not here.
 
     Raises:
         SoundfontError: when there is no soundfont to render with.
@@ -152,8 +154,10 @@ def save_melodies(
     """
     if sound:
         find_soundfont(soundfont)
-    report("comparing with the training tunes", 0, 0)
-    found = originality(melodies, training_index())
+    found = None
+    if index is not None:
+        report("comparing with the training tunes", 0, 0)
+        found = originality(melodies, index)
     lines: list[str] = []
     with whole_files(folder) as draft:
         for number, melody in enumerate(melodies, start=1):
@@ -165,9 +169,14 @@ def save_melodies(
                 (draft / f"{name}.wav").write_bytes(render_wav(melody, soundfont=soundfont))
             header = melody.header
             key = f"{key_of(melody.tonic_midi, header.mode).tonic_name} {header.mode}"
-            lines.append(
+            line = (
                 f"{name}  {key}, {header.style}, {header.meter}, {header.bars} bars, "
-                f"{len(melody.notes)} notes, originality {found.originality[number - 1]:.2f}, "
-                f"longest run of a training tune {found.longest_run_notes[number - 1]} notes"
+                f"{len(melody.notes)} notes"
             )
+            if found is not None:
+                line += (
+                    f", originality {found.originality[number - 1]:.2f}, longest run of a "
+                    f"training tune {found.longest_run_notes[number - 1]} notes"
+                )
+            lines.append(line)
     return lines

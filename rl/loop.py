@@ -27,7 +27,7 @@ from reward.pairs.round import INFORMATION, ROUND_PAIRS, PoolConfig, pair_up
 from reward.store.store import RatingsStore
 from reward.training.fit import FittedReward, fit_reward
 from rl.evaluation.best_of_n import best_of_n
-from rl.evaluation.evaluate import Evaluation, evaluate, training_index
+from rl.evaluation.evaluate import Evaluation, corpora_in_words, evaluate, training_index
 from rl.evaluation.report import ReportInput, guard_facts, write_report
 from rl.jobs.terminal import kept_line
 from rl.ppo.config import PPOConfig, config_record
@@ -188,15 +188,20 @@ def run_loop(
     report("writing the report", 0, 0)
     result = LoopResult(fitted, run, run.rows(), best, evaluation, ceiling, seconds)
     with _timed(seconds, "report"):
-        write_report(
-            out / "report.html", _report_input(config, result, base_id), soundfont=soundfont
-        )
+        given = _report_input(config, result, base_folder, base_id, base)
+        write_report(out / "report.html", given, soundfont=soundfont)
     seconds["total"] = sum(seconds.values())
     write_json(out / "report.json", result.report())
     return result
 
 
-def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> ReportInput:
+def _report_input(
+    config: LoopConfig,
+    result: LoopResult,
+    base_folder: Path,
+    base_id: str,
+    base: MelodyForCausalLM,
+) -> ReportInput:
     evaluation, fitted = result.evaluation, result.fitted
     assert evaluation.true_win_rate is not None
     agreement = f"{fitted.agreement.share:.2f}" if fitted.agreement else "–"
@@ -232,8 +237,8 @@ def _report_input(config: LoopConfig, result: LoopResult, base_id: str) -> Repor
         best_update=result.best["update"],
         kl_limit_nats=config.ppo.kl_limit_nats,
         provenance=[
-            ("base policy", f"checkpoints/base, weights {base_id}"),
-            ("trained on", "O'Neill 1903 and Ryan 1883 (see NOTICE)"),
+            ("base policy", f"{base_folder}, weights {base_id}"),
+            ("trained on", corpora_in_words(base)),
             (
                 "shaped by",
                 f"{fitted.raters} simulated listener, {fitted.votes} votes; no person's votes",

@@ -12,14 +12,14 @@ from music.files import make_folder
 from tastemaker.options import (
     DATABASE,
     TASTES,
-    base_folder,
+    asked_header,
     database_option,
     header_options,
     key_options,
-    make_conditioning,
     make_keys,
     on_database,
     policy_folder,
+    policy_option,
     seed_option,
     soundfont_option,
 )
@@ -54,10 +54,12 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1000),
     help="PPO updates; by default the number in PPO's settings.",
 )
+@policy_option
 @seed_option
 @soundfont_option
 def demo(
     out: Path,
+    policy: str,
     taste: str,
     votes: int,
     reliability: float,
@@ -74,16 +76,20 @@ def demo(
     OUT then holds `report.html` (plots, scores and sound in one file), `report.json`,
     `ratings.sqlite` and `runs/`.
     """
+    folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
     with shown_progress() as shown:
         shown("loading libraries")
+        from policy.folder import read_policy_folder
+        from policy.usual_header import usual_header
         from rl.loop import LoopConfig, run_loop
         from rl.ppo.config import PPOConfig
 
-        ppo = PPOConfig(seed=seed) if updates is None else PPOConfig(seed=seed, updates=updates)
+        changes = usual_header(read_policy_folder(folder).scope)
+        if updates is not None:
+            changes["updates"] = updates
+        ppo = PPOConfig(seed=seed, **changes)
         config = LoopConfig(taste=taste, votes=votes, reliability=reliability, ppo=ppo, seed=seed)
-        result = run_loop(
-            config, base_folder(), out, say=shown.say, report=shown, soundfont=soundfont
-        )
+        result = run_loop(config, folder, out, say=shown.say, report=shown, soundfont=soundfont)
     evaluation = result.evaluation
     click.echo(
         f"tuned melodies win {evaluation.true_win_rate:.1%} of noise-free comparisons, "
@@ -210,11 +216,12 @@ def blind_test(
     Raters are not told the policies. `docs/studio.md` says when a blind test ends.
     """
     folders = [(policy, policy_folder(policy)) for policy in (base, tuned)]
-    conditioning = make_conditioning(meter, mode, style, bars)
+    asked = asked_header([folder for _, folder in folders], meter, mode, style, bars)
     keys = make_keys(key, compass)
     with shown_progress() as shown:
         shown("loading the policies")
         from policy.checkpoint import load_policy, policy_hash
+        from policy.compose import Conditioning
         from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test
         from reward.store.store import RatingsStore
 
@@ -231,7 +238,8 @@ def blind_test(
         with RatingsStore(database) as store:
             store.check_writable()
             writing = partial(shown, "writing pairs")
-            made = make_blind_test(store, a, b, conditioning, config, keys=keys, progress=writing)
+            header = Conditioning(**asked)
+            made = make_blind_test(store, a, b, header, config, keys=keys, progress=writing)
     click.echo(
         f"made {made.name!r}, of {base} and {tuned}; raters are told neither name, and at most "
         f"{config.share} votes of one rater count"

@@ -11,9 +11,9 @@ import click
 
 from tastemaker.options import (
     RUNS,
+    asked_header,
     header_options,
     key_options,
-    make_conditioning,
     make_keys,
     policy_folder,
     policy_option,
@@ -77,24 +77,41 @@ def compose(
 
     A motif is continued in its own key, unless `--key` names another one; then it is transposed.
     """
-    folder = policy_folder(policy)  # first: an unknown name is told before torch is imported
+    # First: what this policy cannot do is told before torch is imported.
+    folder = policy_folder(policy)
+    asked = asked_header([folder], meter, mode, style, bars, pickup)
     if motif is not None:
         from music.readers.motif import read_motif
 
         read_motif(motif)  # and so is a file that cannot be read
     with shown_progress() as shown:
         shown("loading the policy")
+        from music.corpora.corpus_file import CorpusError
         from policy.checkpoint import load_policy
+        from policy.compose import Conditioning
         from policy.compose import compose as write_melodies
+        from policy.folder import read_policy_folder
         from rl.composing import conditioning_with_motif, motif_moves, save_melodies
+        from rl.evaluation.evaluate import training_index
 
-        conditioning = make_conditioning(meter, mode, style, bars, pickup)
+        conditioning = Conditioning(**asked)
         if motif is not None:
+            scope = read_policy_folder(folder).scope
             conditioning = conditioning_with_motif(
-                conditioning, motif, say=lambda line: click.echo(line, err=True)
+                conditioning,
+                motif,
+                say=lambda line: click.echo(line, err=True),
+                known_bars=scope.trained_on.bars,
             )
+            scope.check_asked(conditioning.fields())
+        model = load_policy(folder)
+        index = None
+        try:
+            index = training_index(model)
+        except CorpusError as error:
+            click.echo(f"how original the melodies are is not measured: {error}", err=True)
         melodies = write_melodies(
-            load_policy(folder),
+            model,
             count,
             conditioning=conditioning,
             temperature=temperature,
@@ -104,7 +121,9 @@ def compose(
         )
         if (moves := motif_moves(conditioning, melodies)) is not None:
             click.echo(moves, err=True)
-        lines = save_melodies(melodies, out, sound=sound, soundfont=soundfont, report=shown)
+        lines = save_melodies(
+            melodies, out, index=index, sound=sound, soundfont=soundfont, report=shown
+        )
     for line in lines:
         click.echo(line)
     click.echo(f"wrote {count} melodies to {out}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from music.melody import BAR_COUNTS, MODES
 from music.messages import shortened
@@ -32,7 +33,7 @@ ANY = "any"
 class BarsType(click.ParamType):
     """A number of bars that a melody may have, or `any`."""
 
-    name = f"{BAR_COUNTS[0]}..{BAR_COUNTS[-1]}|{ANY}"
+    name = "bars"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -74,6 +75,10 @@ class StyleOption(click.Option):
         record = super().get_help_record(ctx)
         return None if record is None else (record[0].replace(", --type", ""), record[1])
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What an error calls the option: by the name of today."""
+        return "'--style'"
+
 
 def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callable[..., Any]:
     """Options that ask for a kind of melody; 'any' leaves a field to the policy."""
@@ -83,6 +88,7 @@ def header_options(meter: str | None = "4/4", bars: str | None = "8") -> Callabl
             click.option(
                 "--bars",
                 type=BarsType(),
+                metavar=f"{BAR_COUNTS[0]}..{BAR_COUNTS[-1]}|{ANY}",
                 default=bars or ANY,
                 help=f"Number of bars, {BAR_COUNTS[0]} to {BAR_COUNTS[-1]}.",
             ),
@@ -252,27 +258,58 @@ def policy_folder(name: str) -> Path:
         return base_folder()
     from policy.runs import RunError, open_run
 
-    folder = open_run(name).path / "policy"
+    run = open_run(name)
+    folder = run.path / "policy"
     if not folder.is_dir():
+        kind = run.record["kind"]
+        if kind == "reward":
+            raise RunError(
+                f"run {name!r} is a reward model, which has no policy; name a run of ppo or "
+                "pretrain, or base"
+            )
+        option = "run" if kind == "pretrain" else "resume"
         raise RunError(
-            f"run {name!r} has no policy yet; let it finish (tastemaker ppo --resume {name})"
+            f"run {name!r} has no policy yet; let it finish (tastemaker {kind} --{option} {name})"
         )
     return folder
 
 
-def make_conditioning(
-    meter: str, mode: str, style: str, bars: str, pickup: int | None = None
-) -> Conditioning:
-    """What the header options ask for."""
-    from policy.compose import Conditioning
+def asked_header(
+    folders: Sequence[Path], meter: str, mode: str, style: str, bars: str, pickup: int | None = None
+) -> dict[str, Any]:
+    """The header fields that the options ask for, None where they leave one to the policy.
 
-    def chosen(value: str) -> str | None:
-        return None if value == ANY else value
+    Needs no torch. A metre or number of bars that is asked for by default only is left open where a
+    policy does not know it.
 
-    return Conditioning(
-        meter=chosen(meter),
-        mode=chosen(mode),
-        style=chosen(style),
-        bars=None if bars == ANY else int(bars),
-        pickup_ticks=pickup,
-    )
+    Args:
+        folders: of the policies that are to write such melodies.
+        meter: as `header_options` gives it, and so are the others.
+        mode: the same.
+        style: the same.
+        bars: the same.
+        pickup: in ticks.
+
+    Raises:
+        ValueError: for a value that one of the policies was not trained on, naming those it was.
+    """
+    from policy.folder import read_policy_folder
+    from policy.usual_header import usual_header
+
+    asked: dict[str, Any] = {
+        "meter": None if meter == ANY else meter,
+        "mode": None if mode == ANY else mode,
+        "style": None if style == ANY else style,
+        "bars": None if bars == ANY else int(bars),
+        "pickup_ticks": pickup,
+    }
+    context = click.get_current_context(silent=True)
+    for folder in folders:
+        scope = read_policy_folder(folder).scope
+        for name, usual in usual_header(scope).items():
+            if usual is None and (
+                context is None or context.get_parameter_source(name) == ParameterSource.DEFAULT
+            ):
+                asked[name] = None
+        scope.check_asked(asked)
+    return asked

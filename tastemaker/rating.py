@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,10 +16,10 @@ from music.files import make_folder
 from tastemaker.options import (
     DATABASE,
     TASTES,
+    asked_header,
     database_option,
     header_options,
     key_options,
-    make_conditioning,
     make_keys,
     on_database,
     policy_folder,
@@ -29,8 +30,7 @@ from tastemaker.options import (
 from tastemaker.progress import shown_progress
 
 if TYPE_CHECKING:
-    from music.key_choice import Compass, KeyChoice
-    from policy.compose import Conditioning
+    from music.key_choice import Compass
     from reward.store.store import RatingsStore
 
 PAIR_STRATEGIES = ("random", "information", "duels", "auto")
@@ -58,6 +58,9 @@ PAIR_STRATEGIES = ("random", "information", "duels", "auto")
     "given several times.",
 )
 @click.option("--browser/--no-browser", default=True, help="Open a browser window.")
+@click.option(
+    "--policy", default="base", help="Whose melodies the first pairs are: `base`, or a run's name."
+)
 @key_options
 @soundfont_option
 def studio(
@@ -67,13 +70,14 @@ def studio(
     hosts: tuple[str, ...],
     embed_in: tuple[str, ...],
     browser: bool,
+    policy: str,
     key: str | None,
     compass: Compass | None,
     soundfont: Path | None,
 ) -> None:
     """Rate pairs of melodies, blind, in the browser.
 
-    Where the database holds no pairs yet, 120 melodies of the base policy are written first, and 40
+    Where the database holds no pairs yet, 120 melodies of a policy are written first, and 40
     pairs made of them, in the key and range that are asked for. Each vote is stored when it is
     given; ctrl-c stops the studio.
     """
@@ -93,13 +97,16 @@ def studio(
         store.check_writable()
         empty = store.counts()["comparisons"] == 0
     if empty:
-        conditioning = make_conditioning("4/4", "any", "any", "8")
-        keys = make_keys(key, compass)
-        _pair_up(database, "base", conditioning, keys, 120, 40, 1, 0, "information")
-    elif key is not None or compass is not None:
+        from policy.folder import read_policy_folder
+        from policy.usual_header import usual_header
+
+        folder = policy_folder(policy)
+        asked = usual_header(read_policy_folder(folder).scope)
+        _pair_up(database, folder, asked, (key, compass), 120, 40, 1, 0, "information")
+    elif key is not None or compass is not None or policy != "base":
         click.echo(
-            "the database has pairs, so none are written: --key and --range are for new ones; see "
-            "tastemaker pairs --help",
+            "the database has pairs, so none are written: --policy, --key and --range are for new "
+            "ones; see tastemaker pairs --help",
             err=True,
         )
     command = studio_command(
@@ -187,11 +194,11 @@ def pairs(
     Both melodies of a pair are heard in one key, that of one of them; the other may then go beyond
     its `--range`. A melody that is in the store already keeps its key.
     """  # noqa: D301  \b keeps click from filling the list
-    conditioning = make_conditioning(meter, mode, style, bars)
-    keys = make_keys(key, compass)
-    made = _pair_up(
-        database, policy, conditioning, keys, melodies, pairs, number, seed, strategy, traps
-    )
+    # First: what this policy cannot do is told before torch is imported.
+    folder = policy_folder(policy)
+    asked = asked_header([folder], meter, mode, style, bars)
+    keys = (key, compass)
+    made = _pair_up(database, folder, asked, keys, melodies, pairs, number, seed, strategy, traps)
     if melodies:
         click.echo(f"wrote {made.new} new melodies by seed {made.seed}")
     if made.new < melodies:
@@ -246,9 +253,9 @@ class _Made:
 
 def _pair_up(
     database: str,
-    policy: str,
-    conditioning: Conditioning,
-    keys: KeyChoice,
+    folder: Path,
+    asked: Mapping[str, Any],
+    keys: tuple[str | None, Compass | None],
     melodies: int,
     pairs: int,
     number: int,
@@ -256,10 +263,10 @@ def _pair_up(
     strategy: str,
     trap_share: float = 0.0,
 ) -> _Made:
-    folder = policy_folder(policy)
     with shown_progress() as shown:
         shown("loading the policy")
         from policy.checkpoint import load_policy, policy_hash
+        from policy.compose import Conditioning
         from reward.pairs.round import PoolConfig, pair_up
         from reward.store.store import RatingsStore
 
@@ -277,7 +284,13 @@ def _pair_up(
                 trap_share=trap_share,
             )
             waiting = pair_up(
-                store, model, policy_id, conditioning, config, keys=keys, report=shown
+                store,
+                model,
+                policy_id,
+                Conditioning(**asked),
+                config,
+                keys=make_keys(*keys),
+                report=shown,
             )
             new = len(_seeds_of(store, policy_id)) - len(seeds)
     return _Made(waiting=len(waiting), new=new, seed=config.seed)

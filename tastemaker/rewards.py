@@ -8,11 +8,12 @@ import click
 
 from tastemaker.options import (
     RUNS,
-    base_folder,
+    asked_header,
     database_option,
     header_options,
-    make_conditioning,
     name_option,
+    policy_folder,
+    policy_option,
     seed_option,
 )
 from tastemaker.progress import shown_progress
@@ -41,6 +42,7 @@ REWARD_MODELS = ("profile", "neural", "blend")
     default=60,
     help="Number of further votes that the forecast is for.",
 )
+@policy_option
 @name_option
 @header_options()
 @seed_option
@@ -49,6 +51,7 @@ def reward(
     kind: str | None,
     model: str,
     more_votes: int,
+    policy: str,
     name: str | None,
     meter: str,
     mode: str,
@@ -70,21 +73,24 @@ def reward(
     `--model neural` and `--model blend` also train small networks on the policy's trunk, and
     compare all three models on the same held-out votes, of which there must be five pairs at least.
     """
+    # First: what this policy cannot do is told before torch is imported.
+    base = policy_folder(policy)
+    asked = asked_header([base], meter, mode, style, bars)
     with shown_progress() as shown:
         shown("loading the policy")
         from policy.checkpoint import load_policy, policy_hash
+        from policy.compose import Conditioning
         from reward.profile.training import forecast_in_words
         from reward.store.store import RatingsStore
         from reward.training.fit import fit_reward
         from reward.training.model_card import CARD_FILE
 
-        base = base_folder()
         with RatingsStore(database) as store:
             store.check_writable()  # which run learnt from which votes is stored after the training
             fitted = fit_reward(
                 store,
                 load_policy(base),
-                make_conditioning(meter, mode, style, bars),
+                Conditioning(**asked),
                 root=RUNS,
                 kind=kind,
                 parents={"base": policy_hash(base)},

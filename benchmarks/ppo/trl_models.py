@@ -50,9 +50,8 @@ class MelodyReward(nn.Module):
         """raw score means of each call since they were last taken"""
 
     def _judge(self, input_ids: Tensor, **_: Any) -> SimpleNamespace:  # noqa: ANN401 (masks, flags)
-        mean, std = self.profile.score(
-            [decode(row, styles=self.styles) for row in input_ids.numpy()]
-        )
+        melodies = [decode(row, styles=self.styles) for row in input_ids.numpy()]
+        mean, std = self.profile.score(melodies)
         self.means.append(mean)
         reward = objective(
             mean, std, std_penalty=self.std_penalty, saturation_point=self.saturation_point

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from env.reference import Reference, torch_chance
-from music.corpora.catalogue import SHIPPED, Corpus, corpora_named, melodies_of_corpora
+from music.corpora.catalogue import SHIPPED, corpora_named, melodies_of_corpora
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.corpora.originality import Originality, TrainingIndex, compare_originality, originality
 from music.descriptors.yardsticks import yardstick_means, yardstick_standard_errors
@@ -137,7 +137,7 @@ def evaluate(
     """
     if count < SAMPLE_SIZE:
         raise ValueError(f"count={count} is below {SAMPLE_SIZE}, which the diversity score needs")
-    corpora = corpora_of(base)
+    held_out = melodies_of_corpora(corpora_named(corpora_of(base)), "test")
     index = index or training_index(base)
     generator = torch.Generator().manual_seed(seed)
     reference = Reference(base)
@@ -153,7 +153,6 @@ def evaluate(
         sides.append(_side(melodies, reward, judge, index))
     ratio = melody_nats(tuned, rows, HEADER_LENGTH) - melody_nats(base, rows, HEADER_LENGTH)
     base_side, tuned_side = sides
-    held_out = melodies_of_corpora(corpora, "test")
     alike = [melody for melody in held_out if _fits(melody, conditioning)]
     real = alike if len(alike) >= LEAST_REAL else held_out
     true = None
@@ -185,22 +184,29 @@ def evaluate(
     )
 
 
-def corpora_of(policy: MelodyForCausalLM) -> list[Corpus]:
-    """The corpora that a policy was trained on; the shipped one if it does not say which.
-
-    Raises:
-        CorpusError: when one of them is not in this folder.
-    """
-    return corpora_named(policy.config.corpora or (SHIPPED,))
-
-
 def training_index(policy: MelodyForCausalLM) -> TrainingIndex:
     """The index of all tunes that a policy was trained on, corpus after corpus.
+
+    They are those of its own corpora and, if it was started from another policy, of that one's.
 
     Raises:
         CorpusError: when one of its corpora is not in this folder.
     """
-    return TrainingIndex.from_melodies(melodies_of_corpora(corpora_of(policy), "train"))
+    corpora = corpora_named([*corpora_of(policy), *(policy.config.base_corpora or ())])
+    return TrainingIndex.from_melodies(melodies_of_corpora(corpora, "train"))
+
+
+def corpora_of(policy: MelodyForCausalLM) -> list[str]:
+    """Names of the corpora of a policy; the shipped one if it does not say which."""
+    return list(policy.config.corpora or ()) or [SHIPPED]
+
+
+def corpora_in_words(policy: MelodyForCausalLM) -> str:
+    """The corpora of a policy, for a report or a model card."""
+    named = {SHIPPED: "O'Neill 1903 and Ryan 1883 (see NOTICE)"}
+    said = " and ".join(named.get(name, f"the corpus {name}") for name in corpora_of(policy))
+    before = [named.get(name, f"the corpus {name}") for name in policy.config.base_corpora or ()]
+    return f"{said}, begun from a policy of {' and '.join(before)}" if before else said
 
 
 def _side(

@@ -27,7 +27,7 @@ from policy.checkpoint import is_policy, load_policy, policy_hash
 from policy.model import MelodyForCausalLM
 from policy.runs import RUNS, Run, RunError, new_run, open_run
 from rl.evaluation.best_of_n import best_of_n
-from rl.evaluation.evaluate import Evaluation, evaluate, training_index
+from rl.evaluation.evaluate import Evaluation, corpora_in_words, evaluate, training_index
 from rl.evaluation.report import ReportInput, guard_facts, write_report
 from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.guards import kept_row
@@ -262,6 +262,7 @@ def evaluate_run(
         kl_limit_nats=config.kl_limit_nats,
         provenance=[
             ("base policy", f"{base_folder}, weights {policy_hash(base_folder)}"),
+            ("trained on", corpora_in_words(base)),
             ("reward", reward.name),
             ("votes", _votes(reward, root) or "none: this reward is not learnt from votes"),
             ("run", f"{name}, code {record['commit']}, seed {config.seed}"),

@@ -18,6 +18,7 @@ from policy.compose import compose
 from policy.logprobs import mask_rows_of
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_config, right_pad
+from policy.scope import scope_of
 from reward.comparisons.preferences import Preferences
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.profile import TasteProfile
@@ -68,7 +69,7 @@ def test_the_formula_is_what_torch_counts_less_half_the_attention_square(policy,
     ids = right_pad([row] * melodies)  # of one length: nothing is padded
     decision = torch.zeros_like(ids, dtype=torch.bool)
     decision[:, 7::2] = True
-    mask_row = torch.from_numpy(mask_rows_of(ids.numpy()))
+    mask_row = torch.from_numpy(mask_rows_of(ids.numpy(), scope_of(policy)))
     actor = Actor(copy.deepcopy(policy), None if first == 0 else 2 - first)
     states = torch.randn(*ids.shape, 32) if first else None
     fed, choices = np.full(melodies, tokens), decision.sum(1).numpy()
