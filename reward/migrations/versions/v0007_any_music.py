@@ -67,8 +67,8 @@ def upgrade() -> None:
     """Convert all melodies."""
     _convert(
         _upgraded,
-        "restore a backup, or leave it out: `tastemaker ratings export` with version 0.1.0, then "
-        "`tastemaker ratings import` with this one into a new database",
+        "restore a backup, or leave it out: with version 0.1.0, run tastemaker ratings export; then "
+        "import its files here into a new database",
     )
 
 
@@ -120,7 +120,7 @@ def _convert(
 
 def _tokens(packed: bytes, sha256: str) -> np.ndarray:
     if len(packed) % STORED.itemsize or hashlib.sha256(packed).hexdigest() != sha256:
-        raise _DamagedError(f"is damaged: its {len(packed)} bytes of tokens are not those hashed")
+        raise _DamagedError(f"is damaged: its {len(packed)} bytes of tokens do not have its hash")
     return np.frombuffer(packed, STORED)
 
 
