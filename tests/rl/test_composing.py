@@ -28,11 +28,12 @@ WHOLE_TUNE = (
 def motif(tmp_path):
     """Reads a file with this content; returns the conditioning and the messages."""
 
-    def read(content, conditioning=None):
+    def read(content, conditioning=None, **more):
         file = tmp_path / "motif.abc"
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         said = []
-        return conditioning_with_motif(conditioning or Conditioning(), file, say=said.append), said
+        asked = conditioning or Conditioning()
+        return conditioning_with_motif(asked, file, say=said.append, **more), said
 
     return read
 
@@ -128,9 +129,17 @@ def test_as_much_of_a_tune_as_is_asked(motif):
     assert len(said) == 1
 
 
-@pytest.mark.parametrize(("bars", "conditioning"), [(1, 8), (7, 8), (8, 16), (16, 16), (20, 16)])
+@pytest.mark.parametrize(("bars", "conditioning"), [(1, 8), (7, 8), (8, 16), (16, 24), (32, 32)])
 def test_bars_are_left_to_write(motif, bars, conditioning):
     assert motif(FIELDS + "d8|" * bars)[0].bars == conditioning
+
+
+@pytest.mark.parametrize(
+    ("known", "bars", "conditioning"),
+    [((4, 8, 16), 8, 16), ((4, 8, 16), 16, 16), ((5, 9), 7, 9), ((12, 6), 1, 6)],
+)
+def test_bars_are_chosen_among_those_that_the_policy_knows(motif, known, bars, conditioning):
+    assert motif(FIELDS + "d8|" * bars, known_bars=known)[0].bars == conditioning
 
 
 @pytest.mark.parametrize(
@@ -180,14 +189,12 @@ def test_what_is_no_motif_is_told(motif, content, error, says):
 
 
 @pytest.fixture
-def no_training_tunes(monkeypatch):
+def index():
     """Melodies are compared with few tunes, which takes no time."""
-    index = TrainingIndex.from_melodies([strain.melody for strain in load_corpus("test")][:5])
-    monkeypatch.setattr(composing, "training_index", lambda: index)
+    return TrainingIndex.from_melodies([strain.melody for strain in load_corpus("test")][:5])
 
 
-@pytest.mark.usefixtures("no_training_tunes")
-def test_when_a_file_cannot_be_made_none_is_left(tmp_path, random_melodies, monkeypatch):
+def test_when_a_file_cannot_be_made_none_is_left(tmp_path, random_melodies, monkeypatch, index):
     rendered = iter([b"first"])
 
     def fails_at_the_second(melody, **_):
@@ -197,20 +204,29 @@ def test_when_a_file_cannot_be_made_none_is_left(tmp_path, random_melodies, monk
 
     monkeypatch.setattr(composing, "render_wav", fails_at_the_second)
     with pytest.raises(OSError, match="the disk is gone"):
-        save_melodies(random_melodies(3), tmp_path / "new" / "composed", sound=True)
+        save_melodies(random_melodies(3), tmp_path / "new" / "composed", index=index, sound=True)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("no_training_tunes")
-def test_on_a_full_disk_the_files_of_before_stay(small_disk, random_melodies):
+def test_on_a_full_disk_the_files_of_before_stay(small_disk, random_melodies, index):
     folder = small_disk / "composed"
-    lines = save_melodies(random_melodies(1), folder, sound=False)
+    lines = save_melodies(random_melodies(1), folder, index=index, sound=False)
     assert len(lines) == 1
+    assert "originality" in lines[0]
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(before) == {"melody-001.abc", "melody-001.mid"}
+    many = random_melodies(SIZE_KB // 100, seed=1)
     with pytest.raises(OSError, match="No space left"):  # a melody's sound has some 500 kB
-        save_melodies(random_melodies(SIZE_KB // 100, seed=1), folder, sound=True)
+        save_melodies(many, folder, index=index, sound=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_without_the_training_tunes_melodies_are_written_and_not_compared(
+    tmp_path, random_melodies
+):
+    (line,) = save_melodies(random_melodies(1), tmp_path, index=None, sound=False)
+    assert line.endswith("notes")
+    assert (tmp_path / "melody-001.abc").is_file()
 
 
 def test_a_motif_of_50_mb_is_refused_before_it_is_read(tmp_path):
