@@ -9,14 +9,17 @@ import lzma
 import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sqlalchemy import text
 
 from feedback_ui.services import blind_tests
+from music.earlier_tokens import TODAY_OF_EARLIER
 from music.formats.notation import read_melody
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
@@ -299,6 +302,13 @@ def test_an_export_is_taken_up_by_a_new_store(folder, expected, kind):
         assert not done.refused_files
         tables = read_tables(store)
         assert tables["votes"] == expected["tables"]["votes"]
+        with RatingsStore(folder / "ratings.sqlite") as migrated:
+            known = ["sha256", "style", "bars", "tonic_midi", "policy_id", "tokens"]
+            melodies = [
+                one.melodies_frame().sort_values("sha256", ignore_index=True)[known]
+                for one in (store, migrated)
+            ]
+        pd.testing.assert_frame_equal(*melodies)
         again = import_ratings(store, alone / f"votes.{kind}")
         assert set(again.added.values()) == {0}
 
@@ -308,6 +318,11 @@ def test_an_export_holds_what_it_held(store, folder):
     assert {path.name for path in written} == {p.name for p in (folder / "export").glob("*.csv")}
     for path in written:
         then, now = pd.read_csv(folder / "export" / path.name), pd.read_csv(path)
+        if path.stem == "melodies":
+            then = then.rename(columns={"tune_type": "style"})
+            ids = [today(json.loads(tokens)) for tokens in then["tokens"]]
+            then["tokens"] = [json.dumps(some) for some in ids]
+            then["sha256"] = [sha256(np.array(some, "<u2").tobytes()).hexdigest() for some in ids]
         pd.testing.assert_frame_equal(now[list(then.columns)], then)
 
 
@@ -317,7 +332,15 @@ def test_preference_pairs_are_those_that_trl_was_given(store, folder):
         [json.loads(line) for line in (folder / file).read_text().splitlines()]
         for file in ("export/preferences.jsonl", "now.jsonl")
     )
+    for pair in then:
+        for column in ("chosen_ids", "rejected_ids"):
+            pair[column] = today(pair[column])
     assert [{column: pair[column] for column in then[0]} for pair in now] == then
+
+
+def today(ids):
+    """Token ids of version 0.1.0 as they are today."""
+    return TODAY_OF_EARLIER[ids].tolist()
 
 
 def test_rewards_score_as_they_did(store, expected):
