@@ -16,6 +16,8 @@ reference_corpus: a melody beside real tunes
 profiles: the newest taste profile
 tastes: what can be said of a taste
 blind_tests: what may be told of each blind test
+header_choices: what forms offer for the header of new melodies
+corpora: corpora of uploaded tunes, and the policies that learn from them
 jobs: PPO jobs; the only module here that imports `rl`
 subcommand: the program's own commands in a process
 background_command: a long command beside the page

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from music.key_choice import ANY
 from reward.blind_test.stopping_rule import (
     ALPHA,
     Claim,
@@ -338,10 +339,13 @@ def blind_test_arguments(
     votes: int,
     votes_per_rater: int,
     invite_only: bool,
-    meter: str,
-    bars: str,
     seed: int,
+    meter: str = ANY,
+    mode: str = ANY,
+    style: str = ANY,
+    bars: str = ANY,
     key: str = "D",
+    compass: str = "",
 ) -> list[str]:
     """Arguments of the command that writes a test's melodies.
 
@@ -352,16 +356,21 @@ def blind_test_arguments(
         votes: after which the test ends.
         votes_per_rater: of one rater, how many count at most.
         invite_only: only who opens its invitation hears it.
-        meter: of all melodies, or 'any'.
-        bars: of all melodies, or 'any'.
         seed: of writing.
+        meter: of all melodies, or 'any', which leaves it to the policies.
+        mode: the same.
+        style: the same.
+        bars: the same.
         key: the tonic of all pairs, or 'any', a key for each pair.
+        compass: lowest and highest note, such as 'A3-E5'; no bounds if empty.
     """
     return [
         "blind-test",
         *([f"--name={name}"] if name.strip() else []),
         *(f"--votes={votes}", f"--votes-per-rater={votes_per_rater}"),
         *(["--invite-only"] if invite_only else []),
-        *(f"--meter={meter}", f"--bars={bars}", f"--key={key}", f"--seed={seed}"),
+        *(f"--meter={meter}", f"--mode={mode}", f"--style={style}", f"--bars={bars}"),
+        *(f"--key={key}", f"--seed={seed}"),
+        *([f"--range={compass}"] if compass.strip() else []),
         *("--", a, b),  # a name that begins with a dash is no option
     ]

@@ -16,6 +16,7 @@ from typing import Any
 
 from feedback_ui.services.background_command import CommandProcess
 from policy.runs import RUN_NAME, RUNS, Run, open_run, readable_runs
+from policy.shipped import shipped_policy
 from reward.store.store import RatingsStore
 from rl.jobs.queue import (
     ask_to_stop,
@@ -148,7 +149,7 @@ class FineTuningJobs:
 
     def rewards(self) -> list[str]:
         """Names of the reward runs that there are, newest first."""
-        return self._names("reward", "taste.json")
+        return self._names(("reward",), "taste.json")
 
     def reward_card(self, name: str) -> RewardCard:
         """What is written of a reward run; without what is not there.
@@ -165,8 +166,12 @@ class FineTuningJobs:
         )
 
     def policies(self) -> list[str]:
-        """Policies to start from: 'base', and finished runs, newest first."""
-        return ["base", *self._names("ppo", "policy")]
+        """Policies to start from: 'base', and what runs have made, newest first."""
+        return ["base", *self._names(("ppo", "pretrain"), "policy")]
+
+    def policy_folder(self, name: str) -> Path:
+        """Folder of one of `policies`."""
+        return shipped_policy() if name == "base" else self._runs / name / "policy"
 
     def start(self, settings: Mapping[str, object], *, others: Sequence[str] = ()) -> None:
         """Have a job started, beside the page; `is_starting`, `started` and `refusal` tell of it.
@@ -265,11 +270,11 @@ class FineTuningJobs:
         """
         return "\n".join(log_tail(job, lines))
 
-    def _names(self, kind: str, needed: str) -> list[str]:
+    def _names(self, kinds: Sequence[str], needed: str) -> list[str]:
         found = [
             (record["created_at"], run.name)
             for run, record in readable_runs(self._runs)
-            if record["kind"] == kind and (run.path / needed).exists()
+            if record["kind"] in kinds and (run.path / needed).exists()
         ]
         return [name for _, name in sorted(found, reverse=True)]
 

@@ -6,13 +6,13 @@ import streamlit as st
 
 from feedback_ui.services.background_command import CommandProcess
 from feedback_ui.services.blind_tests import blind_test_arguments, list_tests
+from feedback_ui.services.header_choices import header_choices
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views.access import studio_options
 from feedback_ui.views.fine_tune import fine_tuning_jobs
-from music.key_choice import ANY
+from music.key_choice import ANY, parse_range
 from music.melody import TONIC_NAMES
 from music.messages import one_line
-from music.metre import METERS
 
 DEFAULT_KEY = TONIC_NAMES.index("D")
 
@@ -34,7 +34,8 @@ def offer_blind_test(studio: StudioSession) -> None:
             st.markdown(":material/error: **The last blind test was not made**")
             st.text(str(maker().failure))
             st.button("Dismiss", on_click=maker().forget)
-    names = fine_tuning_jobs(studio).policies()
+    jobs = fine_tuning_jobs(studio)
+    names = jobs.policies()
     if len(names) < 2:
         st.info(
             "There is nothing to compare with the base yet. Fine-tune a policy first: the page "
@@ -42,10 +43,16 @@ def offer_blind_test(studio: StudioSession) -> None:
             icon=":material/tune:",
         )
         return
+    # Outside the form, whose fields offer what both of them know.
+    left, right = st.columns(2)
+    a = left.selectbox("One policy", names, index=0)
+    b = right.selectbox("The other policy", names, index=1)
+    try:
+        choices = header_choices([jobs.policy_folder(policy) for policy in (a, b)])
+    except ValueError as error:
+        st.text(f"Not yet: {one_line(error)}")
+        return
     with st.form("make"):
-        left, right = st.columns(2)
-        a = left.selectbox("One policy", names, index=0)
-        b = right.selectbox("The other policy", names, index=1)
         name = st.text_input(
             "Name, as raters see it", max_chars=80, placeholder="such as: Sunday test"
         )
@@ -73,14 +80,29 @@ def offer_blind_test(studio: StudioSession) -> None:
             "Only people with the invitation hear it",
             help="The link is made on the page of the test.",
         )
-        left, right, last = st.columns(3)
-        meter = left.selectbox("Metre", [*METERS, "any"])
-        bars = right.selectbox("Bars", ["8", "4", "16", "any"])
-        key = last.selectbox("Key", [*TONIC_NAMES, ANY], index=DEFAULT_KEY)
+        left, middle, last = st.columns(3)
+        meter = left.selectbox("Metre", choices.meters)
+        bars = middle.selectbox("Bars", choices.bars)
+        style = last.selectbox("Style", choices.styles)
+        left, middle, last = st.columns(3)
+        mode = left.selectbox("Mode", choices.modes)
+        key = middle.selectbox("Key", [*TONIC_NAMES, ANY], index=DEFAULT_KEY)
+        compass = last.text_input(
+            "Range",
+            max_chars=20,
+            placeholder="such as A3-E5",
+            help="The lowest and the highest note of an instrument or a voice. Empty: no bounds.",
+        ).strip()
         sent = st.form_submit_button("Write the melodies", type="primary", width="stretch")
     if sent and a == b:
         st.text(f"Not yet: {a} cannot be compared with itself; choose two policies.")
     elif sent:
+        try:
+            if compass:
+                parse_range(compass)
+        except ValueError as error:
+            st.text(f"Not yet: {one_line(error)}")
+            return
         taken = len(list_tests(studio.store))
         arguments = blind_test_arguments(
             a,
@@ -90,8 +112,11 @@ def offer_blind_test(studio: StudioSession) -> None:
             votes_per_rater=int(votes_per_rater),
             invite_only=invite_only,
             meter=meter,
+            mode=mode,
+            style=style,
             bars=bars,
             key=key,
+            compass=compass,
             seed=taken + 1,
         )
         try:

@@ -401,7 +401,7 @@ def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
     for name, policy in (("one", tiny_policy), ("two", other)):
         save_policy(policy, new_run("ppo", {}, root=runs, name=name).path / "policy")
     asked = {"name": "--help", "votes": 4, "votes_per_rater": 3, "invite_only": True}
-    asked |= {"meter": "2/4", "bars": "4", "seed": 1}
+    asked |= {"meter": "2/4", "bars": "4", "seed": 1, "key": "G", "compass": "A3-E6"}
     database = str(tmp_path / "made.db")
     process = CommandProcess("a blind test")
 
@@ -417,6 +417,10 @@ def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
         assert (made.name, made.votes_wanted) == ("--help", 4)
         assert (made.votes_per_rater, made.invite_only) == (3, True)
         assert made_in.counts()["comparisons"] == 5
+        melodies = [stored.melody for stored in made_in.melodies()]
+    assert {melody.tonic_midi % 12 for melody in melodies} == {7}
+    pitches = [note.pitch + melody.tonic_midi for melody in melodies for note in melody.notes]
+    assert (min(pitches) >= 57, max(pitches) <= 88) == (True, True)
 
     # The same name again; and a policy that looks like an option.
     process.start(blind_test_arguments("one", "two", **asked), database=database)
