@@ -92,6 +92,22 @@ def read_key(text: str) -> AbcKey:
     return AbcKey((LETTER_MIDI[letter] + shift) % 12, mode, altered)
 
 
+def in_mode(key: AbcKey, mode: str) -> AbcKey:
+    """The key of another mode that has the same signature.
+
+    Args:
+        key: a key.
+        mode: one of `FIFTHS_OF_MODE`.
+
+    Raises:
+        AbcError: for a mode that is not known.
+    """
+    if mode not in FIFTHS_OF_MODE:
+        raise AbcError(f"mode {mode[:20]!r} is not known; write one of {list(FIFTHS_OF_MODE)[1:]}")
+    tonic = key.tonic_class + 7 * (FIFTHS_OF_MODE[key.mode] - FIFTHS_OF_MODE[mode])
+    return AbcKey(tonic % 12, mode, key.altered)
+
+
 def read_shifts(name: str, text: str) -> dict[str, int]:
     """Semitones that a `K:` or `V:` field moves all notes by, for each property that it has.
 

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from music.formats.abc import AbcBar, AbcError, AbcNote, AbcTune
-from music.formats.abc_key import ACCIDENTAL, AbcKey, check_directive, read_key, read_shifts
+from music.formats.abc_key import (
+    ACCIDENTAL,
+    AbcKey,
+    check_directive,
+    in_mode,
+    read_key,
+    read_shifts,
+)
 from music.formats.abc_melody import STYLE_FIELD
 from music.formats.abc_tokens import FIELD, TOKEN, check_length, read_length, read_ratio
 from music.formats.spelling import LETTER_MIDI
@@ -24,6 +31,8 @@ from music.melody import TICKS_PER_QUARTER
 
 STYLE_DIRECTIVE = "tastemaker-style"
 """%%tastemaker-style LABEL: the style, where `R:` alone would be read as another"""
+MODE_DIRECTIVE = "tastemaker-mode"
+"""%%tastemaker-mode loc: the mode, where the next `K:` names another of the same signature"""
 TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 METER_ALIASES = {"C": "4/4", "C|": "2/2"}
 MOST_BARS_OF_REST = 32
@@ -59,6 +68,7 @@ class _Reader:
         self.meter = "4/4"
         self.unit_ticks: Fraction | None = None
         self.key: AbcKey | None = None
+        self.named_mode: str | None = None
         self.key_shifts: dict[str, int] = {}
         self.voice_shifts: dict[str, dict[str, int]] = {}
         self.changes = False
@@ -119,6 +129,8 @@ class _Reader:
         name, _, value = text.strip().partition(" ")
         if name == STYLE_DIRECTIVE:
             self.fields.setdefault(STYLE_FIELD, []).append(value.strip())
+        elif name == MODE_DIRECTIVE:
+            self.named_mode = value.strip()
         block = re.match(r"\s*begin([a-z]+)", text)
         if block is not None:
             end = re.compile(rf"%%\s*end{block[1]}\b")
@@ -157,6 +169,8 @@ class _Reader:
         shifts = read_shifts("K", value)
         only_clef = before is not None and shifts and not value[:1].isupper()
         key = before if before is not None and only_clef else read_key(value)
+        if self.named_mode is not None:
+            key, self.named_mode = in_mode(key, self.named_mode), None
         sounding = None if before is None else self.tonic_class(before)
         self.key_shifts |= shifts
         self.key = key

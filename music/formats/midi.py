@@ -172,4 +172,4 @@ def _key_name(melody: Melody) -> str:
     key = key_of(melody.tonic_midi, melody.header.mode)
     if key.mode == "minor":
         return key.tonic_name + "m"
-    return type(key)(key.signature_fifths, "major").tonic_name
+    return key.relative_major.tonic_name

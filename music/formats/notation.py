@@ -25,7 +25,7 @@ from music.formats.abc_melody import (
     rhythm_of_style,
     style_of_tune,
 )
-from music.formats.abc_reader import STYLE_DIRECTIVE, read_tune
+from music.formats.abc_reader import MODE_DIRECTIVE, STYLE_DIRECTIVE, read_tune
 from music.formats.abc_writer import abc_bars
 from music.formats.score import Cell, ScoreBar, Sign, in_bass_clef, score_bars
 from music.formats.spelling import key_of
@@ -87,7 +87,12 @@ def to_abc(melody: Melody, *, title: str | None = None) -> str:
     if header.style == "hornpipe":
         lines.append("%%MIDI ratio 1 1")  # abc2midi plays the eighths of a hornpipe 2:1
     clef = " clef=bass" if in_bass_clef(melody) else ""
-    lines += [f"M:{header.meter}", "L:1/8", f"K:{key.tonic_name}{ABC_OF_MODE[header.mode]}{clef}"]
+    lines += [f"M:{header.meter}", "L:1/8"]
+    mode = ABC_OF_MODE[header.mode]
+    if header.mode == "locrian":  # music21 reads K:Bloc as B major
+        lines.append(f"%%{MODE_DIRECTIVE} {mode}")
+        key, mode = key.relative_major, ""
+    lines.append(f"K:{key.tonic_name}{mode}{clef}")
     rows = _rows(abc_bars(melody), pickup=header.pickup_ticks > 0)
     return "\n".join(lines) + "\n" + " |\n".join(map(" | ".join, rows)) + " |]\n"
 

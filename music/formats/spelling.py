@@ -66,6 +66,11 @@ class Key:
         """Sharps (positive) or flats (negative) at the clef."""
         return self.tonic_fifths + MODE_FIFTHS[self.mode]
 
+    @property
+    def relative_major(self) -> Key:
+        """The major key of the same signature."""
+        return Key(self.signature_fifths, "major")
+
     def spell(self, midi: int) -> Spelling:
         """The written form of `midi` in this key; `spell(m).midi == m` for every m."""
         lowest = self.tonic_fifths + LOWEST_FIFTHS[self.mode]

@@ -1,4 +1,7 @@
-"""Exported ABC in other programs: music21, verovio, abc2midi and abcjs read the melody's notes."""
+"""Exported ABC in other programs: music21, verovio, abc2midi and abcjs read the same melody.
+
+Pitches, onsets and durations of all; metre and key of those that tell them.
+"""
 
 import base64
 import io
@@ -18,7 +21,9 @@ import pytest
 from music.formats.midi import pitches_midi
 from music.formats.notation import to_abc
 from music.formats.score import score_bars
-from music.formats.spelling import key_of
+from music.formats.spelling import LETTER_FIFTHS, key_of
+from music.melody import MODES
+from music.metre import METERS
 from tests.support.studio_server import missing
 
 SLACK_TICKS = 1.1
@@ -49,7 +54,9 @@ print(json.dumps(files))
 @pytest.fixture(scope="module")
 def melodies(random_melodies, real_melodies):
     """Every metre, mode, key and oddity of the grammar, and tunes as people write them."""
-    odd = [replace(m, tonic_midi=60 + n % 12) for n, m in enumerate(random_melodies(100, seed=11))]
+    odd = [replace(m, tonic_midi=60 + n % 12) for n, m in enumerate(random_melodies(160, seed=12))]
+    assert {m.header.meter for m in odd[::4]} == set(METERS)
+    assert {m.header.mode for m in odd[::4]} == set(MODES)
     return odd + real_melodies[::3]
 
 
@@ -77,6 +84,28 @@ def notes_of_midi(data):
     return found
 
 
+def meter_and_key_of_midi(data):
+    """The last time signature and the sharps of a MIDI file; verovio writes none for none."""
+    messages = [m for track in mido.MidiFile(file=io.BytesIO(data)).tracks for m in track]
+    meter = [m for m in messages if m.type == "time_signature"][-1]
+    keys = [m.key for m in messages if m.type == "key_signature"]
+    sharps = {fifths_of_key(key) for key in keys}
+    (found,) = sharps or {0}
+    return f"{meter.numerator}/{meter.denominator}", found
+
+
+def fifths_of_key(name):
+    """Sharps (positive) or flats of a key such as 'F#m'."""
+    key = name.removesuffix("m")
+    return LETTER_FIFTHS[key[0]] + 7 * (key.count("#") - key.count("b")) - 3 * name.endswith("m")
+
+
+def meter_and_key_of(melody):
+    """The same of a melody."""
+    key = key_of(melody.tonic_midi, melody.header.mode)
+    return melody.header.meter, key.signature_fifths
+
+
 def check(melody, found):
     expected, found = notes_of(melody), sorted(found)
     assert len(found) == len(expected), to_abc(melody)
@@ -94,6 +123,9 @@ def test_music21(melodies):
         warnings.simplefilter("ignore")  # its warnings are not ours
         for melody in melodies[::4]:  # it reads about ten tunes a second
             score = converter.parse(to_abc(melody), format="abc", forceSource=True).stripTies()
+            (meter,) = score.recurse().getElementsByClass("TimeSignature")
+            (key,) = score.recurse().getElementsByClass("KeySignature")
+            assert (meter.ratioString, key.sharps) == meter_and_key_of(melody)
             check(
                 melody,
                 [
@@ -108,11 +140,12 @@ def test_verovio(melodies):
     """A process for each key: it keeps the key that it read before where a tune has none."""
     readable = [m for m in melodies if not has_rest_in_triplet(m)]
     plain = [m for m in readable if not key_of(m.tonic_midi, m.header.mode).signature_fifths]
-    assert len(plain) > 10
+    assert len(plain) >= 10
     for tunes in (plain, [m for m in readable if m not in plain]):
         command = [sys.executable, "-c", VEROVIO]
         for melody, file in zip(tunes, answer(command, tunes), strict=True):
             check(melody, notes_of_midi(base64.b64decode(file)))
+            assert meter_and_key_of_midi(base64.b64decode(file)) == meter_and_key_of(melody)
 
 
 def has_rest_in_triplet(melody):
@@ -135,7 +168,9 @@ def test_abc2midi(melodies, tmp_path):
     done = subprocess.run([program, "book.abc"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
     for number, melody in enumerate(melodies):
-        check(melody, notes_of_midi((tmp_path / f"book{number}.mid").read_bytes()))
+        file = (tmp_path / f"book{number}.mid").read_bytes()
+        check(melody, notes_of_midi(file))
+        assert meter_and_key_of_midi(file) == meter_and_key_of(melody)
 
 
 @pytest.mark.slow
