@@ -9,7 +9,8 @@ its test tunes stay comparable. What else of the books is a melody now follows t
   divided by the hash of a number, as the tunes of version 0.1.0 were;
 - a new strain that shares half of its 7-grams with one on another side of the split is left out;
 - only whole strains are taken: what stands before or after a bar that could not be read is left
-  out, and so is a strain of fewer than four bars;
+  out. So is a strain of fewer than four bars, with a pickup of more than half a bar, or that
+  begins with a bar of silence;
 - 2/2 is read as 4/4, and 2/4 that is written in sixteenths is doubled into 4/4.
 """
 
@@ -102,12 +103,25 @@ def _strains(tune: Tune, counts: Counter[str]) -> Iterator[Melody]:
         whole = melodies[starts : len(melodies) - (place < last)]
         counts["parts of strains beside unread bars"] += len(melodies) - len(whole)
         for melody in whole:
-            if melody.header.bars < LEAST_BARS:
-                counts[f"strains of fewer than {LEAST_BARS} bars"] += 1
+            reason = _oddity(melody)
+            if reason:
+                counts[f"strains {reason}"] += 1
                 continue
             like = AbcTune(tune.fields, section.meter, section.tonic_class, section.mode, [])
             style = type_of_tune(like, section.meter)
             yield replace(melody, header=replace(melody.header, style=style))
+
+
+def _oddity(melody: Melody) -> str:
+    """What makes a strain of these books doubtful; empty for most."""
+    header = melody.header
+    if header.bars < LEAST_BARS:
+        return f"of fewer than {LEAST_BARS} bars"
+    if 2 * header.pickup_ticks > header.bar_ticks:
+        return "with a pickup of more than half a bar"  # a first bar that lacks a note
+    if melody.notes[0].onset_ticks >= header.bar_ticks:
+        return "that begin with a bar of silence"
+    return ""
 
 
 def _in_our_metre(section: Section) -> Section:

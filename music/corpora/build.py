@@ -1,7 +1,7 @@
 """Building a corpus from files of tunes: read, cut into strains, compared, split and written.
 
-Four files are written, all or none: `NAME.npz` with the strains as tokens, `NAME.json` with the data
-card, `NAME.md` with the same for people, and `NAME.refused.csv` with every passage that was
+Four files are written, all or none: `NAME.npz` with the strains as tokens, `NAME.json` with the
+data card, `NAME.md` with the same for people, and `NAME.refused.csv` with every passage that was
 refused. A corpus whose files, options and readers have not changed is not built again.
 
 Of near-duplicates the first stays (`music.corpora.near_duplicates`). The split is by tune

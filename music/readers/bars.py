@@ -47,7 +47,11 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
         repaired += len(parts) > 1
         separate += parts
     for place, bar in enumerate(separate):
-        inside = 0 < place < len(separate) - 1
+        inside = (  # at the ends of a strain a short bar of silence is a pickup, or its complement
+            0 < place < len(separate) - 1
+            and not strain_ends(separate[place - 1], bar)
+            and not strain_ends(bar, separate[place + 1])
+        )
         if bar.duration_ticks != bar_ticks and _mended(bar, bar_ticks, inside=inside):
             repaired += 1
         last = whole[-1] if whole else None
