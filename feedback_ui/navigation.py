@@ -42,6 +42,12 @@ page = st.navigation(
             icon=":material/tune:",
             url_path="fine-tune",
         ),
+        st.Page(
+            "app_pages/corpora.py",
+            title="Corpora",
+            icon=":material/queue_music:",
+            url_path="corpora",
+        ),
         st.Page("app_pages/people.py", title="People", icon=":material/group:", url_path="people"),
     ],
     position="top",

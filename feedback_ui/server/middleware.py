@@ -5,7 +5,8 @@
 - An address with an organiser's key or a rater's token is answered by a redirection to the same
   address without them; the answer sets a cookie.
 - Pages have cookies set here (see `cookies.py`).
-- The server's metrics are for organisers.
+- The server's metrics are for organisers, and so are uploads: Streamlit takes a file of anybody who
+  has a page open, and keeps it in memory.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from feedback_ui.server.visitors import (
 )
 
 METRICS = "/_stcore/metrics"
+UPLOADS = "/_stcore/upload_file"
 MOST_TICKET_BYTES = 256
 
 
@@ -83,6 +85,12 @@ class StudioMiddleware:
             answer = PlainTextResponse(
                 "The metrics are for the organiser: send the organiser's key as "
                 "'Authorization: Bearer KEY'.\n",
+                HTTPStatus.FORBIDDEN,
+            )
+        elif path.startswith(UPLOADS) and not self._is_organiser(request):
+            answer = PlainTextResponse(
+                "Files are for the organiser to upload: open the organiser's address, then the "
+                "page Corpora.\n",
                 HTTPStatus.FORBIDDEN,
             )
         elif request.method in ("GET", "HEAD") and not path.startswith("/_stcore/"):

@@ -9,6 +9,9 @@ blind_test_result: the result of a blind test
 fine_tune_form: the form that starts a run
 fine_tune: watching a run, comparing several
 fine_tune_charts: charts of a run
+corpora: one corpus, and the files of it
+corpus_form: the form that makes a corpus, and the one that adds files
+corpus_adaptation: adapting a policy to a corpus
 taste_charts: charts of a taste
 chart_colours: colours of charts in the light and the dark theme
 notice: a line of text in a box

@@ -34,14 +34,19 @@ from feedback_ui.services.corpora.uploads import (
 from feedback_ui.services.subcommand import CommandError
 from music.corpora.catalogue import CORPORA, checked_name, corpus_names
 from music.files import sync
+from music.formats.notation import read_melody
 from music.json_text import JsonError, read_json
+from music.melody import Melody
 from music.styles import check_label
 from policy.runs import METRICS, RUNS, Run, RunError, free_name
+from policy.runs import checked_name as checked_run
 
 LONGEST_LICENCE = 500
 """characters"""
 LEAST_SURE_TUNES = 100
 """of a corpus; with fewer, held-out tunes are too few to tell small gains"""
+HEARD = 4
+"""melodies that a policy writes to be heard"""
 RESULT = "result.json"
 """in the folder of a pretraining run that has finished"""
 
@@ -194,7 +199,8 @@ class CorpusJobs:
         self.build(name).start(
             [
                 *("corpus", "build", str(self._uploads(name) / "files"), f"--name={name}"),
-                *([f"--style={about.style}"] if about.style else []),
+                *(["--style-from=field"] if about.styles_of_tunes else []),
+                *([f"--style={about.style}"] if about.style and not about.styles_of_tunes else []),
                 *([f"--licence={about.licence}"] if about.licence else []),
                 "--json",
             ],
@@ -275,6 +281,45 @@ class CorpusJobs:
             if live is not None:
                 raise CommandError(f"{live} is being adapted; wait until it has ended, or stop it")
             adaptation.command.go_on(database=self._database)
+
+    # What a policy writes
+
+    def hear(self, run: str) -> None:
+        """Have a policy write some melodies; other ones each time.
+
+        Raises:
+            RunError: for what is no name of a run.
+            CommandError: while it writes, or when there can be no process.
+        """
+        writing = self.writing(run)
+        before = [one for one in writing.arguments if one.startswith("--seed=")]
+        seed = 1 + int(before[0].removeprefix("--seed=")) if before else 0
+        writing.start(
+            [
+                *("compose", f"--policy={run}", f"--count={HEARD}", f"--seed={seed}"),
+                *(f"--out={self._heard(run)}", "--no-sound"),
+            ],
+            database=self._database,
+        )
+
+    def writing(self, run: str) -> RecordedCommand:
+        """The command that writes the melodies of `heard`.
+
+        Raises:
+            RunError: for what is no name of a run.
+        """
+        return RecordedCommand(self._jobs, f"hear-{checked_run(run)}", f"the writing of {run}")
+
+    def heard(self, run: str) -> list[Melody]:
+        """The melodies that a policy has written last, without any that is damaged."""
+        found = []
+        for file in sorted(self._heard(run).glob("*.abc"))[:HEARD]:
+            with suppress(OSError, ValueError):
+                found.append(read_melody(file.read_text("utf-8", "replace")))
+        return found
+
+    def _heard(self, run: str) -> Path:
+        return self._jobs / f"heard-{checked_run(run)}"
 
     def _adaptation(self, run: str) -> RecordedCommand:
         return RecordedCommand(self._jobs, f"adapt-{run}", f"the adaptation {run}")

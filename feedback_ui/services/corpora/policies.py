@@ -15,9 +15,8 @@ from threading import Lock
 
 from feedback_ui.services.corpora.corpus_jobs import RESULT
 from music.corpora.catalogue import SHIPPED
-from policy.configuration import ConfigurationError
-from policy.folder import read_policy_folder
-from policy.runs import RUNS, RunError, readable_runs
+from policy.folder import CheckpointError, policy_hash, read_policy_folder
+from policy.runs import RUNS, readable_runs
 from policy.shipped import shipped_policy
 
 LOOK_EVERY_S = 5.0
@@ -109,7 +108,7 @@ class KnownPolicies:
                 return known[1:]
             said = read_policy_folder(folder)
             trained_on = PolicyCorpora(said.corpora or (SHIPPED,), said.base_corpora)
-            self._read[folder] = (stamp, trained_on, said.policy_hash)
-        except (OSError, ConfigurationError, RunError):
+            self._read[folder] = (stamp, trained_on, policy_hash(folder))
+        except (OSError, CheckpointError):
             return None
         return self._read[folder][1:]

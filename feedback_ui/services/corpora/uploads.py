@@ -11,7 +11,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,9 @@ class About:
 
     licence: str = ""
     style: str = ""
+    """label of all tunes; that of the corpus without it"""
+    styles_of_tunes: bool = False
+    """whether each tune has the style that its own file names instead"""
 
 
 def refusal_of(upload: Upload) -> str | None:
@@ -146,7 +149,8 @@ def kept_files(folder: Path) -> list[KeptFile]:
 def about_files(folder: Path) -> About:
     """What was entered for a corpus; empty where that is not known."""
     fields = _about(folder)
-    return About(*(str(fields.get(name, "")) for name in ("licence", "style")))
+    licence, style = (str(fields.get(name, "")) for name in ("licence", "style"))
+    return About(licence, style, fields.get("styles_of_tunes") is True)
 
 
 def remove_files(folder: Path, stored: Sequence[str] | None = None) -> int:
@@ -217,7 +221,7 @@ def _write(folder: Path, uploads: Sequence[Upload], *, first: int) -> dict[str, 
 
 
 def _write_about(file: Path, about: About, names: Mapping[str, str]) -> None:
-    write_json(file, {"licence": about.licence, "style": about.style, "names": dict(names)})
+    write_json(file, {**asdict(about), "names": dict(names)})
 
 
 def _about(folder: Path) -> dict[str, Any]:

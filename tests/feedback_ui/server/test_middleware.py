@@ -258,3 +258,27 @@ def test_without_a_key_metrics_are_for_this_machine():
         assert ask("/_stcore/metrics", options=alone, **stranger).status == 403
     config.set_option("server.allowedHosts", ["studio.example.org"])
     assert ask("/_stcore/metrics", options=alone).status == 403
+
+
+UPLOAD = "/_stcore/upload_file/a-session/a-file"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+@pytest.mark.parametrize("path", [UPLOAD, f"/{UPLOAD}", f"{UPLOAD}/"])
+def test_files_of_strangers_do_not_reach_the_server(method, path):
+    answer = ask(path, method, b"x" * 1000, **OWN)
+    assert (answer.status, answer.reached) == (403, False)
+    assert ask(path, method, cookie=f"{named(RATER)}=a-token", **OWN).status == 403
+    assert ask(path, method, cookie=f"{named(ORGANISER)}={KEY}", **OWN).status == 403
+
+
+def test_organisers_upload():
+    assert ask(UPLOAD, "PUT", cookie=f"{named(ORGANISER)}={organiser_proof(KEY)}", **OWN).reached
+    alone = StudioOptions(database="ratings.db")
+    assert ask(UPLOAD, "PUT", options=alone).reached
+    assert ask(UPLOAD, "PUT", options=alone, x_forwarded_for="203.0.113.9").status == 403
+
+
+def test_uploads_are_closed_below_another_path_too():
+    config.set_option("server.baseUrlPath", "studio")
+    assert ask(f"/studio{UPLOAD}", "PUT", **OWN).status == 403

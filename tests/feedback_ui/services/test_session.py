@@ -29,6 +29,7 @@ from feedback_ui.services.notation import PIANO_ROLL, pictures_of
 from feedback_ui.services.practice import PRACTICE_ID, practice_pair
 from feedback_ui.services.session import BREAK_AFTER, StudioSession
 from music.key_choice import in_one_key
+from music.limits import ABC_BOOK_BYTES, MIB
 from music.melody import Header, Melody, Note
 from music.rendering.sound import cached_wav
 from reward.store.database import parse_url
@@ -592,7 +593,7 @@ def test_the_settings_exist_and_are_the_careful_ones():
     assert set(flat) <= set(known)
     assert flat["server.address"] == "127.0.0.1"
     assert flat["server.allowedHosts"] == ["localhost", "127.0.0.1"]
-    assert flat["server.maxUploadSize"] <= 1
+    assert flat["server.maxUploadSize"] * MIB == ABC_BOOK_BYTES, "middleware.py: organisers only"
     assert flat["browser.gatherUsageStats"] is False
     assert flat["client.showErrorDetails"] == "none"
 
