@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from music.melody import MODE_SCALES
+from music.melody import MODE_SCALES, MODES, PITCH_MAX, PITCH_MIN
 from reward.comparisons.attention import TrapScore, trap_scores
 from reward.pairs.random_pairs import PairingError, random_pairs, with_repeats
 from reward.pairs.traps import corrupted, in_key_share, with_traps
@@ -37,6 +37,16 @@ def test_corruption_is_by_chance_and_never_fails_to_be_a_melody(random_melodies)
     once, twice = ([corrupted(m, np.random.default_rng(s)) for m in melodies] for s in (2, 2))
     assert once == twice  # and each was checked by Melody itself
     assert once != [corrupted(m, np.random.default_rng(3)) for m in melodies]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_pitch_of_every_mode_can_be_made_wrong(tune, mode):
+    """Also at the ends of the range, and in a melody of a few notes, which all move."""
+    for pitch in range(PITCH_MIN, PITCH_MAX + 1):
+        melody = tune((pitch, 96), (pitch, 96), mode=mode)
+        worse = corrupted(melody, np.random.default_rng(pitch - PITCH_MIN))
+        assert all(out_of_key(worse))
+        assert all(1 <= abs(note.pitch - pitch) <= 5 for note in worse.notes)
 
 
 def test_in_key_share_by_hand(tune):

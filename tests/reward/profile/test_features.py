@@ -1,11 +1,13 @@
 """Features: finite, tame, independent of the key, pinned to their version, and as labelled."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from music.melody import TONIC_MIDI_MAX, TONIC_MIDI_MIN
+from music.melody import TONIC_MIDI_MAX, TONIC_MIDI_MIN, Melody, Note
 from reward.profile.features import (
     FEATURE_LABELS,
     FEATURE_NAMES,
@@ -13,6 +15,8 @@ from reward.profile.features import (
     REVISION,
     feature_matrix,
 )
+from reward.store.store import RatingsStore
+from tests.support.project import PROJECT
 
 
 def test_names_and_labels_are_one_to_one():
@@ -228,3 +232,44 @@ def test_version_is_pinned_to_the_numbers(tune):
     assert dict(zip(FEATURE_NAMES, feature_matrix(probes).T.round(4).tolist(), strict=True)) == {
         name: pytest.approx(values, abs=2e-4) for name, values in PINNED[1].items()
     }
+
+
+def test_features_of_the_melodies_of_version_0_1_0_are_what_they_were(tmp_path):
+    """Profiles of that version are read, so its features must mean the same.
+
+    The file has each feature's mean and deviation over the 98 melodies of the old database, and its
+    value for the melody with id 42, as the code of that version computed them.
+    """
+    data = PROJECT / "tests" / "data"
+    then = json.loads((data / "features_0_1_0.json").read_text())
+    shutil.copy(data / "v0_1_0" / "ratings.sqlite", tmp_path)
+    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+        melodies = [one.melody for one in store.melodies(range(1, 99))]
+    matrix = feature_matrix(melodies)
+    assert then["revision"] == REVISION
+    assert tuple(then["features"]) == FEATURE_NAMES
+    now = np.stack([matrix.mean(0), matrix.std(0), matrix[41]], axis=1)
+    np.testing.assert_allclose(now, list(then["features"].values()), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("meter", "of_half"), [("3/2", "3/4"), ("6/4", "6/8")])
+def test_a_tune_in_notes_of_twice_the_length_has_the_same_features(real_melodies, meter, of_half):
+    """Beats of twice the length, so nothing that is counted in beats or bars changes.
+
+    Dotted notes and the time that a leap waits for its answer are counted in written lengths.
+    """
+    tunes = [melody for melody in real_melodies if melody.header.meter == of_half][:40]
+    assert len(tunes) >= 10
+    doubled = [
+        Melody(
+            replace(tune.header, meter=meter, pickup_ticks=2 * tune.header.pickup_ticks),
+            tuple(Note(2 * n.onset_ticks, 2 * n.duration_ticks, n.pitch) for n in tune.notes),
+            tune.tonic_midi,
+        )
+        for tune in tunes
+    ]
+    different = np.abs(feature_matrix(doubled) - feature_matrix(tunes)).max(0) > 1e-9
+    by_written_length = {"dotted_share", "leaps_resolved"}
+    assert {name for name, is_so in zip(FEATURE_NAMES, different, strict=True) if is_so} <= (
+        by_written_length
+    )
