@@ -20,6 +20,7 @@ from music.corpora.sources import Source
 from music.messages import excerpt
 from music.progress import Progress, no_progress
 from music.readers import Refusal, Tune, melodies_of, read_tunes
+from music.readers.melodies import notices_of
 from music.styles import OTHER, Styles
 from music.tokens import encode
 
@@ -86,7 +87,8 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
     unread = {refusal.tune for refusal in reading.refusals} - known
     reading.unread_tunes = len(unread) if not tunes else len(unread - {""})
     for tune in tunes:
-        reading.notices.update(notice.reason for notice in tune.notices)
+        for notice in (*tune.notices, *notices_of(tune)):
+            reading.notices[notice.reason] += 1
         melodies, refused = melodies_of(tune)
         reading.refusals += refused
         header = [replace(melody.header, style=OTHER) for melody in melodies]

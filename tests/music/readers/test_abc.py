@@ -169,3 +169,11 @@ def test_a_style_is_the_one_that_is_given(tmp_path):
     (read_tune,), _ = read(tmp_path, tune(f"{bars(4)}|]", head="R:reel\n"))
     assert melodies_of(read_tune)[0][0].header.style == "reel"
     assert melodies_of(read_tune, style="polska")[0][0].header.style == "polska"
+
+
+def test_a_rest_before_a_strain_begins_is_a_pickup(tmp_path):
+    """It was read as a bar of silence."""
+    (read_one,), _ = read(tmp_path, tune(f"{bars(4)}||z|{bars(3)}|E3|]"))
+    melodies, _ = melodies_of(read_one)
+    assert melodies[1].header.pickup_ticks == 24
+    assert melodies[1].notes[0].onset_ticks == 0
