@@ -264,7 +264,11 @@ class Scope:
 
     def room_for(self, prompts_NP: np.ndarray) -> int:
         """Tokens of the longest melody that it can write under some prompts; -1 is open."""
-        headers = {(meter, bars) for meter, bars in prompts_NP[:, [_METER_AT, _BARS_AT]].tolist()}
+        meters_N, bars_N = (
+            prompts_NP[:, place].tolist() if place < prompts_NP.shape[1] else [-1] * len(prompts_NP)
+            for place in (_METER_AT, _BARS_AT)
+        )
+        headers = set(zip(meters_N, bars_N, strict=True))
         return max(
             (self.longest(meter=_value(meter), bars=_value(bars)) for meter, bars in headers),
             default=0,

@@ -326,7 +326,7 @@ class TestPolicy:
     @pytest.mark.parametrize(
         ("field", "value", "says"),
         [
-            ("hidden_size", 64, r"embed_tokens.weight has another shape, \(709, 32\); \(709, 64\)"),
+            ("hidden_size", 64, r"embed_tokens.weight has another shape, \(918, 32\); \(918, 64\)"),
             ("num_hidden_layers", 2, r"layers\.1\..* is missing; .* is expected; restore it"),
             ("intermediate_size", 48, "mlp.* has another shape"),
             ("num_hidden_layers", -1, "cannot be read .*num_hidden_layers=-1 is not within 1 to"),
@@ -335,8 +335,8 @@ class TestPolicy:
             ("num_labels", 10**9, None),
             ("rms_norm_eps", float("nan"), "cannot be read .*it holds NaN"),
             ("hidden_act", "relu", "cannot be read .*hidden_act='relu' is not silu"),
-            ("vocab_size", 700, r"vocab_size, bar_positions=\(700, 160\), here \(709, 160\); use"),
-            ("bar_positions", 128, r"=\(709, 128\), here \(709, 160\); use the release"),
+            ("vocab_size", 700, r"vocab_size, bar_positions=\(700, 288\), here \(918, 288\); use"),
+            ("bar_positions", 128, r"=\(918, 128\), here \(918, 288\); use the release"),
             ("hidden_size", "wide", "cannot be read"),
             ("hidden_size", None, "cannot be read"),
             ("num_attention_heads", 0, "cannot be read"),

@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from music.formats.midi import pitches_midi
-from music.grammar import MASK_TABLE
 from music.key_choice import Compass, KeyChoice, KeyChoiceError
 from music.melody import Header, MelodyError, Note
 from music.metre import METERS
+from music.styles import SHIPPED_STYLES, Styles
 from music.tokens import BOS, ID, decode, encode
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning, allowed_tokens, compose, sample_rows
 from policy.decode import sample
+from policy.scope import EVERYTHING, Scope, ScopeError, TrainedOn, scope_of
 
 MOTIF = (Note(-12, 12, 7), Note(0, 24, 12), Note(36, 12, 0))
 
@@ -22,10 +23,12 @@ MOTIF = (Note(-12, 12, 7), Note(0, 24, 12), Note(36, 12, 0))
         {},
         {"meter": "6/8"},
         {"mode": "dorian"},
-        {"tune_type": "waltz"},
+        {"style": "waltz"},
         {"bars": 8},
-        {"pickup_ticks": 36},
-        {"meter": "2/4", "mode": "minor", "tune_type": "march", "bars": 4, "pickup_ticks": 6},
+        {"pickup_ticks": 24},
+        {"meter": "7/8", "mode": "locrian", "bars": 3, "pickup_ticks": 77},
+        {"meter": "12/8", "mode": "lydian", "bars": 2},
+        {"meter": "2/4", "mode": "minor", "style": "march", "bars": 4, "pickup_ticks": 6},
     ],
 )
 def test_what_is_asked_is_what_comes(tiny_policy, fields):
@@ -38,7 +41,7 @@ def test_what_is_not_asked_is_the_policys_to_choose(tiny_policy):
     headers = {
         melody.header for melody in compose(tiny_policy, 24, conditioning=Conditioning(bars=4))
     }
-    for field in ("meter", "mode", "tune_type", "pickup_ticks"):
+    for field in ("meter", "mode", "style", "pickup_ticks"):
         assert len({getattr(header, field) for header in headers}) > 1, field
 
 
@@ -54,21 +57,23 @@ def test_a_melody_begins_with_its_motif(tiny_policy):
 
 
 def test_a_prompt_by_hand():
-    conditioning = Conditioning(meter="2/4", tune_type="reel", bars=4, pickup_ticks=12, motif=MOTIF)
-    header = [BOS, ID["METER_2/4"], -1, ID["TYPE_reel"], ID["BARS_4"], ID["PICKUP_12"]]
+    conditioning = Conditioning(meter="2/4", style="reel", bars=4, pickup_ticks=12, motif=MOTIF)
+    header = [BOS, ID["METER_2/4"], -1, ID["STYLE_1"], ID["BARS_4"], ID["PICKUP_12"]]
     names = ["NOTE_7_12", "BAR_4", "NOTE_12_24", "REST_12", "NOTE_0_12"]
     row = [*header, *(ID[name] for name in names)]
-    assert conditioning.prompt(2).tolist() == [row, row]
-    assert Conditioning().prompt(1).tolist() == [[BOS, -1, -1, -1, -1, -1]]
+    assert conditioning.prompt(2, Scope(SHIPPED_STYLES)).tolist() == [row, row]
+    assert Conditioning().prompt(1, EVERYTHING).tolist() == [[BOS, -1, -1, -1, -1, -1]]
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"meter": "5/4"}, "meter='5/4' is not known; choose one of"),
-        ({"bars": 12}, "bars=12 is not known; choose one of"),
-        ({"pickup_ticks": 48, "meter": "2/4"}, "pickup_ticks=48 fills a bar of 2/4"),
-        ({"pickup_ticks": 48}, "pickup_ticks=48 fills a bar of 2/4"),  # which it may become
+        ({"meter": "13/8"}, "meter='13/8' is not known; choose one of"),
+        ({"bars": 33}, r"bars=33 is not in 2\.\.32; cut"),
+        ({"style": "Jig"}, "style='Jig' is not a label; write 1 to 32 lower-case"),
+        ({"pickup_ticks": 48, "meter": "2/4"}, r"pickup_ticks=48 is not in 0\.\.47; a pickup is"),
+        ({"pickup_ticks": 46, "meter": "2/4"}, "pickup_ticks=46 leaves a part of a bar of 2/4"),
+        ({"pickup_ticks": 5}, "pickup_ticks=5 leaves"),
         ({"motif": MOTIF}, "a motif needs a place: ask for meter, bars and pickup_ticks with it"),
         ({"motif": MOTIF, "meter": "2/4", "bars": 4}, "a motif needs a place"),
     ],
@@ -78,6 +83,50 @@ def test_what_cannot_be_asked_is_refused(fields, says):
         Conditioning(**fields)
 
 
+SMALL = Scope(
+    Styles(("other", "polka")), TrainedOn(("2/4", "7/8"), ("major",), (4, 6), (0, 12)), plain=True
+)
+"""of a policy that was trained on little"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (
+            {"style": "jig"},
+            r"style='jig' is not one that this policy knows; choose one of \['other'",
+        ),
+        ({"meter": "3/4"}, r"meter='3/4' is not one that this .*; choose one of \['2/4', '7/8'\]"),
+        ({"mode": "minor"}, r"mode='minor' is not one .* trained on; choose one of \['major'\]"),
+        ({"bars": 5}, r"bars=5 is not one .* trained on; choose one of \[4, 6\]"),
+        (
+            {"pickup_ticks": 24},
+            r"pickup_ticks=24 is not one .* trained on; choose one of \[0, 12\]",
+        ),
+    ],
+)
+def test_what_a_policy_was_not_trained_on_is_refused(fields, says):
+    with pytest.raises(ValueError, match=says) as error:
+        Conditioning(**fields).prompt(1, SMALL)
+    assert "\n" not in str(error.value)
+
+
+def test_an_open_pickup_must_fit_every_metre_that_the_policy_may_choose():
+    all_meters = Conditioning(pickup_ticks=36)  # a whole bar of 3/8
+    with pytest.raises(ScopeError, match=r"pickup_ticks=36 is none that 3/8 can have, .* a meter"):
+        all_meters.prompt(1, EVERYTHING)
+    some = Scope(trained_on=TrainedOn(meters=("2/4", "4/4")))
+    assert all_meters.prompt(1, some)[0, -1] == ID["PICKUP_36"]
+
+
+def test_a_plain_policy_is_not_given_a_motif_that_it_could_not_write():
+    place = {"meter": "2/4", "bars": 4, "pickup_ticks": 0}
+    split = Conditioning(**place, motif=(Note(0, 7, 0), Note(7, 9, 0)))
+    with pytest.raises(ScopeError, match=r"duration or rest that .* not trained on .*HOLD_3"):
+        split.prompt(1, SMALL)
+    assert (split.prompt(1, EVERYTHING) >= 0).sum() == 1 + 3 + 4  # BOS, header, BAR and tokens
+
+
 @pytest.mark.parametrize(
     ("motif", "says"),
     [
@@ -85,7 +134,7 @@ def test_what_cannot_be_asked_is_refused(fields, says):
         ((Note(0, 5, 0),), "a rest of 12 ticks|a note of 5 ticks"),
         ((Note(-12, 12, 0), Note(0, 24, 0), Note(12, 24, 0)), "onset_ticks=12 is before tick 24"),
         # On the grid, but 45 + 2 ticks of the bar cannot be filled: the grammar says so.
-        ((Note(-12, 12, 0), Note(0, 42, 0), Note(42, 4, 0)), "melody 0, place 9: token NOTE_0_4"),
+        ((Note(-12, 12, 0), Note(0, 42, 0), Note(42, 4, 0)), "no sum|place 9: token NOTE_0_4"),
     ],
 )
 def test_a_motif_that_no_melody_begins_with_is_refused(tiny_policy, motif, says):
@@ -173,12 +222,14 @@ def test_without_a_range_the_samples_are_those_of_any_key(tiny_policy):
 def test_log_probabilities_within_a_range_are_among_the_notes_left(tiny_policy):
     bounds = np.array([[-2, 6]] * 4)
     allowed = allowed_tokens(bounds)
-    prompts = Conditioning(bars=4, meter="2/4").prompt(4)
+    prompts = Conditioning(bars=4, meter="2/4").prompt(4, scope_of(tiny_policy))
     generator = torch.Generator().manual_seed(0)
     sampled = sample(tiny_policy, prompts, generator=generator, allowed_BV=allowed)
     with torch.no_grad():
         logits = tiny_policy(input_ids=sampled.ids).logits[:, :-1]
-    legal = torch.from_numpy(MASK_TABLE[sampled.mask_row[:, 1:]] & allowed[:, None])
+    legal = torch.from_numpy(
+        scope_of(tiny_policy).table[sampled.mask_row[:, 1:]] & allowed[:, None]
+    )
     logps = logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
     chosen = logps.gather(2, sampled.ids[:, 1:, None])[..., 0]
     decision = sampled.decision[:, 1:]

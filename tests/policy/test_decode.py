@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from music.grammar import MASK_TABLE, advance_checked, initial_state, legal
+from music.grammar import initial_state
 from music.melody import Header, Note
+from music.styles import SHIPPED_STYLES
 from music.tokens import BOS, EOS, HEADER_LENGTH, ID, PAD, VOCABULARY, decode, encode, encode_motif
 from policy.compose import Conditioning
 from policy.decode import NotFiniteError, _draw, sample, sample_episodes
 from policy.episodes import EpisodeBatch
 from policy.model import MelodyForCausalLM, melody_config
+from policy.scope import Scope, scope_of
+
+KNOWN = Scope(SHIPPED_STYLES)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def mixed_beginnings(random_melodies) -> np.ndarray:
 def mixed(policy, random_melodies):
     """A batch with everything: prefixes, lengths from short to long, hidden states."""
     prompts = mixed_beginnings(random_melodies)
-    episodes = EpisodeBatch.prompted(prompts)
+    episodes = EpisodeBatch.prompted(prompts, scope_of(policy))
     return prompts, sample_episodes(policy, episodes, generator=seeded(1), keep_states=1)
 
 
@@ -58,8 +62,8 @@ def masks_of(ids: np.ndarray) -> np.ndarray:
     """Which tokens were legal at each place; bool (B, T, V)."""
     state, masks = initial_state(len(ids)), []
     for column in ids.T:
-        masks.append(legal(state))
-        state = advance_checked(state, column)
+        masks.append(KNOWN.legal(state))
+        state = KNOWN.advance_checked(state, column)
     assert state.done.all()
     return np.stack(masks, axis=1)
 
@@ -114,7 +118,7 @@ def test_the_prompt_stays_and_is_no_decision(mixed):
         (known,) = np.nonzero(prompts[row][: len(ids)] >= 0)
         np.testing.assert_array_equal(ids[known], prompts[row, known])
         assert not sampled.decision[row, known].any()
-    choices = torch.from_numpy(MASK_TABLE.sum(1))[sampled.mask_row]
+    choices = torch.from_numpy(KNOWN.choices)[sampled.mask_row]
     assert (choices[sampled.decision] > 1).all()
     open_to_all = (sampled.ids != PAD) & (choices > 1) & ~sampled.decision
     assert (
@@ -131,7 +135,7 @@ def test_every_row_is_a_whole_melody_padded_on_the_right(mixed):
         decode(row)
     masks = torch.from_numpy(masks_of(sampled.ids.numpy()))
     real = sampled.ids != PAD
-    assert torch.equal(torch.from_numpy(MASK_TABLE)[sampled.mask_row][real], masks[real])
+    assert torch.equal(torch.from_numpy(KNOWN.table)[sampled.mask_row][real], masks[real])
 
 
 def test_the_rest_of_the_batch_does_not_matter(policy, random_melodies):
@@ -145,7 +149,9 @@ def test_the_rest_of_the_batch_does_not_matter(policy, random_melodies):
 
 @torch.no_grad()
 def test_towards_0_the_temperature_takes_the_likeliest(policy):
-    sampled = sample(policy, Conditioning(bars=8).prompt(8), generator=seeded(0), temperature=1e-4)
+    sampled = sample(
+        policy, Conditioning(bars=8).prompt(8, KNOWN), generator=seeded(0), temperature=1e-4
+    )
     logits = policy(input_ids=sampled.ids[:, :-1]).logits
     masks = torch.from_numpy(masks_of(sampled.ids.numpy()))[:, 1:]
     best = logits.masked_fill(~masks, -torch.inf).argmax(-1)
@@ -154,7 +160,7 @@ def test_towards_0_the_temperature_takes_the_likeliest(policy):
 
 @torch.no_grad()
 def test_logprobs_are_those_at_the_temperature(policy):
-    prompts = Conditioning(bars=4).prompt(8)
+    prompts = Conditioning(bars=4).prompt(8, KNOWN)
     sampled = sample(policy, prompts, generator=seeded(0), temperature=2.5)
     logits = policy(input_ids=sampled.ids[:, :-1]).logits / 2.5
     masks = torch.from_numpy(masks_of(sampled.ids.numpy()))[:, 1:]
@@ -177,7 +183,7 @@ class BosAndMetre(EpisodeBatch):
 def test_samples_are_as_frequent_as_the_forward_says(policy):
     """The metre of 4000 headers, within 5 standard errors of the softmax over five metres."""
     count = 4000
-    begun = BosAndMetre.prompted(Conditioning().prompt(count))
+    begun = BosAndMetre.prompted(Conditioning().prompt(count, KNOWN), KNOWN)
     sampled = sample_episodes(policy, begun, generator=seeded(2))
     assert sampled.ids.shape == (count, 2)
     first = [i for i, name in enumerate(VOCABULARY) if name.startswith("METER_")]
@@ -190,7 +196,7 @@ def test_samples_are_as_frequent_as_the_forward_says(policy):
 
 def test_the_seed_decides_and_nothing_else_is_drawn_from(policy):
     before = torch.get_rng_state()
-    prompts = Conditioning(bars=4).prompt(6)
+    prompts = Conditioning(bars=4).prompt(6, KNOWN)
     once, again, other = (sample(policy, prompts, generator=seeded(s)) for s in (7, 7, 8))
     assert torch.equal(once.ids, again.ids)
     assert torch.equal(once.logprob, again.logprob)
@@ -204,7 +210,7 @@ def test_dropout_is_never_on_while_decoding(policy):
     )
     dropping = MelodyForCausalLM(config).train()
     dropping.load_state_dict(policy.state_dict())
-    prompts = Conditioning(bars=4).prompt(4)
+    prompts = Conditioning(bars=4).prompt(4, KNOWN)
     wanted = sample(policy, prompts, generator=seeded(7))
     found = sample(dropping, prompts, generator=seeded(7))
     assert torch.equal(found.ids, wanted.ids)
@@ -235,24 +241,24 @@ def test_a_motif_is_written_on(policy):
 
 
 def test_an_empty_batch_is_no_melodies(policy):
-    assert sample(policy, Conditioning().prompt(0), generator=seeded(0)).rows() == []
+    assert sample(policy, Conditioning().prompt(0, KNOWN), generator=seeded(0)).rows() == []
 
 
 @pytest.mark.parametrize(
     ("names", "says"),
     [
         ("EOS", r"melody 1, place 0: token EOS may not come here; 1 may, such as \['BOS'\]"),
-        ("BOS MODE_major", r"melody 1, place 1: token MODE_major .*\['METER_4/4', 'METER_2/4'"),
+        ("BOS MODE_major", r"melody 1, place 1: token MODE_major .*\['METER_2/2', 'METER_3/2'"),
         (
-            "BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_48",
-            r"melody 1, place 5: token PICKUP_48 .*\['PICKUP_0', 'PICKUP_6'",
+            "BOS METER_2/4 MODE_major STYLE_1 BARS_4 PICKUP_48",
+            r"melody 1, place 5: token PICKUP_48 .*\['PICKUP_0', 'PICKUP_3'",
         ),
         (
-            "BOS METER_2/4 MODE_major TYPE_reel BARS_4 PICKUP_0 BAR_4 HOLD_12",
+            "BOS METER_2/4 MODE_major STYLE_1 BARS_4 PICKUP_0 BAR_4 HOLD_12",
             r"melody 1, place 7: token HOLD_12 .*\['REST_3'",
         ),
         ("BOS METER_2/4 PAD", "melody 1, place 2: token PAD may not come here"),
-        ("BOS METER_2/4 ? TYPE_reel BOS", r"melody 1, place 4: token BOS .*\['BARS_4'"),
+        ("BOS METER_2/4 ? STYLE_1 BOS", r"melody 1, place 4: token BOS .*\['BARS_2'"),
     ],
 )
 def test_a_token_of_a_prompt_that_is_not_legal_is_refused(policy, names, says):
@@ -264,14 +270,16 @@ def test_a_token_of_a_prompt_that_is_not_legal_is_refused(policy, names, says):
 
 
 def test_an_id_of_a_prompt_outside_the_vocabulary_is_refused(policy):
-    with pytest.raises(ValueError, match=r"melody 0, place 1: token 709 .* \['METER_4/4'"):
+    with pytest.raises(ValueError, match=r"melody 0, place 1: token 918 .* \['METER_2/2'"):
         sample(policy, np.array([[BOS, len(VOCABULARY)]]), generator=seeded(0))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_is_positive(policy, temperature):
     with pytest.raises(ValueError, match=f"temperature={temperature} is not a positive, finite"):
-        sample(policy, Conditioning().prompt(1), generator=seeded(0), temperature=temperature)
+        sample(
+            policy, Conditioning().prompt(1, KNOWN), generator=seeded(0), temperature=temperature
+        )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
@@ -280,4 +288,4 @@ def test_a_policy_that_gives_no_probabilities_is_told(tiny_policy, value):
     with torch.no_grad():
         damaged.model.norm.weight.fill_(value)
     with pytest.raises(NotFiniteError, match=r"probabilities are not finite: .*restore it"):
-        sample(damaged, Conditioning(bars=4).prompt(2), generator=seeded(0))
+        sample(damaged, Conditioning(bars=4).prompt(2, KNOWN), generator=seeded(0))

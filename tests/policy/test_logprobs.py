@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from music.grammar import MASK_TABLE
+from music.styles import SHIPPED_STYLES
 from music.tokens import EOS, HEADER_LENGTH, ID, PAD, encode
 from policy.logprobs import (
     chosen_logprobs,
@@ -16,9 +16,12 @@ from policy.logprobs import (
     melody_nats,
 )
 from policy.model import MelodyForCausalLM, melody_config, right_pad
+from policy.scope import Scope
+
+KNOWN = Scope(SHIPPED_STYLES)
 
 FOUR_NOTES = (
-    "BOS METER_2/4 MODE_major TYPE_other BARS_4 PICKUP_0 "
+    "BOS METER_2/4 MODE_major STYLE_0 BARS_4 PICKUP_0 "
     "BAR_4 NOTE_0_48 BAR_3 HOLD_48 BAR_2 NOTE_4_48 BAR_1 REST_48 EOS"
 )
 
@@ -50,8 +53,8 @@ def test_surprise_of_an_even_policy_by_hand(even_policy):
     """
     wanted = -(math.log(494) + 3 * math.log(507))
     assert melody_nats(even_policy, [row_of(FOUR_NOTES)])[0] == pytest.approx(wanted, rel=1e-6)
-    # The header too: 5 metres, 4 modes, 8 types, 3 lengths, 6 pickups in 2/4; BOS is always given.
-    header = -math.log(5 * 4 * 8 * 3 * 6)
+    # The header too: 12 metres, 7 modes, 8 styles, 31 lengths, 42 pickups in 2/4; BOS is given.
+    header = -math.log(12 * 7 * 8 * 31 * 42)
     whole = melody_nats(even_policy, [row_of(FOUR_NOTES)], prompt_tokens=0)[0]
     assert whole == pytest.approx(wanted + header, rel=1e-6)
     assert melody_nats(even_policy, [row_of(FOUR_NOTES)], prompt_tokens=15)[0] == 0
@@ -70,8 +73,8 @@ def test_order_batches_and_padding_do_not_matter(tiny_policy, rows):
 
 def test_chosen_logprobs_are_0_where_the_policy_did_not_act_and_carry_gradients(tiny_policy, rows):
     ids = right_pad(rows, multiple=16)
-    legal = torch.from_numpy(mask_rows_of(ids.numpy()))
-    decision = torch.from_numpy(MASK_TABLE.sum(1) > 1)[legal]
+    legal = torch.from_numpy(mask_rows_of(ids.numpy(), KNOWN))
+    decision = torch.from_numpy(KNOWN.choices > 1)[legal]
     decision[:, :HEADER_LENGTH] = False
     logps = chosen_logprobs(tiny_policy, ids, legal, decision)
     assert logps.dtype == torch.float32
@@ -91,26 +94,28 @@ def test_kl_by_hand():
 
 
 def test_legal_tokens_share_all_probability():
-    rows = torch.arange(len(MASK_TABLE))[torch.from_numpy(MASK_TABLE.any(1))]
-    logits = torch.randn(len(rows), MASK_TABLE.shape[1], generator=torch.Generator().manual_seed(0))
-    logps = masked_log_softmax(logits.bfloat16(), rows)
+    rows = torch.arange(len(KNOWN.table))[torch.from_numpy(KNOWN.table.any(1))]
+    logits = torch.randn(
+        len(rows), KNOWN.table.shape[1], generator=torch.Generator().manual_seed(0)
+    )
+    logps = masked_log_softmax(logits.bfloat16(), rows, torch.from_numpy(KNOWN.table))
     assert logps.dtype == torch.float32
-    table = torch.from_numpy(MASK_TABLE)[rows]
+    table = torch.from_numpy(KNOWN.table)[rows]
     assert torch.equal(torch.isfinite(logps), table)
     torch.testing.assert_close(logps.exp().sum(1), torch.ones(len(rows)))
 
 
 def test_mask_rows_are_those_of_each_token():
-    rows = mask_rows_of(np.append(row_of(FOUR_NOTES), PAD)[None])[0]
-    legal = MASK_TABLE[rows]
+    rows = mask_rows_of(np.append(row_of(FOUR_NOTES), PAD)[None], KNOWN)[0]
+    legal = KNOWN.table[rows]
     assert legal[np.arange(len(rows)), np.append(row_of(FOUR_NOTES), PAD)].all()
-    assert legal.sum(1).tolist() == [1, 5, 4, 8, 3, 6, 1, 494, 1, 507, 1, 507, 1, 507, 1, 1]
+    assert legal.sum(1).tolist() == [1, 12, 7, 8, 31, 42, 1, 494, 1, 507, 1, 507, 1, 507, 1, 1]
 
 
 def test_an_illegal_token_is_refused():
     ids = row_of(FOUR_NOTES)
     ids[7] = EOS
     with pytest.raises(ValueError, match="token EOS may not come here; 494 may"):
-        mask_rows_of(ids[None])
+        mask_rows_of(ids[None], KNOWN)
     with pytest.raises(ValueError, match="token PAD may not come here"):
-        mask_rows_of(np.append(row_of(FOUR_NOTES)[:9], PAD)[None])
+        mask_rows_of(np.append(row_of(FOUR_NOTES)[:9], PAD)[None], KNOWN)

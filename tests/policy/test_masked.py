@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-from music.grammar import MASK_TABLE
+from music.styles import SHIPPED_STYLES
 from music.tokens import EOS, HEADER_LENGTH, PAD, decode, encode
 from policy.checkpoint import save_policy
 from policy.compose import Conditioning
@@ -14,8 +14,10 @@ from policy.decode import sample
 from policy.logprobs import chosen_logprobs, mask_rows_of, melody_nats
 from policy.masked import MaskedMelodyForCausalLM, rows_after
 from policy.model import MelodyForCausalLM, right_pad
+from policy.scope import Scope
 
-CONDITIONING = {"meter": "2/4", "mode": "major", "tune_type": "reel", "bars": 4, "pickup_ticks": 0}
+KNOWN = Scope(SHIPPED_STYLES)
+CONDITIONING = {"meter": "2/4", "mode": "major", "style": "reel", "bars": 4, "pickup_ticks": 0}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,8 @@ def ids(random_melodies):
 
 def choices_of(ids):
     """Mask rows, and where the policy chooses after the header; (B, T) both."""
-    rows = torch.from_numpy(mask_rows_of(ids.numpy()))
-    decision = (torch.from_numpy(MASK_TABLE.sum(1)) > 1)[rows] & (ids != PAD)
+    rows = torch.from_numpy(mask_rows_of(ids.numpy(), KNOWN))
+    decision = (torch.from_numpy(KNOWN.choices) > 1)[rows] & (ids != PAD)
     decision[:, :HEADER_LENGTH] = False
     return rows, decision
 
@@ -99,11 +101,11 @@ def test_left_padding_and_length_do_not_matter(masked, ids):
 
 
 def test_rows_after_are_the_rows_for_the_next_token(ids):
-    wanted = mask_rows_of(ids.numpy())[:, 1:]
-    np.testing.assert_array_equal(rows_after(ids.numpy())[:, :-1], wanted)
-    shifted = rows_after(left_padded(ids)[0].numpy())
+    wanted = mask_rows_of(ids.numpy(), KNOWN)[:, 1:]
+    np.testing.assert_array_equal(rows_after(ids.numpy(), KNOWN)[:, :-1], wanted)
+    shifted = rows_after(left_padded(ids)[0].numpy(), KNOWN)
     np.testing.assert_array_equal(shifted[:, 3:-1], wanted)
-    assert (shifted[:, 0] == mask_rows_of(ids.numpy())[0, 0]).all()  # BOS is still to come
+    assert (shifted[:, 0] == mask_rows_of(ids.numpy(), KNOWN)[0, 0]).all()  # BOS is still to come
 
 
 def test_an_illegal_token_is_refused(masked, ids):
@@ -147,7 +149,7 @@ def generated(model, prompts, seed, **kwargs):
 
 def test_everything_generated_is_a_whole_melody(masked):
     with torch.random.fork_rng():
-        given = Conditioning(meter="6/8", bars=8).prompt(3)[:, :2]  # BOS and the metre
+        given = Conditioning(meter="6/8", bars=8).prompt(3, KNOWN)[:, :2]  # BOS and the metre
         rows = generated(masked, torch.from_numpy(np.repeat(given, 4, 0)), seed=1)
     melodies = [decode(row) for row in rows.numpy()]
     assert {melody.header.meter for melody in melodies} == {"6/8"}
@@ -156,8 +158,8 @@ def test_everything_generated_is_a_whole_melody(masked):
 
 def test_prompts_of_unlike_length_are_padded_on_the_left(masked):
     short, long = (
-        Conditioning(**CONDITIONING).prompt(1)[:, :2],
-        Conditioning(**CONDITIONING).prompt(1),
+        Conditioning(**CONDITIONING).prompt(1, KNOWN)[:, :2],
+        Conditioning(**CONDITIONING).prompt(1, KNOWN),
     )
     short = np.concatenate([np.full((1, HEADER_LENGTH - 2), PAD), short], axis=1)
     prompts = torch.from_numpy(np.concatenate([short, long]))
@@ -170,7 +172,7 @@ def test_prompts_of_unlike_length_are_padded_on_the_left(masked):
 
 def test_greedy_generation_is_the_houses(tiny_policy, masked):
     """At next to no temperature both take the likeliest legal token at each step."""
-    given = Conditioning(meter="3/4", bars=4).prompt(2)
+    given = Conditioning(meter="3/4", bars=4).prompt(2, KNOWN)
     house = sample(
         tiny_policy, given, generator=torch.Generator().manual_seed(0), temperature=1e-6
     ).rows()[0]
@@ -181,7 +183,7 @@ def test_greedy_generation_is_the_houses(tiny_policy, masked):
 
 def test_generation_has_the_distribution_of_decoding(tiny_policy, masked):
     """First notes by a chi-square test, whole melodies by their mean log-probability."""
-    given = Conditioning(**CONDITIONING).prompt(400)
+    given = Conditioning(**CONDITIONING).prompt(400, KNOWN)
     house = sample(tiny_policy, given, generator=torch.Generator().manual_seed(3)).rows()
     with torch.random.fork_rng():
         theirs = generated(masked, torch.from_numpy(given), seed=4).numpy()
@@ -190,7 +192,7 @@ def test_generation_has_the_distribution_of_decoding(tiny_policy, masked):
     error = np.sqrt(sum(side.var(ddof=1) / len(side) for side in nats))
     assert abs(nats[0].mean() - nats[1].mean()) < 3 * error
     # Place 7 is the first note: place 6 is the first barline.
-    counts = np.array([np.bincount([row[7] for row in rows], minlength=709)
+    counts = np.array([np.bincount([row[7] for row in rows], minlength=918)
                        for rows in (house, theirs)], float)  # fmt: skip
     common = counts.sum(0) >= 10
     table = np.column_stack([counts[:, common], counts[:, ~common].sum(1)])

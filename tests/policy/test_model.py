@@ -48,22 +48,22 @@ def positions_of(names: str) -> list[int]:
 def test_positions_in_the_bar_by_hand():
     """Ticks since the barline, the token's own included; a pickup counts up to its barline."""
     names = (
-        "BOS METER_6/8 MODE_dorian TYPE_jig BARS_4 PICKUP_12 NOTE_-5_6 NOTE_0_3 REST_3 "
+        "BOS METER_6/8 MODE_dorian STYLE_2 BARS_4 PICKUP_12 NOTE_-5_6 NOTE_0_3 REST_3 "
         "BAR_4 NOTE_0_36 REST_12 NOTE_3_24 BAR_3 HOLD_24 NOTE_5_48 BAR_2"
     )
     assert positions_of(names) == [
-        0, 0, 0, 0, 0, 148, 154, 157, 159,
+        0, 0, 0, 0, 0, 276, 282, 285, 287,
         0, 36, 48, 72, 0, 24, 72, 0,
     ]  # fmt: skip
 
 
 def test_the_end_of_a_pickup_is_not_a_barline():
-    """160 would be off the table; 159 is no other place, as no duration is shorter than 3."""
-    assert positions_of("BOS METER_4/4 MODE_major TYPE_reel BARS_4 PICKUP_24 NOTE_0_24")[-2:] == [
+    """288 would be off the table; 287 is no other place, as no duration is shorter than 3."""
+    assert positions_of("BOS METER_4/4 MODE_major STYLE_1 BARS_4 PICKUP_24 NOTE_0_24")[-2:] == [
         BAR_POSITIONS - 24,
         BAR_POSITIONS - 1,
     ]
-    assert positions_of("BOS METER_4/4 MODE_major TYPE_reel BARS_4 PICKUP_0 BAR_4")[-2:] == [0, 0]
+    assert positions_of("BOS METER_4/4 MODE_major STYLE_1 BARS_4 PICKUP_0 BAR_4")[-2:] == [0, 0]
 
 
 def test_positions_do_not_know_what_comes_later(rows):
