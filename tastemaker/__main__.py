@@ -20,10 +20,11 @@ import click
 
 from music.disk import os_error_line
 from music.messages import one_line, shorten
+from tastemaker.corpora import corpus
 from tastemaker.fine_tuning import baselines, ppo
 from tastemaker.jobs import jobs
 from tastemaker.judging import blind_test, demo, evaluate
-from tastemaker.melodies import compose, corpus, pretrain
+from tastemaker.melodies import compose, pretrain
 from tastemaker.options import HERE, Given, on_database
 from tastemaker.rating import pairs, rate, studio
 from tastemaker.ratings import ratings

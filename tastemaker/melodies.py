@@ -131,27 +131,6 @@ def compose(
 
 @click.command()
 @click.option(
-    "--books",
-    type=click.Path(path_type=Path, exists=True),
-    help="Folder with the books' folders of ABC; by default that of music21.",
-)
-def corpus(books: Path | None) -> None:
-    """Build the shipped corpus anew from the ABC books in music21's package.
-
-    This needs `pip install tastemaker[corpus]`; nothing else needs music21.
-    """
-    from music.corpora.books import build_corpus, find_books
-    from music.corpora.corpus import DATA
-
-    with shown_progress() as shown:
-        built = build_corpus(books or find_books(), progress=partial(shown, "reading books"))
-    for what, number in built.most_common():
-        click.echo(f"{number:6d}  {what}")
-    click.echo(f"wrote {DATA}   next: tastemaker pretrain")
-
-
-@click.command()
-@click.option(
     "--epochs", type=click.IntRange(1), default=36, help="Passes over the training strains."
 )
 @click.option("--learning-rate", type=float, default=2e-3, help="Peak of the cosine schedule.")

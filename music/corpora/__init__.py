@@ -4,8 +4,12 @@ catalogue: corpora by their names: the shipped one, and those of one's own
 corpus: the shipped corpus
 corpus_file: a corpus as a file of numbers: strains of tunes, split by tune
 books: builds the shipped corpus from two books of tunes
-strains: cuts the tunes of a book into strains
+build: builds a corpus of one's own from files of tunes
+sources: the files that a corpus is built from
+file_reading: reads these files, each into its strains as tokens
 near_duplicates: which strains are alike, and which tunes belong together
+sides: which tunes are held out
+data_card: what was read and refused, what is in a corpus, and whose work it is
 originality: how much of a melody stands in the training tunes
 diversity: how many different melodies a set is worth (Vendi score)
 tune_search: finds melodies by a few of their notes

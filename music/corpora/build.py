@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from music.corpora.catalogue import CORPORA, checked_name, data_card
+from music.corpora.catalogue import CORPORA, REFUSED_FIELDS, checked_name, data_card
 from music.corpora.corpus_file import STRAINS, CorpusError, read_corpus, write_corpus
 from music.corpora.data_card import CARD_VERSION, describe_strains, in_words
 from music.corpora.file_reading import STYLE_FROM, FileReading, ReadTune, label_of, read_files
@@ -42,7 +42,6 @@ NOT_STATED = "not stated"
 LICENCE_CHARACTERS = 2000
 TOKENS = UNPACKED_CORPUS_BYTES // 4
 """of one corpus at most; a file of more would not be read"""
-REFUSED_FIELDS = ("file", "tune", "bar", "reason", "detail")
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 """what a spreadsheet takes for the beginning of a formula"""
 
@@ -152,7 +151,9 @@ def build(
             "--name, or replace it with --rebuild"
         )
     known = fingerprint(
-        sources, options.deciding, progress=lambda done, total: report("looking", done, total)
+        sources,
+        options.deciding,
+        progress=lambda done, total: report("looking for changes", done, total),
     )
     if before is not None and not rebuild and before.get("fingerprint") == known:
         return before, False

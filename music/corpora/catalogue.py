@@ -6,9 +6,10 @@ file is its data card: what was read, what was refused and why, and the licence.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from music.styles import OTHER, STYLE_SLOTS, StyleError, Styles
 CORPORA = Path("checkpoints/corpora")
 SHIPPED = "books"
 """name of the shipped corpus"""
+REFUSED_FIELDS = ("file", "tune", "bar", "reason", "detail")
+"""columns of `NAME.refused.csv`"""
 CORPUS_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 """so that a name is also a style label"""
 
@@ -145,3 +148,25 @@ def data_card(name: str, root: Path = CORPORA) -> dict[str, Any] | None:
     if not isinstance(card, dict):
         raise CorpusError(f"the data card {str(file)!r} is no object; build the corpus anew")
     return card
+
+
+def refused_passages(name: str, root: Path = CORPORA) -> Iterator[dict[str, str]]:
+    """What was refused when a corpus was built, each with `REFUSED_FIELDS`; nothing for `books`.
+
+    Raises:
+        CorpusError: when there is no such corpus, or its table is damaged.
+    """
+    file = corpus_path(name, root).with_suffix(".refused.csv")
+    if not file.is_file():
+        return
+    with file.open(encoding="utf-8", errors="replace", newline="") as table:
+        rows = csv.reader(table)
+        try:
+            if tuple(next(rows, ())) != REFUSED_FIELDS:
+                raise csv.Error("its columns are others")
+            for row in rows:
+                yield dict(zip(REFUSED_FIELDS, row, strict=True))
+        except (csv.Error, ValueError) as error:
+            raise CorpusError(
+                f"the table {str(file)!r} is damaged ({error}); build the corpus anew"
+            ) from error

@@ -1,0 +1,202 @@
+"""Commands about corpora, which policies are trained on: `corpus build`, `list` and `show`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tastemaker.progress import shown_progress
+
+if TYPE_CHECKING:
+    from music.corpora.build import BuildOptions
+
+SHOWN_REFUSALS = 10
+JSON_FIELDS = (
+    *("name", "files", "files_refused", "tunes", "tunes_kept", "tunes_in_corpus", "strains"),
+    *("near_duplicates", "splits", "styles", "licence", "refused"),
+)
+"""of a data card, that `corpus build --json` prints"""
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def corpus() -> None:
+    """Corpora: build one from your tunes, list them, show one.
+
+    A corpus is what a policy is trained on, and what the originality of its melodies is measured
+    against.
+    """
+
+
+@corpus.command("build")
+@click.argument("given", nargs=-1, metavar="[FOLDER_OR_FILE]...", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the corpus: a-z, 0-9 and -, at most 32 of them.")
+@click.option("--style", help="Style of all its tunes; by default the name of the corpus.")
+@click.option(
+    "--style-from",
+    type=click.Choice(["folder", "field"]),
+    help="The style of each tune: the name of its folder, or its `R:` field. The 31 commonest are "
+    "kept; the others are `other`.",
+)
+@click.option("--licence", help="Licence of the files, for the data card.")
+@click.option("--part", help="Name or number of the part of scores that has the melody.")
+@click.option("--rebuild", is_flag=True, help="Build it anew, whatever has its name.")
+@click.option(
+    "--books",
+    is_flag=True,
+    help="Build the shipped corpus anew, from the ABC books in music21's package or in "
+    "FOLDER_OR_FILE. Needs `pip install tastemaker[corpus]`.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+def corpus_build(
+    given: tuple[Path, ...],
+    name: str | None,
+    style: str | None,
+    style_from: str | None,
+    licence: str | None,
+    part: str | None,
+    rebuild: bool,
+    books: bool,
+    as_json: bool,
+) -> None:
+    """Build a corpus from ABC, MIDI and MusicXML files.
+
+    Folders are read with all that is in them. Tunes are cut into strains, near-duplicates are left
+    out, and some tunes are held out. The data card says what was read, what was refused and why.
+    If nothing has changed since the last time, nothing is done.
+
+    It writes `checkpoints/corpora/NAME.npz`, `.json`, `.md` and `.refused.csv`.
+    """
+    if books:
+        others = {"--name": name, "--style": style, "--style-from": style_from, "--part": part}
+        wrong = [option for option, value in others.items() if value is not None]
+        if wrong or len(given) > 1 or as_json or licence or rebuild:
+            raise click.UsageError(
+                "--books builds the shipped corpus; give one folder of books, or none, and no "
+                "other option"
+            )
+        _build_books(given[0] if given else None)
+        return
+    if not given:
+        raise click.UsageError("give a folder or file of tunes")
+    if name is None:
+        raise click.UsageError("give the corpus a name: --name mine")
+    from music.corpora.build import NOT_STATED, BuildOptions, build
+
+    options = BuildOptions(
+        name=name,
+        style=style,
+        style_from=style_from,
+        licence=licence or NOT_STATED,
+        part=part,
+    )
+    with shown_progress() as shown:
+        card, is_new = build(given, options, rebuild=rebuild, report=shown)
+    _tell_built(card, is_new, options)
+    if as_json:
+        found = {field: card[field] for field in JSON_FIELDS}
+        click.echo(json.dumps({**found, "unchanged": not is_new}))
+
+
+def _build_books(folder: Path | None) -> None:
+    from music.corpora.books import build_corpus, find_books
+    from music.corpora.corpus import DATA
+
+    with shown_progress() as shown:
+        built = build_corpus(folder or find_books(), progress=partial(shown, "reading books"))
+    for what, number in built.most_common():
+        click.echo(f"{number:6d}  {what}")
+    click.echo(f"wrote {DATA}   next: tastemaker pretrain")
+
+
+def _tell_built(card: Mapping[str, Any], is_new: bool, options: BuildOptions) -> None:
+    from music.corpora.catalogue import CORPORA
+
+    click.echo(
+        f"{card['files']} files, {card['tunes_kept']} of {card['tunes']} tunes gave "
+        f"{card['strains_read']} strains, {card['near_duplicates']} of them near-duplicates"
+    )
+    sides = ", ".join(f"{side['tunes']} {split}" for split, side in card["splits"].items())
+    click.echo(f"{card['strains']} strains of {card['tunes_in_corpus']} tunes ({sides})")
+    if card["refused"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in card["refused"].items())
+        click.echo(f"refused: {reasons}")
+    if card["styles_joined"]:
+        click.echo(f"{card['styles_joined']} rarer styles are joined as other")
+    done = f"wrote {CORPORA / options.name}.npz" if is_new else "nothing has changed"
+    click.echo(f"{done}   next: tastemaker pretrain --corpus {options.name} --start-from base")
+
+
+@corpus.command("list")
+@json_option
+def corpus_list(as_json: bool) -> None:
+    """List the corpora: the shipped one, `books`, and those in `checkpoints/corpora`."""
+    from music.corpora.catalogue import corpus_names, data_card, open_corpus
+    from music.messages import one_line
+
+    rows: list[dict[str, Any]] = []
+    for name in corpus_names():
+        try:
+            found = open_corpus(name)
+            card = data_card(name) or {}
+        except (ValueError, OSError) as error:
+            rows.append({"name": name, "error": one_line(error)})
+            continue
+        rows.append(
+            {
+                "name": name,
+                "tunes": found.tunes,
+                "strains": len(found),
+                "styles": found.styles,
+                "licence": card.get("licence", "public domain" if name == "books" else ""),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        if "error" in row:
+            click.echo(f"{row['name']}: {row['error']}")
+            continue
+        styles = ", ".join(list(row["styles"])[:6]) + ("…" if len(row["styles"]) > 6 else "")
+        click.echo(
+            f"{row['name']}: {row['strains']} strains of {row['tunes']} tunes; styles {styles}; "
+            f"licence {row['licence']}"
+        )
+
+
+@corpus.command("show")
+@click.argument("name")
+@click.option("--refused", "all_refused", is_flag=True, help="Show every refused passage.")
+@json_option
+def corpus_show(name: str, all_refused: bool, as_json: bool) -> None:
+    """Show the data card of a corpus, and some of the passages that were refused."""
+    from music.corpora.catalogue import data_card, open_corpus, refused_passages
+    from music.corpora.data_card import describe_strains, in_words
+    from music.readers import Refusal
+
+    found = open_corpus(name)
+    card = data_card(name)
+    passages = refused_passages(name)
+    shown = list(passages if all_refused or as_json else islice(passages, SHOWN_REFUSALS))
+    if card is None:
+        counts = {"name": found.name, "strains": len(found), "tunes_in_corpus": found.tunes}
+        card = {**counts, **describe_strains(found)}
+        lines = [f"{what}: {counted}" for what, counted in card.items()]
+    else:
+        lines = [in_words(card)]
+    if as_json:
+        click.echo(json.dumps({**card, "refused_passages": shown}))
+        return
+    for line in lines:
+        click.echo(line)
+    for row in shown:
+        click.echo(str(Refusal(**row)))
+    if sum(card.get("refused", {}).values()) > len(shown):
+        click.echo(f"all refused passages: tastemaker corpus show {name} --refused")
