@@ -35,6 +35,10 @@ ABC_FILE_BYTES = 4 * MIB
 """of a file of which the first tune is read"""
 ABC_BOOK_BYTES = 64 * MIB
 """of a book of tunes"""
+ABC_BOOK_TUNES = 100_000
+"""of a book, with those that are refused"""
+ABC_BOOK_SYMBOLS = 1_500_000
+"""notes, rests and bars of a book; the two that are shipped have 600,000"""
 TUNE_CHARACTERS = 50_000
 """of one tune in ABC, with its header; the longest of O'Neill's has 3,000"""
 MIDI_BYTES = 512 * KIB
@@ -49,6 +53,8 @@ ZIP_MEMBERS = 1000
 """of a packed score"""
 SCORE_BARS = 10_000
 """of one part"""
+CHANGES_IN_A_BAR = 16
+"""of metre or key, inside one measure of a score"""
 UNPACKED_CORPUS_BYTES = 256 * MIB
 """of a corpus of tokens (.npz); the shipped one has 1.2 MiB"""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +14,19 @@ from music.formats.abc import AbcError, AbcTune
 from music.formats.abc_melody import MODE_OF_ABC
 from music.formats.abc_reader import read_tune
 from music.formats.abc_text import decode_text, split_tunes
-from music.limits import ABC_BOOK_BYTES, read_bytes
+from music.limits import (
+    ABC_BOOK_BYTES,
+    ABC_BOOK_SYMBOLS,
+    ABC_BOOK_TUNES,
+    MIB,
+    TUNE_CHARACTERS,
+    read_bytes,
+)
 from music.readers.abc_voices import chosen_voice
 from music.readers.bars import bar_refusal, repair
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
+
+_X_LINE = re.compile(rb"(?:^|(?<=\r))(?:\xef\xbb\xbf)?X:", re.MULTILINE)
 
 
 def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list[Refusal]]:
@@ -29,13 +40,21 @@ def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list
         LimitError: for a file of more than `ABC_BOOK_BYTES`.
     """
     file = str(path)
-    text = decode_text(read_bytes(path, ABC_BOOK_BYTES, remedy="divide the book into parts"))
+    data = read_bytes(path, ABC_BOOK_BYTES, remedy="divide the book into parts")
     tunes: list[Tune] = []
     refusals: list[Refusal] = []
-    for number, tune_text in _numbered(text):
+    symbols = 0
+    for place, (number, text) in enumerate(_numbered(data)):
+        if place == ABC_BOOK_TUNES or symbols > ABC_BOOK_SYMBOLS:
+            detail = (
+                f"the book has more than {ABC_BOOK_TUNES:,} tunes, or {ABC_BOOK_SYMBOLS:,} notes "
+                "and bars; what is from here on is not read: divide the book into parts"
+            )
+            refusals.append(Refusal(file, number, "", "too large", detail))
+            break
         try:
-            chosen = chosen_voice(tune_text, part)
-            read = chosen.read if chosen is not None else read_tune(tune_text)
+            chosen = chosen_voice(text, part)
+            read = chosen.read if chosen is not None else read_tune(text)
             tune, refused = _tune(file, number, read)
         except AbcError as error:
             refusals.append(Refusal(file, number, "", "damaged", str(error)))
@@ -49,17 +68,51 @@ def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list
             tune = replace(tune, notices=(notice, *tune.notices))
         if tune.sections:
             tunes.append(tune)
+        symbols += sum(1 + len(bar.notes) for bar in read.bars)
     return tunes, refusals
 
 
-def _numbered(text: str) -> Iterator[tuple[str, str]]:
+def _numbered(data: bytes) -> Iterator[tuple[str, str]]:
     """The tunes of a book, each with its number; a number that was there before gets its place."""
     seen: Counter[str] = Counter()
-    for place, part in enumerate(list(split_tunes(text)) or [text], start=1):
+    for place, part in enumerate(_texts(data), start=1):
         number = part[2:].splitlines()[0].strip()[:40] if part.startswith("X:") else ""
         number = number or str(place)
         seen[number] += 1
         yield (number if seen[number] == 1 else f"{number} (tune {place} of the file)"), part
+
+
+def _texts(data: bytes) -> Iterator[str]:
+    """The text of each tune, from its `X:` line on; each is decoded by itself, to save memory.
+
+    Of a longer one than a tune may be, the beginning.
+    """
+    most_bytes = 4 * (TUNE_CHARACTERS + 1)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = decode_text(data)
+        found = False
+        for part in split_tunes(text):
+            found = True
+            yield part[:most_bytes]
+        if not found:
+            yield text[:most_bytes]
+        return
+    encoding = "utf-8-sig" if _is_utf8(data) else "latin-1"
+    starts = [match.start() for match in _X_LINE.finditer(data)] or [0]
+    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
+        part = data[start : min(end, start + most_bytes)].decode(encoding, "replace")
+        yield part.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_utf8(data: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), MIB):
+            decoder.decode(data[start : start + MIB])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _tune(file: str, number: str, read: AbcTune) -> tuple[Tune, list[Refusal]]:

@@ -78,8 +78,11 @@ def read_song(path: Path) -> Song:
         raise ReadError("no beat", detail)
     scale = Fraction(TICKS_PER_QUARTER, file.ticks_per_beat)
     song = Song([], [], [], Fraction(0), "", 0)
+    named: dict[Fraction, tuple[int, str]] = {}
     for number, track in enumerate(file.tracks, start=1):
-        _read_track(song, track, number, scale)
+        _read_track(song, named, track, number, scale)
+    song.keys = [key for key in song.keys if key[0] not in named]
+    song.keys += [(at, *key) for at, key in named.items()]
     song.meters = sorted(set(song.meters))  # every track of some files names them
     song.keys.sort(key=lambda key: key[0])
     if song.end_ticks > LONGEST_TICKS:
@@ -87,12 +90,18 @@ def read_song(path: Path) -> Song:
     return song
 
 
-def _read_track(song: Song, track: mido.MidiTrack, number: int, scale: Fraction) -> None:
+def _read_track(
+    song: Song,
+    named: dict[Fraction, tuple[int, str]],
+    track: mido.MidiTrack,
+    number: int,
+    scale: Fraction,
+) -> None:
+    """Add the content of a track to a song, and to `named` the keys that texts of ours name."""
     name = f"track {number}"
     parts: dict[int, MidiPart] = {}
     open_notes: dict[tuple[int, int], Fraction] = {}
     at = 0
-    named = Fraction(-1)
     for message in track:
         at += message.time
         now = at * scale
@@ -104,12 +113,10 @@ def _read_track(song: Song, track: mido.MidiTrack, number: int, scale: Fraction)
         elif message.type == "text" and message.text.startswith(KEY_TEXT):
             tonic, _, mode = message.text.removeprefix(KEY_TEXT).strip().partition(" ")
             if tonic in TONIC_NAMES and mode:
-                song.keys = [key for key in song.keys if key[0] != now]
-                song.keys.append((now, TONIC_NAMES.index(tonic), mode_by_name(mode[:20])))
-                named = now
+                named[now] = TONIC_NAMES.index(tonic), mode_by_name(mode[:20])
         elif message.type == "text" and message.text.startswith(STYLE_TEXT):
             song.style = song.style or message.text.removeprefix(STYLE_TEXT).strip()[:40]
-        elif message.type == "key_signature" and named != now:
+        elif message.type == "key_signature":
             tonic, mode = _key(message.key)
             song.keys.append((now, tonic, mode))
         elif message.type in ("note_on", "note_off"):

@@ -9,7 +9,7 @@ onset, or to the nearest sixteenth where a quarter or more is silent.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from music.formats.abc import AbcNote
 from music.formats.abc_melody import STYLE_FIELD
+from music.limits import SCORE_BARS
 from music.melody import TICKS_PER_QUARTER
 from music.readers.key_finder import find_key, key_in_words
 from music.readers.midi_song import MidiNote, MidiPart, Song, read_song
@@ -188,23 +189,33 @@ def _stretches(
     """Start, end, metre, key and first bar's number of what has one metre and one key."""
     pickup = _pickup(song)
     meters = song.meters[1:] if pickup else song.meters
-    meters = [(Fraction(0) if place == 0 else at, m) for place, (at, m) in enumerate(meters)]
-    meters = meters or [(Fraction(0), DEFAULT_METER)]
-    keys = [(Fraction(0) if place == 0 else at, t, m) for place, (at, t, m) in enumerate(song.keys)]
     last = max(note.end_ticks for note in voice)
     end = max(last, song.end_ticks) if alone else last
-    times = sorted({at for at, *_ in (*meters, *keys) if at < last})
+    # What stands first holds from the beginning on, wherever it stands.
+    meter_at = {at if place else Fraction(0): m for place, (at, m) in enumerate(meters)}
+    key_at = {at if place else Fraction(0): (t, m) for place, (at, t, m) in enumerate(song.keys)}
+    times = sorted(at for at in {Fraction(0), *meter_at, *key_at} if at < last)
     found: list[tuple[Fraction, Fraction, str, tuple[int, str] | None, int]] = []
+    meter, key = DEFAULT_METER, None
     number = 0 if pickup else 1
     for at, until in zip(times, (*times[1:], end), strict=True):
-        meter = [m for start, m in meters if start <= at][-1]
-        key = next(((t, m) for start, t, m in reversed(keys) if start <= at), None)
+        meter, key = meter_at.get(at, meter), key_at.get(at, key)
         if found and found[-1][2:4] == (meter, key):
             found[-1] = (found[-1][0], until, meter, key, found[-1][4])
         else:
             found.append((at, until, meter, key, number))
-        number += max(1, int((until - at) // bar_ticks_of(meter)))
+        number += _count_bars(until - at, meter)
+        if number > SCORE_BARS:
+            detail = f"the file has more than {SCORE_BARS:,} bars; export a passage"
+            raise ReadError("too large", detail)
     return found
+
+
+def _count_bars(ticks: Fraction, meter: str) -> int:
+    try:
+        return max(1, int(ticks // bar_ticks_of(meter)))
+    except ReadError:  # that passage is refused later
+        return 1
 
 
 def _bars(
@@ -216,7 +227,8 @@ def _bars(
     pickup: Fraction,
 ) -> list[Bar]:
     """The bars of a stretch, gaps filled with rests, notes cut at barlines and tied."""
-    inside = [n for n in voice if start <= n.onset_ticks < end]
+    onsets = [bisect_left(voice, at, key=lambda note: note.onset_ticks) for at in (start, end)]
+    inside = voice[onsets[0] : onsets[1]]
     pickup = pickup if start == 0 else Fraction(0)
     sounding_end = max((min(n.end_ticks, end) for n in inside), default=start)
     lines = _barlines(start, sounding_end, end, bar_ticks, pickup)

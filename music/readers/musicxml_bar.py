@@ -11,6 +11,7 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from music.formats.spelling import LETTER_MIDI
+from music.limits import CHANGES_IN_A_BAR
 from music.melody import TICKS_PER_QUARTER
 from music.readers.key_finder import mode_by_name
 from music.readers.tune import ReadError
@@ -97,6 +98,8 @@ class MeasureReader:
                     measure.has_key = self.has_key
                 elif self._signatures() != before:
                     changes.append((at, *self._signatures()))
+                    if len(changes) > CHANGES_IN_A_BAR:
+                        raise ValueError(f"more than {CHANGES_IN_A_BAR} changes of metre or key")
             elif child.tag == "backup":
                 at = max(Fraction(0), at - self._duration(child))
             elif child.tag == "forward":
