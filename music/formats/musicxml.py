@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import groupby
 from xml.sax.saxutils import escape
 
 from music.formats.abc_melody import STYLE_FIELD, style_without_name
@@ -90,13 +91,25 @@ def _tempo(melody: Melody) -> str:
 
 
 def _group(cells: tuple[Cell, ...]) -> str:
-    """Notes and rests of cells that a beam would join."""
+    """Notes and rests of cells that a beam would join.
+
+    No beam goes over an end of a bracket: verovio would take what follows into the triplet.
+    """
     placed = list(_placed(cells))
-    beams = _beams([sign for sign, _, _ in placed])
+    beams = [
+        beam
+        for _, run in groupby(enumerate(cells), key=lambda item: item[0] if item[1].triplet else -1)
+        for beam in _beams([sign for _, cell in run for sign in cell.signs])
+    ]
     return "".join(
         _note(sign, inside, bracket, beam)
         for (sign, inside, bracket), beam in zip(placed, beams, strict=True)
     )
+
+
+def _flags(sign: Sign) -> int:
+    """How many flags a note has without a beam."""
+    return BEAMS.get(TYPE_OF_VALUE[sign.value_ticks][0], 0) if sign.pitch is not None else 0
 
 
 def _placed(cells: tuple[Cell, ...]) -> Iterator[tuple[Sign, bool, tuple[str, ...]]]:
@@ -113,10 +126,7 @@ def _placed(cells: tuple[Cell, ...]) -> Iterator[tuple[Sign, bool, tuple[str, ..
 
 def _beams(signs: list[Sign]) -> list[str]:
     """The beams of each sign: level by level, runs of neighbours that have that many flags."""
-    flags = [
-        BEAMS.get(TYPE_OF_VALUE[sign.value_ticks][0], 0) if sign.pitch is not None else 0
-        for sign in signs
-    ]
+    flags = [_flags(sign) for sign in signs]
     beams = [""] * len(signs)
     for place, here in enumerate(flags):
         before = flags[place - 1] if place else 0
