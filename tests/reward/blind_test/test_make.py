@@ -1,8 +1,10 @@
 """The pairs of a blind test: what is the same on both sides, and what tells nothing."""
 
 import copy
+import re
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +12,11 @@ import torch
 
 from music.formats.midi import pitches_midi
 from music.key_choice import Compass, KeyChoice
+from music.styles import Styles
 from policy.compose import Conditioning
+from policy.model import MelodyForCausalLM, melody_config
 from policy.runs import RunError
+from policy.scope import TrainedOn
 from reward.blind_test.make import BlindTestConfig, Contestant, make_blind_test, write_pairs
 from reward.pairs.round import learnable
 from reward.store import campaigns
@@ -124,6 +129,86 @@ def test_pairs_of_any_key_share_it_and_keep_to_the_range(two):
         assert len({melody.tonic_midi for melody in pair}) == 1
         assert all(57 <= midi <= 76 for melody in pair for midi in pitches_midi(melody))
     assert len({one.tonic_midi % 12 for one, _ in pairs}) > 6
+
+
+def policy_of(trained_on, styles, seed=0):
+    """A small policy with that scope, and random weights."""
+    shape = {"num_layers": 1, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = melody_config(
+            hidden_size=32, styles=Styles(styles), trained_on=TrainedOn(**trained_on), **shape
+        )
+        policy = MelodyForCausalLM(config).eval()
+    with torch.no_grad():
+        policy.model.embed_tokens.weight.mul_(20)
+    return policy
+
+
+FEW = {"modes": ("major", "dorian"), "bars": (2, 4), "pickups_ticks": (0, 12)}
+
+
+def test_only_what_both_policies_know_is_chosen_and_a_common_style_keeps_its_label():
+    one = policy_of({"meters": ("2/4", "3/4", "5/4"), **FEW}, ("other", "tango", "jig"))
+    two = policy_of(
+        {"meters": ("3/4", "5/4", "6/8"), "modes": ("dorian", "lydian"), "bars": (4, 3)},
+        ("other", "jig", "air", "tango"),
+        seed=1,
+    )
+    pairs = write_pairs(one, two, Conditioning(), 24, 0, set())
+    assert len(pairs) == 24
+    assert all(a.header == b.header for a, b in pairs)
+    headers = [a.header for a, _ in pairs]
+    assert {header.meter for header in headers} == {"3/4", "5/4"}
+    assert {(header.mode, header.bars) for header in headers} == {("dorian", 4)}
+    assert {header.pickup_ticks for header in headers} == {0, 12}
+    assert {header.style for header in headers} == {"other", "tango", "jig"}
+
+
+def test_policies_without_a_common_style_write_in_styles_of_their_own():
+    trained_on = {"meters": ("2/4", "3/4"), **FEW}
+    one_labels = ("other", "tango", "milonga")
+    one = policy_of(trained_on, one_labels)
+    two = policy_of(trained_on, ("other", "jig"), seed=1)
+    pairs = write_pairs(one, two, Conditioning(), 24, 0, set())
+    assert all(replace(a.header, style="x") == replace(b.header, style="x") for a, b in pairs)
+    assert {"tango", "milonga"} <= {a.header.style for a, _ in pairs} <= {*one_labels}
+    assert {"jig"} <= {b.header.style for _, b in pairs} <= {"other", "jig"}
+
+
+def test_a_compass_is_kept_by_policies_of_other_scopes():
+    one = policy_of({"meters": ("2/4", "3/4"), **FEW}, ("other", "tango"))
+    two = policy_of({"meters": ("3/4", "5/4"), **FEW}, ("other",), seed=1)
+    keys = KeyChoice(tonic_class=None, compass=Compass(57, 76))
+    pairs = write_pairs(one, two, Conditioning(), 12, 0, set(), keys=keys)
+    assert all(
+        57 <= midi <= 76 for pair in pairs for melody in pair for midi in pitches_midi(melody)
+    )
+    assert {melody.header.meter for pair in pairs for melody in pair} == {"3/4"}
+
+
+@pytest.mark.parametrize(
+    ("meters", "asked", "says"),
+    [
+        (("3/4",), {}, "trained on no common metre, so no header suits both"),
+        (("2/4",), {"style": "jig"}, "tangos: style='jig' is not one that this policy knows"),
+        (
+            ("3/4",),
+            {"meter": "2/4"},
+            "jigs: meter='2/4' is not one that this policy was trained on",
+        ),
+    ],
+)
+def test_what_one_policy_does_not_know_is_refused_before_anything_is_stored(
+    store, meters, asked, says
+):
+    tangos = Contestant(
+        "tangos", "aaaa", policy_of({"meters": ("2/4",), **FEW}, ("other", "tango"))
+    )
+    jigs = Contestant("jigs", "bbbb", policy_of({"meters": meters, **FEW}, ("other", "jig")))
+    with pytest.raises(RunError, match=re.escape(says)):
+        make_blind_test(store, tangos, jigs, Conditioning(**asked), BlindTestConfig(votes=2))
+    assert store.counts()["melodies"] == 0
 
 
 def test_policies_that_write_nothing_new_are_told(two, monkeypatch):

@@ -1,14 +1,17 @@
 """The neural reward reads the policy, a score has the base's unit, a file is whole or refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from music.styles import Styles
 from music.tokens import encode
 from policy.model import MelodyForCausalLM, melody_config, right_pad
+from policy.scope import styles_of
 from reward.neural.model import (
     NeuralReward,
     NeuralRewardError,
@@ -55,6 +58,42 @@ def test_states_are_those_of_the_policy_s_lower_layers(policy, reward, melodies)
         assert found.shape == (length, 32)
         raw = found * reader.std_D + reader.mean_D
         torch.testing.assert_close(raw, expected[row, :length], atol=1e-5, rtol=1e-5)
+
+
+def test_states_go_by_the_styles_of_the_policy(melodies):
+    """A label is another token for each policy, and "other" for one that does not know it."""
+    shape = {"num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32, "num_layers": 1}
+    styles = Styles(("other", "tango", "jig"))
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        policy = MelodyForCausalLM(melody_config(hidden_size=32, styles=styles, **shape)).eval()
+    reader = ReadTrunk.of(policy, melodies)
+    labels = ("jig", "tango", "other", "kyrie")
+    same = [replace(m, header=replace(m.header, style=s)) for m in melodies[:1] for s in labels]
+    states = reader.states(same)
+    for melody, found in zip(same, states, strict=True):
+        ids = torch.from_numpy(encode(melody, styles).astype(np.int64))[None]
+        with torch.no_grad():
+            expected = policy.model(ids).last_hidden_state[0]
+        raw = found * reader.std_D + reader.mean_D
+        torch.testing.assert_close(raw, expected, atol=1e-5, rtol=1e-5)
+    assert not torch.equal(states[0], states[1])
+    assert torch.equal(states[2], states[3])
+
+
+def test_a_saved_reward_keeps_the_styles_of_its_policy(melodies, tmp_path):
+    styles = Styles(("other", "tango"))
+    shape = {"num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32, "num_layers": 1}
+    policy = MelodyForCausalLM(melody_config(hidden_size=32, styles=styles, **shape)).eval()
+    reader = ReadTrunk.of(policy, melodies)
+    made = NeuralReward.of(
+        reader, [Readout(32, 4), Readout(32, 4)], reader.states(melodies), votes=2
+    )
+    made.save(tmp_path / "neural.safetensors")
+    again = NeuralReward.load(tmp_path / "neural.safetensors")
+    assert styles_of(again.reader.trunk) == styles
+    tangos = [replace(m, header=replace(m.header, style="tango")) for m in melodies[:5]]
+    np.testing.assert_array_equal(again.score(tangos)[0], made.score(tangos)[0])
 
 
 def test_states_are_standardised_and_do_not_learn(reward, melodies):
