@@ -22,7 +22,7 @@ from music.limits import size_in_words
 
 LOOK_EVERY = timedelta(seconds=1)
 EXAMPLES = 3
-TITLES = ("Corpus", "Tunes", "Strains", "Styles", "Policies made from it", "Licence")
+TITLES = ("Corpus", "Tunes", "Strains", "Policies made from it", "Licence")
 NOT_BUILT = {
     "running": "is being read",
     "stopping": "is being read",
@@ -42,7 +42,6 @@ def choose_corpus(
             one.name,
             f"{one.tunes:,}" if one.is_built else "–",
             f"{one.strains:,}" if one.is_built else _why_not_built(jobs, one),
-            _several(one.styles),
             _several(tuple(policy.name for policy in policies.trained_on(one.name))),
             one.licence or "–",
         )
@@ -79,12 +78,14 @@ def show_corpus(
         help="A strain is a part of a tune between double bars or repeat signs, usually 8 bars. "
         "A policy learns strains.",
     )
-    for name, value in corpus.facts:
-        label, said = st.columns([2, 5], gap="small")
-        label.caption(name)
-        said.text(value)  # as text: it comes from files
+    text_table(
+        ("", "of this corpus (strains in brackets)"),
+        corpus.facts,
+        key=f"facts-{corpus.name}",
+        caption=f"What is in {corpus.name}",
+    )
     _what_was_read(jobs, overviews, corpus)
-    _examples(studio, overviews, corpus)
+    _examples(studio, jobs, overviews, corpus)
 
 
 def manage_files(jobs: CorpusJobs, name: str) -> None:
@@ -222,18 +223,20 @@ def _what_was_read(jobs: CorpusJobs, overviews: CorpusOverviews, corpus: CorpusO
             )
 
 
-def _examples(studio: StudioSession, overviews: CorpusOverviews, corpus: CorpusOverview) -> None:
+def _examples(
+    studio: StudioSession, jobs: CorpusJobs, overviews: CorpusOverviews, corpus: CorpusOverview
+) -> None:
     st.markdown("**Listen to what was read**")
+    files = [] if corpus.name == SHIPPED else jobs.files(corpus.name)
     turn = st.session_state.setdefault("corpus-examples", 0)
     with errors_noticed():
         for number, strain in enumerate(overviews.examples(corpus.name, EXAMPLES, turn), start=1):
             tune_player(
                 studio.clip(strain.melody),
                 key=f"example-{number}",
-                label=f"Tune {number} of {corpus.name}",
+                label=with_given_names(strain.source, files),
                 pictures=pictures_of(strain.melody, [NOTES, PIANO_ROLL]),
             )
-            st.text(strain.source)
     st.button("Other tunes", icon=":material/shuffle:", on_click=_other_examples)
 
 

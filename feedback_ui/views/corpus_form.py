@@ -27,8 +27,9 @@ ONE_STYLE, OWN_STYLES = "One for all tunes", "The kind of tune that each ABC fil
 TYPES = [ending.removeprefix(".") for ending in ENDINGS]
 LARGEST_MIB = ABC_BOOK_BYTES // MIB
 SIZES = (
-    f"ABC up to {size_in_words(ABC_BOOK_BYTES)} a file, MIDI up to {size_in_words(MIDI_BYTES)}, "
-    f"MusicXML up to {size_in_words(MUSICXML_BYTES)}; {size_in_words(MOST_BYTES)} in all."
+    f"A MIDI file may have {size_in_words(MIDI_BYTES)}, a MusicXML file "
+    f"{size_in_words(MUSICXML_BYTES)}, an ABC file {size_in_words(ABC_BOOK_BYTES)}, and all "
+    f"together {size_in_words(MOST_BYTES)}."
 )
 
 
@@ -43,7 +44,7 @@ def new_corpus_form(jobs: CorpusJobs, *, expanded: bool) -> None:
         st.form(f"new-corpus-{turn}", border=False, enter_to_submit=False),
     ):
         files = _uploader("Files with tunes", f"new-files-{turn}")
-        st.caption(f"ABC, MIDI or MusicXML, with one melody or many. {SIZES}")
+        st.caption(f"A file may hold one tune or many. {SIZES}")
         name = st.text_input(
             "Name of the corpus",
             key=f"new-name-{turn}",

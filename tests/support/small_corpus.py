@@ -1,6 +1,7 @@
 """A small corpus on the disk, as `tastemaker corpus build` writes it."""
 
 import json
+from dataclasses import replace
 
 from music.corpora.catalogue import CORPORA
 from music.corpora.corpus import load_corpus
@@ -31,7 +32,11 @@ def make_corpus(name="mine", *, root=CORPORA, count=12):
     root.mkdir(parents=True, exist_ok=True)
     styles = Styles(("other", name))
     strains = load_corpus("test")[:count]
-    rows = [encode(strain.melody, styles).copy() for strain in strains]
+    melodies = [
+        replace(strain.melody, header=replace(strain.melody.header, style=name))
+        for strain in strains
+    ]
+    rows = [encode(melody, styles).copy() for melody in melodies]
     write_corpus(
         root / f"{name}.npz",
         rows,

@@ -10,7 +10,6 @@ as text, cut, and only where they are of the kind that they should be.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,15 +19,22 @@ from typing import Any
 
 import numpy as np
 
-from music.corpora.catalogue import CORPORA, SHIPPED, corpus_path, data_card, open_corpus
+from music.corpora.catalogue import (
+    CORPORA,
+    SHIPPED,
+    corpus_path,
+    data_card,
+    open_corpus,
+    refused_passages,
+)
 from music.corpora.corpus_file import Corpus, CorpusError, Strain
 from music.limits import LimitError
 from music.messages import excerpt, one_line
+from music.readers import Refusal
 
 MOST_REFUSALS = 500
 """that a page shows; the file has all"""
-LONGEST_LINE = 20_000
-"""characters of a line of refusals"""
+BOOKS_LICENCE = "public domain (O'Neill 1903, Ryan 1883)"
 SHOWN_VALUES = 8
 """of a list, such as that of keys"""
 REASONS = {
@@ -89,7 +95,7 @@ class CorpusOverview:
         if held_out is not None:
             found.append(("Kept apart, to check what was learnt", _counted(held_out, "tune")))
         if built := self.card.get("built_at"):
-            found.append(("Built", excerpt(str(built), 25).replace("T", " ")))
+            found.append(("Built", f"{excerpt(str(built), 16).replace('T', ' ')} UTC"))
         return found
 
     @property
@@ -156,7 +162,7 @@ class CorpusOverviews:
             name,
             corpus.tunes,
             len(corpus),
-            excerpt(str(card.get("licence", "")), 300),
+            excerpt(str(card.get("licence", BOOKS_LICENCE if name == SHIPPED else "")), 300),
             tuple(corpus.styles),
             card,
             "",
@@ -169,14 +175,12 @@ class CorpusOverviews:
         """
         lines, count = [], 0
         try:
-            with (self._root / f"{name}.refused.csv").open(encoding="utf-8", newline="") as table:
-                rows = csv.DictReader(line[:LONGEST_LINE] for line in table)
-                for row in rows:
-                    count += 1
-                    if count <= MOST_REFUSALS:
-                        lines.append(_line(row))
-        except (OSError, csv.Error, UnicodeDecodeError):
-            return lines, count
+            for row in refused_passages(name, self._root):
+                count += 1
+                if count <= MOST_REFUSALS:
+                    lines.append(str(Refusal(**row)))
+        except (CorpusError, OSError, TypeError, ValueError):
+            return lines, count  # of a damaged list, what can be read
         return lines, count
 
     def examples(self, name: str, count: int, seed: int) -> list[Strain]:
@@ -211,14 +215,6 @@ def counts_in(card: Mapping[str, Any], name: str) -> dict[str, int]:
         for key, count in found.items()
         if isinstance(count, int) and not isinstance(count, bool)
     }
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    cells = {name: row[name] for name in row if isinstance(row[name], str)}
-    where = cells.get("file", "")
-    where += f", tune {cells['tune']}" if cells.get("tune") else ""
-    where += f", bar {cells['bar']}" if cells.get("bar") else ""
-    return one_line(f"{where}: {cells.get('detail', '')}")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

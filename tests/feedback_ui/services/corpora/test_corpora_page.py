@@ -47,8 +47,10 @@ def test_a_corpus_is_shown_as_text(page):
     app = page(corpus="mine")
     assert not app.exception
     said = [text.value for text in app.text]
-    assert "public domain" in said
-    assert "**Ada** (12)" in said
+    facts = dict(tables(app)["What is in mine"])
+    assert facts["Licence"] == "public domain"
+    assert facts["Transcribed by"] == "**Ada** (12)"
+    assert facts["Kept apart, to check what was learnt"] == "2 tunes"
     assert any(
         "3 files with 14 tunes were read. 12 of 14 can be used, in 12 strains." in s for s in said
     )
