@@ -3,7 +3,8 @@
 __main__: all commands, and what is said when one fails
 options: options that several commands share
 progress: how far a command is, on stderr
-melodies: compose, pretrain
+melodies: compose
+pretraining: pretrain
 corpora: build, list and show corpora
 rating: pairs, studio, rate
 ratings: export, import and statistics of ratings

@@ -24,8 +24,9 @@ from tastemaker.corpora import corpus
 from tastemaker.fine_tuning import baselines, ppo
 from tastemaker.jobs import jobs
 from tastemaker.judging import blind_test, demo, evaluate
-from tastemaker.melodies import compose, pretrain
+from tastemaker.melodies import compose
 from tastemaker.options import HERE, Given, on_database
+from tastemaker.pretraining import pretrain
 from tastemaker.rating import pairs, rate, studio
 from tastemaker.ratings import ratings
 from tastemaker.rewards import reward, taste

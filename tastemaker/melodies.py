@@ -1,8 +1,7 @@
-"""Commands that make melodies and policies: `compose`, `corpus`, `pretrain`."""
+"""The command that makes melodies: `compose`."""
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from tastemaker.options import (
-    RUNS,
     asked_header,
     header_options,
     key_options,
@@ -127,74 +125,3 @@ def compose(
     for line in lines:
         click.echo(line)
     click.echo(f"wrote {count} melodies to {out}")
-
-
-@click.command()
-@click.option(
-    "--epochs", type=click.IntRange(1), default=36, help="Passes over the training strains."
-)
-@click.option("--learning-rate", type=float, default=2e-3, help="Peak of the cosine schedule.")
-@click.option("--warmup", type=click.IntRange(1), default=200, help="Steps of linear warm-up.")
-@click.option(
-    "--dropout", type=float, default=0.3, help="Share of activations dropped in training."
-)
-@click.option("--width", type=click.IntRange(16), default=192, help="Width of the model.")
-@click.option("--layers", type=click.IntRange(1), default=4, help="Layers of the model.")
-@click.option(
-    "--save-every",
-    type=click.IntRange(1),
-    default=500,
-    help="Steps between two checkpoints, each with a validation.",
-)
-@click.option("--start-from", help="Run whose policy to begin with, with a new schedule.")
-@click.option("--run", "name", help="Name of the run; a run that was stopped goes on where it was.")
-@seed_option
-def pretrain(
-    epochs: int,
-    learning_rate: float,
-    warmup: int,
-    dropout: float,
-    width: int,
-    layers: int,
-    save_every: int,
-    start_from: str | None,
-    name: str | None,
-    seed: int,
-) -> None:
-    """Train a base policy on the corpus (about an hour of one core for the shipped one).
-
-    When it was stopped or killed, the same `--run` goes on from its newest whole step.
-    `checkpoints/base` is only ever replaced by hand.
-    """
-    from dataclasses import asdict
-
-    from policy.runs import free_name, new_run, open_run
-
-    resumed = name is not None and (RUNS / name / "run.json").is_file()
-    if name is not None and not resumed:
-        free_name(name)
-    start = None if start_from is None else str(policy_folder(start_from))
-    from policy.model_card import write_model_card
-    from policy.pretrain import PretrainConfig
-    from policy.pretrain import pretrain as train
-
-    config = PretrainConfig(
-        epochs=epochs,
-        learning_rate=learning_rate,
-        warmup_steps=warmup,
-        dropout=dropout,
-        hidden_size=width,
-        num_layers=layers,
-        save_every_steps=save_every,
-        seed=seed,
-        start_from=start,
-    )
-    if name is not None and resumed:
-        run = open_run(name, kind="pretrain")
-    else:
-        run = new_run("pretrain", asdict(config), name=name)
-    with shown_progress() as shown:
-        train(config, run.path, progress=partial(shown, "training steps"))
-    command = f"`{' '.join(['tastemaker', *sys.argv[1:]])}`, on {run.record['hardware']}"
-    write_model_card(run.path / "policy", command)
-    click.echo(f"wrote {run.path}/policy   next: tastemaker compose --policy {run.name}")

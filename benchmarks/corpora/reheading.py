@@ -4,9 +4,9 @@ The base has to write sane melodies under every header, and most metres, modes, 
 hardly occur in the two books. `reheaded` makes a melody under another header out of strains of one
 tune, by rules that leave most of the tune as it was:
 
-- metre: two bars become one (3/4 -> 6/4, 6/8 -> 12/8), one becomes two (4/4 -> 2/4, 6/8 -> 3/8), the
-  last note of each bar is lengthened (4/4 -> 5/4 and 3/2, 6/8 -> 9/8) or cut (4/4 -> 7/8), or the
-  metre has another name (4/4 -> 2/2);
+- metre: two bars become one (3/4 -> 6/4, 6/8 -> 12/8), one becomes two (4/4 -> 2/4, 6/8 -> 3/8),
+  the last note of each bar is lengthened (4/4 -> 5/4 and 3/2, 6/8 -> 9/8) or cut (4/4 -> 7/8), or
+  the metre has another name (4/4 -> 2/2);
 - mode: each degree of the scale becomes the same degree of the other scale;
 - bars: the strains one after the other, repeated as often as needed; the last bars of that, so that
   the end stays an end;
@@ -50,9 +50,7 @@ _SOURCES: dict[str, tuple[str, ...]] = {
 """metre -> metres of strains that it can be made of"""
 
 
-def reheaded(
-    strains: Sequence[Melody], header: Header, *, tonic_midi: int = 62
-) -> Melody | None:
+def reheaded(strains: Sequence[Melody], header: Header, *, tonic_midi: int = 62) -> Melody | None:
     """A melody under `header` made of strains of one tune; None where the rules give none.
 
     Args:

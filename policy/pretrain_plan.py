@@ -1,0 +1,102 @@
+"""What `tastemaker pretrain` does with the options that were given, and without them.
+
+A policy that starts from another one is *adapted*. Its defaults were found by trials on songs of
+one region and reported on another one (docs/log.md, benchmarks/corpora/adaptation.py). This module
+needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from music.corpora.corpus_file import Corpus
+from policy.folder import configuration_of
+from policy.pretrain_config import PretrainConfig
+
+FEW_TUNES = 500
+"""with fewer training tunes the base is adapted, unless somebody asks for something else"""
+FROM_NOTHING: dict[str, Any] = {"epochs": 36}
+"""beside the defaults of `PretrainConfig`: those that the base of version 0.1.0 was trained with"""
+ADAPTING: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "warmup_steps": 20,
+    "weight_decay": 1.0,
+    "dropout": 0.3,
+    "strains_per_step": 32,
+}
+ADAPTING_STEPS = 400
+MOST_EPOCHS = 60
+"""of adapting"""
+VALIDATIONS = 20
+"""of adapting, spread over its steps"""
+PATIENCE = 6
+"""validations without a new best after which adapting ends"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The settings, and what to tell whoever gave the options."""
+
+    config: PretrainConfig
+    said: tuple[str, ...]
+
+
+def planned(
+    corpora: Sequence[Corpus],
+    *,
+    names: Sequence[str] | None = None,
+    start_from: Path | None,
+    base: Path | None,
+    asked: Mapping[str, Any],
+) -> Plan:
+    """The settings of a training run.
+
+    Args:
+        corpora: that it learns from.
+        names: names or paths by which they are opened again; by default their names.
+        start_from: folder of the policy to start from.
+        base: folder of the policy to adapt where the tunes are few; None never does so.
+        asked: fields of `PretrainConfig` that somebody gave; None for those that nobody did.
+
+    Raises:
+        ValueError: for a value that a field cannot have.
+        CheckpointError: when the policy to start from is missing or damaged.
+    """
+    train = [corpus.columns["splits"] == 0 for corpus in corpora]
+    tunes = sum(
+        len(set(corpus.columns["tunes"][of].tolist()))
+        for corpus, of in zip(corpora, train, strict=True)
+    )
+    strains = int(sum(of.sum() for of in train))
+    said: list[str] = []
+    if start_from is None and base is not None and tunes < FEW_TUNES:
+        start_from = base
+        said.append(
+            f"{tunes} training tunes are few (under {FEW_TUNES}), so the base is adapted to them; "
+            "--from-nothing trains without it"
+        )
+    given = {name: value for name, value in asked.items() if value is not None}
+    fields: dict[str, Any] = dict(FROM_NOTHING)
+    if start_from is not None:
+        fields = {**ADAPTING, "start_from": str(start_from), **_shape(start_from)}
+        per_epoch = -(-strains // fields["strains_per_step"])
+        fields["epochs"] = max(1, min(MOST_EPOCHS, round(ADAPTING_STEPS / max(1, per_epoch))))
+        steps = per_epoch * given.get("epochs", fields["epochs"])
+        fields |= {"save_every_steps": max(1, steps // VALIDATIONS), "patience": PATIENCE}
+    names = names or [corpus.name for corpus in corpora]
+    return Plan(PretrainConfig(corpora=tuple(names), **{**fields, **given}), tuple(said))
+
+
+def _shape(folder: Path) -> dict[str, int]:
+    """The fields of `PretrainConfig` that say the shape of a policy."""
+    fields = configuration_of(folder)
+    return {
+        "hidden_size": fields["hidden_size"],
+        "num_layers": fields["num_hidden_layers"],
+        "num_heads": fields["num_attention_heads"],
+        "num_key_value_heads": fields["num_key_value_heads"],
+        "intermediate_size": fields["intermediate_size"],
+    }
