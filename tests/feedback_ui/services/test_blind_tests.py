@@ -1,6 +1,7 @@
 """Blind tests in the studio: what is hidden until the end, and the page in each state."""
 
 import copy
+import json
 import random
 import sys
 import time
@@ -256,6 +257,64 @@ def test_an_empty_studio_says_what_to_do(page, store):
     assert not rater_sees.selectbox
 
 
+@pytest.fixture
+def two_policies(tmp_path, tiny_policy):
+    """Folders of two policies in the page's working folder: of everything, and of one style."""
+    waltzes = {
+        "styles": ["other", "waltz"],
+        "trained_on": {
+            "meters": ["3/4"],
+            "modes": ["major"],
+            "bars": [8, 12],
+            "pickups_ticks": [0],
+        },
+    }
+    runs = tmp_path / "checkpoints" / "runs"
+    save_policy(tiny_policy, tmp_path / "checkpoints" / "base")
+    save_policy(tiny_policy, new_run("pretrain", {}, root=runs, name="mine").path / "policy")
+    config = runs / "mine" / "policy" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | waltzes))
+    return runs
+
+
+def field(app, label):
+    (found,) = [one for one in (*app.selectbox, *app.text_input) if one.label == label]
+    return found
+
+
+@pytest.mark.usefixtures("two_policies")
+def test_the_form_offers_what_both_policies_know_and_hands_on_what_is_asked(
+    page, store, monkeypatch
+):
+    started = []
+    monkeypatch.setattr(CommandProcess, "start", lambda self, words, **_: started.append(words))
+    app = page()
+    assert field(app, "The other policy").value == "mine", "a pretrained policy is offered too"
+    assert field(app, "Metre").options == ["any", "3/4"]
+    assert field(app, "Style").options == ["any", "other", "waltz"]
+    assert field(app, "Bars").options == ["8", "any", "12"]
+    field(app, "Style").select("waltz")
+    field(app, "Key").select("G")
+    field(app, "Range").input("A5-E3")
+    app = press(app, "Write the melodies")
+    assert "Not yet" in words(app)
+    assert "E3-A5" in words(app), "the remedy"
+    assert started == []
+    field(app, "Range").input(" A3-E5 ")
+    press(app, "Write the melodies")
+    (asked,) = started
+    assert {"--style=waltz", "--key=G", "--range=A3-E5", "--bars=8", "--meter=any"} <= set(asked)
+    assert asked[-3:] == ["--", "base", "mine"]
+
+
+def test_a_policy_that_cannot_be_read_is_told_where_the_form_would_be(page, store, two_policies):
+    (two_policies / "mine" / "policy" / "config.json").write_text("{")
+    app = page()
+    assert "Not yet" in words(app)
+    assert "config.json" in words(app)
+    assert not app.exception
+
+
 def test_a_listed_test_opens_and_stays_in_the_address(page, make, ada):
     test = make(MARKUP)
     app = press(page(rater=ada.token), "Listen and vote")
@@ -417,7 +476,10 @@ def test_a_test_is_made_by_a_process_and_a_failure_is_told_in_a_line(
         assert (made.name, made.votes_wanted) == ("--help", 4)
         assert (made.votes_per_rater, made.invite_only) == (3, True)
         assert made_in.counts()["comparisons"] == 5
-        melodies = [stored.melody for stored in made_in.melodies()]
+        melodies = [
+            stored.melody
+            for stored in made_in.melodies(made_in.melodies_frame()["melody_id"].tolist())
+        ]
     assert {melody.tonic_midi % 12 for melody in melodies} == {7}
     pitches = [note.pitch + melody.tonic_midi for melody in melodies for note in melody.notes]
     assert (min(pitches) >= 57, max(pitches) <= 88) == (True, True)
