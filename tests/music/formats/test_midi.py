@@ -1,6 +1,7 @@
 """MIDI files: exact ticks, tempo by the beat, pickups."""
 
 import io
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,13 @@ import pytest
 
 from music.formats.midi import default_tempo_bpm, duration_seconds, pitches_midi, to_midi
 from music.melody import Header
-from music.metre import METERS
+from music.metre import BAR_TICKS, METERS
 from music.styles import SHIPPED_STYLES
+from tests.music.formats.test_abc_readers import check, meter_and_key_of
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # music21's own imports
+    from music21 import midi
 
 
 def parse(content: bytes) -> list[tuple[int, Any]]:
@@ -74,6 +80,55 @@ def test_a_pickup_is_a_measure_of_its_own(tune):
     assert signatures == [(0, 1, 8), (12, 2, 4)]
 
 
+def test_a_pickup_that_no_signature_has_repeats_that_of_the_metre(tune):
+    """A triplet eighth is 1/12 of a whole note; MIDI divides by powers of two."""
+    melody = tune((7, 8), *[(0, 24)] * 7, (0, 16), pickup_ticks=8)
+    signatures = [
+        (at, message.numerator, message.denominator)
+        for at, message in parse(to_midi(melody))
+        if message.type == "time_signature"
+    ]
+    assert signatures == [(0, 2, 4), (8, 2, 4)]
+
+
+@pytest.mark.parametrize(("meter", "clocks"), [("2/2", 48), ("6/4", 72), ("7/8", 12), ("3/8", 36)])
+def test_the_click_is_the_beat(tune, meter, clocks):
+    melody = tune(*[(0, BAR_TICKS[meter])] * 2, meter=meter, bars=2)
+    (signature,) = [m for _, m in parse(to_midi(melody)) if m.type == "time_signature"]
+    assert f"{signature.numerator}/{signature.denominator}" == meter
+    assert signature.clocks_per_click == clocks
+
+
+def test_texts_say_what_midi_has_no_message_for(tune):
+    melody = tune(*[(0, 108)] * 4, meter="9/8", mode="lydian", tonic_midi=65)
+    for style, texts in (
+        ("slipjig", ["Key: F lydian"]),
+        ("slow air", ["Key: F lydian", "Style: slow air"]),
+    ):
+        other = replace(melody, header=replace(melody.header, style=style))
+        assert [m.text for _, m in parse(to_midi(other)) if m.type == "text"] == texts
+
+
+@pytest.mark.slow
+def test_music21_reads_the_same(random_melodies):
+    for number, melody in enumerate(random_melodies(12, seed=31)):
+        there = replace(melody, tonic_midi=60 + number % 12)
+        file = midi.MidiFile()
+        file.openFileLike(io.BytesIO(to_midi(there)))
+        file.read()
+        score = midi.translate.midiFileToStream(file, quantizePost=False).stripTies()
+        check(
+            there,
+            [
+                (float(n.offset) * 24, n.pitch.midi, float(n.quarterLength) * 24)
+                for n in score.flatten().notes
+            ],
+        )
+        key = score.recurse().getElementsByClass("KeySignature")[0]
+        meter = list(score.recurse().getElementsByClass("TimeSignature"))[-1]
+        assert (meter.ratioString, key.sharps) == meter_and_key_of(there)
+
+
 def test_tempo_counts_the_beats_of_the_metre(tune):
     quarters = tune(*[(0, 48)] * 4)
     dotted = tune(*[(0, 72)] * 4, meter="6/8")
@@ -101,6 +156,9 @@ def test_a_tail_is_silence_after_the_last_bar(tune):
         ("mixolydian", 69, "D"),
         ("major", 66, "F#"),
         ("dorian", 68, "Gb"),  # six flats
+        ("lydian", 66, "Db"),
+        ("phrygian", 64, "C"),
+        ("locrian", 71, "C"),
     ],
 )
 def test_modes_that_midi_lacks_get_their_signature(tune, mode, tonic_midi, key):

@@ -1,10 +1,13 @@
-"""MusicXML: music21, which is not ours, reads the same notes back."""
+"""MusicXML: music21 and verovio, which are not ours, read the same melody back."""
 
+import base64
 import warnings
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+import verovio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +15,13 @@ from music.formats.midi import default_tempo_bpm
 from music.formats.musicxml import to_musicxml
 from music.formats.spelling import key_of
 from music.melody import TICKS_PER_QUARTER
+from music.metre import BAR_TICKS
+from tests.music.formats.test_abc_readers import (
+    check,
+    meter_and_key_of,
+    meter_and_key_of_midi,
+    notes_of_midi,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # music21's own imports
@@ -43,17 +53,17 @@ def expect_the_same(melody):
     assert notes == [
         (n.onset_ticks - start, n.duration_ticks, melody.tonic_midi + n.pitch) for n in melody.notes
     ]
+    (key,) = score.recurse().getElementsByClass("KeySignature")
+    (meter,) = score.recurse().getElementsByClass("TimeSignature")
+    in_melody = key_of(melody.tonic_midi, melody.header.mode)
+    assert (key.sharps, key.mode) == (in_melody.signature_fifths, melody.header.mode)
+    assert meter.ratioString == melody.header.meter
     return score
 
 
 def test_real_tunes_come_back(real_melodies):
     for melody in real_melodies[::25]:
         score = expect_the_same(melody)
-        (signature,) = score.recurse().getElementsByClass("KeySignature")
-        assert signature.sharps == key_of(melody.tonic_midi, melody.header.mode).signature_fifths
-        assert score.recurse().getElementsByClass("TimeSignature")[0].ratioString == (
-            melody.header.meter
-        )
         assert score.recurse().getElementsByClass("MetronomeMark")[0].number == pytest.approx(
             default_tempo_bpm(melody.header), abs=0.5
         )
@@ -63,6 +73,52 @@ def test_real_tunes_come_back(real_melodies):
 @given(st.data())
 def test_any_melody_comes_back(any_melody, data):
     expect_the_same(data.draw(any_melody))
+
+
+@pytest.mark.slow
+def test_verovio_reads_the_same(random_melodies, real_melodies):
+    toolkit = verovio.toolkit()
+    toolkit.setOptions({"inputFrom": "musicxml"})
+    odd = [replace(m, tonic_midi=60 + n % 12) for n, m in enumerate(random_melodies(40, seed=21))]
+    for melody in [*odd, *real_melodies[::25]]:
+        assert toolkit.loadData(to_musicxml(melody))
+        midi = base64.b64decode(toolkit.renderToMIDI())
+        check(melody, notes_of_midi(midi))
+        assert meter_and_key_of_midi(midi) == meter_and_key_of(melody)
+
+
+def test_no_beam_goes_over_an_end_of_a_triplet(tune):
+    """Verovio would take the next note into it."""
+    triplet = ((None, 4), (0, 8), (0, 4), (0, 4), (0, 4), (0, 12), (0, 12), (0, 48))
+    root = ElementTree.fromstring(to_musicxml(tune(*triplet, bars=2)))
+    beams = [[b.text for b in n.findall("beam")] for n in root.iter("note")]
+    assert beams == [
+        [], [], ["begin", "begin"], ["continue", "continue"], ["end", "end"], ["begin"], ["end"],
+        [],
+    ]  # fmt: skip
+
+
+def test_the_style_is_named_where_the_metre_does_not_say_it(tune):
+    melody = tune(*[(0, 108)] * 4, meter="9/8")
+    for style, named in (("slipjig", None), ("other", "other"), ("slow air", "slow air")):
+        other = replace(melody, header=replace(melody.header, style=style))
+        root = ElementTree.fromstring(to_musicxml(other))
+        assert root.findtext("identification/miscellaneous/miscellaneous-field") == named
+
+
+@pytest.mark.parametrize(
+    ("meter", "unit", "dots"),
+    [("2/2", "half", 0), ("6/4", "half", 1), ("7/8", "eighth", 0), ("12/8", "quarter", 1)],
+)
+def test_the_tempo_is_of_the_beat(tune, meter, unit, dots):
+    melody = tune(*[(0, BAR_TICKS[meter])] * 2, meter=meter, bars=2)
+    metronome = ElementTree.fromstring(to_musicxml(melody)).find(".//metronome")
+    assert metronome is not None
+    assert (metronome.findtext("beat-unit"), len(metronome.findall("beat-unit-dot"))) == (
+        unit,
+        dots,
+    )
+    assert int(metronome.findtext("per-minute", "")) == default_tempo_bpm(melody.header)
 
 
 def test_a_bar_by_hand(tune):
