@@ -138,24 +138,28 @@ def _in_our_metre(section: Section) -> Section:
 
 
 def build_corpus(
-    folder: Path, path: Path = DATA, *, earlier: Path = DATA, progress: Progress = no_progress
+    folder: Path,
+    path: Path = DATA,
+    *,
+    earlier: Path | None = DATA,
+    progress: Progress = no_progress,
 ) -> Counter[str]:
     """Read the books in `folder`, write the token file, count what was kept and why not.
 
     What cannot be read, a file, a tune or a strain, is counted with its reason, and the rest is
-    read. `progress` is told how many files are read.
+    read.
 
     Args:
         folder: with a folder of ABC files for each of `BOOKS`.
         path: the file to write.
-        earlier: a corpus file with the strains of version 0.1.0, which stay.
+        earlier: a corpus file with the strains of version 0.1.0, which stay; None for none.
         progress: is told how many files are read.
 
     Raises:
         CorpusError: when no strain of the books can be used; an earlier file stays as it is.
     """
     counts: Counter[str] = Counter()
-    old = read_corpus(earlier).strains(earlier=True)
+    old = [] if earlier is None else read_corpus(earlier).strains(earlier=True)
     tunes = read_books(folder, counts, progress=progress)
     if not tunes:
         told = "; ".join(f"{number} {what}" for what, number in counts.most_common(3) if number)

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,7 +32,7 @@ from music.corpora.sides import split_groups
 from music.corpora.sources import Source, find_sources, fingerprint
 from music.files import whole_files
 from music.json_text import write_json
-from music.limits import UNPACKED_CORPUS_BYTES
+from music.limits import UNPACKED_CORPUS_BYTES, LimitError
 from music.messages import excerpt
 from music.progress import Report, no_report
 from music.readers import Refusal
@@ -142,20 +143,11 @@ def build(
         OSError: when a folder cannot be read, or the corpus cannot be written.
     """
     sources, others = find_sources(given)
-    before = _card_before(options.name, root)
     origin = _origin(given)
-    if before is not None and not rebuild and before.get("origin") != origin:
-        raise CorpusError(
-            f"there is a corpus {options.name!r} from other folders "
-            f"({excerpt(', '.join(map(str, before.get('read', []))), 120)}); choose another "
-            "--name, or replace it with --rebuild"
-        )
-    known = fingerprint(
-        sources,
-        options.deciding,
-        progress=lambda done, total: report("looking for changes", done, total),
-    )
-    if before is not None and not rebuild and before.get("fingerprint") == known:
+    before = None if rebuild else _card_before(options.name, root, origin)
+    looking = partial(report, "looking for changes")
+    known = f"{origin}-{fingerprint(sources, options.deciding, progress=looking)}"
+    if before is not None and before.get("fingerprint") == known:
         return before, False
     with whole_files(root, last=f"{options.name}.json") as draft:
         refused_file = draft / f"{options.name}.refused.csv"
@@ -166,27 +158,47 @@ def build(
         card = _write(draft, sources, options, found, known, report)
         card |= {
             "read": [str(path) for path in given],
-            "origin": origin,
             "other_files": others,
         }
-        (draft / f"{options.name}.md").write_text(in_words(card), encoding="utf-8")
+        text = in_words(card).encode("utf-8", "backslashreplace")  # names of files may not be UTF-8
+        (draft / f"{options.name}.md").write_bytes(text)
         write_json(draft / f"{options.name}.json", card)
     return card, True
 
 
-def _card_before(name: str, root: Path) -> dict[str, Any] | None:
-    """The data card of a corpus that is whole; None where it has to be built anew."""
+def _card_before(name: str, root: Path, origin: str) -> dict[str, Any] | None:
+    """The data card of a corpus of these folders; None where it has to be built.
+
+    Raises:
+        CorpusError: when the name is that of a corpus of other folders, or of a damaged one.
+    """
     path = root / f"{name}.npz"
+    if not path.exists():
+        return None
+    try:
+        corpus = read_corpus(path)
+    except (CorpusError, LimitError) as error:
+        raise CorpusError(
+            f"there is a corpus {name!r} that cannot be read; choose another --name, or replace "
+            "it with --rebuild"
+        ) from error
     try:
         card = data_card(name, root)
-        corpus = read_corpus(path)
-    except (CorpusError, OSError, ValueError):
-        return None
-    return card if card is not None and card.get("fingerprint") == corpus.fingerprint else None
+    except CorpusError:
+        card = None
+    if corpus.fingerprint.partition("-")[0] != origin:
+        read = ", ".join(map(str, card.get("read", []))) if card else ""
+        of = f" ({excerpt(read, 120)})" if read else ""
+        raise CorpusError(
+            f"there is a corpus {name!r} from other folders{of}; choose another --name, or "
+            "replace it with --rebuild"
+        )
+    # A kill may leave the card of the corpus before, or none.
+    return card if card and card.get("fingerprint") == corpus.fingerprint else None
 
 
 def _origin(given: Sequence[Path]) -> str:
-    """Which folders were given, as a hash: their places are nobody else's business."""
+    """Which folders were given, as a hash; a corpus that is passed on does not say where."""
     places = "\n".join(sorted(str(path.resolve()) for path in given))
     return hashlib.sha256(places.encode(errors="surrogateescape")).hexdigest()[:16]
 
@@ -198,13 +210,9 @@ def _read(
     found = _Found()
     writer = csv.writer(table, lineterminator="\r\n")
     writer.writerow(REFUSED_FIELDS)
-
-    def progress(done: int, total: int) -> None:
-        report("reading files", done, total)
-
-    for source, reading in zip(
-        sources, read_files(sources, options.part, progress=progress), strict=True
-    ):
+    progress = partial(report, "reading files")
+    read = read_files(sources, options.part, progress=progress)
+    for source, reading in zip(sources, read, strict=True):
         _add(found, source, reading, options)
         writer.writerows(map(_cells, reading.refusals))
     return found
@@ -259,10 +267,7 @@ def _write(
     """Leave out near-duplicates, split, write the tokens; the data card."""
     groups = Groups()
     kept: list[int] = []
-
-    def progress(done: int, total: int) -> None:
-        report("comparing strains", done, total)
-
+    progress = partial(report, "comparing strains")
     for index, overlap in enumerate(overlaps(found.rows, progress=progress)):
         near = overlap.near()
         for other in near:

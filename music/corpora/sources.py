@@ -1,7 +1,7 @@
 """The files that a corpus is built from, and a fingerprint of all that it depends on.
 
-Folders are read with all that is in them. Hidden files and folders are left out; a folder or file
-that is reached twice, as through a symbolic link, is read once.
+Folders are read with all that is in them. Hidden files and folders are left out, and so are
+folders that are symbolic links, which may lead anywhere. A file that is reached twice is read once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from music.tokens import VOCABULARY_HASH
 
 MOST_FILES = 100_000
 """of one corpus"""
+PATH_CHARACTERS = 120
+"""of a path in a message"""
 READING = ("readers", "formats", "corpora")
 """folders of `music` whose code decides what becomes of a file"""
 
@@ -51,7 +53,7 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
     for path in given:
         if not path.exists():
             raise CorpusError(
-                f"{shortened(str(path))} is not there; give a folder or file of tunes"
+                f"{shortened(str(path), PATH_CHARACTERS)} is not there; give a folder or file of tunes"
             )
         found, left_out = _below(path, seen)
         others += left_out
@@ -64,7 +66,7 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
             raise CorpusError(f"there are more than {MOST_FILES} files; give a part of them")
     if not sources:
         raise CorpusError(
-            f"there are no files of tunes in {', '.join(shortened(str(path)) for path in given)} "
+            f"there are no files of tunes in {', '.join(shortened(str(path), PATH_CHARACTERS) for path in given)} "
             f"({others} others); give a folder with files that end in {', '.join(ENDINGS)}"
         )
     return sources, others
@@ -83,13 +85,16 @@ def _below(given: Path, seen: set[tuple[int, int]]) -> tuple[list[Path], int]:
         except OSError:
             if path == given:
                 raise
-            others += 1  # a link that leads nowhere, or a folder that may not be read
+            others += 1  # a link that leads nowhere, or a folder that may not be opened
             continue
         key = (status.st_dev, status.st_ino)
         if key in seen:
             continue
         seen.add(key)
-        waiting += [one for one in inside if not one.name.startswith(".")]
+        visible = [one for one in inside if not one.name.startswith(".")]
+        linked = [one for one in visible if one.is_symlink() and one.is_dir()]
+        others += len(linked)
+        waiting += [one for one in visible if one not in linked]
         if path.is_dir():
             continue
         if path.is_file() and (path == given or path.suffix.lower() in ENDINGS):

@@ -1,0 +1,94 @@
+"""Which files of a folder are read, and what a fingerprint covers."""
+
+import os
+
+import pytest
+
+from music.corpora import sources
+from music.corpora.corpus_file import CorpusError
+from music.corpora.sources import find_sources, fingerprint
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Tunes in two folders, and what is no tune."""
+    for name in ("b.abc", "reels/a.abc", "jigs/deep/c.MID", ".hidden.abc", ".git/d.abc", "e.txt"):
+        file = tmp_path / "tunes" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    return tmp_path / "tunes"
+
+
+def found(*given):
+    return [(source.name, source.folder) for source in find_sources(given)[0]]
+
+
+def test_folders_are_read_with_all_that_is_in_them_but_what_is_hidden(folder):
+    assert found(folder) == [("b.abc", ""), ("jigs/deep/c.MID", "jigs"), ("reels/a.abc", "reels")]
+    assert find_sources([folder])[1] == 1
+
+
+def test_of_several_folders_each_names_its_tunes(folder):
+    assert found(folder / "reels", folder / "jigs") == [("a.abc", "reels"), ("deep/c.MID", "jigs")]
+
+
+def test_a_file_that_was_given_is_taken_whatever_it_is_called(folder):
+    assert found(folder / "e.txt", folder / ".hidden.abc") == [("e.txt", ""), (".hidden.abc", "")]
+
+
+def test_what_is_reached_twice_is_read_once(folder):
+    (folder / "loop").symlink_to(folder)
+    (folder / "reels" / "again.abc").symlink_to(folder / "b.abc")
+    (folder / "reels" / "nowhere.abc").symlink_to(folder / "nothing")
+    (folder / "up").symlink_to("/")
+    os.mkfifo(folder / "pipe.abc")
+    assert found(folder, folder / "reels")[:2] == [("b.abc", "tunes"), ("jigs/deep/c.MID", "tunes")]
+    assert len(found(folder, folder / "reels")) == 3
+    assert find_sources([folder])[1] == 5
+
+
+def test_what_is_not_there_or_holds_no_tunes_is_told_in_a_line(folder, tmp_path, monkeypatch):
+    with pytest.raises(CorpusError, match=r"nowhere' is not there; give a folder or file"):
+        find_sources([tmp_path / "nowhere"])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "song.mp3").write_text("")
+    with pytest.raises(CorpusError, match=r"no files of tunes in .*empty' \(1 others\).*\.abc"):
+        find_sources([empty])
+    monkeypatch.setattr(sources, "MOST_FILES", 2)
+    with pytest.raises(CorpusError, match="more than 2 files; give a part of them"):
+        find_sources([folder])
+
+
+def test_a_fingerprint_covers_names_contents_options_and_our_readers(folder, monkeypatch):
+    def known(options=None):
+        return fingerprint(find_sources([folder])[0], options or {"style": None})
+
+    seen = {known()}
+    assert known() in seen
+    times = (folder / "b.abc").stat().st_mtime + 100
+    os.utime(folder / "b.abc", (times, times))
+    assert known() in seen, "when a file was touched does not matter"
+    for change in (
+        lambda: (folder / "b.abc").write_text("B.abc"),
+        lambda: (folder / "b.abc").rename(folder / "z.abc"),
+        lambda: (folder / "new.abc").write_text(""),
+        lambda: (folder / "reels").rename(folder / "airs"),
+        lambda: monkeypatch.setattr(sources, "reading_version", lambda: "another"),
+    ):
+        change()
+        assert known() not in seen
+        seen.add(known())
+    assert known({"style": "jig"}) not in seen
+    (folder / "e.txt").write_text("changed")
+    assert known() in seen, "a file that is not read does not matter"
+
+
+def test_a_file_that_is_too_large_to_be_read_is_known_by_its_size(folder, monkeypatch):
+    monkeypatch.setattr(sources, "ABC_BOOK_BYTES", 4)
+    (folder / "b.abc").write_text("12345")
+    before = fingerprint(find_sources([folder])[0], {})
+    (folder / "b.abc").write_text("54321")
+    assert fingerprint(find_sources([folder])[0], {}) == before
+    (folder / "b.abc").write_text("543210")
+    assert fingerprint(find_sources([folder])[0], {}) != before
