@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 from music.earlier_tokens import EARLIER_VOCABULARY, TODAY_OF_EARLIER
 from music.melody import MelodyError
 from music.styles import StyleError, check_label
-from music.tokens import VOCABULARY, decode
-from reward.exchange.table_row import Row
+from music.tokens import VOCABULARY, VOCABULARY_HASH, decode
+from reward.exchange.table_row import Row, shown
 from reward.store.database import RatingsError, check_text
 from reward.store.pool import (
     MAX_SEED,
@@ -106,6 +106,12 @@ def _packed_melody(row: Row) -> tuple[bytes, int, str] | None:
     tonic_midi = row.whole("tonic_midi", high=127)
     if not all(type(token) is int and 0 <= token < len(VOCABULARY) for token in tokens):
         row.refuse(f"tokens hold something else than whole numbers within 0..{len(VOCABULARY) - 1}")
+        return None
+    if not row.missing("vocabulary") and row.cells["vocabulary"] != VOCABULARY_HASH:
+        row.refuse(
+            f"vocabulary={shown(row.cells['vocabulary'])} is not {VOCABULARY_HASH}, so its token "
+            "ids mean something else here; import it with the version that exported it, or a newer"
+        )
         return None
     ids = np.trim_zeros(np.array(tokens, np.int64), "b")  # what may follow EOS is PAD, which is 0
     named = next((column for column in STYLE_COLUMNS if not row.missing(column)), None)

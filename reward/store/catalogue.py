@@ -17,20 +17,27 @@ notes are asked for.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
 
+import numpy as np
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from music.earlier_tokens import TODAY_OF_EARLIER
 from music.melody import Header, Melody
-from music.tokens import decode_header
+from music.tokens import VOCABULARY, decode_header
 from reward.store.assignments import is_open
-from reward.store.pool import melody_from_bytes, tokens_from_bytes
+from reward.store.pool import TOKEN_DTYPE, melody_from_bytes, tokens_from_bytes
 from reward.store.schema import AssignmentRow, ComparisonRow, MelodyRow, VoteRow, is_current
 from reward.store.votes import outcome_for_a
+
+_UNKNOWN = len(TODAY_OF_EARLIER)
+_EARLIER_OF_TODAY = np.full(len(VOCABULARY), _UNKNOWN)
+_EARLIER_OF_TODAY[TODAY_OF_EARLIER] = np.arange(_UNKNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: the melody is kept once it was decoded
@@ -53,6 +60,13 @@ class CatalogueEntry:
     def header(self) -> Header:
         """Metre, mode, style, bars and pickup."""
         return replace(decode_header(tokens_from_bytes(self.tokens)), style=self.style)
+
+    @property
+    def earlier_sha256(self) -> str | None:
+        """The hash by which version 0.1.0 knew it; None of what that version could not have."""
+        ids = _EARLIER_OF_TODAY[tokens_from_bytes(self.tokens)]
+        known = (ids != _UNKNOWN).all()
+        return hashlib.sha256(ids.astype(TOKEN_DTYPE).tobytes()).hexdigest() if known else None
 
     @cached_property
     def melody(self) -> Melody:

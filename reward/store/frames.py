@@ -1,8 +1,8 @@
 """The store as pandas frames: one row a vote, a melody, a comparison, a rater.
 
 Columns and their types are the same for an empty store. Ids of comparisons are text; `tokens` and
-`reasons` are lists, `features` a mapping or None; moments are UTC. Nothing here tells who a rater
-is but the pseudonym.
+`reasons` are lists, `features` a mapping or None; moments are UTC. `vocabulary` says what the ids of
+`tokens` mean (`music.tokens.VOCABULARY_HASH`). Nothing here tells who a rater is but the pseudonym.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from music.tokens import VOCABULARY_HASH
 from reward.store.database import RatingsError
 from reward.store.pool import tokens_from_bytes
 from reward.store.schema import (
@@ -82,6 +83,7 @@ MELODY_COLUMNS: Mapping[str, str] = {
     "sampler": "str",
     "seed": "int64",
     "tokens": "object",
+    "vocabulary": "str",
     "features": "object",
     "created_at": MOMENT,
 }
@@ -158,6 +160,7 @@ def melodies_frame(session: Session) -> pd.DataFrame:
             **row["header"],
             "melody_id": row["id"],
             "tokens": tokens_from_bytes(row["tokens"]).tolist(),
+            "vocabulary": VOCABULARY_HASH,
         }
         for row in session.execute(query).mappings()
     ]

@@ -49,6 +49,7 @@ def test_a_label_that_no_shipped_policy_knows_is_kept(store):
         entries = entries_after(session, 0)
     assert [entry.header for entry in entries] == [melody.header for melody in NEW_MUSIC]
     assert [entry.melody for entry in entries] == list(NEW_MUSIC)
+    assert {entry.earlier_sha256 for entry in entries} == {None}, "their lengths are new"
     assert store.melodies(ids[1:2])[0].tokens[3] == ID["STYLE_0"]
 
 
@@ -135,6 +136,7 @@ def test_without_a_label_it_is_that_of_the_token(imported, style):
         ({"style": ["reel"]}, "style=['reel'] is not text"),
         ({"sha256": "0" * 64}, "tokens are not those of its sha256"),
         ({"tokens": [*ids_then(melody_in("reel", bars=4), "reel")[:-1], 917, 2]}, "id 917 is none"),
+        ({"vocabulary": "0123456789abcdef"}, "vocabulary='0123456789abcdef' is not"),
         ({"tokens": [1, 4, 8]}, "tokens are no melody: header="),
         ({"tokens": [int(t) for t in encode(melody_in("reel"))[:3]]}, "tokens are no melody"),
     ],
@@ -143,6 +145,14 @@ def test_rows_with_wrong_labels_or_ids_are_refused(imported, row, reason):
     [reasons], found = imported({"tokens": encode(melody_in("reel")).tolist(), **row})
     assert reason in reasons[0]
     assert found == []
+
+
+def test_an_export_names_its_vocabulary_which_is_taken(imported, tmp_path):
+    reel = melody_in("reel")
+    with RatingsStore(tmp_path / "one.sqlite") as store:
+        store.add_melodies([reel], **ORIGIN)
+        [vocabulary] = store.melodies_frame()["vocabulary"]
+    assert imported({"tokens": encode(reel).tolist(), "vocabulary": vocabulary}) == ([], [reel])
 
 
 def test_a_style_token_without_a_label_is_refused(imported):

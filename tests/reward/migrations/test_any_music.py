@@ -155,6 +155,7 @@ def test_every_melody_of_an_old_database_has_its_notes_and_all_else_stays(tmp_pa
         assert entry.header == header
         assert entry.tokens == tokens_to_bytes(expected)
         assert entry.sha256 == hashlib.sha256(entry.tokens).hexdigest()
+        assert entry.earlier_sha256 == hashlib.sha256(tokens).hexdigest()
     assert set(frame["style"]) <= set(migration.TYPES)
     assert rows(path, "melodies", "id, header") == [
         (key, header.replace('"tune_type"', '"style"'))
