@@ -41,7 +41,7 @@ def use_small_index():
     from music.corpora.originality import TrainingIndex
 
     index = TrainingIndex.from_melodies([s.melody for s in load_corpus("validation")][:50])
-    rl.runs.fine_tuning.training_index = lambda: index
+    rl.runs.fine_tuning.training_index = lambda policy: index
     assert "torch" in sys.modules, "imported before the forks"
 
 

@@ -9,6 +9,7 @@ import torch
 
 from env.reference import Reference
 from music import files
+from music.tokens import FIRST_REST
 from policy.checkpoint import load_policy, newest_step, save_policy
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM, melody_config
@@ -67,7 +68,7 @@ def test_ratios_start_at_one_and_the_kl_at_zero(tiny_policy):
     )
     ids, decision = rollout.sampled.ids, rollout.sampled.decision
     logps = learner(ids, rollout.sampled.mask_row, decision, rollout.sampled.states)
-    chosen = logps.gather(1, ids[decision][:, None])[:, 0]
+    chosen = logps.gather(1, ids[decision][:, None] - FIRST_REST)[:, 0]
     torch.testing.assert_close(chosen, rollout.sampled.logprob[decision], atol=1e-5, rtol=0)
     torch.testing.assert_close(rollout.kl_nats, torch.zeros(12), atol=1e-4, rtol=0)
 

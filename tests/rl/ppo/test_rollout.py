@@ -7,12 +7,12 @@ import torch
 
 from env.prompt import prompt_ids
 from env.reference import Reference, torch_chance
-from music.grammar import MASK_TABLE
 from music.metre import METERS
-from music.tokens import HEADER_LENGTH, PAD
+from music.tokens import FIRST_REST, HEADER_LENGTH, PAD
 from policy.compose import Conditioning
 from policy.logprobs import masked_log_softmax
 from policy.model import MelodyForCausalLM, melody_config
+from policy.scope import scope_of
 from rl.ppo.actor import Actor
 from rl.ppo.config import PPOConfig
 from rl.ppo.objective import objective_of
@@ -82,7 +82,7 @@ def test_a_replay_through_gymnasium_gives_the_same_tokens_rewards_and_kl(
     rewards, reference_logps = np.full(count, np.nan), np.zeros(ids.shape)
     for at in range(HEADER_LENGTH, ids.shape[1]):
         going_on = ids[:, at] != PAD
-        masks = MASK_TABLE[sampled.mask_row[:, at]]
+        masks = scope_of(base).table[sampled.mask_row[:, at]]
         assert (observation["action_mask"] == masks)[going_on].all()
         assert ((masks.sum(1) > 1) == decision[:, at])[going_on].all()
         # What PPO did not choose is forced here too: any action does.
@@ -100,18 +100,21 @@ def test_a_replay_through_gymnasium_gives_the_same_tokens_rewards_and_kl(
     np.testing.assert_allclose(rewards, reward(rollout.melodies), rtol=1e-12)
 
     # KL: the log-ratio of what was chosen, and the exact one, from the environment's reference.
-    logps_NV = env.unwrapped.reference.logps(
+    logps_NW = env.unwrapped.reference.logps(
         rollout.reference_hidden, sampled.mask_row[sampled.decision]
     )
-    chosen_N = logps_NV.gather(1, sampled.ids[sampled.decision][:, None])[:, 0]
+    chosen_N = logps_NW.gather(1, sampled.ids[sampled.decision][:, None] - FIRST_REST)[:, 0]
     np.testing.assert_allclose(chosen_N, reference_logps[decision], atol=1e-4)
     assert not reference_logps[~decision].any()
     plain = base(input_ids=sampled.ids[:, :-1]).logits[sampled.decision[:, 1:]].detach()
     own = masked_log_softmax(
         actor.policy(input_ids=sampled.ids[:, :-1]).logits[sampled.decision[:, 1:]].detach(),
         sampled.mask_row[sampled.decision],
+        scope_of(base).table_on(plain.device),
     )
-    theirs = masked_log_softmax(plain, sampled.mask_row[sampled.decision])
+    theirs = masked_log_softmax(
+        plain, sampled.mask_row[sampled.decision], scope_of(base).table_on(plain.device)
+    )
     exact = torch.where(own.exp() > 0, own.exp() * (own - theirs), 0.0).sum(1)
     torch.testing.assert_close(rollout.kl_BT[sampled.decision], exact, atol=1e-4, rtol=1e-3)
     assert (rollout.kl_BT[~sampled.decision] == 0).all()
@@ -121,7 +124,7 @@ def test_a_replay_through_gymnasium_gives_the_same_tokens_rewards_and_kl(
 def test_open_header_fields_are_those_that_the_reference_of_the_environment_draws(base):
     """From the same chance, whatever the learner is."""
     rollout = rolled_out(moved(base), base, Conditioning(bars=4), count=40)
-    prompts = np.tile(prompt_ids({"bars": 4}), (40, 1))
+    prompts = np.tile(prompt_ids({"bars": 4}, scope_of(base)), (40, 1))
     chance = torch_chance(torch.Generator().manual_seed(3))
     wanted = Reference(base).with_headers(prompts, chance)
     assert (rollout.sampled.ids[:, :HEADER_LENGTH].numpy() == wanted).all()
@@ -133,12 +136,12 @@ def test_the_reference_chooses_the_header_and_never_the_learner(base):
     actor = moved(base, None)
     with torch.no_grad():
         weights = actor.policy.lm_head.weight
-        nine = prompt_ids({"meter": "9/8"})[1]
+        nine = prompt_ids({"meter": "9/8"}, scope_of(base))[1]
         hidden = base.model(input_ids=torch.tensor([[1]])).last_hidden_state[0, 0]
         weights[nine] += 50 * hidden / hidden.norm()
     count = 300
     rollout = rolled_out(actor, base, Conditioning(bars=4), count=count)
-    first = [int(prompt_ids({"meter": meter})[1]) for meter in METERS]
+    first = [int(prompt_ids({"meter": meter}, scope_of(base))[1]) for meter in METERS]
     found = torch.bincount(rollout.sampled.ids[:, 1] - first[0], minlength=len(first)) / count
     with torch.no_grad():
         bos = rollout.sampled.ids[:1, :1]
@@ -154,7 +157,7 @@ def test_the_reference_chooses_the_header_and_never_the_learner(base):
 def test_a_header_does_not_depend_on_the_rest_of_the_batch(base):
     """One after the other as together, from the same uniform numbers."""
     chance = np.random.default_rng(0).random((5, 8))  # field by field
-    prompts = np.tile(prompt_ids({}), (8, 1))
+    prompts = np.tile(prompt_ids({}, scope_of(base)), (8, 1))
     column = iter(chance)
     together = Reference(base).with_headers(prompts, lambda count: next(column))
     for number in range(8):

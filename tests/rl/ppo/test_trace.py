@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from music.earlier_tokens import EARLIER_VOCABULARY
 from policy import decode
-from policy.model import MelodyForCausalLM, melody_config
+from policy.configuration import EARLIER_BAR_POSITIONS, checked_fields
+from policy.earlier import fields_today, tensors_today
+from policy.model import MelodyConfig, MelodyForCausalLM, melody_config
 from rl.ppo.algorithm import PPO
 from rl.ppo.config import PPOConfig
 from tests.support.project import PROJECT
@@ -26,17 +29,24 @@ CONFIG = {
 
 
 def two_layers() -> MelodyForCausalLM:
-    """A policy of two small layers whose weights come from numpy: the same under every torch."""
+    """A policy of two small layers whose weights come from numpy: the same under every torch.
+
+    It is one of version 0.1.0, in which the trace was kept: PPO does to it what it did then.
+    """
     shape = {"num_layers": 2, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 32}
-    policy = MelodyForCausalLM(melody_config(hidden_size=32, **shape)).eval()
+    today = melody_config(hidden_size=32, **shape).to_dict()
+    earlier = {"vocab_size": len(EARLIER_VOCABULARY), "bar_positions": EARLIER_BAR_POSITIONS}
+    policy = MelodyForCausalLM(MelodyConfig(**fields_today(checked_fields(today | earlier)))).eval()
+    sizes = {"embed_tokens": earlier["vocab_size"], "embed_bar_position": earlier["bar_positions"]}
     chance = np.random.default_rng(0)
-    with torch.no_grad():
-        for name, weight in policy.named_parameters():
-            if "norm" in name:
-                weight.fill_(1)
-                continue
-            size = 0.4 if "embed" in name else 0.15
-            weight.copy_(torch.from_numpy(chance.normal(0, size, tuple(weight.shape))))
+    weights = {}
+    for name, weight in policy.named_parameters():
+        rows = next((rows for table, rows in sizes.items() if table in name), len(weight))
+        drawn = np.ones((rows, *weight.shape[1:]))
+        if "norm" not in name:
+            drawn = chance.normal(0, 0.4 if "embed" in name else 0.15, drawn.shape)
+        weights[name] = torch.from_numpy(drawn.astype(np.float32))
+    policy.load_state_dict(tensors_today(weights), strict=False)  # the head is the embedding's
     return policy
 
 

@@ -33,7 +33,7 @@ def here(tmp_path, tiny_policy, monkeypatch):
     (tmp_path / "liking_here.py").write_text(LIKING)
     save_policy(tiny_policy, tmp_path / "base")
     index = TrainingIndex.from_melodies([s.melody for s in load_corpus("validation")][:50])
-    monkeypatch.setattr("rl.runs.fine_tuning.training_index", lambda: index)
+    monkeypatch.setattr("rl.runs.fine_tuning.training_index", lambda policy: index)
     monkeypatch.setattr("rl.rewards.scaled.STANDARD_MELODIES", 32)
     return tmp_path
 
