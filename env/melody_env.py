@@ -39,8 +39,9 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
         observation, info = env.reset(seed=0, options={"meter": "6/8", "bars": 8})
 
     ## Action space
-    `Discrete(709)`: the id of the next token in `music.tokens.VOCABULARY`. A note is one token,
-    pitch and duration together; so are a rest, a hold over the barline, a barline and the end.
+    `Discrete(918)`: the id of the next token in `music.tokens.VOCABULARY`. A note is one token,
+    pitch and duration together; so are a rest, a barline and the end. A hold continues a note: over
+    a barline, or where its duration is not one that a token has.
 
     An **illegal** action does not break the melody. The nearest legal token is written instead: the
     same kind (note, rest or hold) if any such is legal, else a note; of those the nearest pitch,
@@ -51,10 +52,13 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
     `action_space.sample(mask)`) never meet this. An action that is no token at all is a ValueError.
 
     ## Observation space
-    `Dict`, the same for every header:
-    - `tokens`: `Box(0, 708, (640,), int64)`, the ids so far, from BOS; after them PAD, which is 0.
-      The longest melody that can be written has 599 tokens.
-    - `action_mask`: `MultiBinary(709)`, 1 for each token that may come next.
+    `Dict`, the same for every reset:
+    - `tokens`: `Box(0, 917, (T,), int64)`, the ids so far, from BOS; after them PAD, which is 0. T
+      is the length of the longest melody that the reference can write under the environment's own
+      `options`: 1575 tokens if it knows every metre and 32 bars, 271 with `{"meter": "4/4", "bars":
+      8}`. A reset that asks for a header with longer melodies is a ValueError.
+    - `action_mask`: `MultiBinary(918)`, 1 for each token that may come next. Header values that the
+      reference was not trained on are not among them.
 
     The numbers of `tokens` are names, not amounts: give a learner that is to read them an embedding
     (in stable-baselines3, `policy_kwargs={"features_extractor_class": ...}`).
@@ -79,7 +83,7 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
     - of every step: `token` (int), what was written; `illegal` (bool), see above.
     - of the last step also: `melody`, a `music.melody.Melody` (its tokens are the observation; its
       tonic is D); `notes` (int), to see a learner that games their number; `reference_logprobs`,
-      float32 (640,), the log-probability in nats of each of `tokens` under the reference and the
+      float32 (T,), the log-probability in nats of each of `tokens` under the reference and the
       mask, 0 where the learner had no choice (the learner's own minus these, summed, is its
       sample of the KL divergence); `illegal_actions` (int), how many of the episode's were.
     - of `reset`: `given_tokens` (int).
@@ -95,15 +99,18 @@ class MelodyEnv(gym.Env[dict[str, Any], np.int64]):
       has ended, and an empty text before.
 
     `reset(options=...)` takes, None being the same as nothing:
-    - `meter`, `mode`, `tune_type`, `bars`, `pickup_ticks`: header fields, values as in
-      `music.melody`. A pickup without a metre must fit the shortest, 2/4.
+    - `meter`, `mode`, `style`, `bars`, `pickup_ticks`: header fields, values as in `music.melody`,
+      of those that the reference was trained on; styles are its own labels. A pickup without a
+      metre must fit every metre that the reference knows.
     - `prefix`: notes (`music.melody.Note`, onset 0 the first downbeat; needs `meter`, `bars` and
       `pickup_ticks`), or token ids from BOS, header included (then no header fields beside it).
 
     The seed decides the sampled header fields and nothing else; the rest is the learner's.
 
     ## Version history
-    - v0: the first.
+    - v0: the first. Since version 0.2.0 of Tastemaker it has 918 tokens instead of 709, `style`
+      instead of `tune_type`, and observations as long as the reference and the options ask for
+      instead of 640.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # pyright: ignore[reportIncompatibleVariableOverride]

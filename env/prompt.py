@@ -34,6 +34,8 @@ def prompt_ids(options: Mapping[str, Any], scope: Scope) -> np.ndarray:
         ValueError: for an option or a value that is not known (a `music.melody.MelodyError` is one
             too), or a prefix that no melody with this header begins with.
     """
+    if "tune_type" in options:
+        raise ValueError("option 'tune_type' is called 'style' now; give style='jig', for example")
     unknown = sorted(set(options) - set(OPTIONS), key=str)
     if unknown:
         raise ValueError(f"option {unknown[0]!r} is not known; choose among {list(OPTIONS)}")
