@@ -1,8 +1,9 @@
 """The store as pandas frames: one row a vote, a melody, a comparison, a rater.
 
 Columns and their types are the same for an empty store. Ids of comparisons are text; `tokens` and
-`reasons` are lists, `features` a mapping or None; moments are UTC. `vocabulary` says what the ids of
-`tokens` mean (`music.tokens.VOCABULARY_HASH`). Nothing here tells who a rater is but the pseudonym.
+`reasons` are lists, `features` a mapping or None; moments are UTC. `vocabulary` says what the ids
+of `tokens` mean (`music.tokens.VOCABULARY_HASH`). Nothing here tells who a rater is but the
+pseudonym.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def upgrade() -> None:
     """Convert all melodies."""
     _convert(
         _upgraded,
-        "restore a backup, or leave it out: with version 0.1.0, run tastemaker ratings export; then "
-        "import its files here into a new database",
+        "restore a backup, or leave it out: with version 0.1.0, run tastemaker ratings export; "
+        "then import its files here into a new database",
     )
 
 
