@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from music.corpora.catalogue import CORPORA, REFUSED_FIELDS, checked_name, data_card
-from music.corpora.corpus_file import STRAINS, CorpusError, read_corpus, write_corpus
+from music.corpora.corpus_file import STRAINS, STYLE_PLACE, CorpusError, read_corpus, write_corpus
 from music.corpora.data_card import CARD_VERSION, describe_strains, in_words
 from music.corpora.file_reading import STYLE_FROM, FileReading, ReadTune, label_of, read_files
 from music.corpora.near_duplicates import Groups, overlaps
@@ -282,12 +282,11 @@ def _write(
     for index in kept:
         first_strains.setdefault(group_of[found.owners[index]], found.rows[index].tobytes())
     side_of_group = split_groups([group_of[tune] for tune in tunes], first_strains)
-    styles, label_of_tune, joined = _styles(found.labels)
-    rows = []
-    for index in kept:
-        row = found.rows[index]
-        row[3] = ID[f"STYLE_{styles.slot(label_of_tune[found.owners[index]])}"]
-        rows.append(row)
+    labels = [found.labels[found.owners[index]] for index in kept]
+    styles, joined = _styles(labels)
+    rows = [found.rows[index] for index in kept]
+    for row, label in zip(rows, labels, strict=True):
+        row[STYLE_PLACE] = ID[f"STYLE_{styles.slot(label)}"]
     owners = [place[found.owners[index]] for index in kept]
     splits = [side_of_group[group_of[found.owners[index]]] for index in kept]
     tonics = [found.tonics[index] for index in kept]
@@ -325,10 +324,8 @@ def _write(
     }
 
 
-def _styles(labels: Sequence[str]) -> tuple[Styles, list[str], int]:
-    """Labels of the corpus, the label of each tune, and how many labels were joined in "other"."""
+def _styles(labels: Sequence[str]) -> tuple[Styles, int]:
+    """The commonest labels of strains, and how many others there are, which become slot 0."""
     counts = Counter(label for label in labels if label != OTHER)
     common = [label for label, _ in counts.most_common(STYLE_SLOTS - 1)]
-    styles = Styles((OTHER, *common))
-    of_tunes = [label if label in common else OTHER for label in labels]
-    return styles, of_tunes, len(counts) - len(common)
+    return Styles((OTHER, *common)), len(counts) - len(common)

@@ -43,7 +43,7 @@ SPLITS = ("train", "validation", "test")
 STRAINS = 500_000
 """of one corpus at most"""
 _COLUMNS = ("tokens", "lengths", "tonics", "tunes", "splits", "books", "earlier")
-_STYLE_PLACE = 3
+STYLE_PLACE = 3
 """of the style token in a strain: BOS METER MODE STYLE"""
 
 
@@ -100,7 +100,7 @@ class Corpus:
     @cached_property
     def styles(self) -> dict[str, int]:
         """Label -> how many strains have it, the commonest first."""
-        ids = self.columns["tokens"][self._starts + _STYLE_PLACE]
+        ids = self.columns["tokens"][self._starts + STYLE_PLACE]
         found = Counter(self.labels.label(int(one) - ID["STYLE_0"]) for one in ids)
         return dict(found.most_common())
 
@@ -136,7 +136,7 @@ class Corpus:
         rows = []
         for place in self._places(split, earlier=earlier):
             row = self._row(place).copy()
-            row[_STYLE_PLACE] = slots[row[_STYLE_PLACE] - ID["STYLE_0"]]
+            row[STYLE_PLACE] = slots[row[STYLE_PLACE] - ID["STYLE_0"]]
             rows.append(row)
         return rows
 
@@ -356,7 +356,7 @@ def _check_columns(
 def _check_rows(corpus: Corpus) -> None:
     tokens, starts = corpus.columns["tokens"], corpus._starts
     ends = starts + corpus.columns["lengths"].astype(np.int64) - 1
-    slots = tokens[starts + _STYLE_PLACE].astype(np.int64) - ID["STYLE_0"]
+    slots = tokens[starts + STYLE_PLACE].astype(np.int64) - ID["STYLE_0"]
     if not ((tokens[starts] == BOS).all() and (tokens[ends] == EOS).all()):
         raise _damaged(corpus.path, "a strain of it does not go from BOS to EOS")
     most = min(len(corpus.labels.labels), STYLE_SLOTS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from music.corpora.books import build_corpus, find_books
-from music.corpora.corpus import DATA, load_corpus
+from music.corpora.corpus import load_corpus
 from music.corpora.corpus_file import BOOKS, SPLITS, CorpusError, write_corpus
 from music.styles import SHIPPED_STYLES
 from music.tokens import encode
@@ -198,15 +198,21 @@ def test_tunes_that_share_a_strain_are_on_one_side(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_corpus_is_made_anew_byte_for_byte(tmp_path):
+def test_the_shipped_corpus_is_made_anew(tmp_path):
+    """Its old strains exactly; of the others almost all, since our readers may learn to read more.
+
+    The shipped file stays as it is then, because the shipped policy was trained on it.
+    """
     path = tmp_path / "strains.npz"
-    counts = build_corpus(find_books(), path)
-    assert counts["strains"] == 6635
-    with np.load(DATA) as shipped, np.load(path) as made:
-        assert sorted(shipped.files) == sorted(made.files)
-        for name in shipped.files:
-            assert shipped[name].dtype == made[name].dtype
-            np.testing.assert_array_equal(shipped[name], made[name], err_msg=name)
+    build_corpus(find_books(), path)
+    shipped, made = load_corpus(), load_corpus(path=path)
+    earlier = sum(strain.earlier for strain in shipped)
+    assert made[:earlier] == shipped[:earlier]
+    known = {strain.melody: strain.split for strain in made[earlier:]}
+    again = [strain for strain in shipped[earlier:] if strain.melody in known]
+    assert len(again) > 0.95 * (len(shipped) - earlier)
+    same_side = sum(known[strain.melody] == strain.split for strain in again)
+    assert same_side > 0.9 * len(again)
 
 
 def test_without_music21_building_says_what_to_install(monkeypatch):
