@@ -15,6 +15,7 @@ from music.descriptors.yardsticks import (
     yardstick_values,
 )
 from music.melody import MODE_SCALES, TONIC_MIDI_MAX, TONIC_MIDI_MIN, Melody, Note
+from music.metre import BAR_TICKS
 from music.note_table import note_table
 
 # Bars of 2/4: 0 0 | 7 7 | 9 9 | 7 -
@@ -404,3 +405,27 @@ def test_real_tunes_repeat_close_and_keep_their_key(real_melodies):
 
 def test_notes_of_the_fixture_are_the_hand_made_ones(tune):
     assert tune(*TWINKLE).notes[-1] == Note(144, 48, 7)
+
+
+@pytest.mark.parametrize(
+    ("mode", "pitches", "in_key", "in_triad"),
+    [
+        ("lydian", (0, 4, 6, 7), 1.0, 0.75),
+        ("phrygian", (0, 1, 3, 7), 1.0, 0.75),
+        ("locrian", (0, 3, 6, 7), 0.75, 0.75),  # its fifth is diminished
+    ],
+)
+def test_every_mode_has_its_own_scale_and_triad(tune, mode, pitches, in_key, in_triad):
+    melody = tune(*((pitch, 48) for pitch in pitches), mode=mode)
+    assert YARDSTICKS["in_key_share"].measure(melody)[0] == in_key
+    assert YARDSTICKS["triad_share"].measure(melody)[0] == in_triad
+
+
+@pytest.mark.parametrize(
+    ("meter", "beats_a_bar"), [("2/2", 2), ("6/4", 2), ("3/8", 1), ("7/8", 7), ("5/4", 5)]
+)
+def test_beats_are_those_of_the_metre(tune, meter, beats_a_bar):
+    bar_ticks = BAR_TICKS[meter]
+    melody = tune((0, bar_ticks), (4, bar_ticks), meter=meter, bars=2)
+    assert YARDSTICKS["final_note_beats"].measure(melody)[0] == beats_a_bar
+    assert YARDSTICKS["notes_per_beat"].measure(melody)[0] == pytest.approx(1 / beats_a_bar)

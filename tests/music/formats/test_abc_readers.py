@@ -138,7 +138,10 @@ def test_music21(melodies):
 @pytest.mark.slow
 def test_verovio(melodies):
     """A process for each key: it keeps the key that it read before where a tune has none."""
-    readable = [m for m in melodies if not has_rest_in_triplet(m)]
+    readable = [legato(m) if has_rest_in_triplet(m) else m for m in melodies]
+    readable = [m for m in readable if not has_rest_in_triplet(m)]
+    assert len(readable) > len(melodies) - 20
+    assert {m.header.meter for m in readable} == set(METERS)
     plain = [m for m in readable if not key_of(m.tonic_midi, m.header.mode).signature_fifths]
     assert len(plain) >= 10
     for tunes in (plain, [m for m in readable if m not in plain]):
@@ -146,6 +149,18 @@ def test_verovio(melodies):
         for melody, file in zip(tunes, answer(command, tunes), strict=True):
             check(melody, notes_of_midi(base64.b64decode(file)))
             assert meter_and_key_of_midi(base64.b64decode(file)) == meter_and_key_of(melody)
+
+
+def legato(melody):
+    """Each note held until the next one, so that rests are left only at the beginning."""
+    ends = [*(note.onset_ticks for note in melody.notes[1:]), melody.header.end_ticks]
+    return replace(
+        melody,
+        notes=tuple(
+            replace(note, duration_ticks=end - note.onset_ticks)
+            for note, end in zip(melody.notes, ends, strict=True)
+        ),
+    )
 
 
 def has_rest_in_triplet(melody):
