@@ -47,18 +47,23 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
         repaired += len(parts) > 1
         separate += parts
     for place, bar in enumerate(separate):
+        ticks = bar.duration_ticks
+        if ticks == bar_ticks:
+            whole.append(bar)
+            continue
         inside = (  # at the ends of a strain a short bar of silence is a pickup, or its complement
             0 < place < len(separate) - 1
             and not strain_ends(separate[place - 1], bar)
             and not strain_ends(bar, separate[place + 1])
         )
-        if bar.duration_ticks != bar_ticks and _mended(bar, bar_ticks, inside=inside):
-            repaired += 1
         last = whole[-1] if whole else None
-        if (
+        if _mended(bar, bar_ticks, inside=inside):
+            repaired += 1
+            whole.append(bar)
+        elif (
             last is not None
-            and last.duration_ticks < bar_ticks
-            and last.duration_ticks + bar.duration_ticks == bar_ticks
+            and ticks < bar_ticks
+            and last.duration_ticks + ticks == bar_ticks
             and not strain_ends(last, bar)
             and last.endings == bar.endings
         ):
@@ -69,12 +74,15 @@ def repair(bars: Sequence[Bar], bar_ticks: Fraction) -> tuple[list[list[Bar]], l
     runs: list[list[Bar]] = [[]]
     refused: list[Bar] = []
     for place, bar in enumerate(whole):
+        ticks = bar.duration_ticks
+        if ticks == bar_ticks:
+            runs[-1].append(bar)
+            continue
         opens = place == 0 or strain_ends(whole[place - 1], bar)
         closes = place + 1 == len(whole) or strain_ends(bar, whole[place + 1])
-        short = bar.duration_ticks < bar_ticks and (opens or closes)
-        if bar.duration_ticks == bar_ticks or short:
+        if ticks < bar_ticks and (opens or closes):
             runs[-1].append(bar)
-        elif runs[-1] and runs[-1][0].duration_ticks + bar.duration_ticks == bar_ticks:
+        elif runs[-1] and runs[-1][0].duration_ticks + ticks == bar_ticks:
             runs[-1].append(bar)
             runs.append([])
             repaired += 1
