@@ -4,10 +4,11 @@ Blinding. Who wrote a melody would sway a vote, so a `LibraryMelody` has its `or
 may be told: to an organiser, or to a rater who has judged a comparison of it; and never while a
 pair with it still waits for who is looking. A skip is no judgement. Raters are never told which
 melody was corrupted for a trap. What would give the origin away goes with it: rounds, dates,
-likeness to the training tunes, the group's score, the filters on these, and the order in which
-melodies came. The others stand in the order of their codes, which are hashes. An organiser who
-rates is a rater; one who does not sign in sees all. Once the library has told a rater anything, the
-votes that they have cast stay as they are (`reward.store.votes`).
+likeness to the training tunes, a style that only one policy may know, the group's score, the
+filters on these, and the order in which melodies came. The others stand in the order of their
+codes, which are hashes. An organiser who rates is a rater; one who does not sign in sees all. Once
+the library has told a rater anything, the votes that they have cast stay as they are
+(`reward.store.votes`).
 Melodies of a blind test come to nobody until it is revealed, and their scores neither.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,9 +26,10 @@ from feedback_ui.services.pool_cache import CODE_DIGITS, Pool, PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, PERSON, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes, ReferenceCorpora
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
-from music.melody import MODES, Melody
+from music.melody import MODES, Header, Melody
 from music.messages import one_line
 from music.metre import METERS
+from music.styles import OTHER, SHIPPED_STYLES
 from reward.store.catalogue import CatalogueEntry, Listening, Verdicts, listening, rounds
 from reward.store.favourites import favourites, set_favourite
 from reward.store.store import RatingsError, RatingsStore
@@ -123,6 +125,16 @@ class _Sight:
     visible: np.ndarray
     """whether it may be shown: it is in no blind test that goes on; bool (N,)"""
 
+    def header(self, place: int) -> Header:
+        """The header of a melody, as it may be shown.
+
+        A style that the base policy does not know would tell which policy wrote it.
+        """
+        header = self.pool.entries[place].header
+        if self.told[place] or header.style in SHIPPED_STYLES.labels:
+            return header
+        return replace(header, style=OTHER)
+
 
 class MelodyLibrary:
     """The library over one ratings store; safe to share between the threads of a server.
@@ -197,7 +209,7 @@ class MelodyLibrary:
             RatingsError: when the database cannot be read.
         """
         sight = self._sight(visitor)
-        headers = {sight.pool.entries[place].header for place in np.flatnonzero(sight.visible)}
+        headers = {sight.header(int(place)) for place in np.flatnonzero(sight.visible)}
         told = [sight.pool.entries[place] for place in np.flatnonzero(sight.told)]
         return Choices(
             tuple(sorted({header.meter for header in headers}, key=METERS.index)),
@@ -288,7 +300,7 @@ class MelodyLibrary:
             )
         return LibraryMelody(
             entry.sha256[:CODE_DIGITS],
-            entry.melody,
+            replace(entry.melody, header=sight.header(place)),
             entry.id in sight.kept,
             sight.heard.verdicts.get(entry.id),
             origin,
@@ -329,8 +341,8 @@ class MelodyLibrary:
         }
         is_mine = mine.get(query.mine, lambda _: True)
 
-        def wanted(entry: CatalogueEntry, told: bool) -> bool:
-            header = entry.header
+        def wanted(place: int, entry: CatalogueEntry, told: bool) -> bool:
+            header = sight.header(place)
             return (
                 query.meter in ("", header.meter)
                 and query.mode in ("", header.mode)
@@ -343,8 +355,8 @@ class MelodyLibrary:
                 )
             )
 
-        pairs = zip(sight.pool.entries, sight.told, strict=True)
-        return np.array([wanted(entry, bool(told)) for entry, told in pairs], bool)
+        rows = enumerate(zip(sight.pool.entries, sight.told, strict=True))
+        return np.array([wanted(n, entry, bool(told)) for n, (entry, told) in rows], bool)
 
     def _order(self, sort: str, sight: _Sight) -> tuple[np.ndarray, str]:
         """What melodies are ordered by, the higher the earlier, (N,); and why not, if not."""

@@ -346,6 +346,30 @@ def test_no_filter_order_or_number_gives_away_who_wrote_it(library, store, ids, 
     assert not re.search(r"policy|t-two", repr(waiting))
 
 
+def test_a_style_of_ones_own_does_not_tell_who_wrote_a_melody(store, real_tunes, strains, ada):
+    melodies = [
+        replace(strain.melody, header=replace(strain.melody.header, style=style))
+        for strain, style in zip(strains[:2], ("reel", "slow air"), strict=True)
+    ]
+    store.add_melodies(melodies, policy_id="policy-one", sampler="t", seed=1)
+    library = library_of(store, lambda: real_tunes)
+    visitor = Visitor(ada.id, organiser=False)
+    codes = found(library, ORGANISER)[::-1]
+    assert [library.melody(code, ORGANISER).melody.header.style for code in codes] == [
+        "reel",
+        "slow air",
+    ]
+    assert [library.melody(code, visitor).melody.header.style for code in codes] == [
+        "reel",
+        "other",
+    ]
+    assert library.choices(ORGANISER).styles == ("reel", "slow air")
+    assert library.choices(visitor).styles == ("other", "reel")
+    assert found(library, visitor, style="slow air") == []
+    assert found(library, visitor, style="other") == codes[1:]
+    assert found(library, ORGANISER, style="slow air") == codes[1:]
+
+
 # Compared with real tunes
 
 
@@ -452,7 +476,14 @@ def test_a_query_comes_back_from_its_address(query):
 
 
 def test_what_an_address_does_not_know_is_left_out():
-    params = {"page": "-1", "sort": "best", "bars": "5", "round": "x", "meter": "7/8", "rater": "t"}
+    params = {
+        "page": "-1",
+        "sort": "best",
+        "bars": "33",
+        "round": "x",
+        "meter": "13/8",
+        "rater": "t",
+    }
     assert LibraryQuery.from_params(params) == LibraryQuery()
     assert LibraryQuery.from_params({"page": "0", "q": " x " * 400}).page == 1
     assert len(LibraryQuery.from_params({"q": "x" * 400}).q) == 200

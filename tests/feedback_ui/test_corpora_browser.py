@@ -1,0 +1,114 @@
+"""A corpus in a real browser, by keyboard: files are uploaded, refused, read, and learnt from."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from music.corpora.corpus import load_corpus
+from music.formats.notation import to_abc
+from music.limits import MIDI_BYTES
+from policy.checkpoint import save_policy
+from reward.store.store import RatingsStore
+from tests.support.keyboard_driver import Hands
+from tests.support.studio_server import PATIENCE_MS, StudioServer, launch, settled
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
+JOB_MS = 10 * 60_000
+"""for a process that loads torch on a busy machine"""
+LETTER = {"name": "letter.abc", "mimeType": "text/plain", "buffer": b"Dear Ada,\nno tune here.\n"}
+LARGE = {"name": "large.mid", "mimeType": "audio/midi", "buffer": b"M" * (MIDI_BYTES + 1)}
+
+
+@pytest.fixture(scope="module")
+def book():
+    """Thirty tunes in one ABC file with a name that is no name for us."""
+    tunes = [
+        to_abc(strain.melody).replace("X:1", f"X:{number}", 1)
+        for number, strain in enumerate(load_corpus("test")[:30], start=1)
+    ]
+    return {
+        "name": "../My *Book*.abc",
+        "mimeType": "text/plain",
+        "buffer": "\n".join(tunes).encode(),
+    }
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, tiny_policy):
+    server = StudioServer(tmp_path_factory.mktemp("studio"))
+    save_policy(tiny_policy, server.folder / "checkpoints" / "base")
+    RatingsStore(server.database).close()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def page(server):
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        page = browser.new_page(viewport={"width": 1280, "height": 2400})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+def upload(hands, *files):
+    """Choose files; Enter opens the browser's own dialogue, which no test can work by keys."""
+    hands.tab_to("button", re.compile("Upload"))
+    with hands.page.expect_file_chooser() as chosen:
+        hands.press("Enter")
+    chosen.value.set_files(files)
+    for file in files:
+        hands.page.get_by_text(file["name"].split("/")[-1]).first.wait_for()
+    settled(hands.page)
+    return hands
+
+
+def open_corpora(page, server, **params):
+    query = "&".join(f"{name}={value}" for name, value in params.items())
+    page.goto(f"{server.address}/corpora?{query}")
+    page.get_by_role("heading", level=1, name="Corpora").wait_for()
+    settled(page)
+    return Hands(page)
+
+
+def test_a_book_is_uploaded_and_becomes_a_corpus(server, page, book):
+    hands = open_corpora(page, server)
+    upload(hands, LETTER)
+    hands.tab_to("textbox", re.compile("^Name of the corpus")).type("My Tunes")
+    hands.tab_to("button", re.compile("Make the corpus$")).press("Enter")
+    page.get_by_text("'My Tunes' is not the name of a corpus").wait_for()
+    assert hands.holds()[1].endswith("Make the corpus")
+    expect(page.get_by_role("textbox", name="Name of the corpus")).to_have_value("My Tunes")
+    assert not (server.folder / "checkpoints" / "corpora").exists()
+
+    # a text that is no tune
+    hands.tab_to("textbox", re.compile("^Name of the corpus"), back=True).type("mine")
+    hands.tab_to("textbox", re.compile("^Licence")).type("my own <b>tunes</b>")
+    hands.tab_to("button", re.compile("Make the corpus$")).press("Enter")
+    page.get_by_text("The corpus mine was not made").wait_for(timeout=JOB_MS)
+    expect(page.get_by_text("no strain of 1 files can be used")).to_be_visible()
+    hands.holds()
+    assert "corpus=mine" in page.url
+
+    # a file that is too large beside one that is not
+    hands.tab_to("DisclosureTriangle", re.compile("Files of this corpus$")).press("Enter")
+    hands.holds()
+    page.keyboard.press("Tab")
+    upload(hands, LARGE, book)
+    hands.tab_to("button", re.compile("Add them and read again$")).press("Enter")
+    page.get_by_text("A file was left out").wait_for()
+    expect(page.get_by_text("large.mid: it has 513 KiB, and 512 KiB is the most")).to_be_visible()
+    page.get_by_text(re.compile(r"files with \d+ tunes were read")).wait_for(timeout=JOB_MS)
+    hands.holds()
+    expect(page.get_by_text("my own <b>tunes</b>").first).to_be_visible()
+    expect(
+        page.get_by_text("2 files with 30 tunes were read. 30 of 30 can be used")
+    ).to_be_visible()
+    stored = [path.name for path in server.folder.rglob("uploads/mine/files/*")]
+    assert sorted(stored) == ["0001-letter.abc", "0002-my-book.abc"]
+
+    # and it is heard
+    page.get_by_role("button", name=re.compile(r"^Play .*My \*Book\*.abc")).first.wait_for()
