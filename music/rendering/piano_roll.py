@@ -1,9 +1,9 @@
 """Piano roll: a melody as an SVG picture, time from left to right and pitch upwards.
 
-Each note is a box. Faint lines are beats, stronger lines are barlines, and dashed lines are the
-tonic in each octave, named on the left. Everything is drawn in `currentColor`, so the picture takes
-the text colour of its page. Equal melodies give equal pictures, so a picture does not reveal which
-policy wrote the melody.
+Each note is a box. Faint lines are beats (`music.metre.BEAT_TICKS`), stronger lines are barlines,
+and dashed lines are the tonic in each octave, named on the left. Everything is drawn in
+`currentColor`, so the picture takes the text colour of its page. Equal melodies give equal
+pictures, so a picture does not reveal which policy wrote the melody.
 
 Units: the viewBox is 1000 wide; a semitone is `ROW` high. A picture is at least an octave high, so
 that a step does not look like a leap in a melody of two pitches.
@@ -41,16 +41,13 @@ def piano_roll_svg(melody: Melody) -> str:
         f"<title>{about}</title>",
     ]
     bars = set(header.barlines_ticks)
-    beats = {
-        tick
-        for start in range(0, header.end_ticks, header.bar_ticks)
-        for tick in range(start, start + header.bar_ticks, header.beat_ticks)
-        if tick < header.end_ticks
-    }
+    first = -(-header.start_ticks // header.beat_ticks) * header.beat_ticks
+    beats = set(range(first, header.end_ticks, header.beat_ticks))
     lines += [
         f'<path d="{"".join(f"M{x(tick)} {EDGE}V{height - EDGE}" for tick in sorted(ticks))}" '
         f'stroke="currentColor" stroke-width="1" opacity="{opacity}"/>'
         for ticks, opacity in ((beats - bars, BEAT_OPACITY), (bars, BAR_OPACITY))
+        if ticks
     ]
     for pitch in range(-(-low // 12) * 12, high + 1, 12):
         y = _number(top(pitch) + ROW / 2)

@@ -35,7 +35,6 @@ from music.formats.midi import DEFAULT_PROGRAM, duration_seconds, quarter_micros
 from music.melody import TICKS_PER_QUARTER, Melody
 from music.rendering.soundfont_chunks import chunk_beyond_end
 from music.rendering.synthesiser import Synthesiser
-from music.tokens import encode
 
 SAMPLE_RATE = 24_000
 """48 kB a second in 16 bits mono; the instruments have little above 12 kHz"""
@@ -165,15 +164,16 @@ def cached_wav(
 ) -> Path:
     """Path of a file in `folder` with the output of `render_wav`; rendered if it is missing.
 
-    The name is a hash of the tokens, the key and the settings. So it reveals nothing about the
-    melody, and equal melodies share a file. The file is written atomically.
+    The name is a hash of the notes as they sound and of the settings. So it reveals nothing about
+    the melody, and melodies that sound alike share a file. The file is written atomically.
 
     Raises:
         SoundfontError, ValueError: as `render_wav`.
     """
     says = {
         "format": _FORMAT,
-        "tokens": encode(melody).tolist(),
+        "notes": [(n.onset_ticks, n.duration_ticks, n.pitch) for n in melody.notes],
+        "span_ticks": (melody.header.start_ticks, melody.header.end_ticks),
         "tonic_midi": melody.tonic_midi,
         "renderer": renderer_id(soundfont, program),
         "quarter_us": quarter_microseconds(melody.header, tempo_bpm),

@@ -1,4 +1,4 @@
-"""Melodies that version 0.1.0 could hold have the values that they had there, bit for bit or nearly.
+"""Melodies that version 0.1.0 could hold have the values that they had there.
 
 Reward models and profiles of that version were fitted to those values.
 """

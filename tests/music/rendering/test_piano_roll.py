@@ -2,6 +2,8 @@
 
 from xml.etree import ElementTree
 
+import pytest
+
 from music.corpora.corpus import load_corpus
 from music.melody import Header, Melody, Note
 from music.rendering.piano_roll import EDGE, LEFT, RIGHT, ROW, WIDTH, piano_roll_svg
@@ -54,6 +56,25 @@ def test_a_pickup_moves_the_first_downbeat_and_not_the_edge():
     assert drawn[0]["x"] == LEFT
     assert drawn[1]["x"] == round(LEFT + 24 * unit, 2)
     assert "4 bars of 3/4 in D major" in tree.find(SVG + "title").text
+
+
+@pytest.mark.parametrize(
+    ("meter", "pickup_ticks", "faint_lines"),
+    [
+        ("7/8", 0, 2 * 6),  # eighths
+        ("6/4", 0, 2),  # dotted halves
+        ("2/2", 0, 2),
+        ("3/8", 0, 0),
+        ("4/4", 60, 2 + 4),  # two in the pickup; the last bar is shorter
+    ],
+)
+def test_faint_lines_are_the_beats_also_of_a_pickup(meter, pickup_ticks, faint_lines):
+    header = Header(meter, "major", "other", 2, pickup_ticks)
+    last = header.bar_ticks - pickup_ticks
+    tree, _ = boxes(Melody(header, (Note(header.bar_ticks, last, 0),)))
+    faint = [path for path in tree.iter(f"{SVG}path") if path.get("opacity") == "0.12"]
+    assert sum(path.get("d", "").count("M") for path in faint) == faint_lines
+    assert all(path.get("d") for path in tree.iter(f"{SVG}path"))
 
 
 def test_every_note_of_the_corpus_is_a_box_inside_the_picture():

@@ -194,6 +194,14 @@ def test_the_cache_renders_once_and_leaves_no_half_files(tmp_path, short, monkey
     assert list(folder.iterdir()) == [path]
 
 
+def test_melodies_that_sound_alike_share_a_file(tmp_path, short, monkeypatch):
+    """Whatever their styles' tokens are: those of a policy of one's own stand for other labels."""
+    monkeypatch.setattr(sound, "render_wav", lambda *args, **kwargs: b"RIFF")
+    path = cached_wav(short, tmp_path, tempo_bpm=100)
+    for header in (replace(short.header, style="slow air"), replace(short.header, mode="lydian")):
+        assert cached_wav(replace(short, header=header), tmp_path, tempo_bpm=100) == path
+
+
 def test_the_cache_tells_settings_apart(tmp_path, short, monkeypatch):
     monkeypatch.setattr(sound, "render_wav", lambda *args, **kwargs: b"RIFF")
     paths = {
