@@ -52,9 +52,8 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
     others = 0
     for path in given:
         if not path.exists():
-            raise CorpusError(
-                f"{shortened(str(path), PATH_CHARACTERS)} is not there; give a folder or file of tunes"
-            )
+            shown = shortened(str(path), PATH_CHARACTERS)
+            raise CorpusError(f"{shown} is not there; give a folder or file of tunes")
         found, left_out = _below(path, seen)
         others += left_out
         for file in found:
@@ -65,9 +64,10 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
         if len(sources) > MOST_FILES:
             raise CorpusError(f"there are more than {MOST_FILES} files; give a part of them")
     if not sources:
+        shown = ", ".join(shortened(str(path), PATH_CHARACTERS) for path in given)
         raise CorpusError(
-            f"there are no files of tunes in {', '.join(shortened(str(path), PATH_CHARACTERS) for path in given)} "
-            f"({others} others); give a folder with files that end in {', '.join(ENDINGS)}"
+            f"there are no files of tunes in {shown} ({others} others); give a folder with files "
+            f"that end in {', '.join(ENDINGS)}"
         )
     return sources, others
 

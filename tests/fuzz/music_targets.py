@@ -12,7 +12,8 @@ from random import Random
 
 import numpy as np
 
-from music.corpora.corpus import build_corpus, load_corpus
+from music.corpora.books import build_corpus
+from music.corpora.corpus import load_corpus
 from music.corpora.tune_search import TuneSearchError, find_tunes, read_pattern
 from music.formats.abc import AbcError
 from music.formats.abc_text import decode_text
@@ -75,7 +76,7 @@ def read_book(data: bytes) -> None:
     folder = workplace("abc-book")
     (folder / "oneills1850").mkdir(exist_ok=True)
     (folder / "oneills1850" / "book.abc").write_bytes(data)
-    build_corpus(folder, folder / "strains.npz")
+    build_corpus(folder, folder / "strains.npz", earlier=None)
 
 
 def _read_tunes(data: bytes, name: str) -> None:

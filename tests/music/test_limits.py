@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from music.corpora import corpus
+from music.corpora import corpus_file
 from music.limits import LimitError, TableLimits, check_unpacked, read_bytes, size_in_words
 
 
@@ -37,9 +37,9 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path):
 def test_a_corpus_is_checked_before_it_is_loaded(tmp_path, monkeypatch):
     packed = tmp_path / "strains.npz"
     np.savez_compressed(packed, tokens=np.zeros(2**20, np.uint16))
-    monkeypatch.setattr(corpus, "UNPACKED_CORPUS_BYTES", 2**20)
+    monkeypatch.setattr(corpus_file, "UNPACKED_CORPUS_BYTES", 2**20)
     with pytest.raises(LimitError, match="unpacks to 2 MiB"):
-        corpus.load_corpus(path=packed)
+        corpus_file.read_corpus(packed)
 
 
 def test_limits_of_a_table():

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from music.corpora import corpus
+from music.corpora import books
 from policy.checkpoint import save_policy
 from rl.loop import LoopConfig
 from rl.ppo.config import PPOConfig
@@ -179,9 +179,9 @@ def test_of_the_demo(run_with_steps, folder, monkeypatch):
 @pytest.mark.timeout(1800)
 def test_from_the_corpus_to_melodies(run_with_steps, monkeypatch):
     # The books are not at hand; what is built from them is shipped.
-    monkeypatch.setattr(corpus, "find_books", lambda: PROJECT)
-    monkeypatch.setattr(corpus, "build_corpus", lambda books, progress: corpus.Counter(strains=1))
-    assert run_with_steps("tastemaker corpus")[0] == "tastemaker pretrain"
+    monkeypatch.setattr(books, "find_books", lambda: PROJECT)
+    monkeypatch.setattr(books, "build_corpus", lambda folder, progress: books.Counter(strains=1))
+    assert run_with_steps("tastemaker corpus build --books")[0] == "tastemaker pretrain"
 
 
 @pytest.mark.timeout(1800)

@@ -103,7 +103,7 @@ def test_ties_over_the_barline_carry_their_accidental(tune):
 
 
 @pytest.mark.parametrize(
-    ("step", "count"), [(20, 292), pytest.param(1, 5837, marks=pytest.mark.slow)]
+    ("step", "count"), [(20, 332), pytest.param(1, 6635, marks=pytest.mark.slow)]
 )
 def test_strains_of_the_corpus_read_back_equal(step, count):
     strains = load_corpus()[::step]

@@ -1,0 +1,125 @@
+"""The commands `corpus build`, `corpus list` and `corpus show`, as a person types them."""
+
+import json
+
+import pytest
+
+TUNES = """X:1
+T:One
+M:2/4
+L:1/8
+K:C
+CDEF|GABc|cBAG|FEDC||EFGA|BAGF|EGCE|DFB,D|]
+
+X:2
+T:Two
+M:2/4
+L:1/8
+K:C
+CGEc|GcCG|cECG|EGcC|CDEFG|FAcf|fcAF|CFAc|fafc|]
+"""
+
+
+@pytest.fixture
+def tunes(folder):
+    (folder / "tunes").mkdir()
+    (folder / "tunes" / "a.abc").write_text(TUNES)
+    (folder / "tunes" / "b.mid").write_bytes(b"no MIDI")
+    return folder / "tunes"
+
+
+def build(typed, *words):
+    return typed("corpus", "build", "tunes", "--name", "mine", *words)
+
+
+def test_building_and_doing_it_again(tunes, typed, folder):
+    code, out, err = build(typed, "--licence", "mine", "--json")
+    assert code == 0, err
+    found = json.loads(out.splitlines()[-1])
+    assert {name: found[name] for name in ("name", "files", "tunes", "tunes_kept", "strains")} == {
+        "name": "mine", "files": 2, "tunes": 3, "tunes_kept": 2, "strains": 4,
+    }  # fmt: skip
+    assert (found["refused"], found["unchanged"]) == ({"bar length": 1, "damaged": 1}, False)
+    assert "refused: 1 bar length, 1 damaged" in out
+    assert "wrote checkpoints/corpora/mine.npz   next: tastemaker pretrain --corpus mine" in out
+    assert "reading files: 2 of 2" in err
+    times = {path: path.stat().st_mtime_ns for path in (folder / "checkpoints").rglob("*")}
+    code, out, err = build(typed, "--licence", "mine", "--json")
+    assert json.loads(out.splitlines()[-1]) == {**found, "unchanged": True}
+    assert "nothing has changed   next: tastemaker pretrain --corpus mine" in out
+    assert times == {path: path.stat().st_mtime_ns for path in (folder / "checkpoints").rglob("*")}
+
+
+def test_listing_and_showing(tunes, typed, folder):
+    code, out, _ = typed("corpus", "list")
+    assert (code, out.startswith("books: 6635 strains")) == (0, True)
+    build(typed, "--style", "tango")
+    (folder / "checkpoints" / "corpora" / "broken.npz").write_bytes(b"")
+    code, out, _ = typed("corpus", "list")
+    assert "\nmine: 4 strains of 2 tunes; styles tango; licence not stated\n" in out
+    assert "\nbroken: the corpus file" in f"\n{out}"
+    code, out, _ = typed("corpus", "list", "--json")
+    listed = json.loads(out)
+    assert [row["name"] for row in listed] == ["books", "broken", "mine"]
+    assert listed[2]["styles"] == {"tango": 4}
+    code, out, _ = typed("corpus", "show", "mine")
+    assert code == 0
+    assert "# Corpus mine" in out
+    assert "a.abc, tune 2, bar 5: the bar lasts 60 ticks" in out
+    code, out, _ = typed("corpus", "show", "mine", "--json")
+    shown = json.loads(out)
+    assert [row["reason"] for row in shown["refused_passages"]] == ["bar length", "damaged"]
+    assert shown["styles"] == {"tango": 4}
+
+
+def test_only_some_of_many_refused_passages_are_shown(folder, typed):
+    (folder / "tunes").mkdir()
+    (folder / "tunes" / "a.abc").write_text(TUNES)
+    for number in range(14):
+        (folder / "tunes" / f"{number}.mid").write_bytes(b"")
+    build(typed)
+    _, some, _ = typed("corpus", "show", "mine")
+    _, every, _ = typed("corpus", "show", "mine", "--refused")
+    assert (some.count(".mid: "), every.count(".mid: ")) == (10, 14)
+    assert some.endswith("all refused passages: tastemaker corpus show mine --refused\n")
+    assert not every.endswith("--refused\n")
+
+
+def test_the_shipped_corpus_can_be_shown(folder, typed):
+    code, out, err = typed("corpus", "show", "books")
+    assert (code, "strains: 6635" in out) == (0, True), err
+    _, out, _ = typed("corpus", "show", "books", "--json")
+    assert json.loads(out)["splits"]["train"] == {"tunes": 2430, "strains": 5948}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tunes",), "give the corpus a name: --name mine"),
+        (("--name", "mine"), "give a folder or file of tunes"),
+        (("nowhere", "--name", "mine"), "'nowhere' is not there; give a folder or file"),
+        (("empty", "--name", "mine"), "there are no files of tunes in 'empty'"),
+        (("tunes", "--name", "A name"), "'A name' is not the name of a corpus; use a-z"),
+        (("tunes", "--name", "books"), "'books' is the shipped corpus; choose another name"),
+        (("tunes", "--name", "mine", "--style", "T!"), "style='T!' is not a label"),
+        (("tunes/b.mid", "--name", "mine"), "no strain of 1 files can be used (1 damaged)"),
+        (("tunes", "--books", "--name", "mine"), "--books builds the shipped corpus"),
+        (("tunes", "--name", "mine", "--style-from", "file"), "'file' is not one of"),
+    ],
+)
+def test_what_cannot_be_built_is_told_in_a_line(tunes, folder, typed, words, said):
+    (folder / "empty").mkdir()
+    code, out, err = typed("corpus", "build", *words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_name_that_is_taken_and_a_corpus_that_is_not_there(tunes, folder, typed):
+    build(typed)
+    (folder / "tunes").rename(folder / "others")
+    code, _, err = typed("corpus", "build", "others", "--name", "mine")
+    assert (code, "from other folders (tunes); choose another --name, or rep" in err) == (2, True)
+    assert typed("corpus", "build", "others", "--name", "mine", "--rebuild")[0] == 0
+    code, _, err = typed("corpus", "show", "yours")
+    assert (code, "there are: books, mine. Build one with: tastemaker corpus" in err) == (2, True)
