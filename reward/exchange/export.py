@@ -21,7 +21,8 @@ import pandas as pd
 from music.disk import os_error_reason
 from music.files import make_folder, whole_file, whole_files
 from music.progress import Progress, no_progress
-from music.tokens import to_text
+from music.styles import SHIPPED_STYLES, Styles
+from music.tokens import ID, to_text
 from reward.comparisons.learnable import TRAINED_PURPOSES
 from reward.store import frames
 from reward.store.schema import PURPOSES
@@ -31,6 +32,8 @@ FORMATS = ("csv", "jsonl", "parquet")
 TABLES = ("melodies", "comparisons", "raters", "votes")
 PREFERENCE_TEXTS = ("prompt", "chosen", "rejected")
 """columns of a preference pair that TRL's trainers of policies read"""
+STYLE_PLACE = 3
+"""of the style among the tokens of a melody"""
 LISTS = ("tokens", "reasons")
 NESTED = (*LISTS, "features")
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
@@ -106,10 +109,12 @@ def export_preferences(
     *,
     kind: str | None = "person",
     purposes: Collection[str] = TRAINED_PURPOSES,
+    styles: Styles = SHIPPED_STYLES,
 ) -> int:
     """Write TRL's preference pairs as JSONL; how many.
 
-    Votes on sealed melodies, and votes that were set aside, are left out.
+    Votes on sealed melodies, and votes that were set aside, are left out. `styles` are those of the
+    policy that is to be trained (`policy.scope.styles_of`).
 
     Raises:
         RatingsError: for an unknown kind or purpose, or a file that cannot be written.
@@ -122,21 +127,27 @@ def export_preferences(
         melodies = frames.melodies_frame(session)
     counts = ~votes["sealed"] & votes["set_aside"].isna()
     wanted = votes.loc[votes["purpose"].isin(list(purposes)) & counts]
-    pairs = list(preference_pairs(wanted, melodies))
+    pairs = list(preference_pairs(wanted, melodies, styles))
     with exported_file(Path(path)) as temporary:
         _write_jsonl(temporary, iter(pairs))
     return len(pairs)
 
 
-def preference_pairs(votes: pd.DataFrame, melodies: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def preference_pairs(
+    votes: pd.DataFrame, melodies: pd.DataFrame, styles: Styles = SHIPPED_STYLES
+) -> Iterator[dict[str, Any]]:
     """One record a decided vote, with the columns of TRL's trainers (docs/trl.md).
 
-    `chosen_ids` and `rejected_ids` are whole melodies, BOS to EOS; `prompt`, `chosen` and
-    `rejected` are the same as text. Ties, `both_bad` and `skip` have no winner and are left out.
+    `chosen_ids` and `rejected_ids` are whole melodies, BOS to EOS, with the style tokens of a policy
+    that has these `styles`; `prompt`, `chosen` and `rejected` are the same as text. Ties, `both_bad` and `skip` have no winner and are left out.
     `group` is the same for a comparison and its repeats, which belong on one side of any split;
     `strength` is 1 or 2.
     """
-    tokens = dict(zip(melodies["melody_id"], melodies["tokens"], strict=True))
+    columns = (melodies[name] for name in ("melody_id", "tokens", "style"))
+    tokens = {
+        key: [*ids[:STYLE_PLACE], ID[f"STYLE_{styles.slot(style)}"], *ids[STYLE_PLACE + 1 :]]
+        for key, ids, style in zip(*columns, strict=True)
+    }
     for vote in votes.to_dict("records"):
         if vote["outcome_a"] not in ("a", "b"):
             continue

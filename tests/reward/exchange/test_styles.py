@@ -8,12 +8,14 @@ import pytest
 
 from music.earlier_tokens import EARLIER_VOCABULARY
 from music.melody import Header, Melody, Note
-from music.tokens import ID, VOCABULARY, encode
-from reward.exchange.export import export_ratings
+from music.styles import SHIPPED_STYLES, Styles
+from music.tokens import ID, VOCABULARY, encode, from_text
+from reward.exchange.export import export_preferences, export_ratings
 from reward.exchange.import_pool import _EARLIER_MODES
 from reward.exchange.import_votes import import_ratings
 from reward.store.catalogue import entries_after
 from reward.store.store import RatingsStore
+from reward.store.votes import Answer
 
 ORIGIN = {"policy_id": "base", "sampler": "t=1", "seed": 0}
 
@@ -161,3 +163,17 @@ def test_a_style_token_without_a_label_is_refused(imported):
     [reasons], found = imported({"tokens": tokens})
     assert "STYLE_8 has no label" in reasons[0]
     assert found == []
+
+
+def test_pairs_for_trl_have_the_style_tokens_of_the_policy_that_is_trained(store, tmp_path):
+    melodies = [melody_in("tango"), melody_in("jig", 1)]
+    store.add_comparisons([tuple(store.add_melodies(melodies, **ORIGIN))], round=1)
+    pair = store.issue(store.add_rater("Ada").id)
+    store.vote(pair.assignment_id, Answer(outcome="left", nonce="n"))
+    for styles in (SHIPPED_STYLES, Styles(("other", "jig", "tango"))):
+        export_preferences(store, tmp_path / "preferences.jsonl", styles=styles)
+        [line] = (tmp_path / "preferences.jsonl").read_text().splitlines()
+        written = json.loads(line)
+        for name in ("chosen", "rejected"):
+            assert written[f"{name}_ids"] in [encode(one, styles).tolist() for one in melodies]
+            assert from_text(f"{written['prompt']} {written[name]}") == written[f"{name}_ids"]
