@@ -138,8 +138,9 @@ def preference_pairs(
 ) -> Iterator[dict[str, Any]]:
     """One record a decided vote, with the columns of TRL's trainers (docs/trl.md).
 
-    `chosen_ids` and `rejected_ids` are whole melodies, BOS to EOS, with the style tokens of a policy
-    that has these `styles`; `prompt`, `chosen` and `rejected` are the same as text. Ties, `both_bad` and `skip` have no winner and are left out.
+    `chosen_ids` and `rejected_ids` are whole melodies, BOS to EOS, with the style tokens of a
+    policy that has these `styles`; `prompt`, `chosen` and `rejected` are the same as text. Ties,
+    `both_bad` and `skip` have no winner and are left out.
     `group` is the same for a comparison and its repeats, which belong on one side of any split;
     `strength` is 1 or 2.
     """
