@@ -144,7 +144,9 @@ def in_words(result: dict[str, object]) -> str:
     )
 
 
-def surprise_chart(bits: tuple[tuple[int, float], ...], colours: Colours) -> alt.LayerChart:
+def surprise_chart(
+    bits: tuple[tuple[int, float], ...], colours: Colours
+) -> alt.LayerChart | alt.FacetChart:
     """Bits a note on held-out tunes by step."""
     table = pd.DataFrame(bits, columns=["step", "bits"])
     base = alt.Chart(table).encode(

@@ -79,11 +79,11 @@ def refusal_of(upload: Upload) -> str | None:
         return f"{called} is not read; give ABC, MIDI or MusicXML ({', '.join(ENDINGS)})"
     if not upload.content:
         return "it is empty; save it again and upload it"
-    size, limit = len(upload.content), LIMIT_BYTES[ending]
-    if size > limit:
+    limit = LIMIT_BYTES[ending]
+    if len(upload.content) > limit:
         return (
-            f"it has {size_in_words(size)}, and {size_in_words(limit)} is the most for {ending}; "
-            "split it into several files"
+            f"it is larger than {size_in_words(limit)}, the most for {ending}; split it into "
+            "several files"
         )
     return None
 

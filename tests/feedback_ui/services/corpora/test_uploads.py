@@ -54,7 +54,7 @@ def test_a_name_is_text_and_no_part_of_a_path(tmp_path, given, stored):
         ("abc", TUNE, "without an ending"),
         (".abc", TUNE, "without an ending"),
         ("a.abc", b"", "it is empty"),
-        ("a.mid", b"M" * (MIDI_BYTES + 1), "512 KiB is the most for .mid"),
+        ("a.mid", b"M" * (MIDI_BYTES + 1), "larger than 512 KiB, the most for .mid"),
         ("evil.abc.exe", TUNE, "'.exe'"),
     ],
 )
