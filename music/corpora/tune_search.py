@@ -31,9 +31,11 @@ _STEPS = re.compile(r"[+\-−–]?\d{1,2}(?:[\s,;]+[+\-−–]?\d{1,2})*")
 # Possessive: "bbbb" can be split into letters and flats in many ways, and the first one serves.
 _LETTERS = re.compile(r"(?:[A-Ga-g](?:##?|bb?|♯|♭|♮)?+[\s,;-]*+)++")
 _LETTER = re.compile(r"([A-Ga-g])(##?|bb?|♯|♭|♮)?")
-_KEY = re.compile(
-    r"\[?K:\s*([A-G][#b]?(?:\s*(?:major|maj|minor|min|m|dorian|dor|mixolydian|mix))?)(?![A-Za-z])\]?"
+_MODES = (
+    "major|maj|minor|min|m|dorian|dor|phrygian|phr|lydian|lyd|mixolydian|mix|locrian|loc|"
+    "aeolian|aeo|ionian|ion"
 )
+_KEY = re.compile(rf"\[?K:\s*([A-G][#b]?(?:\s*(?:{_MODES}))?)(?![A-Za-z])\]?")
 _NOT_MUSIC = re.compile(r"^[A-JL-Z]:.*$|%.*$", re.MULTILINE)
 _ABC_SILENT = re.compile(r'"[^"]*"|![^!]*!|\{[^}]*\}|\[[A-Za-z]:[^\]]*\]')
 _ABC_NOTE = re.compile(r"(\^\^|\^|__|_|=)?([A-Ga-g])([,']*)")
