@@ -26,7 +26,8 @@ from env.reference import Reference, torch_chance
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.melody import Melody
 from music.progress import Progress, Report, no_progress, no_report
-from music.tokens import HEADER_LENGTH, decode
+from music.styles import SHIPPED_STYLES, Styles
+from music.tokens import HEADER_LENGTH, ID, decode
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
@@ -50,6 +51,8 @@ from rl.ppo.config import PPOConfig
 from rl.ppo.objective import Objective, objective_of
 
 METHODS = ("best-of-n", "dpo", "rloo", "grpo")
+_STYLE_PLACE = 3
+"""of the style token: BOS METER MODE STYLE"""
 MEASURING_SEED = 1_300_021
 """of melodies that are measured; no other stage draws from it"""
 
@@ -79,8 +82,12 @@ class Task:
         return objective_of(self.reward, self.config)
 
 
-def voted_pairs(store: RatingsStore, reward_record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def voted_pairs(
+    store: RatingsStore, reward_record: Mapping[str, Any], styles: Styles = SHIPPED_STYLES
+) -> list[dict[str, Any]]:
     """The decided votes that a reward run learnt from, as chosen and rejected; ties left out.
+
+    The melodies are in the tokens of a policy with these styles.
 
     Raises:
         RunError: when the store does not hold them.
@@ -88,7 +95,12 @@ def voted_pairs(store: RatingsStore, reward_record: Mapping[str, Any]) -> list[d
     kind = reward_record["config"]["votes_of"]
     frame = store.votes_frame(kind=kind if kind in RATER_KINDS else None)  # None: of both kinds
     learnt = learnable(frame.loc[frame["vote_id"] <= reward_record["last_vote"]])
-    pairs = list(preference_pairs(learnt, store.melodies_frame()))
+    melodies = store.melodies_frame()
+    melodies["tokens"] = [
+        [*tokens[:_STYLE_PLACE], ID[f"STYLE_{styles.slot(label)}"], *tokens[_STYLE_PLACE + 1 :]]
+        for tokens, label in zip(melodies["tokens"], melodies["style"], strict=True)
+    ]
+    pairs = list(preference_pairs(learnt, melodies))
     if not pairs:
         raise RunError(
             "the database holds no decided vote of those that the reward learnt from; give the one "
@@ -265,13 +277,14 @@ def compare_baselines(
     record = run.record
     header = {k: v for k, v in conditioning_of(record).fields().items() if k != "pickup_ticks"}
     config = PPOConfig(**{**header, "seed": seed, **(changes or {})})
+    base = load_policy(base_folder)
     pairs: list[dict[str, Any]] = []
     if "dpo" in methods:
         with RatingsStore(database) as store:
-            pairs = voted_pairs(store, record)
+            pairs = voted_pairs(store, record, styles_of(base))
     task = Task(
         base_folder=base_folder,
-        base=load_policy(base_folder),
+        base=base,
         reward=load_model(run).score,
         config=config,
         pairs=pairs,

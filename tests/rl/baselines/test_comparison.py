@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from music.tokens import encode
+from music.styles import Styles
+from music.tokens import encode, to_text
 from policy.checkpoint import load_policy, save_policy
 from policy.runs import RunError
 from reward.listeners.simulated import SimulatedListener, simulate_votes
@@ -89,6 +90,21 @@ def test_dpo_gets_the_votes_that_the_reward_learnt_from(voted):
         vote = learnt[learnt["vote_id"] == pair["vote_id"]].iloc[0]
         winner = store.melody(vote["melody_a" if vote["outcome_a"] == "a" else "melody_b"])
         assert pair["chosen_ids"] == encode(winner.melody).tolist()
+
+
+def test_dpo_gets_them_in_the_styles_of_the_policy(voted):
+    store, record, _ = voted
+    styles = Styles(("other", "march", "air", "jig", "reel"))
+    pairs = voted_pairs(store, record, styles)
+    melodies = {tuple(encode(s.melody)): s.melody for s in store.melodies(range(1, 61))}
+    labels = set()
+    for pair, usual in zip(pairs, voted_pairs(store, record), strict=True):
+        for side in ("chosen_ids", "rejected_ids"):
+            melody = melodies[tuple(usual[side])]
+            assert pair[side] == encode(melody, styles).tolist()
+            assert pair["chosen"] == to_text(pair["chosen_ids"][1:])
+            labels.add(melody.header.style)
+    assert {"jig", "waltz"} <= labels
 
 
 def test_another_database_is_told(voted, tmp_path):

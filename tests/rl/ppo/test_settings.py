@@ -1,6 +1,7 @@
 import pytest
 
-from rl.ppo.config import PPOConfig
+from policy.runs import new_run
+from rl.ppo.config import PPOConfig, config_record
 from rl.ppo.settings import SettingError, read_settings
 
 
@@ -37,8 +38,17 @@ def test_what_is_no_setting(pair, message):
 
 def test_a_setting_by_its_name_in_0_1_0():
     assert read_settings(["good_enough=2"]) == {"saturation_point": 2.0}
+    assert read_settings(["tune_type=jig"]) == {"style": "jig"}
     with pytest.raises(SettingError, match="saturation_point is set twice"):
         read_settings(["good_enough=2", "saturation_point=1"])
+
+
+def test_the_record_of_a_run_of_0_1_0_has_a_tune_type(tmp_path):
+    config = config_record(PPOConfig(style="jig"))
+    config["tune_type"] = config.pop("style")
+    run = new_run("ppo", config, root=tmp_path)
+    assert "tune_type" in (run.path / "run.json").read_text()
+    assert PPOConfig.from_record(run.record["config"]) == PPOConfig(style="jig")
 
 
 def test_a_setting_is_set_once():
