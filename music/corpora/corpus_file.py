@@ -71,7 +71,7 @@ class Strain:
     @property
     def source(self) -> str:
         """Which tune it is of, in words."""
-        if self.book in BOOKS:
+        if self.book in BOOKS and not self.file:
             return f"{BOOKS[self.book]}, tune {self.tune + 1} of the collection"
         of = f" ({self.file})" if self.file else ""
         return f"{self.book}, {self.title or f'tune {self.tune + 1}'}{of}"

@@ -17,6 +17,7 @@ import numpy as np
 
 from music.corpora.corpus_file import CorpusError
 from music.corpora.sources import Source
+from music.formats.abc_melody import STYLE_FIELD
 from music.messages import excerpt
 from music.progress import Progress, no_progress
 from music.readers import Refusal, Tune, melodies_of, read_tunes
@@ -43,7 +44,7 @@ class ReadTune:
     number: str
     title: str
     label: str
-    """its `R:` field as a style label; "other" without one"""
+    """its `R:` field, or the style that our MIDI and MusicXML name, as a label; else "other" """
     transcribers: tuple[str, ...]
     rows: tuple[np.ndarray, ...]
     """tokens of its strains, their style slot 0"""
@@ -100,7 +101,7 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
             ReadTune(
                 tune.number,
                 excerpt(tune.title, TITLE_CHARACTERS),
-                label_of(" ".join(tune.fields.get("R", []))),
+                label_of(" ".join(tune.fields.get("R") or tune.fields.get(STYLE_FIELD, []))),
                 tuple(_transcribers(tune)),
                 tuple(rows),
                 tuple(melody.tonic_midi for melody in melodies),
@@ -111,7 +112,7 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
 
 
 def _transcribers(tune: Tune) -> Iterator[str]:
-    """Who wrote the file of a tune, as its `Z:` fields say."""
+    """Who wrote the file of a tune, as its `Z:` fields, or the encoder of a score, say."""
     for line in tune.fields.get("Z", []):
         said = re.sub(r"^(transcribed|transcription) by:?\s+", "", line.strip(), flags=re.I)
         if said:

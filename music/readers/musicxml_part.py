@@ -62,10 +62,26 @@ def read_musicxml_file(path: Path, part: str | None) -> tuple[list[Tune], list[R
         detail = f"part {place + 1} of {len(parts)}, {name!r}, is taken ({why})"
         notices.append(Notice(file, "1", "", "part taken", detail))
     tune, refusals = _tune(file, " ".join(title.split())[:200], parts[place][1], notices)
-    named = root.iterfind("identification/miscellaneous/miscellaneous-field")
-    styles = [" ".join((f.text or "").split())[:40] for f in named if f.get("name") == STYLE_FIELD]
-    tune = replace(tune, fields={STYLE_FIELD: styles} if styles else {})
+    tune = replace(tune, fields=_fields(root))
     return [tune] if tune.sections else [], refusals
+
+
+def _fields(root: Element) -> dict[str, list[str]]:
+    """The style that our own files name, and as `Z` who wrote the file, as ABC has it."""
+    named = root.iterfind("identification/miscellaneous/miscellaneous-field")
+    written = (
+        *root.iterfind("identification/creator[@type='transcriber']"),
+        *root.iterfind("identification/encoding/encoder"),
+    )
+    found = {
+        STYLE_FIELD: [_text(field)[:40] for field in named if field.get("name") == STYLE_FIELD],
+        "Z": [_text(element)[:80] for element in written if _text(element)],
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+def _text(element: Element) -> str:
+    return " ".join((element.text or "").split())
 
 
 def _measures(part: Element) -> list[Measure | ReadError]:

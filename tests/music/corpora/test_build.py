@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from music.corpora.file_reading import label_of, read_files
 from music.corpora.sources import find_sources
 from music.formats.midi import to_midi
 from music.formats.musicxml import to_musicxml
+from music.formats.notation import to_abc
 from music.styles import StyleError
 
 HEAD = "M:2/4\nL:1/8\nK:C\n"
@@ -289,6 +291,33 @@ def test_midi_and_musicxml_are_read_as_well(tmp_path, root, real_melodies):
     assert (card["files"], card["tunes_kept"], card["strains"]) == (2, 2, 2)
     notes = [melody.notes for melody in open_corpus("mine", root).melodies()]
     assert notes == [real_melodies[0].notes, real_melodies[100].notes]
+
+
+def test_who_wrote_a_score_is_told(tmp_path, root, real_melodies):
+    text = to_musicxml(real_melodies[0], title="A tune")
+    credit = (
+        '<identification><creator type="composer">B. Else</creator>'
+        '<creator type="transcriber">A. Nyone</creator>'
+        "<encoding><encoder> C. \n Pist </encoder><software>x</software></encoding>"
+    )
+    begin = "<identification>" if "<identification>" in text else "<part-list>"
+    end = "" if begin == "<identification>" else "</identification><part-list>"
+    (tmp_path / "a.musicxml").write_text(text.replace(begin, credit + end, 1))
+    card, _ = built(tmp_path / "a.musicxml", root)
+    assert card["transcribers"] == {"A. Nyone": 1, "C. Pist": 1}
+
+
+@pytest.mark.parametrize("ending", ["abc", "mid", "musicxml"])
+def test_the_style_that_our_files_name_is_kept_on_request(tmp_path, root, ending, tune):
+    melody = tune(*((pitch, 24) for pitch in (0, 2, 4, 5, 7, 9, 11, 12)))
+    melody = replace(melody, header=replace(melody.header, style="slow air"))
+    write = {"abc": to_abc, "mid": to_midi, "musicxml": to_musicxml}[ending]
+    written = write(melody)
+    content = written if isinstance(written, bytes) else written.encode()
+    (tmp_path / f"a.{ending}").write_bytes(content)
+    card, _ = built(tmp_path / f"a.{ending}", root, style_from="field")
+    assert card["styles"] == {"slow air": 1}
+    assert built(tmp_path / f"a.{ending}", root)[0]["styles"] == {"mine": 1}
 
 
 @pytest.mark.slow
