@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from music.corpora.corpus import SPLITS, load_token_rows
+from music.corpora.corpus import load_token_rows
+from music.corpora.corpus_file import SPLITS
 from music.grammar import (
     MASK_TABLE,
     GrammarState,
@@ -30,6 +31,7 @@ from music.tokens import (
     decode,
     encode,
     header_tokens,
+    longest,
 )
 
 HEADERS = [
@@ -77,12 +79,14 @@ def padded(rows: list[np.ndarray]) -> np.ndarray:
     return batch
 
 
-def test_every_header_walks_at_random_to_a_whole_melody():
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 11])
+def test_every_header_walks_at_random_to_a_whole_melody(every):
     """Each is walked once: metre, mode, style, length and pickup are as asked."""
+    headers = HEADERS[::every]
     counts, choices = choices_of_rows()
     rng = np.random.default_rng(0)
-    beginnings = np.array([header_tokens(header) for header in HEADERS])
-    state, columns = initial_state(len(HEADERS)), []
+    beginnings = np.array([header_tokens(header) for header in headers])
+    state, columns = initial_state(len(headers)), []
     while not state.done.all():
         if len(columns) < beginnings.shape[1]:
             ids = beginnings[:, len(columns)]
@@ -97,30 +101,28 @@ def test_every_header_walks_at_random_to_a_whole_melody():
     kinds = [ids >= FIRST_NOTE, (ids >= FIRST_HOLD) & (ids < FIRST_NOTE)]
     kinds.append((ids >= FIRST_REST) & (ids < FIRST_HOLD))
     assert min(kind.any(1).mean() for kind in kinds) > 0.5, "the walks are too plain to show much"
-    for header, row in zip(HEADERS, ids, strict=True):
+    for header, row in zip(headers, ids, strict=True):
         melody = decode(row)
         assert melody.header == header
         assert encode(melody).tolist() == [int(i) for i in row if i != PAD]
 
 
-@pytest.mark.parametrize(
-    ("shortest_notes", "tokens"),
-    [
-        (True, 6 + 32 * (1 + 144 // 3) + 1),  # 32 bars of 12/8 in notes and rests of 3 ticks
-    ],
-)
-def test_the_longest_walks_fit_as_counted_by_hand(shortest_notes, tokens):
+@pytest.mark.slow
+def test_the_longest_walks_fit_as_counted_by_hand():
+    """32 bars of 12/8 in notes and rests of 3 ticks; and what each header can have."""
     headers = HEADERS
     beginnings = np.array([header_tokens(header) for header in headers])
     state, ids = initial_state(len(headers)), []
     while not state.done.all():
         mask = legal(state)
-        # Among notes, rests and holds of one pitch the legal ids ascend by duration.
-        first, last = mask.argmax(1), mask.shape[1] - 1 - mask[:, ::-1].argmax(1)
-        chosen = first if shortest_notes else last
-        ids.append(beginnings[:, len(ids)] if len(ids) < beginnings.shape[1] else chosen)
+        # Ids of one kind ascend by duration, and rests are the first kind. A rest of 3 ticks may
+        # not follow another, so that rests and notes take turns.
+        shortest = mask.argmax(1)
+        ids.append(beginnings[:, len(ids)] if len(ids) < beginnings.shape[1] else shortest)
         state = advance(state, ids[-1])
-    assert len(ids) == tokens <= MAX_LENGTH
+    assert len(ids) == 6 + 32 * (1 + 144 // 3) + 1 == MAX_LENGTH
+    lengths = (np.array(ids) != PAD).sum(0)
+    assert all(n <= longest(header) for n, header in zip(lengths, headers, strict=True))
 
 
 @settings(deadline=None, max_examples=60)

@@ -10,17 +10,15 @@ import torch
 
 import policy.pretrain as module
 from music.corpora.corpus import load_token_rows
+from music.corpora.corpus_file import SPLITS, CorpusError, read_corpus, write_corpus
+from music.styles import OTHER, SHIPPED_STYLES, Styles
 from music.tokens import FIRST_NOTE, ID, PAD, VOCABULARY
 from policy.checkpoint import CheckpointError, load_policy, newest_step
+from policy.held_out import bits_per_note, token_nats
 from policy.model import MelodyForCausalLM, melody_config, right_pad
-from policy.pretrain import (
-    PretrainConfig,
-    batches,
-    bits_per_note,
-    learning_rate,
-    pretrain,
-    token_nats,
-)
+from policy.pretrain import RESULT, batches, learning_rate, pretrain
+from policy.pretrain_config import PretrainConfig
+from policy.scope import scope_of
 
 TINY = PretrainConfig(
     epochs=3,
@@ -36,15 +34,35 @@ TINY = PretrainConfig(
 )
 
 
+def small_corpus(path, *, name="books", label="", count=23):
+    """Of each split the shortest strains, so that the last batch of an epoch is not full."""
+    rows = {split: sorted(load_token_rows(split), key=len)[:count] for split in SPLITS}
+    every = [row.copy() for split in SPLITS for row in rows[split]]
+    for row in every:
+        row[3] = ID["STYLE_1"] if label else row[3]
+    write_corpus(
+        path,
+        every,
+        tonics=[62] * len(every),
+        tunes=list(range(len(every))),
+        splits=[SPLITS.index(split) for split in SPLITS for _ in rows[split]],
+        labels=Styles((OTHER, label)) if label else SHIPPED_STYLES,
+        sources=[("file.abc", str(tune + 1), "") for tune in range(len(every))],
+    )
+    return read_corpus(path, name)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return small_corpus(tmp_path_factory.mktemp("corpus") / "books.npz")
+
+
 @pytest.fixture(autouse=True)
-def few_strains(monkeypatch):
-    """Of each split the 23 shortest strains, so that the last batch of an epoch is not full."""
-    rows = {
-        split: sorted(load_token_rows(split), key=len)[:23] for split in ("train", "validation")
-    }
-    monkeypatch.setattr(module, "load_token_rows", rows.__getitem__)
+def few_strains(monkeypatch, few):
+    """Token rows of each split of the corpus that runs are given."""
+    monkeypatch.setattr(module, "corpora_named", lambda names: [few])
     state = torch.get_rng_state()
-    yield rows
+    yield {split: few.token_rows(split) for split in ("train", "validation")}
     torch.set_rng_state(state)
 
 
@@ -82,10 +100,11 @@ def end_of(run) -> tuple[dict, dict, dict]:
 @pytest.mark.parametrize(
     ("place", "call"),
     [
-        ("learning_rate", 1),  # before anything is saved
+        ("measure", 1),  # before anything is saved
+        ("learning_rate", 1),  # before the first step
         ("learning_rate", 7),  # within an epoch, between two saves
         ("learning_rate", 12),  # in the third epoch, after two saves
-        ("bits_per_note", 2),  # while validating
+        ("measure", 2),  # while validating
         ("save_policy", 2),  # the best policy is not written yet
         ("write_step", 2),  # it is written, but the step is not
     ],
@@ -93,7 +112,7 @@ def end_of(run) -> tuple[dict, dict, dict]:
 def test_resumed_training_is_bit_equal_to_uninterrupted(
     tmp_path, monkeypatch, uninterrupted, place, call
 ):
-    """Weights, moments of the optimiser, random state and the best validation, dropout included."""
+    """Weights, their mean, moments, random state and the best validation, dropout included."""
     if not uninterrupted:
         pretrain(TINY, tmp_path / "whole")
         uninterrupted["end"] = end_of(tmp_path / "whole")
@@ -120,18 +139,19 @@ def test_a_finished_run_stays_as_it_is(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == log
 
 
-def test_training_learns_and_returns_the_best_by_validation(tmp_path, few_strains):
-    config = replace(TINY, epochs=12, dropout=0.0)
+def test_training_learns_and_returns_the_best_by_validation(tmp_path, few):
+    config = replace(TINY, epochs=12, dropout=0.0, average_decay=0.5)
     model = pretrain(config, tmp_path)
     log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     total = 12 * math.ceil(23 / 5)
-    assert [row["step"] for row in log] == list(range(4, total + 1, 4))
+    assert [row["step"] for row in log] == list(range(0, total + 1, 4))
     bits = [row["validation_bits_per_note"] for row in log]
     assert bits[0] > 8
     assert min(bits) < 0.8 * bits[0]
-    assert log[-1]["train_nats"] < 0.8 * log[0]["train_nats"]
+    assert log[-1]["train_nats"] < 0.8 * log[1]["train_nats"]
     assert not model.training
-    assert bits_per_note(model, few_strains["validation"]) == pytest.approx(min(bits), rel=1e-6)
+    rows = few.token_rows("validation", scope_of(model).styles)
+    assert bits_per_note(model, rows) == pytest.approx(min(bits), rel=1e-6)
 
 
 def test_a_run_is_not_gone_on_with_under_another_configuration(tmp_path):
@@ -153,6 +173,87 @@ def test_a_run_may_begin_with_the_weights_of_another(tmp_path):
         pretrain(wider, tmp_path / "third")
 
 
+def test_an_adapted_policy_is_never_worse_on_validation_and_training_stops_early(tmp_path):
+    begun = pretrain(replace(TINY, epochs=12, dropout=0.0), tmp_path / "first")
+    ruinous = replace(
+        TINY, epochs=50, learning_rate=0.5, patience=2, average_decay=0.0,
+        start_from=str(tmp_path / "first" / "policy"),
+    )  # fmt: skip
+    adapted = pretrain(ruinous, tmp_path / "second")
+    assert torch.equal(adapted.lm_head.weight, begun.lm_head.weight)
+    result = json.loads((tmp_path / "second" / RESULT).read_text())
+    assert result["stopped_early"]
+    assert result["steps"] == 2 * TINY.save_every_steps
+    assert result["gain"] == 0
+    assert not result["tells"]
+    assert "too few tunes to tell" in result["said"]
+
+
+def test_what_is_kept_is_the_mean_of_the_weights(tmp_path):
+    """By hand for one step: the weights at step 0 count 1/11."""
+    shares = []
+    for epochs, decay in ((1, 0.0), (1, 0.99)):
+        config = replace(
+            TINY, epochs=epochs, strains_per_step=23, save_every_steps=1, dropout=0.0,
+            warmup_steps=1, average_decay=decay,
+        )  # fmt: skip
+        run = tmp_path / str(decay)
+        pretrain(config, run)
+        shares.append(newest_step(run / "steps").tensors)
+    last, averaged = shares
+    name = "model.layers.0.mlp.up_proj.weight"
+    torch.manual_seed(TINY.seed)
+    begun = MelodyForCausalLM(melody_config(
+        hidden_size=16, num_layers=1, num_heads=2, num_key_value_heads=1, intermediate_size=16
+    )).state_dict()[name]  # fmt: skip
+    assert torch.equal(last[f"model.{name}"], averaged[f"model.{name}"])
+    torch.testing.assert_close(last[f"average.{name}"], last[f"model.{name}"], rtol=0, atol=0)
+    wanted = begun / 11 + averaged[f"model.{name}"] * 10 / 11
+    torch.testing.assert_close(averaged[f"average.{name}"], wanted, rtol=0, atol=1e-6)
+    kept = load_policy(tmp_path / "0.99" / "policy").state_dict()[name]
+    assert torch.equal(kept, averaged[f"average.{name}"])
+
+
+def test_a_policy_started_from_another_keeps_its_styles_and_adds_those_of_its_corpora(
+    tmp_path, monkeypatch
+):
+    first = pretrain(replace(TINY, epochs=1), tmp_path / "first")
+    mine = small_corpus(tmp_path / "mine.npz", name="mine", label="mine", count=11)
+    monkeypatch.setattr(module, "corpora_named", lambda names: [mine])
+    follow = replace(
+        TINY, corpora=("mine",), epochs=1, learning_rate=1e-9, average_decay=0.0,
+        start_from=str(tmp_path / "first" / "policy"),
+    )  # fmt: skip
+    second = pretrain(follow, tmp_path / "second")
+    known = scope_of(first).styles.labels
+    assert tuple(second.config.styles) == (*known, "mine")
+    assert second.config.corpora == ["mine"]
+    assert second.config.base_corpora == ["books"]
+    slots = [ID[f"STYLE_{slot}"] for slot in range(len(known) + 1)]
+    rows = second.model.embed_tokens.weight[slots]
+    torch.testing.assert_close(rows[-1], rows[:-1].mean(0), rtol=0, atol=1e-6)
+    ours, theirs = scope_of(second).trained_on, scope_of(first).trained_on
+    assert set(theirs.meters) <= set(ours.meters)
+
+
+def test_a_run_is_not_gone_on_with_when_its_corpus_was_built_anew(tmp_path, monkeypatch):
+    pretrain(replace(TINY, epochs=1), tmp_path / "run")
+    other = small_corpus(tmp_path / "books.npz", count=22)
+    monkeypatch.setattr(module, "corpora_named", lambda names: [other])
+    with pytest.raises(CorpusError, match=r"'books' was built anew since .*; choose a new run"):
+        pretrain(replace(TINY, epochs=1), tmp_path / "run")
+
+
+def test_a_corpus_without_validation_tunes_is_refused(tmp_path, monkeypatch, few):
+    columns = dict(few.columns)
+    columns["splits"] = np.zeros_like(columns["splits"])
+    whole = type(few)(few.name, few.path, few.labels, columns, few.sources)
+    monkeypatch.setattr(module, "corpora_named", lambda names: [whole])
+    with pytest.raises(CorpusError, match="the corpora books have no validation strain; build"):
+        pretrain(TINY, tmp_path / "run")
+    assert not (tmp_path / "run" / "steps").exists()
+
+
 @pytest.fixture
 def even_policy():
     """A policy to which all tokens are alike, dropout or not."""
@@ -166,11 +267,11 @@ def even_policy():
 
 def test_bits_per_note_of_an_even_policy_by_hand(even_policy):
     """Counted are the pickup field and all after it; 2 + 3 notes sound; no mask helps."""
-    header = "BOS METER_2/4 MODE_major TYPE_other BARS_4 PICKUP_0"
+    header = "BOS METER_2/4 MODE_major STYLE_0 BARS_4 PICKUP_0"
     two = f"{header} BAR_4 NOTE_0_48 BAR_3 HOLD_48 BAR_2 NOTE_4_48 BAR_1 REST_48 EOS"
     three = f"{header} BAR_4 NOTE_0_24 NOTE_2_24 BAR_3 HOLD_48 BAR_2 NOTE_4_48 BAR_1 REST_48 EOS"
     rows = [np.array([ID[name] for name in names.split()]) for names in (two, three)]
-    wanted = ((15 - 5) + (16 - 5)) * math.log2(709) / 5
+    wanted = ((15 - 5) + (16 - 5)) * math.log2(len(VOCABULARY) - 24) / 5
     assert bits_per_note(even_policy, rows) == pytest.approx(wanted, rel=1e-6)
     assert bits_per_note(even_policy, rows, size=1) == pytest.approx(wanted, rel=1e-6)
 
@@ -232,6 +333,9 @@ def test_learning_rate_by_hand():
         ({"num_heads": 0}, "num_heads=0 is below 1"),
         ({"save_every_steps": -5}, "save_every_steps=-5 is below 1"),
         ({"dropout": 1.0}, r"dropout=1\.0 is not in \[0, 1\); 0\.3 is"),
+        ({"corpora": ()}, "corpora is empty; name one, such as books"),
+        ({"patience": -1}, "patience=-1 is below 0; 0 turns early stopping off"),
+        ({"average_decay": 1.0}, r"average_decay=1\.0 is not in \[0, 1\); 0 keeps"),
         ({"dropout": -0.1}, r"dropout=-0\.1 is not in"),
         ({"learning_rate": 0.0}, r"learning_rate=0\.0 is not above 0 and at most 1000; 2e-3 is"),
         ({"learning_rate": float("nan")}, "learning_rate=nan is not above 0"),

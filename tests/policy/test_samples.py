@@ -13,11 +13,16 @@ import numpy as np
 import pytest
 import torch
 
+from music.grammar import initial_state
+from music.key_choice import Compass, KeyChoice
+from music.melody import Note
+from music.styles import SHIPPED_STYLES
+from music.tokens import encode
 from policy.checkpoint import load_policy
-from policy.compose import Conditioning
+from policy.compose import Conditioning, compose
 from policy.decode import sample
-from policy.model import melody_tokenizer
-from policy.scope import scope_of
+from policy.model import MelodyForCausalLM, melody_config, melody_tokenizer
+from policy.scope import Scope, scope_of
 from policy.shipped import shipped_policy
 
 BASE = shipped_policy()
@@ -249,6 +254,74 @@ def test_a_header_that_is_left_open_is_a_legal_one(tiny_policy):
     read = [Reader([names[i] for i in row]) for row in sampled.rows()]
     assert len({tuple(reader.header.values()) for reader in read}) > 15
     assert {int(reader.header["STYLE"]) for reader in read} <= set(range(8)), "it has 8 labels"
+
+
+def walk_at_random(headers: list[dict[str, str]], seed: int) -> list[Reader]:
+    """A random walk under the mask for each header; rests and holds as likely as notes."""
+    names, scope = names_of_ids(), Scope(SHIPPED_STYLES)
+    ids = {name: index for index, name in enumerate(names)}
+    few = [i for i, name in enumerate(names) if not name.startswith("NOTE_") or "_7_" in name]
+    table = scope.table[:, few]
+    counts = table.sum(1)
+    choices = np.array(few)[np.argsort(~table, axis=1, kind="stable")]
+    rng = np.random.default_rng(seed)
+    given = np.array(
+        [[ids["BOS"], *(ids[f"{k}_{v}"] for k, v in header.items())] for header in headers]
+    )
+    state, columns = initial_state(len(headers)), []
+    while not state.done.all():
+        if len(columns) < given.shape[1]:
+            drawn = given[:, len(columns)]
+        else:
+            rows = scope.mask_rows(state)
+            drawn = choices[rows, (rng.random(len(rows)) * counts[rows]).astype(int)]
+        columns.append(drawn)
+        state = scope.advance_checked(state, drawn)
+    read = []
+    for header, row in zip(headers, np.array(columns).T.tolist(), strict=True):
+        read.append(Reader([names[i] for i in row if names[i] != "PAD"]))
+        assert read[-1].header == header
+    return read
+
+
+@pytest.mark.slow
+def test_2000_random_walks_under_the_mask_are_whole_melodies():
+    read = walk_at_random(headers_at_random(2_000, seed=5), seed=5)
+    saw_everything(read)
+    assert sum(reader.splits for reader in read) > 2_000
+    assert {int(reader.header["PICKUP"]) for reader in read} >= {0, 3, 7, 95, 141}
+
+
+def test_random_walks_under_the_mask_are_whole_melodies():
+    headers = [one | {"BARS": str(2 + n % 4)} for n, one in enumerate(headers_at_random(120, 6))]
+    read = walk_at_random(headers, seed=6)
+    saw_everything(read)
+    assert sum(reader.splits for reader in read) > 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_new_policy_composes_within_a_range_from_a_motif_in_every_metre(seed):
+    """Freshly initialised, as before any training: metres, pickups, ranges and motifs at random."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        shape = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "num_key_value_heads": 1}
+        policy = MelodyForCausalLM(melody_config(**shape, intermediate_size=32)).eval()
+    rng, names = np.random.default_rng(seed), names_of_ids()
+    for meter, bar in BAR.items():
+        pickup = int(rng.choice(pickups_of(meter)))
+        bars = int(rng.integers(2, 33))
+        first = int(rng.choice([k for k in pickups_of(meter) if k]))
+        motif = (Note(0, first, 3), Note(first, bar - first, 5)) if not pickup else ()
+        low = int(rng.integers(48, 72))
+        keys = KeyChoice(tonic_class=None, compass=Compass(low, low + 12))
+        conditioning = Conditioning(meter=meter, bars=bars, pickup_ticks=pickup, motif=motif)
+        for melody in compose(policy, 8, conditioning=conditioning, keys=keys, seed=seed):
+            reader = Reader([names[i] for i in encode(melody)])
+            assert reader.header["METER"] == meter
+            assert reader.header["PICKUP"] == str(pickup)
+            assert melody.notes[: len(motif[:1])] == motif[:1]
+            assert all(low <= melody.tonic_midi + n.pitch <= low + 12 for n in melody.notes)
 
 
 GOOD = (
