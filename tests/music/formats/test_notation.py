@@ -268,3 +268,36 @@ def test_a_melody_of_a_low_or_high_tonic_sounds_the_same_when_it_is_read(tune, t
     assert ("clef=bass" in to_abc(melody)) == (tonic < 54)
     assert ('clef.shape="F"' in to_mei(melody)) == (tonic < 54)
     assert ("<sign>F</sign><line>4</line>" in to_musicxml(melody)) == (tonic < 54)
+
+
+@pytest.mark.parametrize(
+    ("notes", "meter", "first_bar"),
+    [
+        # Groups of the metre: halves of a bar in 2/2, 3 + 2 quarters in 5/4, 3 + 2 + 2 in 7/8.
+        (tuple((0, 12) for _ in range(8)), "2/2", "CCCC CCCC"),
+        (tuple((0, 12) for _ in range(10)), "5/4", "CCCCCC CCCC"),
+        (tuple((0, 12) for _ in range(7)), "7/8", "CCC CC CC"),
+        (tuple((0, 12) for _ in range(12)), "6/4", "CCCCCC CCCCCC"),
+        (tuple((0, 12) for _ in range(12)), "12/8", "CCC CCC CCC CCC"),
+        # With something else than eighths, a long group is beamed by quarters.
+        (((0, 6), (0, 6), *((0, 12) for _ in range(9))), "5/4", "C/C/C CC CC CCCC"),
+        (((0, 84),), "7/8", "C3- C4"),
+        (((None, 84),), "7/8", "z3 z4"),
+        (((0, 144),), "12/8", "C12"),
+        # What no note value has is tied, inside the bar as over a barline.
+        (((0, 32), (2, 16)), "2/4", "C2- (3CD-D"),
+        (((0, 7), (2, 41)), "2/4", "C/4- (3:2:2C/D- D3/4- D2"),
+    ],
+)
+def test_groups_and_ties_by_hand(tune, notes, meter, first_bar):
+    bar_ticks = sum(ticks for _, ticks in notes)
+    melody = tune(*notes, (4, bar_ticks), meter=meter, bars=2, tonic_midi=60)
+    written = body(to_abc(melody))
+    assert " ".join(written.split(" | ")[0].split()).startswith(first_bar)
+    assert read_melody(to_abc(melody)) == melody
+
+
+def test_a_rest_over_the_barline_is_two_rests(tune):
+    melody = tune((0, 24), (None, 36), (0, 36), tonic_midi=60, bars=2)
+    assert body(to_abc(melody)) == "C2 z2 | zC3 |]\n"
+    assert read_melody(to_abc(melody)) == melody
