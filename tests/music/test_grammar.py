@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music.corpora.corpus import load_token_rows
-from music.corpora.corpus_file import SPLITS
+from music.corpora.corpus_checks import SPLITS
 from music.grammar import (
     MASK_TABLE,
     GrammarState,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from music.corpora.corpus import SPLITS, load_corpus, load_token_rows
+from music.corpora.corpus import load_corpus, load_token_rows
+from music.corpora.corpus_checks import SPLITS
 from music.earlier_tokens import EARLIER_VOCABULARY, TODAY_OF_EARLIER
 from music.melody import Header, Melody, MelodyError, Note
 from music.styles import Styles
