@@ -248,8 +248,8 @@ class _Training:
         assert self._before is not None
         assert self._best_bits is not None
         for name, bits in (("before", self._before), ("best", self._best_bits)):
-            tensors[f"{name}.bits"] = torch.from_numpy(bits.bits_N)
-            tensors[f"{name}.notes"] = torch.from_numpy(bits.notes_N)
+            tensors[f"{name}.bits"] = torch.tensor(bits.bits_N)
+            tensors[f"{name}.notes"] = torch.tensor(bits.notes_N)
         state = {
             "config": self._config.json(),
             "corpora": corpus_hashes(self._corpora),
