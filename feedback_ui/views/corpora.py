@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import streamlit as st
@@ -79,7 +80,7 @@ def show_corpus(
         "A policy learns strains.",
     )
     text_table(
-        ("", "of this corpus (strains in brackets)"),
+        ("What", "Here (in brackets: strains)"),
         corpus.facts,
         key=f"facts-{corpus.name}",
         caption=f"What is in {corpus.name}",
@@ -137,8 +138,17 @@ def manage_files(jobs: CorpusJobs, name: str) -> None:
                 st.rerun()
 
 
-def following(command: RecordedCommand, title: str, stop: str) -> None:
-    """Show how far a command is until it ends, with a button that stops it."""
+def following(
+    command: RecordedCommand, title: str, stop: str, *, more: Callable[[], None] = lambda: None
+) -> None:
+    """Show how far a command is until it ends, with a button that stops it.
+
+    Args:
+        command: the command.
+        title: what it does, as Markdown.
+        stop: label of the button.
+        more: draws what else changes meanwhile.
+    """
 
     @st.fragment(run_every=LOOK_EVERY)
     def live() -> None:
@@ -154,11 +164,14 @@ def following(command: RecordedCommand, title: str, stop: str) -> None:
                     progress.done / progress.total,
                     text=f"{progress.stage}: {progress.done} of {progress.total}",
                 )
-            st.caption(f"{_minutes(command.seconds)} so far. It goes on if you leave this page.")
-            if st.button(stop, icon=":material/stop:", disabled=command.state == "stopping"):
+            stops = command.state == "stopping"
+            goes_on = "It is about to stop." if stops else "It goes on if you leave this page."
+            st.caption(f"{_minutes(command.seconds)} so far. {goes_on}")
+            if st.button(stop, key=f"stop-{title}", icon=":material/stop:", disabled=stops):
                 with errors_noticed():
                     command.stop()
                     st.rerun(scope="fragment")
+        more()
 
     live()
 

@@ -37,8 +37,9 @@ def adapt_section(
     st.subheader("Policies that learnt from it", anchor=False)
     known = policies.trained_on(corpus.name)
     ours = jobs.adaptations(corpus.name)
+    colours = chart_colours()
     for adaptation in ours:
-        _adaptation(studio, jobs, adaptation)
+        _adaptation(studio, jobs, adaptation, colours)
     own = {adaptation.run for adaptation in ours}
     for policy in known:
         if policy.name not in own:
@@ -88,12 +89,20 @@ def _form(jobs: CorpusJobs, corpus: CorpusOverview, policies: KnownPolicies) -> 
             st.rerun()
 
 
-def _adaptation(studio: StudioSession, jobs: CorpusJobs, adaptation: Adaptation) -> None:
+def _adaptation(
+    studio: StudioSession, jobs: CorpusJobs, adaptation: Adaptation, colours: Colours
+) -> None:
     command, run = adaptation.command, adaptation.run
     st.markdown(f"**{run}**")
     if command.is_live:
-        following(command, f"{run} is learning", "Stop learning")
-    elif adaptation.result is None:
+        following(
+            command,
+            f"{run} is learning",
+            "Stop learning",
+            more=lambda: _chart(jobs.bits(run), colours),
+        )
+        return
+    if adaptation.result is None:
         st.markdown(ENDED.get(command.state, ENDED["interrupted"]))
         if command.state == "refused":
             st.text(command.failure)
@@ -104,8 +113,7 @@ def _adaptation(studio: StudioSession, jobs: CorpusJobs, adaptation: Adaptation)
                     st.rerun()
     else:
         st.markdown(f":material/check_circle: {in_words(adaptation.result)}")
-    if len(adaptation.bits) > 1:
-        _chart(adaptation, chart_colours())
+    _chart(adaptation.bits, colours)
     if adaptation.result is not None:
         _hear(studio, jobs, run)
         with st.container(horizontal=True):
@@ -163,12 +171,13 @@ def surprise_chart(
     ).properties(height=CHART_PX)
 
 
-def _chart(adaptation: Adaptation, colours: Colours) -> None:
+def _chart(bits: tuple[tuple[int, float], ...], colours: Colours) -> None:
+    if len(bits) < 2:
+        return
     st.caption(
         "Surprise at tunes that were kept apart, in bits a note; lower is better. Step 0 is the "
         "policy where it began."
     )
-    bits = adaptation.bits
     st.altair_chart(
         surprise_chart(bits, colours),
         width="stretch",

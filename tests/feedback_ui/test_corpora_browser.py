@@ -107,7 +107,7 @@ def test_a_book_is_uploaded_and_becomes_a_corpus(server, page, book):
     hands.holds()
     expect(page.get_by_text("my own <b>tunes</b>").first).to_be_visible()
     expect(
-        page.get_by_text("2 files with 30 tunes were read. 30 of 30 can be used")
+        page.get_by_text("2 files with 31 tunes were read. 30 of 31 can be used")
     ).to_be_visible()
     stored = [path.name for path in server.folder.rglob("uploads/mine/files/*")]
     assert sorted(stored) == ["0001-letter.abc", "0002-my-book.abc"]

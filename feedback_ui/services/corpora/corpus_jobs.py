@@ -270,6 +270,14 @@ class CorpusJobs:
                 found.append((made_s, adaptation))
         return [one for _, one in sorted(found, key=lambda pair: -pair[0])]
 
+    def bits(self, run: str) -> tuple[tuple[int, float], ...]:
+        """Step and bits a note on held-out tunes, as far as a run is.
+
+        Raises:
+            RunError: for what is no name of a run.
+        """
+        return bits_of(self._runs / checked_run(run))
+
     def go_on(self, adaptation: Adaptation) -> None:
         """Go on with an adaptation that was stopped or interrupted, from its newest step.
 

@@ -95,7 +95,7 @@ class CorpusOverview:
         if held_out is not None:
             found.append(("Kept apart, to check what was learnt", _counted(held_out, "tune")))
         if built := self.card.get("built_at"):
-            found.append(("Built", f"{excerpt(str(built), 16).replace('T', ' ')} UTC"))
+            found.append(("Built", f"{str(built)[:16].replace('T', ' ')} UTC"))
         return found
 
     @property

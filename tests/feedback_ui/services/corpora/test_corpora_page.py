@@ -159,6 +159,7 @@ def test_a_finished_policy_tells_what_it_has_learnt(result, says):
 def test_a_finished_policy_is_shown_and_can_be_heard(page, tune):
     make_corpus()
     adapted("mine-base", code=0, result=RESULT)
+    adapted("mine-again", code=0, result={**RESULT, "tells": False})
     folder = CORPORA / "jobs" / "heard-mine-base"
     folder.mkdir()
     (folder / "melody-1.abc").write_text(to_abc(tune((0, 24), (2, 24), (4, 48), bars=2)))
@@ -167,6 +168,8 @@ def test_a_finished_policy_is_shown_and_can_be_heard(page, tune):
     app = page(corpus="mine")
     assert not app.exception
     assert "0.50 ± 0.10 fewer" in words(app)
+    assert "too few tunes to tell" in words(app)
+    assert len(app.get("vega_lite_chart")) == 2
     labels = [button.label for button in app.button]
     assert "Other melodies" in labels
     players = [json.loads(e.proto.json or "{}").get("label", "") for e in app.get("bidi_component")]
