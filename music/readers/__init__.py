@@ -12,6 +12,7 @@ musicxml_part: reads one part of a MusicXML score
 musicxml_bar: reads one measure of it
 xml_document: XML of unknown origin, plain or in a zip file, within limits
 midi_song: reads the notes of a MIDI file
+midi_grid: puts them on the grid, or finds that they were played without a beat
 midi_voice: makes one voice in bars of them
 part_names: names of parts that have the melody
 bars: bars of wrong length, repaired or refused

@@ -52,6 +52,7 @@ def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list
             )
             refusals.append(Refusal(file, number, "", "too large", detail))
             break
+        symbols += len(text) // 4  # in case it is not read, which takes time as well
         try:
             chosen = chosen_voice(text, part)
             read = chosen.read if chosen is not None else read_tune(text)
@@ -68,7 +69,8 @@ def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list
             tune = replace(tune, notices=(notice, *tune.notices))
         if tune.sections:
             tunes.append(tune)
-        symbols += sum(1 + len(bar.notes) for bar in read.bars)
+        symbols += sum(1 + len(bar.notes) for bar in read.bars) - len(text) // 4
+        symbols += 0 if chosen is None else chosen.symbols_of_others
     return tunes, refusals
 
 

@@ -7,7 +7,7 @@ body before the first such line belongs to all of them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from music.formats.abc import AbcError, AbcTune
 from music.formats.abc_reader import read_tune
@@ -29,6 +29,8 @@ class ChosenVoice:
     read: AbcTune
     detail: str
     """which one it is, for a notice"""
+    symbols_of_others: int = 0
+    """notes of the other voices, which were read as well"""
 
 
 def chosen_voice(text: str, wanted: str | None) -> ChosenVoice | None:
@@ -77,7 +79,9 @@ def chosen_voice(text: str, wanted: str | None) -> ChosenVoice | None:
         most = max(map(len, pitches.values()))
         busy = [place for place, found in pitches.items() if 2 * len(found) >= most]
         named = max(busy, key=lambda place: sum(pitches[place]) / len(pitches[place]))
-    return _chosen(read[named], titles, named, "of the melody, by the rule of docs/reading.md")
+    others = sum(map(len, pitches.values())) - len(pitches[named])
+    why = "of the melody, by the rule of docs/reading.md"
+    return replace(_chosen(read[named], titles, named, why), symbols_of_others=others)
 
 
 def _chosen(tune: AbcTune, titles: list[str], place: int, why: str) -> ChosenVoice:

@@ -1,7 +1,7 @@
 """Reading the notes of a MIDI file: its parts, metres and keys, in fractions of a tick.
 
 A part is a channel of a track. Channel 10 has drums and is left out. Onsets and ends are exact in
-the file's own resolution here; `music.readers.midi_voice` puts them on the grid.
+the file's own resolution here; `music.readers.midi_grid` puts them on the grid.
 """
 
 from __future__ import annotations
@@ -18,20 +18,12 @@ from music.formats.midi import KEY_TEXT, STYLE_TEXT
 from music.limits import MIDI_BYTES, read_bytes
 from music.melody import TICKS_PER_QUARTER, TONIC_NAMES
 from music.readers.key_finder import mode_by_name
+from music.readers.midi_grid import MidiNote
 from music.readers.tune import ReadError
 
 DRUM_CHANNEL = 9
 LONGEST_TICKS = 24 * 4 * 10_000
 """of a whole file"""
-
-
-@dataclass(frozen=True, slots=True)
-class MidiNote:
-    """A note as played."""
-
-    onset_ticks: Fraction
-    end_ticks: Fraction
-    midi: int
 
 
 @dataclass(slots=True)

@@ -1,15 +1,12 @@
 """Making one voice in bars of the notes of a MIDI file.
 
-Which part: as in `music.readers.musicxml_part`. A file is refused as played without a beat where
-less than `LEAST_ON_BEAT` of the onsets lie within `NEAR_TICKS` of a sixteenth or a triplet eighth;
-chance alone gives about 40 %. Of notes that begin together the highest is taken; a lower note that
-begins while a higher one goes on is left out. An end that is off the grid is moved to the next
-onset, or to the nearest sixteenth where a quarter or more is silent.
+Which part: as in `music.readers.musicxml_part`. Of notes that begin together the highest is taken;
+a lower note that begins while a higher one goes on is left out.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
@@ -18,17 +15,16 @@ from pathlib import Path
 from music.formats.abc import AbcNote
 from music.formats.abc_melody import STYLE_FIELD
 from music.limits import SCORE_BARS
-from music.melody import TICKS_PER_QUARTER
 from music.readers.key_finder import find_key, key_in_words
-from music.readers.midi_song import MidiNote, MidiPart, Song, read_song
+from music.readers.midi_grid import MidiNote, on_grid
+from music.readers.midi_song import MidiPart, Song, read_song
 from music.readers.part_names import MELODY_NAMES
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 
-LEAST_ON_BEAT = 0.85
-NEAR_TICKS = Fraction(3, 4)
-GRID = sorted({*range(0, TICKS_PER_QUARTER + 1, 3), *range(0, TICKS_PER_QUARTER + 1, 4)})
-BEAT_GRID = sorted({*range(0, TICKS_PER_QUARTER + 1, 6), *range(0, TICKS_PER_QUARTER + 1, 8)})
 DEFAULT_METER = "4/4"
+GRACE_TICKS = 2
+"""a shorter note is a grace note if another begins less than `AFTER_GRACE_TICKS` after it does"""
+AFTER_GRACE_TICKS = 3
 MOST_SILENT_BARS = 32
 """at the end of a file of one part"""
 
@@ -51,7 +47,11 @@ def read_midi_file(path: Path, part: str | None) -> tuple[list[Tune], list[Refus
         place = song.parts.index(chosen) + 1
         detail = f"part {place} of {len(song.parts)}, {chosen.name!r}, is taken ({why})"
         notices.append(Notice(file, "1", "", "part taken", detail))
-    notes, moved = _on_grid(chosen.notes)
+    played, graces = _without_grace_notes(chosen.notes)
+    if graces:
+        detail = f"{graces} notes shorter than {GRACE_TICKS} ticks before another are left out"
+        notices.append(Notice(file, "1", "", "grace notes dropped", detail))
+    notes, moved = on_grid(played)
     if moved:
         detail = f"{moved} notes are moved to the grid of sixteenths and triplets"
         notices.append(Notice(file, "1", "", "lengths rounded", detail))
@@ -68,7 +68,9 @@ def read_midi_file(path: Path, part: str | None) -> tuple[list[Tune], list[Refus
     for start, end, meter, key, number in stretches:
         try:
             bar_ticks = bar_ticks_of(meter)
-            bars = _bars(voice, start, end, bar_ticks, number, _pickup(song))
+            pickup = _pickup(song) if start == 0 else Fraction(0)
+            is_last = end == stretches[-1][1]
+            bars = _bars(voice, (start, end), bar_ticks, number, pickup, is_last=is_last)
         except ReadError as error:
             refusals.append(Refusal(file, "1", str(number), error.reason, str(error)))
             continue
@@ -109,45 +111,20 @@ def _chosen_part(song: Song, wanted: str | None) -> MidiPart:
     return max(busy, key=lambda part: sum(note.midi for note in part.notes) / len(part.notes))
 
 
-def _on_grid(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
-    """The notes at whole ticks, and how many were moved by more than a rounding of the file."""
-    times = [time for note in notes for time in (note.onset_ticks, note.end_ticks)]
-    if all(time.denominator == 1 for time in times):
-        return list(notes), 0
-    near = sum(
-        abs(note.onset_ticks - _nearest(note.onset_ticks, BEAT_GRID)) <= NEAR_TICKS
-        or note.onset_ticks == _nearest(note.onset_ticks, GRID)
-        for note in notes
-    )
-    if near < LEAST_ON_BEAT * len(notes):
-        raise ReadError(
-            "no beat",
-            f"only {near / len(notes):.0%} of the onsets are near a sixteenth or a triplet, and "
-            f"{LEAST_ON_BEAT:.0%} is the least: it was played without a beat; quantise it first",
-        )
-    onsets = [_nearest(note.onset_ticks, GRID) for note in notes]
-    placed: list[MidiNote] = []
-    moved = 0
-    for note, onset in zip(notes, onsets, strict=True):
-        end = _nearest(note.end_ticks, GRID)
-        if abs(end - note.end_ticks) > Fraction(1, 4):
-            after = bisect_right(onsets, onset)
-            following = onsets[after] if after < len(onsets) else None
-            end = _nearest(note.end_ticks, range(0, TICKS_PER_QUARTER + 1, 6))
-            if following is not None and following - note.end_ticks < TICKS_PER_QUARTER:
-                end = following
-            moved += 1
-        elif onset != note.onset_ticks:
-            moved += 1
-        if end <= onset:
-            end = onset + GRID[1]
-        placed.append(MidiNote(onset, end, note.midi))
-    return placed, moved
-
-
-def _nearest(time: Fraction, grid: Sequence[int]) -> Fraction:
-    quarters, inside = divmod(time, TICKS_PER_QUARTER)
-    return Fraction(quarters * TICKS_PER_QUARTER + min(grid, key=lambda g: abs(g - inside)))
+def _without_grace_notes(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
+    """The notes, which are in order of time, without grace notes, and how many those were."""
+    kept: list[MidiNote] = []
+    following: Fraction | None = None  # the next later onset
+    later: Fraction | None = None
+    for note in reversed(notes):
+        if later is not None and later > note.onset_ticks:
+            following = later
+        short = note.end_ticks - note.onset_ticks < GRACE_TICKS
+        near = following is not None and following - note.onset_ticks < AFTER_GRACE_TICKS
+        if not (short and near):
+            kept.append(note)
+        later = note.onset_ticks
+    return kept[::-1], len(notes) - len(kept)
 
 
 def _one_voice(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
@@ -220,18 +197,21 @@ def _count_bars(ticks: Fraction, meter: str) -> int:
 
 def _bars(
     voice: Sequence[MidiNote],
-    start: Fraction,
-    end: Fraction,
+    stretch: tuple[Fraction, Fraction],
     bar_ticks: Fraction,
     number: int,
     pickup: Fraction,
+    *,
+    is_last: bool,
 ) -> list[Bar]:
     """The bars of a stretch, gaps filled with rests, notes cut at barlines and tied."""
+    start, end = stretch
     onsets = [bisect_left(voice, at, key=lambda note: note.onset_ticks) for at in (start, end)]
     inside = voice[onsets[0] : onsets[1]]
-    pickup = pickup if start == 0 else Fraction(0)
     sounding_end = max((min(n.end_ticks, end) for n in inside), default=start)
     lines = _barlines(start, sounding_end, end, bar_ticks, pickup)
+    if not is_last:  # where the metre changes inside a bar, that bar is cut
+        lines[-1] = min(lines[-1], end)
     bars: list[Bar] = []
     at, place = start, 0
     for count, line in enumerate(lines):

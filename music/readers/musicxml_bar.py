@@ -21,6 +21,10 @@ LONGEST_QUARTERS = 1000
 """of one note, rest or shift of time"""
 
 
+_PRINTED = {"sharp": "1", "flat": "-1", "double-sharp": "2", "sharp-sharp": "2", "flat-flat": "-2"}
+"""accidentals, for the scores of programs that print one and forget to say that it sounds"""
+
+
 @dataclass(slots=True)
 class Sound:
     """A note or rest of one voice; of a chord the top note."""
@@ -166,7 +170,8 @@ class MeasureReader:
             return moves
         midi: int | None = None
         if (pitch := element.find("pitch")) is not None:
-            alter = Fraction(pitch.findtext("alter", "0").strip())
+            printed = _PRINTED.get(element.findtext("accidental", "").strip(), "0")
+            alter = Fraction(pitch.findtext("alter", printed).strip())
             if alter.denominator != 1:
                 raise ReadError("off the grid", f"a pitch altered by {float(alter):g} semitones")
             step = LETTER_MIDI[pitch.findtext("step", "").strip()] - LETTER_MIDI["C"]

@@ -254,3 +254,80 @@ def test_a_value_that_cannot_be_read_costs_its_bar(tmp_path):
     tunes, refusals = read(tmp_path, score(plain(BAR, bad, BAR)))
     assert [(r.reason, r.bar) for r in refusals] == [("damaged", "2")]
     assert len(pitches(tunes)) == 8
+
+
+def test_a_change_inside_a_measure_counts_from_its_place(tmp_path):
+    """It counted from the beginning of the measure."""
+    middle = notes("C4 D4") + attributes(meter=None, fifths=1) + notes("G4 A4")
+    tunes, refusals = read(tmp_path, score(plain(BAR, BAR, middle, "G4 A4 B4 G4", "G4 A4")))
+    found = [(s.tonic_class, [bar.duration_ticks for bar in s.bars]) for s in tunes[0].sections]
+    assert (found, refusals) == ([(0, [96, 96, 48]), (7, [48, 96, 48])], [])
+    melodies, _ = melodies_of(tunes[0])
+    assert (melodies[-1].key, melodies[-1].header.pickup_ticks) == ("G major", 48)
+
+
+def test_a_change_at_the_end_of_a_measure_counts_from_the_next(tmp_path):
+    bar = notes(BAR) + attributes(meter="3/4", fifths=None)
+    tunes, refusals = read(tmp_path, score(plain(BAR, bar, "C4 D4 E4", "C4 D4 E4")))
+    found = [(s.meter, len(s.bars)) for s in tunes[0].sections]
+    assert (found, refusals) == ([("4/4", 2), ("3/4", 2)], [])
+
+
+def test_a_note_across_a_change_is_tied(tmp_path):
+    """A second voice says where the change is."""
+    bar = note("C4", quarters=4) + "<backup><duration>24</duration></backup>"
+    bar += attributes(meter=None, fifths=1) + "<forward><duration>24</duration></forward>"
+    tunes, _ = read(tmp_path, score(plain(BAR, bar, "G4 A4 B4 G4")))
+    parts = [s.bars[-1 if place == 0 else 0].notes[0] for place, s in enumerate(tunes[0].sections)]
+    assert [(n.midi, n.duration_ticks, n.tied) for n in parts] == [(60, 48, True), (60, 48, False)]
+
+
+def test_too_many_changes_in_a_measure_cost_it(tmp_path):
+    changes = "".join(note("C4") + attributes(meter=None, fifths=k % 2 + 1) for k in range(40))
+    _, refusals = read(tmp_path, score(plain(BAR, BAR, changes, BAR, BAR)))
+    assert [(r.reason, r.bar) for r in refusals] == [("damaged", "3")]
+
+
+def test_overlaps_in_a_voice_are_cut_and_said(tmp_path):
+    bar = note("C4", quarters=3) + "<backup><duration>24</duration></backup>" + notes("E4 F4 G4")
+    tunes, _ = read(tmp_path, score(plain(bar, BAR)))
+    assert sounding(tunes)[0][:4] == [(60, 24), (64, 24), (65, 24), (67, 24)]
+    assert decisions(tunes) == ["overlaps cut"]
+
+
+def test_missing_barlines_are_put_where_a_note_begins(tmp_path):
+    tunes, refusals = read(tmp_path, score(plain(BAR, f"{BAR} {BAR}", BAR)))
+    assert (refusals, decisions(tunes)) == ([], ["bars repaired"])
+    assert [m.header.bars for m in melodies_of(tunes[0])[0]] == [4]
+
+
+def test_a_short_bar_that_completes_the_pickup_ends_a_strain(tmp_path):
+    """As in bar 19 of BWV 374 in music21's corpus."""
+    bars = plain("G4", BAR, BAR, "C4 D4 E4", BAR, BAR)
+    tunes, refusals = read(tmp_path, score(bars))
+    assert (refusals, len(pitches(tunes))) == ([], 20)
+    found = [(m.header.bars, m.header.pickup_ticks) for m in melodies_of(tunes[0])[0]]
+    assert found == [(3, 24), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "tonic"),
+    [("harmonic minor", "minor", 9), ("aeolian", "minor", 9), ("lydian", "lydian", 5)],
+)
+def test_a_mode_is_read_by_its_names(tmp_path, name, mode, tonic):
+    tunes, _ = read(tmp_path, score(plain(BAR, BAR, first=attributes(mode=name))))
+    assert (tunes[0].sections[0].mode, tunes[0].sections[0].tonic_class) == (mode, tonic)
+
+
+def test_a_printed_accidental_without_a_pitch_of_its_own_sounds(tmp_path):
+    bar = notes(BAR).replace("<voice>", "<accidental>sharp</accidental><voice>", 1)
+    altered = notes(BAR).replace("<octave>", "<alter>-1</alter><octave>", 1)
+    altered = altered.replace("<voice>", "<accidental>sharp</accidental><voice>", 1)
+    tunes, _ = read(tmp_path, score(plain(bar, altered)))
+    assert (pitches(tunes)[0], pitches(tunes)[4]) == (61, 59)
+
+
+def test_a_long_strain_is_cut_into_pieces_and_said(tmp_path):
+    tunes, _ = read(tmp_path, score(plain("G4", *[BAR] * 39, "C4 D4 E4")))
+    found = [(m.header.bars, m.header.pickup_ticks) for m in melodies_of(tunes[0])[0]]
+    assert (found, decisions(tunes)) == ([(32, 24), (8, 24)], ["cut"])
