@@ -14,7 +14,7 @@ import click
 from tastemaker.progress import shown_progress
 
 if TYPE_CHECKING:
-    from music.corpora.build import BuildOptions
+    from music.corpora.build_options import BuildOptions
 
 SHOWN_REFUSALS = 10
 JSON_FIELDS = (
@@ -87,7 +87,8 @@ def corpus_build(
         raise click.UsageError("give a folder or file of tunes")
     if name is None:
         raise click.UsageError("give the corpus a name: --name mine")
-    from music.corpora.build import NOT_STATED, BuildOptions, build
+    from music.corpora.build import build
+    from music.corpora.build_options import NOT_STATED, BuildOptions
 
     options = BuildOptions(
         name=name,

@@ -23,10 +23,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from music.corpora.catalogue import CORPORA, REFUSED_FIELDS, checked_name, data_card
+from music.corpora.build_options import BuildOptions
+from music.corpora.catalogue import CORPORA, REFUSED_FIELDS, data_card
 from music.corpora.corpus_file import STRAINS, STYLE_PLACE, CorpusError, read_corpus, write_corpus
 from music.corpora.data_card import CARD_VERSION, describe_strains, in_words
-from music.corpora.file_reading import STYLE_FROM, FileReading, ReadTune, label_of, read_files
+from music.corpora.file_reading import FileReading, read_files
 from music.corpora.near_duplicates import Groups, overlaps
 from music.corpora.sides import split_groups
 from music.corpora.sources import Source, find_sources, fingerprint
@@ -36,66 +37,13 @@ from music.limits import UNPACKED_CORPUS_BYTES, LimitError
 from music.messages import excerpt
 from music.progress import Report, no_report
 from music.readers import Refusal
-from music.styles import OTHER, STYLE_SLOTS, Styles, check_label
+from music.styles import OTHER, STYLE_SLOTS, Styles
 from music.tokens import ID
 
-NOT_STATED = "not stated"
-LICENCE_CHARACTERS = 2000
 TOKENS = UNPACKED_CORPUS_BYTES // 4
 """of one corpus at most; a file of more would not be read"""
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 """what a spreadsheet takes for the beginning of a formula"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
-    """What a corpus is to be.
-
-    Raises:
-        CorpusError: for a name, a source of styles or a licence that is none.
-        StyleError: for a style that is no label.
-    """
-
-    name: str
-    style: str | None = None
-    """style of all strains; the name of the corpus without it and `style_from`"""
-    style_from: str | None = None
-    """one of `STYLE_FROM`: a tune's style is the name of its folder, or its `R:` field"""
-    licence: str = NOT_STATED
-    part: str | None = None
-    """of scores, as in `music.readers.read_tunes`"""
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        checked_name(self.name)
-        if self.style is not None:
-            check_label(self.style)
-        if self.style_from is not None and self.style_from not in STYLE_FROM:
-            raise CorpusError(f"style_from={self.style_from!r} is none of {list(STYLE_FROM)}")
-        if self.style is not None and self.style_from is not None:
-            raise CorpusError("a style and a source of styles exclude one another; give one")
-        if len(self.licence) > LICENCE_CHARACTERS:
-            raise CorpusError(
-                f"the licence has {len(self.licence)} characters, and {LICENCE_CHARACTERS} is the "
-                "most; name it, or give its address"
-            )
-
-    @property
-    def deciding(self) -> dict[str, str | None]:
-        """All that changes what is written."""
-        return {
-            "name": self.name,
-            "style": self.style,
-            "style_from": self.style_from,
-            "licence": self.licence,
-            "part": self.part,
-        }
-
-    def label(self, tune: ReadTune, source: Source) -> str:
-        """The style of a tune, as it is asked for."""
-        if self.style_from == "folder":
-            return label_of(source.folder)
-        return tune.label if self.style_from == "field" else self.style or self.name
 
 
 @dataclass(slots=True)

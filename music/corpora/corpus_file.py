@@ -29,26 +29,40 @@ from typing import Any
 
 import numpy as np
 
+from music.corpora.corpus_checks import (
+    BOOKS,
+    COLUMNS,
+    SPLITS,
+    STRAINS,
+    STYLE_PLACE,
+    CorpusError,
+    check_columns,
+    check_rows,
+    check_split,
+    check_vocabulary,
+    damaged,
+    labels_of,
+    sources_of,
+)
 from music.earlier_tokens import TODAY_OF_EARLIER
-from music.json_text import JsonError, parse_json
 from music.limits import UNPACKED_CORPUS_BYTES, LimitError, check_unpacked
-from music.melody import HIGHEST_TONIC_MIDI, LOWEST_TONIC_MIDI, Melody, MelodyError
+from music.melody import Melody, MelodyError
 from music.messages import excerpt
-from music.styles import SHIPPED_STYLES, STYLE_SLOTS, StyleError, Styles
-from music.tokens import BOS, EOS, HEADER_LENGTH, ID, VOCABULARY, VOCABULARY_HASH, decode
+from music.styles import SHIPPED_STYLES, Styles
+from music.tokens import ID, VOCABULARY, VOCABULARY_HASH, decode
 
-BOOKS = {"oneills1850": "O'Neill 1903", "ryansMammoth": "Ryan 1883"}
-"""folder of a book in music21's package -> what people call it"""
-SPLITS = ("train", "validation", "test")
-STRAINS = 500_000
-"""of one corpus at most"""
-_COLUMNS = ("tokens", "lengths", "tonics", "tunes", "splits", "books", "earlier")
-STYLE_PLACE = 3
-"""of the style token in a strain: BOS METER MODE STYLE"""
-
-
-class CorpusError(ValueError):
-    """A corpus that is not there, or cannot be read or built; one line with the remedy."""
+__all__ = [
+    "BOOKS",
+    "SPLITS",
+    "STRAINS",
+    "STYLE_PLACE",
+    "Corpus",
+    "CorpusError",
+    "Strain",
+    "check_split",
+    "read_corpus",
+    "write_corpus",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +183,12 @@ class Corpus:
         try:
             melody = decode(self._row(place), int(self.columns["tonics"][place]), self.labels)
         except MelodyError as error:
-            raise _damaged(self.path, f"its strain {place + 1}: {error}") from error
+            raise damaged(self.path, f"its strain {place + 1}: {error}") from error
         file, _, title = self.sources[tune] if self.sources else ("", "", "")
         book = tuple(BOOKS)[self.columns["books"][place]] if not self.sources else self.name
         split = SPLITS[self.columns["splits"][place]]
         earlier = bool(self.columns["earlier"][place])
         return Strain(melody, book, tune, split, title, file, earlier)
-
-
-def check_split(split: str) -> None:
-    """Refuse what is none of `SPLITS`.
-
-    Raises:
-        ValueError: with the splits that there are.
-    """
-    if split not in SPLITS:
-        raise ValueError(f"split={split!r} is not known; choose one of {list(SPLITS)}")
 
 
 def read_corpus(path: Path, name: str | None = None) -> Corpus:
@@ -205,23 +209,23 @@ def read_corpus(path: Path, name: str | None = None) -> Corpus:
         zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, MemoryError,
         NotImplementedError, RuntimeError,
     ) as error:  # fmt: skip
-        raise _damaged(path, f"it is no file of arrays ({excerpt(str(error), 80)})") from error
+        raise damaged(path, f"it is no file of arrays ({excerpt(str(error), 80)})") from error
     labels, sources = SHIPPED_STYLES, []
     if "vocabulary" in found:
-        _check_vocabulary(path, found["vocabulary"])
-        labels = _labels(path, found)
-        sources = _sources(path, found)
-    columns = {one: found[one] for one in _COLUMNS if one in found}
-    _check_columns(path, columns, len(labels.labels), len(sources), "vocabulary" not in found)
-    if "vocabulary" not in found:  # of version 0.1.0
+        check_vocabulary(path, found["vocabulary"])
+        labels = labels_of(path, found)
+        sources = sources_of(path, found)
+    columns = {one: found[one] for one in COLUMNS if one in found}
+    is_earlier = "vocabulary" not in found  # of version 0.1.0
+    vocabulary = len(TODAY_OF_EARLIER if is_earlier else VOCABULARY)
+    check_columns(path, columns, tunes=len(sources), vocabulary=vocabulary)
+    if is_earlier:
         columns["tokens"] = TODAY_OF_EARLIER[columns["tokens"]]
         columns["earlier"] = np.ones(len(columns["lengths"]), np.uint8)
     columns.setdefault("earlier", np.zeros(len(columns["lengths"]), np.uint8))
-    corpus = Corpus(
-        name or path.stem, path, labels, columns, sources, str(found.get("fingerprint", ""))[:64]
-    )
-    _check_rows(corpus)
-    return corpus
+    check_rows(path, columns, labels)
+    fingerprint = str(found.get("fingerprint", ""))[:64]
+    return Corpus(name or path.stem, path, labels, columns, sources, fingerprint)
 
 
 def write_corpus(
@@ -269,96 +273,3 @@ def write_corpus(
 def _bytes_of(value: object) -> np.ndarray:
     text = json.dumps(value, ensure_ascii=False)
     return np.frombuffer(text.encode(errors="replace"), np.uint8)
-
-
-def _damaged(path: Path, what: str) -> CorpusError:
-    return CorpusError(f"the corpus file {str(path)!r} is damaged: {what}; build it anew")
-
-
-def _check_vocabulary(path: Path, vocabulary: np.ndarray) -> None:
-    named = str(vocabulary)[:16]
-    if named != VOCABULARY_HASH:
-        raise CorpusError(
-            f"the corpus file {str(path)!r} has vocabulary {named!r}, here {VOCABULARY_HASH}; "
-            "build it anew or use the release that it was built with"
-        )
-
-
-def _json(path: Path, found: Mapping[str, np.ndarray], name: str) -> object:
-    if found[name].dtype != np.uint8:
-        raise _damaged(path, f"its {name} are no text")
-    try:
-        return parse_json(found[name].tobytes())
-    except JsonError as error:
-        raise _damaged(path, f"its {name}: {error}") from error
-
-
-def _labels(path: Path, found: Mapping[str, np.ndarray]) -> Styles:
-    if "labels" not in found:
-        return SHIPPED_STYLES
-    labels = _json(path, found, "labels")
-    try:
-        return Styles(tuple(labels) if isinstance(labels, list) else (str(labels),))
-    except (StyleError, TypeError) as error:
-        raise _damaged(path, f"its labels: {error}") from error
-
-
-def _sources(path: Path, found: Mapping[str, np.ndarray]) -> list[tuple[str, str, str]]:
-    if "sources" not in found:
-        return []
-    sources = _json(path, found, "sources")
-    if not isinstance(sources, list) or not all(
-        isinstance(one, list) and len(one) == 3 and all(isinstance(text, str) for text in one)
-        for one in sources
-    ):
-        raise _damaged(path, "its sources are not files, numbers and titles")
-    return [(file, number, title) for file, number, title in sources]
-
-
-def _check_columns(
-    path: Path, columns: Mapping[str, np.ndarray], labels: int, tunes: int, is_earlier: bool
-) -> None:
-    lacking = [
-        one for one in ("tokens", "lengths", "tonics", "tunes", "splits") if one not in columns
-    ]
-    if not tunes and "books" not in columns:
-        lacking.append("books")
-    if lacking:
-        raise _damaged(path, f"it has no {' and no '.join(lacking)}")
-    for name, column in columns.items():
-        if column.ndim != 1 or column.dtype.kind not in "ub":
-            raise _damaged(path, f"its {name} are no list of whole numbers")
-    count = len(columns["lengths"])
-    if not 0 < count <= STRAINS:
-        raise _damaged(path, f"it has {count} strains, and 1 to {STRAINS} are allowed")
-    if any(len(column) != count for name, column in columns.items() if name != "tokens"):
-        raise _damaged(path, "its columns have different lengths")
-    if int(columns["lengths"].sum(dtype=np.int64)) != len(columns["tokens"]):
-        raise _damaged(path, "its lengths are not those of its tokens")
-    tonics = columns["tonics"]
-    for name, column, low, high in (
-        ("lengths", columns["lengths"], HEADER_LENGTH + 1, 2**16),
-        (
-            "tokens",
-            columns["tokens"],
-            0,
-            (len(TODAY_OF_EARLIER) if is_earlier else len(VOCABULARY)) - 1,
-        ),
-        ("tonics", tonics, LOWEST_TONIC_MIDI, HIGHEST_TONIC_MIDI),
-        ("splits", columns["splits"], 0, len(SPLITS) - 1),
-        ("books", columns.get("books", tonics[:0]), 0, len(BOOKS) - 1),
-        ("tunes", columns["tunes"], 0, tunes - 1 if tunes else 2**32),
-    ):
-        if len(column) and not (low <= int(column.min()) and int(column.max()) <= high):
-            raise _damaged(path, f"its {name} are not all within {low} to {high}")
-
-
-def _check_rows(corpus: Corpus) -> None:
-    tokens, starts = corpus.columns["tokens"], corpus._starts
-    ends = starts + corpus.columns["lengths"].astype(np.int64) - 1
-    slots = tokens[starts + STYLE_PLACE].astype(np.int64) - ID["STYLE_0"]
-    if not ((tokens[starts] == BOS).all() and (tokens[ends] == EOS).all()):
-        raise _damaged(corpus.path, "a strain of it does not go from BOS to EOS")
-    most = min(len(corpus.labels.labels), STYLE_SLOTS)
-    if not ((slots >= 0) & (slots < most)).all():
-        raise _damaged(corpus.path, "a strain of it has a style without a label")

@@ -11,7 +11,8 @@ import pytest
 
 from music.corpora import build as build_module
 from music.corpora import file_reading
-from music.corpora.build import BuildOptions, build
+from music.corpora.build import build
+from music.corpora.build_options import BuildOptions
 from music.corpora.catalogue import data_card, open_corpus, refused_passages
 from music.corpora.corpus_file import CorpusError
 from music.corpora.file_reading import label_of, read_files
