@@ -281,7 +281,7 @@ TARGETS = (
         refuses=(MelodyError,),
         seeds=lambda: [np.array(encode(m), "<i2").tobytes() for m in _melodies()],
         words=tuple(
-            np.array([i], "<i2").tobytes() for i in (0, 1, 2, 4, 23, 31, 300, 708, 709, -1)
+            np.array([i], "<i2").tobytes() for i in (0, 1, 2, 4, 23, 31, 300, 709, 917, 918, -1)
         ),
         share=3,
     ),
