@@ -170,7 +170,7 @@ def read_samples(model, headers: list[dict[str, str]], *, seed: int, batch: int)
     return read
 
 
-def saw_everything(read: list[Reader]) -> None:
+def saw_everything(read: list[Reader], notes_each: int = 20) -> None:
     """Rests and notes held over a barline are among what was read, and melodies differ.
 
     How many is the policy's affair: the corpus ties few notes over barlines, a good base fewer.
@@ -181,7 +181,7 @@ def saw_everything(read: list[Reader]) -> None:
             notes=reader.notes, rests=reader.rests, holds=reader.holds,
             with_rest=bool(reader.rests), with_hold=bool(reader.holds),
         )  # fmt: skip
-    assert totals["notes"] > 20 * len(read)
+    assert totals["notes"] > notes_each * len(read)
     assert totals["with_rest"] > 0, totals
     assert totals["with_hold"] > 0, totals
     assert len({(reader.notes, reader.rests, reader.holds) for reader in read}) > 0.05 * len(read)
@@ -295,7 +295,7 @@ def test_2000_random_walks_under_the_mask_are_whole_melodies():
 def test_random_walks_under_the_mask_are_whole_melodies():
     headers = [one | {"BARS": str(2 + n % 4)} for n, one in enumerate(headers_at_random(120, 6))]
     read = walk_at_random(headers, seed=6)
-    saw_everything(read)
+    saw_everything(read, notes_each=10)  # half of the events are rests and holds
     assert sum(reader.splits for reader in read) > 200
 
 
