@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -159,10 +160,10 @@ def _read(
     writer = csv.writer(table, lineterminator="\r\n")
     writer.writerow(REFUSED_FIELDS)
     progress = partial(report, "reading files")
-    read = read_files(sources, options.part, progress=progress)
-    for source, reading in zip(sources, read, strict=True):
-        _add(found, source, reading, options)
-        writer.writerows(map(_cells, reading.refusals))
+    with closing(read_files(sources, options.part, progress=progress)) as read:
+        for source, reading in zip(sources, read, strict=True):
+            _add(found, source, reading, options)
+            writer.writerows(map(_cells, reading.refusals))
     return found
 
 

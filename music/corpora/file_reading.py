@@ -6,11 +6,11 @@ import re
 import signal
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +121,7 @@ def _transcribers(tune: Tune) -> Iterator[str]:
 
 def read_files(
     sources: Sequence[Source], part: str | None = None, *, progress: Progress = no_progress
-) -> Iterator[FileReading]:
+) -> Generator[FileReading]:
     """What was read of each file, in order. `progress` is told how many files are read.
 
     Raises:
@@ -134,6 +134,7 @@ def read_files(
             yield read_file(source.path, source.name, part)
         progress(len(sources), len(sources))
         return
+    before = active_children()
     # Not forked: a process with threads, as the studio is, may not be copied.
     readers = ProcessPoolExecutor(
         PROCESSES, mp_context=get_context("spawn"), initializer=_leave_interrupts
@@ -159,6 +160,11 @@ def read_files(
                 ) from error
             done += 1
         progress(done, len(sources))
+    except BaseException:  # or whoever wanted the files has stopped: a long one is not waited for
+        for process in active_children():
+            if process not in before:
+                process.terminate()
+        raise
     finally:
         readers.shutdown(wait=True, cancel_futures=True)
 

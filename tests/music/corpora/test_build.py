@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import time
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -349,3 +351,21 @@ def test_a_process_that_is_ended_is_told_in_a_line(folder, root, monkeypatch):
     with pytest.raises(CorpusError, match=r"reading stopped near .* build from fewer or smaller"):
         built(folder, root)
     assert not root.exists()
+
+
+def stays(*_):
+    time.sleep(600)
+
+
+@pytest.mark.slow
+def test_whoever_stops_does_not_wait_for_a_long_file(folder, monkeypatch):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(file_reading, "PARALLEL_BYTES", 0)
+    monkeypatch.setattr(file_reading, "read_file", stays)
+    before, started_s = active_children(), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(read_files(find_sources([folder])[0], progress=stop))
+    assert time.monotonic() - started_s < 60
+    assert set(active_children()) <= set(before)
