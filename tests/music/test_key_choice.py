@@ -46,6 +46,8 @@ def test_keys_by_hand(text, tonic_class):
         ("G minor", "--key G --mode minor$"),
         ("Bb-major", "--key Bb --mode major$"),
         ("Ador", "--key A --mode dorian$"),
+        ("Flyd", "--key F --mode lydian$"),
+        ("E phrygian", "--key E --mode phrygian$"),
         ("H", "key='H' is not a key; write a letter from A to G.*--key Bb"),
         ("", "is not a key"),
         ("G7", "is not a key"),

@@ -55,8 +55,6 @@ print(json.dumps(files))
 def melodies(random_melodies, real_melodies):
     """Every metre, mode, key and oddity of the grammar, and tunes as people write them."""
     odd = [replace(m, tonic_midi=60 + n % 12) for n, m in enumerate(random_melodies(160, seed=12))]
-    assert {m.header.meter for m in odd[::4]} == set(METERS)
-    assert {m.header.mode for m in odd[::4]} == set(MODES)
     return odd + real_melodies[::3]
 
 
@@ -121,7 +119,10 @@ def test_music21(melodies):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its warnings are not ours
-        for melody in melodies[::4]:  # it reads about ten tunes a second
+        short = [m for m in melodies if m.header.bars <= 10]  # it reads some 50 bars a second
+        assert {m.header.meter for m in short} == set(METERS)
+        assert {m.header.mode for m in short} == set(MODES)
+        for melody in short[: len(short) // 2]:
             score = converter.parse(to_abc(melody), format="abc", forceSource=True).stripTies()
             (meter,) = score.recurse().getElementsByClass("TimeSignature")
             (key,) = score.recurse().getElementsByClass("KeySignature")

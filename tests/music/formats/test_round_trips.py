@@ -27,8 +27,8 @@ def test_every_format_gives_an_equal_melody_back(tmp_path):
 
 @pytest.mark.slow
 def test_of_a_thousand_melodies_all_come_back(capsys):
-    assert main(500, seed=10_000) == 0
-    equal = dict.fromkeys(FORMATS, 500)
+    assert main(1000, seed=10_000) == 0
+    equal = dict.fromkeys(FORMATS, 1000)
     assert str(equal) in capsys.readouterr().out
 
 
