@@ -76,7 +76,8 @@ def _option_row(option: click.Option, context: click.Context) -> str:
         what.append(_range(option.type))
     if option.envvar:
         what.append(f"Also from `{option.envvar}`.")
-    names = " / ".join([*option.opts, *option.secondary_opts])
+    earlier = getattr(option, "earlier_names", ())
+    names = " / ".join([*(n for n in option.opts if n not in earlier), *option.secondary_opts])
     shown = f"`{default}`" if says_default else "–"
     return f"| `{names}` | {shown} | {' '.join(filter(None, what))} |"
 

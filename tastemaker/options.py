@@ -70,10 +70,17 @@ class StyleType(click.ParamType):
 class StyleOption(click.Option):
     """The option `--style`. Its name in version 0.1.0, `--type`, is taken too, but not shown."""
 
+    earlier_names = ("--type",)
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """What the help shows: the name of today alone."""
         record = super().get_help_record(ctx)
-        return None if record is None else (record[0].replace(", --type", ""), record[1])
+        if record is None:
+            return None
+        names, about = record
+        for name in self.earlier_names:
+            names = names.replace(f", {name}", "")
+        return names, about
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """What an error calls the option: by the name of today."""
