@@ -73,7 +73,8 @@ def to_abc(melody: Melody, *, title: str | None = None) -> str:
     """Melody -> one ABC tune (standard 2.1) in its own key, four bars a line.
 
     music21, abc2midi, verovio and abcjs read the same notes from it; see
-    `music.formats.abc_writer`.
+    `music.formats.abc_writer`. Two directives are for our own reader: one names a style that `R:`
+    alone would not give, and one the locrian mode, which not all of those programs know.
     """
     header = melody.header
     lines = [ABC_VERSION, "X:1"]
