@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from music.corpora import books
+from music.formats.notation import to_abc
 from policy.checkpoint import save_policy
 from rl.loop import LoopConfig
 from rl.ppo.config import PPOConfig
@@ -44,6 +45,8 @@ def run_with_steps(base, typed, monkeypatch):
                 known[step] = None
                 # a run that is resumed keeps its settings, and takes none
                 smaller = "" if "--resume" in step else SMALLER.get(step.split()[1], "")
+                # and a policy that another one begins with keeps its shape
+                smaller = "--epochs 1" if "--start-from" in step else smaller
                 run(f"{step} {smaller}")
         return list(known)
 
@@ -182,6 +185,16 @@ def test_from_the_corpus_to_melodies(run_with_steps, monkeypatch):
     monkeypatch.setattr(books, "find_books", lambda: PROJECT)
     monkeypatch.setattr(books, "build_corpus", lambda folder, progress: books.Counter(strains=1))
     assert run_with_steps("tastemaker corpus build --books")[0] == "tastemaker pretrain"
+
+
+@pytest.mark.timeout(1800)
+def test_from_a_folder_of_tunes_to_melodies(run_with_steps, folder, real_melodies):
+    (folder / "my tunes").mkdir()
+    for number, melody in enumerate(real_melodies[:12]):
+        (folder / "my tunes" / f"{number}.abc").write_text(to_abc(melody))
+    steps = run_with_steps("tastemaker corpus build 'my tunes' --name mine")
+    assert steps[0] == "tastemaker pretrain --corpus mine --start-from base"
+    assert any(step.startswith("tastemaker compose") for step in steps)
 
 
 @pytest.mark.timeout(1800)
