@@ -42,7 +42,13 @@ from policy.checkpoint import (
 from policy.held_out import Bits, HeldOut, held_out, known_tokens, measure, token_nats, verdict
 from policy.model import MelodyForCausalLM, right_pad
 from policy.pretrain_config import PretrainConfig
-from policy.pretrain_start import check_enough, check_same, corpus_hashes, starting_policy
+from policy.pretrain_start import (
+    check_enough,
+    check_same,
+    corpus_hashes,
+    has_ended_in_0_1_0,
+    starting_policy,
+)
 from policy.runs import Run
 from policy.scope import styles_of
 
@@ -92,8 +98,10 @@ def pretrain(
         StyleError: when there are more styles than a policy can have.
     """
     make_folder(run)
-    corpora = corpora_named(config.corpora)
     saved = newest_step(run / "steps")
+    if saved is not None and has_ended_in_0_1_0(saved):
+        return load_policy(run / "policy")
+    corpora = corpora_named(config.corpora)
     if saved is not None:
         check_same(config, corpora, saved, run)
     torch.manual_seed(config.seed)

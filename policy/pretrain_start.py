@@ -18,7 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from music.corpora.catalogue import melodies_of_corpora, styles_of_corpora
+from music.corpora.catalogue import (
+    SHIPPED,
+    melodies_of_corpora,
+    open_corpus,
+    styles_of_corpora,
+)
 from music.corpora.corpus_file import Corpus, CorpusError
 from music.styles import Styles
 from music.tokens import FIRST_REST, VOCABULARY
@@ -134,6 +139,15 @@ def check_same(
             raise CorpusError(
                 f"the corpus {name!r} was built anew since {run} was started; choose a new run"
             )
+
+
+def has_ended_in_0_1_0(saved: TrainingStep) -> bool:
+    """Whether a run of version 0.1.0 is at its last step, so that nothing is left to train."""
+    config = saved.state["config"]
+    if "corpora" in saved.state:
+        return False
+    strains = len(open_corpus(SHIPPED).token_rows("train", earlier=True))
+    return saved.step >= -(-strains // config["strains_per_step"]) * config["epochs"]
 
 
 def check_enough(

@@ -8,6 +8,7 @@ from functools import partial
 import click
 
 from music.json_text import read_json
+from music.messages import excerpt
 from tastemaker.options import RUNS, policy_folder, seed_option
 from tastemaker.progress import shown_progress
 
@@ -100,10 +101,17 @@ def pretrain(
     resumed = name is not None and (RUNS / name / "run.json").is_file()
     if name is not None and not resumed:
         free_name(name)
-    from music.corpora.catalogue import corpora_named
+    from music.corpora.catalogue import CORPORA, corpora_named, corpus_path
     from policy.pretrain_plan import planned
 
     opened = corpora_named(corpora)
+    for corpus in opened:
+        if corpus_path(corpus.name) != corpus.path:
+            raise click.UsageError(
+                f"the corpus {excerpt(str(corpus.path), 100)} does not lie in {CORPORA}, where its "
+                f"policy would look for it; build it with: tastemaker corpus build FOLDER --name "
+                f"{corpus.name}"
+            )
     start = None if start_from is None else policy_folder(start_from)
     plan = planned(
         opened,
