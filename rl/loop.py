@@ -22,6 +22,7 @@ from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
 from policy.model import MelodyForCausalLM
 from policy.runs import Run, RunError, new_run
+from policy.scope import styles_of
 from reward.listeners.simulated import SimulatedListener, simulate_votes
 from reward.pairs.round import INFORMATION, ROUND_PAIRS, PoolConfig, pair_up
 from reward.store.store import RatingsStore
@@ -239,6 +240,7 @@ def _report_input(
         provenance=[
             ("base policy", f"{base_folder}, weights {base_id}"),
             ("trained on", corpora_in_words(base)),
+            ("styles", ", ".join(styles_of(base).labels)),
             (
                 "shaped by",
                 f"{fitted.raters} simulated listener, {fitted.votes} votes; no person's votes",

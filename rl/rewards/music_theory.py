@@ -8,7 +8,7 @@ its weight; the score is their weighted sum.
 Differs from the paper and its public code:
   - A whole melody is scored once, not each note while it is written. Rules use shares instead of
     counts, so that a melody earns nothing by having more notes.
-  - Their melodies are 32 sixteenths in C major; ours have bars, a metre and one of four modes, in
+  - Their melodies are 32 sixteenths in C major; ours have bars, a metre and a mode, in
     semitones above the tonic. Our rules ask for the tonic as the first and the last note; theirs as
     the first note and held over the last four sixteenths.
   - Autocorrelation is computed on the notes' pitches. Its positive part is a cost, with a weight

@@ -26,6 +26,8 @@ from music.rendering.sound import find_soundfont
 from policy.checkpoint import is_policy, load_policy, policy_hash
 from policy.model import MelodyForCausalLM
 from policy.runs import RUNS, Run, RunError, new_run, open_run
+from policy.scope import scope_of, styles_of
+from policy.usual_header import usual_header
 from rl.evaluation.best_of_n import best_of_n
 from rl.evaluation.evaluate import Evaluation, corpora_in_words, evaluate, training_index
 from rl.evaluation.report import ReportInput, guard_facts, write_report
@@ -99,7 +101,8 @@ def start_run(
 ) -> FineTuning:
     """A new run that maximises a reward (see `rl.rewards.scaled`; None is the newest reward run).
 
-    The header fields are those of the reward run, if there is one; `changes` override them.
+    The header fields are those of the reward run, if there is one, and else the usual ones that the
+    base knows; `changes` override them.
 
     Raises:
         RunError: when there is no such reward run.
@@ -108,8 +111,9 @@ def start_run(
     reward = reward_of(spec, root=root)
     conditioning = reward.conditioning.fields() if reward.conditioning is not None else {}
     header = {key: value for key, value in conditioning.items() if key != "pickup_ticks"}
-    config = PPOConfig(**{**header, **changes})
     base = load_policy(base_folder)
+    config = PPOConfig(**{**usual_header(scope_of(base)), **header, **changes})
+    scope_of(base).check_asked(config.conditioning.fields())
     reward = reward.standardised(base, config.conditioning, progress=partial(report, STANDARDISING))
     parents = {
         "base": policy_hash(base_folder),
@@ -263,6 +267,7 @@ def evaluate_run(
         provenance=[
             ("base policy", f"{base_folder}, weights {policy_hash(base_folder)}"),
             ("trained on", corpora_in_words(base)),
+            ("styles", ", ".join(styles_of(base).labels)),
             ("reward", reward.name),
             ("votes", _votes(reward, root) or "none: this reward is not learnt from votes"),
             ("run", f"{name}, code {record['commit']}, seed {config.seed}"),

@@ -35,6 +35,10 @@ def line(tune, *pitches, mode="major"):
         (0, 3, "major", 0.09),  # its chord has the major third
         (0, 3, "dorian", 0.15),
         (0, 4, "minor", 0.09),
+        (0, 4, "lydian", 0.15),
+        (0, 3, "phrygian", 0.15),
+        (0, 3, "locrian", 0.15),
+        (0, 4, "locrian", 0.09),
         (0, -4, "major", 0.09),  # from C down to A flat: theirs takes it for the tonic third
         (2, 5, "major", 0.09),  # a minor third: theirs gives it nothing
         (7, 12, "major", 0.07),

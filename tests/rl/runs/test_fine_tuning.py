@@ -76,6 +76,37 @@ def test_a_run_remembers_its_reward_and_goes_on_with_it(here):
     assert len(tuning.run.rows()) == 3
 
 
+def test_a_policy_of_other_styles_keeps_them_and_asks_for_what_it_knows(here):
+    waltzes = {
+        "styles": ["other", "waltz", "mazurka"],
+        "corpora": ["mine"],
+        "base_corpora": ["books"],
+        "trained_on": {
+            "meters": ["3/4"], "modes": ["major", "lydian"], "bars": [2, 3], "pickups_ticks": [0],
+        },
+    }  # fmt: skip
+    file = here / "base" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | waltzes))
+    small = {name: value for name, value in SMALL.items() if name not in ("bars", "meter")}
+    with pytest.raises(ValueError, match=r"style='reel' .* choose one of \['other', 'waltz'"):
+        start_run("liking_here:high", here / "base", small | {"style": "reel"}, root=here / "runs")
+    assert not (here / "runs").exists(), "a run that cannot begin leaves no folder"
+    tuning = start_run("liking_here:high", here / "base", small, root=here / "runs")
+    assert (tuning.config.meter, tuning.config.bars) == (None, None), "4/4 and 8 are not known"
+    seen = []
+
+    class Heard(Callback):
+        def updated(self, row, rollout):
+            seen.extend(melody.header for melody in rollout.melodies)
+
+    assert tuning.go(Heard()) is not None
+    assert {header.meter for header in seen} == {"3/4"}
+    assert {header.style for header in seen} <= set(waltzes["styles"])
+    assert {header.bars for header in seen} <= {2, 3}
+    said = json.loads((tuning.run.path / "policy" / "config.json").read_text())
+    assert {name: said[name] for name in waltzes} == waltzes
+
+
 def test_a_reward_that_has_changed_is_refused(here):
     start(here)
     (here / "liking_here.py").write_text(LIKING.replace("12", "7"))
