@@ -155,7 +155,7 @@ def corpus_list(as_json: bool) -> None:
                 "tunes": found.tunes,
                 "strains": len(found),
                 "styles": found.styles,
-                "licence": card.get("licence", "public domain" if name == "books" else ""),
+                "licence": card.get("licence", "see NOTICE" if name == "books" else ""),
             }
         )
     if as_json:
