@@ -131,14 +131,14 @@ def in_words(result: dict[str, object]) -> str:
     if before is None or after is None:
         return "It has learnt what it could."
     tunes, error = _number(result, "tunes"), _number(result, "gain_standard_error")
-    on = (
-        "tunes that were kept apart" if tunes is None else f"{tunes:.0f} tunes that were kept apart"
-    )
+    on = "tunes that were kept apart"
+    if tunes is not None:
+        on = f"{tunes:.0f} {on}" if tunes != 1 else "one tune that was kept apart"
     if result.get("tells") is not True:
         return (
             f"It has learnt what it could. On {on}, its surprise went from {before:.2f} to "
-            f"{after:.2f} bits a note. These are too few tunes to tell whether that is more than "
-            "chance: listen to it."
+            f"{after:.2f} bits a note. That is too little to tell whether it is more than chance: "
+            "listen to it."
         )
     doubt = "" if error is None else f" ± {error:.2f}"
     if after < before:
@@ -176,7 +176,7 @@ def _chart(bits: tuple[tuple[int, float], ...], colours: Colours) -> None:
         return
     st.caption(
         "Surprise at tunes that were kept apart, in bits a note; lower is better. Step 0 is the "
-        "policy where it began."
+        "policy where it began. Of a policy that gets worse again, the best step is kept."
     )
     st.altair_chart(
         surprise_chart(bits, colours),

@@ -1,16 +1,18 @@
 """A corpus in a real browser, by keyboard: files are uploaded, refused, read, and learnt from."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from feedback_ui.services.corpora.recorded_command import RecordedCommand
 from music.corpora.corpus import load_corpus
 from music.formats.notation import to_abc
 from music.limits import MIDI_BYTES
-from policy.checkpoint import save_policy
 from reward.store.store import RatingsStore
 from tests.support.keyboard_driver import Hands
+from tests.support.small_corpus import make_corpus
 from tests.support.studio_server import PATIENCE_MS, StudioServer, launch, settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -35,12 +37,15 @@ def book():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, tiny_policy):
+def server(tmp_path_factory):
     server = StudioServer(tmp_path_factory.mktemp("studio"))
-    save_policy(tiny_policy, server.folder / "checkpoints" / "base")
     RatingsStore(server.database).close()
     server.start()
     yield server
+    for record in server.folder.glob("checkpoints/corpora/jobs/*.json"):
+        command = RecordedCommand(record.parent, record.stem, record.stem)
+        if command.is_live:
+            command.stop()
     server.kill()
 
 
@@ -56,10 +61,19 @@ def page(server):
 
 def upload(hands, *files):
     """Choose files; Enter opens the browser's own dialogue, which no test can work by keys."""
-    hands.tab_to("button", re.compile("Upload"))
-    with hands.page.expect_file_chooser() as chosen:
-        hands.press("Enter")
-    chosen.value.set_files(files)
+    choosers = []
+
+    def keep(chooser):
+        choosers.append(chooser)
+
+    hands.page.on("filechooser", keep)
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not choosers and time.monotonic() < until:
+        # A key is lost when the page draws the button anew at that moment.
+        hands.tab_to("button", re.compile("Upload")).press("Enter")
+        hands.page.wait_for_timeout(3000)
+    hands.page.remove_listener("filechooser", keep)
+    choosers[0].set_files(files)
     for file in files:
         hands.page.get_by_text(file["name"].split("/")[-1]).first.wait_for()
     settled(hands.page)
@@ -114,3 +128,47 @@ def test_a_book_is_uploaded_and_becomes_a_corpus(server, page, book):
 
     # and it is heard
     page.get_by_role("button", name=re.compile(r"^Play .*My \*Book\*.abc")).first.wait_for()
+
+
+def steps(page):
+    """How many steps the page says that were learnt."""
+    said = page.get_by_text(re.compile(r"training steps: \d+ of \d+")).first.inner_text()
+    return int(re.search(r"(\d+) of", said)[1])
+
+
+def test_a_policy_learns_beside_the_page_is_stopped_and_goes_on(server, page):
+    make_corpus("airs", root=server.folder / "checkpoints" / "corpora", count=60)
+    hands = open_corpora(page, server, corpus="airs")
+    hands.tab_to("button", re.compile("Adapt it$")).press("Enter")
+    page.get_by_text("airs-base is learning").wait_for()
+    hands.holds()
+    page.get_by_text(re.compile(r"training steps: \d+ of")).wait_for(timeout=JOB_MS)
+
+    # the page and its tab may be closed meanwhile
+    address = page.url
+    page.goto("about:blank")
+    learning = RecordedCommand(
+        server.folder / "checkpoints" / "corpora" / "jobs", "adapt-airs-base", "it"
+    )
+    assert learning.state == "running"
+    page.goto(address)
+    page.get_by_text(re.compile(r"training steps: \d+ of")).wait_for()
+    hands.tab_to("button", re.compile("Stop learning$")).press("Enter")
+    page.get_by_text("stopped; it can go on where it was").wait_for(timeout=JOB_MS)
+    hands.holds()
+    assert learning.state == "stopped"
+    run = server.folder / "checkpoints" / "runs" / "airs-base"
+    saved = max(int(step.name) for step in (run / "steps").iterdir() if step.name.isdigit())
+
+    # and goes on from the newest step
+    hands.tab_to("button", re.compile("Go on$")).press("Enter")
+    page.get_by_text(re.compile(r"training steps: \d+ of")).wait_for(timeout=JOB_MS)
+    assert steps(page) > saved or saved == 0
+    hands.holds()
+    page.get_by_text(re.compile("its surprise went from")).wait_for(timeout=JOB_MS)
+    assert (run / "policy" / "model.safetensors").is_file()
+    hands.tab_to("button", re.compile("Listen to what it writes$")).press("Enter")
+    page.get_by_role("button", name=re.compile("^Play Melody 4 by airs-base")).wait_for(
+        timeout=JOB_MS
+    )
+    hands.holds()

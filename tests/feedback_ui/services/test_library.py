@@ -20,7 +20,7 @@ from feedback_ui.services.profiles import LEAST_VOTES, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes, ReferenceCorpora
 from music.corpora.corpus import load_corpus
 from music.formats.notation import read_melody, to_abc
-from music.melody import Melody
+from music.melody import Header, Melody, Note
 from reward.store.campaigns import Policies, create_campaign, reveal_campaign
 from reward.store.pool import PlannedPair, tokens_to_bytes
 from reward.store.store import RatingsError, RatingsStore
@@ -126,6 +126,36 @@ def test_a_filter_leaves_what_it_names_and_all_of_it(library, pool, name):
     for value, share in zip(values, shares, strict=True):
         expected = {code_of(m) for m in pool if str(getattr(m.header, name)) == value}
         assert share == expected
+
+
+def test_filters_offer_what_the_library_holds_and_no_more(library, store, ids, pool):
+    header = Header("7/8", "lydian", "slow air", 5, 0)
+    seven = Melody(header, tuple(Note(84 * bar, 84, bar % 3) for bar in range(5)))
+    hidden = Melody(replace(header, style="sealed style"), seven.notes)
+    store.add_melodies([seven], policy_id="policy-two", sampler="t", seed=3)
+    sealed = store.add_melodies([hidden], policy_id="policy-two", sampler="t", seed=4)
+    policies = Policies(a="one", b="two", a_id="policy-one", b_id="policy-two")
+    with store.writing() as session:
+        made = create_campaign(
+            session, "t", purpose="blind_test", votes_wanted=9, policies=policies, now=NOW
+        )
+    plan = [PlannedPair(ids[0], sealed[0], "blind_test")]
+    store.add_plan(plan, round=1, strategy="blind", campaign_id=made.id)
+    offered = library.choices(ORGANISER)
+    seen = [melody.header for melody in (*pool[1:], seven)]
+    assert set(offered.meters) == {header.meter for header in seen}
+    assert set(offered.styles) == {header.style for header in seen}
+    assert "slow air" in offered.styles
+    assert set(offered.modes) == {header.mode for header in seen}
+    assert list(offered.bars) == sorted({header.bars for header in seen})
+    assert found(library, ORGANISER, style="slow air", bars="5") == [code_of(seven)]
+
+
+def test_an_address_of_0_1_0_filters_by_style(library, pool):
+    query = LibraryQuery.from_params({"type": "jig"})
+    assert query == LibraryQuery(style="jig")
+    assert query.params() == {"style": "jig"}
+    assert LibraryQuery.from_params({"type": "jig", "style": "reel"}).style == "reel"
 
 
 def test_a_search_finds_by_notes_and_by_number(library, pool):

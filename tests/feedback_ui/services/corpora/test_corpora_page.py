@@ -146,7 +146,8 @@ RESULT = {
     ("result", "says"),
     [
         (RESULT, "surprises it by 2.50 bits instead of 3.00: 0.50 ± 0.10 fewer"),
-        ({**RESULT, "tells": False}, "too few tunes to tell"),
+        ({**RESULT, "tells": False}, "too little to tell whether it is more than chance"),
+        ({**RESULT, "tunes": 1, "tells": False}, "On one tune that was kept apart, its surprise"),
         ({**RESULT, "validation_bits_per_note": 3.1}, "It has not become better"),
         ({"steps": "<b>"}, "It has learnt what it could"),
         ({**RESULT, "tunes": None, "gain_standard_error": None}, "0.50 fewer"),
@@ -168,7 +169,7 @@ def test_a_finished_policy_is_shown_and_can_be_heard(page, tune):
     app = page(corpus="mine")
     assert not app.exception
     assert "0.50 ± 0.10 fewer" in words(app)
-    assert "too few tunes to tell" in words(app)
+    assert "too little to tell" in words(app)
     assert len(app.get("vega_lite_chart")) == 2
     labels = [button.label for button in app.button]
     assert "Other melodies" in labels
