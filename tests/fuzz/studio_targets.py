@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl
 
 from feedback_ui.services.answers import read_answer, read_undo
 from feedback_ui.services.blind_tests import find_test, invited_to
+from feedback_ui.services.corpora.policies import PolicyCorpora
 from feedback_ui.services.library import MelodyLibrary, Visitor
 from feedback_ui.services.library_query import MINE, SORTS, LibraryQuery
+from feedback_ui.services.reference_corpus import ReferenceCorpora
 from feedback_ui.services.session import CONSENT_VERSION, StudioSession
 from reward.exchange.import_votes import import_ratings
 from reward.store.database import Database, parse_url
@@ -97,7 +99,8 @@ def vote(data: bytes) -> None:
 @cache
 def _library() -> MelodyLibrary:
     studio, _ = _studio()
-    return MelodyLibrary(studio.store, studio.melodies, studio.tastes)
+    references = ReferenceCorpora(lambda _: PolicyCorpora())
+    return MelodyLibrary(studio.store, studio.melodies, studio.tastes, references)
 
 
 def _params(data: bytes) -> dict[str, str]:

@@ -131,7 +131,7 @@ def test_a_filter_leaves_what_it_names_and_all_of_it(library, pool, name):
 def test_filters_offer_what_the_library_holds_and_no_more(library, store, ids, pool):
     header = Header("7/8", "lydian", "slow air", 5, 0)
     seven = Melody(header, tuple(Note(84 * bar, 84, bar % 3) for bar in range(5)))
-    hidden = Melody(replace(header, style="sealed style"), seven.notes)
+    hidden = Melody(replace(header, style="sealed style"), seven.notes[1:])
     store.add_melodies([seven], policy_id="policy-two", sampler="t", seed=3)
     sealed = store.add_melodies([hidden], policy_id="policy-two", sampler="t", seed=4)
     policies = Policies(a="one", b="two", a_id="policy-one", b_id="policy-two")
