@@ -26,6 +26,8 @@ from music.readers.abc_voices import chosen_voice
 from music.readers.bars import bar_refusal, repair
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 
+SYMBOLS_PER_PASSAGE = 6
+"""that a passage or refusal counts for, because each takes time and memory"""
 _X_LINE = re.compile(rb"(?:^|(?<=\r))(?:\xef\xbb\xbf)?X:", re.MULTILINE)
 
 
@@ -71,6 +73,7 @@ def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list
             tunes.append(tune)
         symbols += sum(1 + len(bar.notes) for bar in read.bars) - len(text) // 4
         symbols += 0 if chosen is None else chosen.symbols_of_others
+        symbols += SYMBOLS_PER_PASSAGE * (len(tune.sections) + len(refused))
     return tunes, refusals
 
 

@@ -91,7 +91,7 @@ def swing(share):
 def test_a_performance_with_a_beat_is_read(tmp_path, melodies, how):
     read, right = shares(tmp_path, melodies, **how)
     assert read >= 0.95
-    assert right >= 0.99
+    assert right >= 0.98
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_performance_without_a_beat_is_refused(tmp_path, melodies, how):
 def test_what_is_read_of_a_performance_at_the_limit_is_mostly_right(tmp_path, melodies):
     read, right = shares(tmp_path, melodies, jitter_quarters=0.04)
     assert read >= 0.3
-    assert right >= 0.97
+    assert right >= 0.95
 
 
 def test_swing_is_read_as_it_sounds(tmp_path, melodies):
