@@ -155,12 +155,23 @@ def verdict(before: Bits, after: Bits) -> tuple[bool, str]:
     """Whether held-out tunes can tell a gain, and what to say of it in one sentence or two."""
     gain, error = after.gain_over(before)
     tunes = len(after.notes_N)
+    now = f"{after.per_note:.2f}"
+    if tunes < 2:
+        return False, (
+            f"{now} bits a note on the only held-out tune, {before.per_note:.2f} before. One tune "
+            "is too few tunes to tell: listen to samples, or add tunes"
+        )
     said = (
-        f"{after.per_note:.2f} ± {after.standard_error:.2f} bits a note on {tunes} held-out tunes, "
+        f"{now} ± {after.standard_error:.2f} bits a note on {tunes} held-out tunes, "
         f"{gain:.2f} ± {error:.2f} below the {before.per_note:.2f} before"
     )
     if tunes >= FEW_TUNES and abs(gain) >= FAR_IN_STANDARD_ERRORS * error:
         return True, said
+    if tunes < FEW_TUNES:
+        return False, (
+            f"{said}. {tunes} held-out tunes are too few tunes to tell: standard errors of so few "
+            "are guesses; listen to samples, or add tunes"
+        )
     return False, (
         f"{said}. These are too few tunes to tell a difference of less than "
         f"{FAR_IN_STANDARD_ERRORS * error:.2f} bits a note: listen to samples, or add tunes"

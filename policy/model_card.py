@@ -157,7 +157,8 @@ def _commonest(held: Sequence[Melody]) -> tuple[Conditioning, list[Melody]]:
 
 def _data(corpora: Sequence[Corpus], every: Sequence[Corpus]) -> str:
     parts = [_data_of(corpus) for corpus in corpora]
-    earlier = [corpus for corpus in every if corpus not in corpora]
+    own = {corpus.name for corpus in corpora}
+    earlier = [corpus for corpus in every if corpus.name not in own]
     if earlier:
         parts.append("It was started from a policy that was trained on:")
         parts += [_data_of(corpus) for corpus in earlier]
@@ -202,7 +203,7 @@ def _bits(model: MelodyForCausalLM, corpora: Sequence[Corpus]) -> str:
     )
     if fewest < FEW_TUNES:
         text += (
-            f" {fewest:.0f} tunes are too few to tell small differences: take these figures as "
+            f" The fewest are {fewest:.0f}, too few to tell small differences: take these figures as "
             "rough."
         )
     return text

@@ -21,18 +21,18 @@ FEW_TUNES = 500
 FROM_NOTHING: dict[str, Any] = {"epochs": 36}
 """beside the defaults of `PretrainConfig`: those that the base of version 0.1.0 was trained with"""
 ADAPTING: dict[str, Any] = {
+    "epochs": 10,
     "learning_rate": 1e-3,
-    "warmup_steps": 20,
+    "warmup_steps": 10,
     "weight_decay": 1.0,
-    "dropout": 0.3,
     "strains_per_step": 32,
 }
-ADAPTING_STEPS = 400
-MOST_EPOCHS = 60
-"""of adapting"""
-VALIDATIONS = 20
+SMALL_STRAINS = 300
+ADAPTING_TO_SMALL: dict[str, Any] = {"learning_rate": 5e-4, "strains_per_step": 16}
+"""where the training strains are fewer than `SMALL_STRAINS`: 80 are learnt by heart in 60 steps"""
+VALIDATIONS = 10
 """of adapting, spread over its steps"""
-PATIENCE = 6
+PATIENCE = 4
 """validations without a new best after which adapting ends"""
 
 
@@ -81,10 +81,10 @@ def planned(
     given = {name: value for name, value in asked.items() if value is not None}
     fields: dict[str, Any] = dict(FROM_NOTHING)
     if start_from is not None:
-        fields = {**ADAPTING, "start_from": str(start_from), **_shape(start_from)}
-        per_epoch = -(-strains // fields["strains_per_step"])
-        fields["epochs"] = max(1, min(MOST_EPOCHS, round(ADAPTING_STEPS / max(1, per_epoch))))
-        steps = per_epoch * given.get("epochs", fields["epochs"])
+        small = ADAPTING_TO_SMALL if strains < SMALL_STRAINS else {}
+        fields = {**ADAPTING, **small, "start_from": str(start_from), **_shape(start_from)}
+        size, epochs = fields["strains_per_step"], given.get("epochs", fields["epochs"])
+        steps = -(-strains // size) * epochs
         fields |= {"save_every_steps": max(1, steps // VALIDATIONS), "patience": PATIENCE}
     names = names or [corpus.name for corpus in corpora]
     return Plan(PretrainConfig(corpora=tuple(names), **{**fields, **given}), tuple(said))

@@ -33,17 +33,19 @@ from tastemaker.progress import shown_progress
     "--epochs",
     type=click.IntRange(1),
     default=None,
-    help="Passes over the training strains; by default 36, and enough for some hundred steps when "
-    "a policy is adapted.",
+    help="Passes over the training strains; by default 36, and 10 when a policy is adapted.",
 )
 @click.option(
     "--learning-rate",
     type=float,
     default=None,
-    help="Peak of the cosine schedule; by default 2e-3, and 1e-3 when a policy is adapted.",
+    help="Peak of the cosine schedule; by default 2e-3; 1e-3 or 5e-4 when a policy is adapted.",
 )
 @click.option(
-    "--warmup", type=click.IntRange(1), default=None, help="Steps of linear warm-up; 200, or 20."
+    "--warmup",
+    type=click.IntRange(1),
+    default=None,
+    help="Steps of linear warm-up; by default 200, or 10.",
 )
 @click.option("--weight-decay", type=float, default=None, help="Decoupled, of matrices.")
 @click.option(

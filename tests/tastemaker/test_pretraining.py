@@ -40,7 +40,7 @@ def test_a_policy_of_ones_own_corpus_names_it_and_its_styles(folder, typed, mine
     assert "Licence, as whoever built the corpus gave it: public domain" in card
     assert "Transcribed by: **Ada**" in card
     assert "Styles: other, mine." in card
-    assert "1 tunes are too few to tell small differences" in card
+    assert "The fewest are 1, too few to tell small differences" in card
     assert "O'Neill" not in card
 
     make_corpus("second")
