@@ -1,6 +1,6 @@
 import pytest
 
-from music.readers import melodies_of, read_tunes
+from music.readers import abc_book, melodies_of, read_tunes
 
 
 def read(tmp_path, text, *, part=None):
@@ -177,3 +177,22 @@ def test_a_rest_before_a_strain_begins_is_a_pickup(tmp_path):
     melodies, _ = melodies_of(read_one)
     assert melodies[1].header.pickup_ticks == 24
     assert melodies[1].notes[0].onset_ticks == 0
+
+
+@pytest.mark.parametrize("limit", ["ABC_BOOK_TUNES", "ABC_BOOK_SYMBOLS"])
+def test_a_book_is_read_up_to_its_limit(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(abc_book, limit, 2 if limit == "ABC_BOOK_TUNES" else 50)
+    book = "\n".join(tune(f"{bars(4)}|]").replace("X:1", f"X:{k}") for k in range(1, 6))
+    tunes, refusals = read(tmp_path, book)
+    assert 1 < len(tunes) < 5
+    assert [(r.reason, r.tune) for r in refusals] == [("too large", str(len(tunes) + 1))]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_book_is_read_in_any_encoding(tmp_path, encoding, newline):
+    text = "".join(tune(f"{bars(4)}|]", head=f"T:Grün {k}\n") + "\n" for k in range(3))
+    file = tmp_path / "book.abc"
+    file.write_bytes(text.replace("\n", newline).encode(encoding))
+    tunes, refusals = read_tunes(file)
+    assert ([t.title for t in tunes], refusals) == (["Grün 0", "Grün 1", "Grün 2"], [])

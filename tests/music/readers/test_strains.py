@@ -44,8 +44,8 @@ def test_a_long_strain_is_cut_into_pieces(bars, expected):
 def test_each_piece_of_a_strain_with_a_pickup_has_one():
     bars = [quarters(1), *(quarters() for _ in range(39)), quarters(3)]
     assert lengths(bars) == [(32, 24), (8, 24)]
-    pitches = [n.pitch for m in melodies_of(tune_of(bars))[0] for n in m.notes]
-    assert pitches == [note.midi - 60 for bar in bars for note in bar.notes]
+    pitches = [60 + n.pitch for m in melodies_of(tune_of(bars))[0] for n in m.notes]
+    assert pitches == [note.midi for bar in bars for note in bar.notes]
     assert [n.reason for n in notices_of(tune_of(bars))] == ["cut"]
 
 

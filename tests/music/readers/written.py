@@ -79,7 +79,8 @@ def midi(
     file = mido.MidiFile(ticks_per_beat=resolution)
     head = [(at, 0, message) for at, message in meta]
     for place, track in enumerate(tracks):
-        timed = list(head) if place == 0 else []
+        timed: list[tuple[float, int, mido.Message | mido.MetaMessage]] = []
+        timed += head if place == 0 else []
         if names:
             timed.append((0, 0, mido.MetaMessage("track_name", name=names[place])))
         for onset, end, pitch in track:
