@@ -203,8 +203,8 @@ def _bits(model: MelodyForCausalLM, corpora: Sequence[Corpus]) -> str:
     )
     if fewest < FEW_TUNES:
         text += (
-            f" The fewest are {fewest:.0f}, too few to tell small differences: take these figures as "
-            "rough."
+            f" The fewest are {fewest:.0f}, too few to tell small differences: take these figures "
+            "as rough."
         )
     return text
 

@@ -103,12 +103,12 @@ def pretrain(
     resumed = name is not None and (RUNS / name / "run.json").is_file()
     if name is not None and not resumed:
         free_name(name)
-    from music.corpora.catalogue import CORPORA, corpora_named, corpus_path
+    from music.corpora.catalogue import CORPORA, corpora_named, corpus_names, corpus_path
     from policy.pretrain_plan import planned
 
     opened = corpora_named(corpora)
     for corpus in opened:
-        if corpus_path(corpus.name) != corpus.path:
+        if corpus.name not in corpus_names() or corpus_path(corpus.name) != corpus.path:
             raise click.UsageError(
                 f"the corpus {excerpt(str(corpus.path), 100)} does not lie in {CORPORA}, where its "
                 f"policy would look for it; build it with: tastemaker corpus build FOLDER --name "
