@@ -52,9 +52,9 @@ def taken_from_widget(name: str) -> None:
 def choose(label: str, name: str, options: dict[str, str]) -> None:
     """Draw a select box that sets one field of the query."""
     key = f"library-{name}"
-    asked = getattr(query, name)
+    asked: str = getattr(query, name)
     options = options | {
-        asked: options.get(asked, MINE.get(asked, asked))
+        asked: options.get(asked) or MINE.get(asked) or asked
     }  # an address may ask for what is not here
     st.session_state[key] = asked
     st.selectbox(
