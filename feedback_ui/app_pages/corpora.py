@@ -39,7 +39,7 @@ try:
     corpus = choose_corpus(jobs, overviews, policies)
     show_corpus(studio, jobs, overviews, corpus)
     if corpus.is_built:
-        adapt_section(studio, jobs, corpus, policies)
+        adapt_section(studio, jobs.adaptations, corpus, policies)
     if corpus.name != SHIPPED:
         manage_files(jobs, corpus.name)
 except ValueError as error:  # messages of the services and the synthesizer

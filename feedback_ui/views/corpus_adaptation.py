@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from feedback_ui.components.tune_player import tune_player
-from feedback_ui.services.corpora.corpus_jobs import Adaptation, CorpusJobs
+from feedback_ui.services.corpora.adaptations import Adaptation, Adaptations
 from feedback_ui.services.corpora.overview import CorpusOverview
 from feedback_ui.services.corpora.policies import KnownPolicies, KnownPolicy
 from feedback_ui.services.downloads import name_of
@@ -31,15 +31,15 @@ ENDED = {
 
 
 def adapt_section(
-    studio: StudioSession, jobs: CorpusJobs, corpus: CorpusOverview, policies: KnownPolicies
+    studio: StudioSession, adaptations: Adaptations, corpus: CorpusOverview, policies: KnownPolicies
 ) -> None:
     """Show the policies that were made from a corpus, and offer to make another."""
     st.subheader("Policies that learnt from it", anchor=False)
     known = policies.trained_on(corpus.name)
-    ours = jobs.adaptations(corpus.name)
+    ours = adaptations.all(corpus.name)
     colours = chart_colours()
     for adaptation in ours:
-        _adaptation(studio, jobs, adaptation, colours)
+        _adaptation(studio, adaptations, adaptation, colours)
     own = {adaptation.run for adaptation in ours}
     for policy in known:
         if policy.name not in own:
@@ -47,16 +47,16 @@ def adapt_section(
     if not known and not ours:
         st.markdown("There is none yet.")
     if corpus.card and corpus.is_built:
-        _form(jobs, corpus, policies)
+        _form(adaptations, corpus, policies)
 
 
-def _form(jobs: CorpusJobs, corpus: CorpusOverview, policies: KnownPolicies) -> None:
+def _form(adaptations: Adaptations, corpus: CorpusOverview, policies: KnownPolicies) -> None:
     held_out = corpus.held_out_tunes
     with (
         st.expander(
             "Adapt a policy to this corpus",
             icon=":material/school:",
-            expanded=not jobs.adaptations(corpus.name),
+            expanded=not adaptations.all(corpus.name),
         ),
         st.form(f"adapt-{corpus.name}", border=False),
     ):
@@ -73,7 +73,7 @@ def _form(jobs: CorpusJobs, corpus: CorpusOverview, policies: KnownPolicies) -> 
             )
         names = [policy.name for policy in policies.all() if policy.kind != "ppo"]
         start = st.selectbox("Where it begins", names, key=f"start-{corpus.name}")
-        free = jobs.free_run(corpus.name)
+        free = adaptations.free_run(corpus.name)
         run = st.text_input(
             "Name of the new policy",
             max_chars=64,
@@ -85,12 +85,12 @@ def _form(jobs: CorpusJobs, corpus: CorpusOverview, policies: KnownPolicies) -> 
         sent = st.form_submit_button("Adapt it", type="primary", icon=":material/play_arrow:")
     if sent:
         with errors_noticed():
-            jobs.adapt(corpus.name, run=run.strip() or free, start_from=start)
+            adaptations.start(corpus.name, run=run.strip() or free, start_from=start)
             st.rerun()
 
 
 def _adaptation(
-    studio: StudioSession, jobs: CorpusJobs, adaptation: Adaptation, colours: Colours
+    studio: StudioSession, adaptations: Adaptations, adaptation: Adaptation, colours: Colours
 ) -> None:
     command, run = adaptation.command, adaptation.run
     st.markdown(f"**{run}**")
@@ -99,7 +99,7 @@ def _adaptation(
             command,
             f"{run} is learning",
             "Stop learning",
-            more=lambda: _chart(jobs.bits(run), colours),
+            more=lambda: _chart(adaptations.bits(run), colours),
         )
         return
     if adaptation.result is None:
@@ -109,13 +109,13 @@ def _adaptation(
         with st.container(horizontal=True):
             if st.button("Go on", key=f"go-on-{run}", icon=":material/resume:"):
                 with errors_noticed():
-                    jobs.go_on(adaptation)
+                    adaptations.go_on(adaptation)
                     st.rerun()
     else:
         st.markdown(f":material/check_circle: {in_words(adaptation.result)}")
     _chart(adaptation.bits, colours)
     if adaptation.result is not None:
-        _hear(studio, jobs, run)
+        _hear(studio, adaptations, run)
         with st.container(horizontal=True):
             st.page_link("app_pages/fine_tune.py", label="Fine-tune it", icon=":material/tune:")
             st.page_link(
@@ -185,15 +185,15 @@ def _chart(bits: tuple[tuple[int, float], ...], colours: Colours) -> None:
     )
 
 
-def _hear(studio: StudioSession, jobs: CorpusJobs, run: str) -> None:
+def _hear(studio: StudioSession, adaptations: Adaptations, run: str) -> None:
     """Melodies that a policy has written, and a button for others."""
-    writing = jobs.writing(run)
+    writing = adaptations.writing(run)
     if writing.is_live:
         following(writing, f"{run} is writing melodies", "Stop writing")
         return
     if writing.state == "refused":
         st.text(writing.failure)
-    melodies = jobs.heard(run)
+    melodies = adaptations.heard(run)
     with errors_noticed():
         for number, melody in enumerate(melodies, start=1):
             tune_player(
@@ -205,7 +205,7 @@ def _hear(studio: StudioSession, jobs: CorpusJobs, run: str) -> None:
     label = "Other melodies" if melodies else "Listen to what it writes"
     if st.button(label, key=f"hear-{run}", icon=":material/music_note:"):
         with errors_noticed():
-            jobs.hear(run)
+            adaptations.hear(run)
             st.rerun()
 
 

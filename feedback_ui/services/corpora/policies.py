@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from feedback_ui.services.corpora.corpus_jobs import RESULT
+from feedback_ui.services.corpora.adaptations import RESULT
 from music.corpora.catalogue import SHIPPED
 from policy.folder import CheckpointError, policy_hash, read_policy_folder
 from policy.runs import RUNS, readable_runs

@@ -27,6 +27,7 @@ from typing import Any, Literal
 import psutil
 
 from feedback_ui.services.subcommand import CommandError, environment, refusal
+from music.disk import os_error_line
 from music.files import make_folder
 from music.json_text import JsonError, read_json, write_json
 
@@ -75,32 +76,37 @@ class RecordedCommand:
         with _starting:
             if self.is_live:
                 raise CommandError(f"{self._what} is under way already; wait or stop it")
-            make_folder(self._record.parent)
-            self._ended.unlink(missing_ok=True)
-            command = [
-                *(sys.executable, "-m", "feedback_ui.services.corpora.recorded_process"),
-                *(str(self._ended.resolve()), *arguments),
-            ]
-            with self._log.open("wb") as log:
-                try:
-                    process = subprocess.Popen(
-                        command,
-                        env=environment(database),
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
-                except (OSError, ValueError) as error:
-                    raise CommandError(
-                        f"{self._what} cannot be started ({error}); try again"
-                    ) from error
-            # Somebody has to look when it ends, or it stays a zombie while nobody asks.
-            threading.Thread(target=process.wait, daemon=True).start()
-            with suppress(psutil.NoSuchProcess):
-                created_s = psutil.Process(process.pid).create_time()
-                record = {"pid": process.pid, "created_s": created_s, "asked_to_stop": False}
-                write_json(self._record, {**record, "arguments": list(arguments)})
+            try:
+                self._launch(arguments, database)
+            except (OSError, ValueError) as error:
+                said = os_error_line(error) if isinstance(error, OSError) else str(error)
+                raise CommandError(f"{self._what} cannot be started ({said}); try again") from error
+
+    def _launch(self, arguments: Sequence[str], database: str) -> None:
+        make_folder(self._record.parent)
+        # First, so that a disk that is full is found before there is a process.
+        record = {"pid": 0, "created_s": 0.0, "asked_to_stop": False, "arguments": list(arguments)}
+        write_json(self._record, record)
+        self._ended.unlink(missing_ok=True)
+        command = [
+            *(sys.executable, "-m", "feedback_ui.services.corpora.recorded_process"),
+            *(str(self._ended.resolve()), *arguments),
+        ]
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                env=environment(database),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        # Somebody has to look when it ends, or it stays a zombie while nobody asks.
+        threading.Thread(target=process.wait, daemon=True).start()
+        created_s = time.time()
+        with suppress(psutil.NoSuchProcess):  # it has ended already
+            created_s = psutil.Process(process.pid).create_time()
+        write_json(self._record, {**record, "pid": process.pid, "created_s": created_s})
 
     @property
     def state(self) -> State:
@@ -218,6 +224,8 @@ class RecordedCommand:
 
 
 def _is_live(record: dict[str, Any]) -> bool:
+    if record["pid"] <= 1:  # written before there was a process; signals to 0 would reach us
+        return False
     try:
         process = psutil.Process(int(record["pid"]))
         return (

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 import shutil
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from music.disk import os_error_line
 from music.files import whole_files, whole_folder
 from music.json_text import JsonError, read_json, write_json
 from music.limits import ABC_BOOK_BYTES, MIB, MIDI_BYTES, MUSICXML_BYTES, size_in_words
@@ -71,6 +73,15 @@ class About:
     """whether each tune has the style that its own file names instead"""
 
 
+@contextmanager
+def disk_errors_told() -> Iterator[None]:
+    """Raise what goes wrong with the disk as an `UploadError` in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UploadError(os_error_line(error)) from error
+
+
 def refusal_of(upload: Upload) -> str | None:
     """Why a file cannot be kept, without its name; None if it can."""
     ending = _ending(upload.name)
@@ -103,8 +114,8 @@ def keep_files(
         The files that were left out: name as given, and reason.
 
     Raises:
-        UploadError: when fewer than `least` can be kept, or they are too many or too large in all.
-        OSError: when they cannot be written.
+        UploadError: when fewer than `least` can be kept, they are too many or too large in all, or
+            cannot be written.
     """
     if folder.exists():
         raise UploadError(
@@ -113,7 +124,7 @@ def keep_files(
         )
     kept, refused = _sorted_out(uploads, least)
     _check_sum(kept, [])
-    with whole_folder(folder) as draft:
+    with disk_errors_told(), whole_folder(folder) as draft:
         (draft / "files").mkdir()
         names = _write(draft / "files", kept, first=1)
         _write_about(draft / "about.json", about, names)
@@ -126,10 +137,11 @@ def add_files(folder: Path, uploads: Sequence[Upload]) -> list[tuple[str, str]]:
     there = kept_files(folder)
     _check_sum(kept, there)
     first = 1 + max((int(file.stored[:4]) for file in there), default=0)
-    with whole_files(folder / "files") as draft:
-        names = _write(draft, kept, first=first)
     known = {file.stored: file.name for file in there}
-    _write_about(folder / "about.json", about_files(folder), {**known, **names})
+    with disk_errors_told():
+        with whole_files(folder / "files") as draft:
+            names = _write(draft, kept, first=first)
+        _write_about(folder / "about.json", about_files(folder), {**known, **names})
     return refused
 
 
@@ -139,9 +151,11 @@ def kept_files(folder: Path) -> list[KeptFile]:
     names = names if isinstance(names, dict) else {}
     found = []
     for path in sorted((folder / "files").glob("*")):
-        if _OWN_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
-            name = names.get(path.name)
-            shown = name[:SHOWN_NAME] if isinstance(name, str) else path.name
+        if not _OWN_NAME.fullmatch(path.name) or path.is_symlink():
+            continue
+        name = names.get(path.name)
+        shown = name[:SHOWN_NAME] if isinstance(name, str) else path.name
+        with suppress(FileNotFoundError):  # it is removed at this moment
             found.append(KeptFile(path.name, shown, path.stat().st_size))
     return found
 
@@ -154,15 +168,20 @@ def about_files(folder: Path) -> About:
 
 
 def remove_files(folder: Path, stored: Sequence[str] | None = None) -> int:
-    """Remove some files of a corpus, or all with what was entered; how many were removed."""
+    """Remove some files of a corpus, or all with what was entered; how many were removed.
+
+    Raises:
+        UploadError: when the disk does not let them go.
+    """
     there = {file.stored for file in kept_files(folder)}
-    if stored is None:
-        shutil.rmtree(folder, ignore_errors=False)
-        return len(there)
-    wanted = [name for name in stored if name in there]
-    for name in wanted:
-        (folder / "files" / name).unlink(missing_ok=True)
-    return len(wanted)
+    with disk_errors_told():
+        if stored is None:
+            shutil.rmtree(folder)
+            return len(there)
+        wanted = [name for name in stored if name in there]
+        for name in wanted:
+            (folder / "files" / name).unlink(missing_ok=True)
+        return len(wanted)
 
 
 def with_given_names(line: str, files: Sequence[KeptFile]) -> str:

@@ -14,6 +14,10 @@ def corpora(tmp_path, monkeypatch):
     yield jobs
     for record in (CORPORA / "jobs").glob("*.json"):
         kind, _, name = record.stem.partition("-")
-        command = {"build": jobs.build, "adapt": jobs._adaptation, "hear": jobs.writing}[kind](name)
+        command = {
+            "build": jobs.build,
+            "adapt": jobs.adaptations._command,
+            "hear": jobs.adaptations.writing,
+        }[kind](name)
         if command.is_live:
             command.stop()

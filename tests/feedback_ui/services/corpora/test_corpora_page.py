@@ -129,7 +129,7 @@ def test_a_policy_that_is_not_finished_goes_on(page, code, says, failure, monkey
     assert not failure or failure in [text.value for text in app.text], "as text"
     asked = []
     monkeypatch.setattr(
-        "feedback_ui.services.corpora.corpus_jobs.RecordedCommand.start",
+        "feedback_ui.services.corpora.recorded_command.RecordedCommand.start",
         lambda self, arguments, database: asked.append(arguments),
     )
     press(app, "Go on")
@@ -199,7 +199,7 @@ def test_a_bad_name_and_no_files_are_told_and_what_was_typed_stays(page):
 def test_files_are_uploaded_and_those_left_out_are_told(page, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "feedback_ui.services.corpora.corpus_jobs.RecordedCommand.start",
+        "feedback_ui.services.corpora.recorded_command.RecordedCommand.start",
         lambda self, arguments, database: asked.append(arguments),
     )
     app = page()

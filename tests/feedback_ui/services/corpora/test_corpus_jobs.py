@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from feedback_ui.services.corpora.corpus_jobs import CorpusJobs, bits_of, result_of
+from feedback_ui.services.corpora.adaptations import bits_of, result_of
+from feedback_ui.services.corpora.corpus_jobs import CorpusJobs
 from feedback_ui.services.corpora.overview import CorpusOverviews
 from feedback_ui.services.corpora.uploads import About, Upload, UploadError
 from feedback_ui.services.subcommand import CommandError
@@ -111,12 +112,12 @@ def test_a_taken_name_changes_nothing(corpora, book):
 def test_options_are_those_of_the_command(corpora, book, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "feedback_ui.services.corpora.corpus_jobs.RecordedCommand.start",
+        "feedback_ui.services.corpora.recorded_command.RecordedCommand.start",
         lambda self, arguments, database: asked.append(arguments),
     )
     corpora.create("mine", [book], ABOUT)
     corpora.create("other", [book], About("", "", styles_of_tunes=True))
-    corpora.adapt("mine", run="mine-base")
+    corpora.adaptations.start("mine", run="mine-base")
     assert asked == [
         [
             *("corpus", "build", "checkpoints/corpora/uploads/mine/files", "--name=mine"),
@@ -134,12 +135,12 @@ def test_options_are_those_of_the_command(corpora, book, monkeypatch):
 def test_a_policy_gets_a_name_that_is_free(corpora, run):
     make_corpus()
     with pytest.raises(RunError):
-        corpora.adapt("mine", run=run)
-    assert corpora.free_run("mine") == "mine-base"
+        corpora.adaptations.start("mine", run=run)
+    assert corpora.adaptations.free_run("mine") == "mine-base"
     new_run("pretrain", {}, name="mine-base")
-    assert corpora.free_run("mine") == "mine-base-2"
+    assert corpora.adaptations.free_run("mine") == "mine-base-2"
     with pytest.raises(RunError, match="already"):
-        corpora.adapt("mine", run="mine-base")
+        corpora.adaptations.start("mine", run="mine-base")
 
 
 def test_what_a_run_has_logged_is_read_as_far_as_it_is_whole(tmp_path):
@@ -157,11 +158,11 @@ def test_one_adaptation_at_a_time_and_no_removal_meanwhile(corpora, monkeypatch)
     make_corpus()
     make_corpus("second")
     monkeypatch.setattr(
-        "feedback_ui.services.corpora.corpus_jobs.CorpusJobs.adaptations",
+        "feedback_ui.services.corpora.adaptations.Adaptations.all",
         lambda self, name=None: [LEARNING] if name in (None, "mine") else [],
     )
     with pytest.raises(CommandError, match="mine-base is being adapted"):
-        corpora.adapt("second", run="second-base")
+        corpora.adaptations.start("second", run="second-base")
     with pytest.raises(CommandError, match="mine-base is learning from 'mine'"):
         corpora.remove("mine")
     corpora.remove("second")

@@ -155,6 +155,16 @@ RecordedCommand(Path({str(tmp_path / "jobs")!r}), "adapt-one", "x").start(["wait
     wait_for(command, "stopped")
 
 
+def test_a_disk_that_takes_no_record_is_told_and_nothing_runs(command, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device", "adapt-one.json")
+
+    monkeypatch.setattr(recorded_command, "write_json", fail)
+    with pytest.raises(CommandError, match=r"cannot be started .*disk.*is full"):
+        command.start(["say"], database="x")
+    assert (command.state, command.lines) == ("none", [])
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"pid": "1", "created_s": 2}', '{"pid": true, "created_s": true}']
 )
@@ -164,7 +174,7 @@ def test_a_damaged_record_is_none(command, tmp_path, text):
     assert command.state == "none"
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**40, -1])
+@pytest.mark.parametrize("pid", [os.getpid(), 2**40, -1, 0, 1])
 def test_a_number_that_is_another_process_is_not_taken_for_it(command, tmp_path, pid):
     (tmp_path / "jobs").mkdir()
     record = tmp_path / "jobs" / "adapt-one.json"

@@ -91,7 +91,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(uploads, "write_json", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UploadError, match="No space left"):
         keep_files(tmp_path / "mine", [Upload("a.abc", TUNE)], ABOUT)
     assert list(tmp_path.iterdir()) == []
 
