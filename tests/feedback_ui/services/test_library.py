@@ -18,6 +18,7 @@ from feedback_ui.services.library_query import LibraryQuery
 from feedback_ui.services.pool_cache import CODE_DIGITS, PoolCache
 from feedback_ui.services.profiles import LEAST_VOTES, LearntTastes
 from feedback_ui.services.reference_corpus import RealTunes, ReferenceCorpora
+from music.corpora.catalogue import open_corpus
 from music.corpora.corpus import load_corpus
 from music.formats.notation import read_melody, to_abc
 from music.melody import Header, Melody, Note
@@ -26,6 +27,7 @@ from reward.store.pool import PlannedPair, tokens_to_bytes
 from reward.store.store import RatingsError, RatingsStore
 from reward.store.votes import Answer
 from tests.support.project import PROJECT
+from tests.support.small_corpus import make_corpus
 
 ORGANISER = Visitor(None, organiser=True)
 COLD_IMPORT_S = 90
@@ -452,12 +454,31 @@ def test_what_a_melody_is_compared_with_does_not_tell_who_wrote_it(two_corpora, 
     assert {real.said for real in shown} == {"one and two"}
 
 
+@pytest.mark.slow
 def test_tunes_of_a_corpus_that_is_gone_are_missed_and_the_rest_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     real = RealTunes.load(PolicyCorpora(("gone",), ("books", "lost")))
     assert real.missing == ("gone", "lost")
     assert len(real.training) == len(load_corpus("train"))
     assert real.said.startswith("the two public-domain books, among those held out")
+
+
+@pytest.mark.slow
+def test_a_corpus_of_few_tunes_is_compared_as_far_as_it_goes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_corpus("mine")
+    real = RealTunes.load(PolicyCorpora(("mine",), ("books",)))
+    own = open_corpus("mine").strains()
+    learnt = [strain.melody for strain in own if strain.split == "train"]
+    assert real.missing == ()
+    assert [strain.melody for strain in real.training[:10]] == learnt
+    assert len(real.training) == 10 + len(load_corpus("train")), "originality counts its base too"
+    assert real.compared_with(learnt[0]) == "the strains in any metre of the corpus mine"
+    copied = real.likeness(learnt[0])
+    assert copied.verdict == "copied"
+    assert copied.source.startswith("mine, ")
+    alone = RealTunes.load(PolicyCorpora(("mine",)))
+    assert len(alone.training) == 10
 
 
 def test_measures_are_told_beside_those_of_the_metre(real_tunes, strains, tune):

@@ -3,21 +3,16 @@
 import pytest
 
 from feedback_ui.services.corpora.corpus_jobs import CorpusJobs
+from feedback_ui.services.corpora.recorded_command import RecordedCommand
 from music.corpora.catalogue import CORPORA
 
 
 @pytest.fixture
 def corpora(tmp_path, monkeypatch):
-    """The jobs of an empty working folder."""
+    """The jobs of an empty working folder; what they have started is stopped afterwards."""
     monkeypatch.chdir(tmp_path)
-    jobs = CorpusJobs(str(tmp_path / "ratings.db"))
-    yield jobs
+    yield CorpusJobs(str(tmp_path / "ratings.db"))
     for record in (CORPORA / "jobs").glob("*.json"):
-        kind, _, name = record.stem.partition("-")
-        command = {
-            "build": jobs.build,
-            "adapt": jobs.adaptations._command,
-            "hear": jobs.adaptations.writing,
-        }[kind](name)
+        command = RecordedCommand(record.parent, record.stem, record.stem)
         if command.is_live:
             command.stop()
