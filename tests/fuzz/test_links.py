@@ -7,10 +7,11 @@ import pytest
 from tests.support.project import PROJECT
 from tests.support.studio_pages import open_page, words
 
-PAGES = ("", "taste", "library", "blind-test", "fine-tune", "people")
+PAGES = ("", "taste", "library", "blind-test", "fine-tune", "corpora", "people")
 PARAMETERS = (
     *("rater", "invite", "test", "view", "of", "run", "compare", "first-steps", "breaks", "notes"),
-    *("q", "mine", "meter", "mode", "type", "bars", "policy", "round", "sort", "page", "melody"),
+    *("q", "mine", "meter", "mode", "type", "style", "bars", "policy", "round", "sort", "page"),
+    *("melody", "corpus"),
 )
 ODD = {
     "nothing": "",

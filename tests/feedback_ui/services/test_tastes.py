@@ -275,7 +275,7 @@ import sys
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 sys.argv = ["studio.py", "--database={database}", "--clips={tmp_path / "clips"}"]
-for page in ("", "taste", "library", "fine-tune"):
+for page in ("", "taste", "library", "fine-tune", "corpora"):
     app = AppTest.from_file({str(STUDIO)!r}, default_timeout=200)
     app._page_hash = calc_hash(page)
     app.session_state["rater"] = {ada.token!r}
@@ -291,5 +291,5 @@ print("heavy:", sorted({{"torch", "transformers", "trl"}} & sys.modules.keys()))
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "heavy: []" in done.stdout
-    for said in ("Taste", "How good is it?", "Fine-tune"):
+    for said in ("Taste", "How good is it?", "Fine-tune", "Corpora"):
         assert said in done.stdout
