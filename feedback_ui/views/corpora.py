@@ -80,7 +80,7 @@ def show_corpus(
         "A policy learns strains.",
     )
     text_table(
-        ("What", "Here (in brackets: strains)"),
+        ("What", "Here (in brackets: how many)"),
         corpus.facts,
         key=f"facts-{corpus.name}",
         caption=f"What is in {corpus.name}",
@@ -211,6 +211,13 @@ def _what_was_read(jobs: CorpusJobs, overviews: CorpusOverviews, corpus: CorpusO
         return
     st.markdown("**What was read**")
     st.text(corpus.reading)
+    if corpus.decided:
+        text_table(
+            ("Decided, so that it could be read", "Times"),
+            corpus.decided,
+            key=f"decided-{corpus.name}",
+            caption="What was decided while reading",
+        )
     if not corpus.refused:
         st.text("Nothing was refused.")
         return

@@ -16,6 +16,7 @@ from feedback_ui.services.session import StudioSession
 from feedback_ui.views.chart_colours import Colours, chart_colours
 from feedback_ui.views.corpora import following
 from feedback_ui.views.notice import errors_noticed
+from music.corpora.catalogue import SHIPPED
 
 CHART_PX = 180
 KINDS = {
@@ -46,7 +47,7 @@ def adapt_section(
             _policy(policy)
     if not known and not ours:
         st.markdown("There is none yet.")
-    if corpus.card and corpus.is_built:
+    if corpus.name != SHIPPED:
         _form(adaptations, corpus, policies)
 
 

@@ -13,7 +13,7 @@ CARD = {
     "card_version": 1, "name": "mine", "licence": "public domain", "transcribers": {"**Ada**": 12},
     "files": 3, "files_refused": 1, "other_files": 0, "tunes": 14, "tunes_kept": 12,
     "tunes_in_corpus": 12, "strains_read": 13, "near_duplicates": 1, "strains": 12, "notes": 400,
-    "refused": {"bar length": 3, "<b>new</b>": 1}, "notices": {},
+    "refused": {"bar length": 3, "<b>new</b>": 1}, "notices": {"grace notes dropped": 4},
     "splits": {
         "train": {"tunes": 10, "strains": 10}, "validation": {"tunes": 1, "strains": 1},
         "test": {"tunes": 1, "strains": 1},

@@ -10,7 +10,7 @@ as text, cut, and only where they are of the kind that they should be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -47,9 +47,7 @@ REASONS = {
     "no notes": "no notes in it",
     "no beat": "played freely, so that its beats and bars cannot be found",
     "no metre": "no metre, or one that is not known",
-    "changes": "the key or the metre changes inside",
     "bar length": "a bar is too long or too short for its metre",
-    "overlap": "notes overlap in what should be one voice",
     "off the grid": "a note length that cannot be written here",
     "metre or mode": "a metre or a mode that is not known here",
     "number of bars": "shorter than 2 bars, or longer than 32 in one piece",
@@ -91,6 +89,8 @@ class CorpusOverview:
         ):
             if counts := counts_in(self.card, name):
                 found.append((title, _listed(counts)))
+            elif name == "styles" and self.styles:
+                found.append((title, _several(self.styles)))
         held_out = self.held_out_tunes
         if held_out is not None:
             found.append(("Kept apart, to check what was learnt", _counted(held_out, "tune")))
@@ -136,6 +136,12 @@ class CorpusOverview:
             for reason, count in counts.items()
         ]
 
+    @property
+    def decided(self) -> list[tuple[str, str]]:
+        """What was decided so that passages could be read, and how often, the commonest first."""
+        counts = counts_in(self.card, "notices")
+        return [(excerpt(decision, 60), str(count)) for decision, count in counts.items()]
+
 
 class CorpusOverviews:
     """The corpora of one working folder; safe to share between threads.
@@ -152,12 +158,16 @@ class CorpusOverviews:
     def of(self, name: str) -> CorpusOverview:
         """What is known of a corpus, built or not."""
         card: Mapping[str, Any] = {}
+        trouble = ""
         try:
             corpus = self._corpus(name)
-            card = data_card(name, self._root) or {}
         except (CorpusError, LimitError, OSError) as error:
             is_there = (self._root / f"{name}.npz").is_file() or name == SHIPPED
             return CorpusOverview(name, 0, 0, "", (), {}, one_line(error) if is_there else "")
+        try:
+            card = data_card(name, self._root) or {}
+        except (CorpusError, OSError) as error:  # its tunes can be learnt from all the same
+            trouble = one_line(error)
         return CorpusOverview(
             name,
             corpus.tunes,
@@ -165,7 +175,7 @@ class CorpusOverviews:
             excerpt(str(card.get("licence", BOOKS_LICENCE if name == SHIPPED else "")), 300),
             tuple(corpus.styles),
             card,
-            "",
+            trouble,
         )
 
     def refusals(self, name: str) -> tuple[list[str], int]:
@@ -215,6 +225,11 @@ def counts_in(card: Mapping[str, Any], name: str) -> dict[str, int]:
         for key, count in found.items()
         if isinstance(count, int) and not isinstance(count, bool)
     }
+
+
+def _several(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN_VALUES
+    return ", ".join(names[:SHOWN_VALUES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

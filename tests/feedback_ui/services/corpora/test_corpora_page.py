@@ -62,6 +62,7 @@ def test_a_corpus_is_shown_as_text(page):
     rows = tables(app)["Why passages were refused"]
     assert rows == [["a bar is too long or too short for its metre", "3"], ["<b>new</b>", "1"]]
     assert "<b>" not in "".join(str(e.value) for e in (*app.markdown, *app.caption))
+    assert tables(app)["What was decided while reading"] == [["grace notes dropped", "4"]]
     (listed,) = [code.value for code in app.code if "bar 2" in code.value]
     assert "0001-my-book.abc, tune 3, bar 2: the bar has 5 eighths" in listed
 
