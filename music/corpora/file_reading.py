@@ -21,7 +21,6 @@ from music.formats.abc_melody import STYLE_FIELD
 from music.messages import excerpt
 from music.progress import Progress, no_progress
 from music.readers import Refusal, Tune, melodies_of, read_tunes
-from music.readers.melodies import notices_of
 from music.styles import OTHER, Styles
 from music.tokens import encode
 
@@ -88,7 +87,7 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
     unread = {refusal.tune for refusal in reading.refusals} - known
     reading.unread_tunes = len(unread) if not tunes else len(unread - {""})
     for tune in tunes:
-        for notice in (*tune.notices, *notices_of(tune)):
+        for notice in tune.notices:
             reading.notices[notice.reason] += 1
         melodies, refused = melodies_of(tune)
         reading.refusals += refused

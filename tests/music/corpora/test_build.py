@@ -102,6 +102,13 @@ def test_each_refused_passage_is_listed(folder, root):
     assert str(folder) not in (root / "mine.refused.csv").read_text()
 
 
+def test_each_decision_is_counted_once(tmp_path, root):
+    sixteenths = f"X:2\nT:Two\nM:4/16\nL:1/16\nK:C\n{music(1)}|]\n"
+    (tmp_path / "a.abc").write_text(abc(1, music(2, 40)) + sixteenths)
+    card, _ = built(tmp_path / "a.abc", root)
+    assert (card["strains"], card["notices"]) == (3, {"cut": 1, "note values changed": 1})
+
+
 def test_the_card_for_people_says_what_is_in_it(folder, root):
     (folder / "<b>|.abc").write_text(abc(1, music(50), head="Z:<i>me</i> | you\n"))
     card, _ = built(folder, root, licence="CC-BY 4.0 |")
