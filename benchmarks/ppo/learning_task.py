@@ -31,6 +31,7 @@ from policy.checkpoint import load_policy, policy_hash
 from policy.compose import DEFAULT_TONIC_MIDI, compose
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
+from policy.scope import styles_of
 from policy.shipped import shipped_policy
 from reward.listeners.simulated import SimulatedListener
 from reward.store.store import RatingsStore
@@ -97,7 +98,7 @@ def listen(taste: str, seed: int, folder: Path) -> Listened:
         loop = LoopConfig(taste=taste, votes=VOTES, ppo=config, seed=seed)
         collect_votes(store, base, policy_hash(BASE), listener, loop)
         fitted = fit_reward(store, base, config.conditioning, root=folder / "runs", seed=seed)
-        pairs = voted_pairs(store, fitted.run.record)
+        pairs = voted_pairs(store, fitted.run.record, styles_of(base))
     standard = compose(base, 1000, conditioning=config.conditioning, seed=CALIBRATION_SEED)
     listener.calibrate(standard)
     utility = np.asarray(listener.true_utility(standard))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from env.reference import Reference, torch_chance
-from music.styles import SHIPPED_STYLES, Styles
+from music.styles import Styles
 from music.tokens import decode
 from policy.compose import Conditioning
 from policy.model import MelodyForCausalLM
@@ -39,7 +39,7 @@ class MelodyReward(nn.Module):
         profile: TasteProfile,
         std_penalty: float,
         saturation_point: float,
-        styles: Styles = SHIPPED_STYLES,
+        styles: Styles,
     ) -> None:
         super().__init__()
         self.judge = self._judge

@@ -57,6 +57,7 @@ from trl_rewards import trl_scores
 from music.tokens import VOCABULARY, encode
 from policy.checkpoint import load_policy
 from policy.model import right_pad
+from policy.scope import styles_of
 from reward.comparisons.preferences import Preferences
 from reward.listeners.simulated import SimulatedListener
 from reward.neural.blend import choose_weight
@@ -133,8 +134,10 @@ def study(job: tuple[str, int, tuple[int, ...], Path, Path | None]) -> dict[str,
 @cache
 def rows_of(base: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Token rows of the pool and of the judged melodies."""
-    m = panel(base)
-    pool, fresh = ([encode(melody) for melody in some] for some in (m.pool, m.fresh[:JUDGED]))
+    m, styles = panel(base), styles_of(load_policy(base))
+    pool, fresh = (
+        [encode(melody, styles) for melody in some] for some in (m.pool, m.fresh[:JUDGED])
+    )
     return pool, fresh
 
 

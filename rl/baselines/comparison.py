@@ -26,8 +26,8 @@ from env.reference import Reference, torch_chance
 from music.corpora.diversity import SAMPLE_SIZE, vendi_at
 from music.melody import Melody
 from music.progress import Progress, Report, no_progress, no_report
-from music.styles import SHIPPED_STYLES, Styles
-from music.tokens import HEADER_LENGTH, ID, decode
+from music.styles import Styles
+from music.tokens import HEADER_LENGTH, decode
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning
 from policy.decode import sample
@@ -51,8 +51,6 @@ from rl.ppo.config import PPOConfig
 from rl.ppo.objective import Objective, objective_of
 
 METHODS = ("best-of-n", "dpo", "rloo", "grpo")
-_STYLE_PLACE = 3
-"""of the style token: BOS METER MODE STYLE"""
 MEASURING_SEED = 1_300_021
 """of melodies that are measured; no other stage draws from it"""
 
@@ -83,7 +81,7 @@ class Task:
 
 
 def voted_pairs(
-    store: RatingsStore, reward_record: Mapping[str, Any], styles: Styles = SHIPPED_STYLES
+    store: RatingsStore, reward_record: Mapping[str, Any], styles: Styles
 ) -> list[dict[str, Any]]:
     """The decided votes that a reward run learnt from, as chosen and rejected; ties left out.
 
@@ -95,12 +93,7 @@ def voted_pairs(
     kind = reward_record["config"]["votes_of"]
     frame = store.votes_frame(kind=kind if kind in RATER_KINDS else None)  # None: of both kinds
     learnt = learnable(frame.loc[frame["vote_id"] <= reward_record["last_vote"]])
-    melodies = store.melodies_frame()
-    melodies["tokens"] = [
-        [*tokens[:_STYLE_PLACE], ID[f"STYLE_{styles.slot(label)}"], *tokens[_STYLE_PLACE + 1 :]]
-        for tokens, label in zip(melodies["tokens"], melodies["style"], strict=True)
-    ]
-    pairs = list(preference_pairs(learnt, melodies))
+    pairs = list(preference_pairs(learnt, store.melodies_frame(), styles))
     if not pairs:
         raise RunError(
             "the database holds no decided vote of those that the reward learnt from; give the one "

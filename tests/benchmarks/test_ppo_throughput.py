@@ -18,7 +18,7 @@ from policy.compose import compose
 from policy.logprobs import mask_rows_of
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import MelodyForCausalLM, melody_config, right_pad
-from policy.scope import scope_of
+from policy.scope import scope_of, styles_of
 from reward.comparisons.preferences import Preferences
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.profile import TasteProfile
@@ -131,7 +131,7 @@ def test_what_is_run_is_at_least_what_is_useful(policy, profile, layers_trained)
 def test_trl_is_paid_what_our_actor_is_paid(tiny_policy, profile):
     melodies = compose(tiny_policy, 5, conditioning=SMALL.conditioning, seed=3)
     ids = right_pad([encode(melody) for melody in melodies])
-    reward = import_module("trl_models").MelodyReward(profile, 0.5, 1.5)
+    reward = import_module("trl_models").MelodyReward(profile, 0.5, 1.5, styles_of(tiny_policy))
     # As TRL's get_reward does it.
     backbone = getattr(reward, reward.base_model_prefix)
     paid = reward.score(backbone(input_ids=ids, use_cache=False).hidden_states[-1])

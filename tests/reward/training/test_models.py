@@ -7,6 +7,7 @@ import pytest
 
 from policy.compose import Conditioning, compose
 from policy.runs import RunError
+from policy.scope import styles_of
 from reward.comparisons.agreement import AgreementError
 from reward.listeners.simulated import SimulatedListener, simulate_votes
 from reward.neural.model import NeuralReward
@@ -127,7 +128,7 @@ def test_people_and_simulated_listeners_are_mixed_on_request_only(tmp_path, tiny
     both = fitted(tmp_path, tiny_policy, PROFILE, kind=BOTH)
     assert (both.raters, both.run.record["config"]["votes_of"]) == (2, "person and simulated")
     with RatingsStore(tmp_path / "ratings.sqlite") as store:
-        assert len(voted_pairs(store, both.run.record)) == both.votes
+        assert len(voted_pairs(store, both.run.record, styles_of(tiny_policy))) == both.votes
     card = (both.run.path / CARD_FILE).read_text()
     assert "of people and simulated listeners:" in card
     assert "Part of it was taught by simulated listeners, who are not people." in card

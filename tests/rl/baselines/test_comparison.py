@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from music.styles import Styles
+from music.styles import SHIPPED_STYLES, Styles
 from music.tokens import encode, to_text
 from policy.checkpoint import load_policy, save_policy
 from policy.runs import RunError
@@ -80,7 +80,7 @@ def voted(tmp_path_factory, tiny_policy):
 
 def test_dpo_gets_the_votes_that_the_reward_learnt_from(voted):
     store, record, _ = voted
-    pairs = voted_pairs(store, record)
+    pairs = voted_pairs(store, record, SHIPPED_STYLES)
     frame = store.votes_frame()
     decided = frame[frame["outcome_a"].isin(["a", "b"])]
     learnt = decided[decided["vote_id"] <= record["last_vote"]]
@@ -98,7 +98,7 @@ def test_dpo_gets_them_in_the_styles_of_the_policy(voted):
     pairs = voted_pairs(store, record, styles)
     melodies = {tuple(encode(s.melody)): s.melody for s in store.melodies(range(1, 61))}
     labels = set()
-    for pair, usual in zip(pairs, voted_pairs(store, record), strict=True):
+    for pair, usual in zip(pairs, voted_pairs(store, record, SHIPPED_STYLES), strict=True):
         for side in ("chosen_ids", "rejected_ids"):
             melody = melodies[tuple(usual[side])]
             assert pair[side] == encode(melody, styles).tolist()
@@ -113,7 +113,7 @@ def test_another_database_is_told(voted, tmp_path):
         RatingsStore(tmp_path / "empty.sqlite") as empty,
         pytest.raises(RunError, match="no decided vote of those that the reward learnt from"),
     ):
-        voted_pairs(empty, record)
+        voted_pairs(empty, record, SHIPPED_STYLES)
 
 
 def test_the_base_is_at_no_kl_and_headers_are_its_own(task):
@@ -245,7 +245,7 @@ def test_the_command_gives_all_methods_one_reward_and_its_votes(voted, task, tmp
     assert said[0] == ("dpo", 0, 0)
     assert ("best-of-n, melodies", 512, 512) in said
     pairs, conditioning = got["dpo"]
-    assert pairs == voted_pairs(store, record)
+    assert pairs == voted_pairs(store, record, SHIPPED_STYLES)
     assert (conditioning.meter, conditioning.bars) == ("2/4", 4)
     written = json.loads((tmp_path / "out" / "baselines.json").read_text())
     assert written["reward"] == "reward-0001"
