@@ -56,7 +56,7 @@ class FileReading:
 
     tunes: list[ReadTune] = field(default_factory=list)
     unread_tunes: int = 0
-    """tunes of which nothing could be read"""
+    """tunes of which nothing could be read; a file that is refused as a whole has none"""
     refusals: list[Refusal] = field(default_factory=list)
     notices: Counter[str] = field(default_factory=Counter)
 
@@ -81,11 +81,12 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
     except OSError as error:
         detail = f"it cannot be read ({error.strerror}); make it readable, or take it out"
         reading.refusals = [Refusal(name, "", "", "damaged", detail)]
-        reading.unread_tunes = 1
         return reading
     known = {tune.number for tune in tunes}
-    unread = {refusal.tune for refusal in reading.refusals} - known
-    reading.unread_tunes = len(unread) if not tunes else len(unread - {""})
+    # Text that is no ABC is refused as a tune 1 that is damaged.
+    if tunes or [refusal.reason for refusal in reading.refusals] != ["damaged"]:
+        unread = {refusal.tune for refusal in reading.refusals} - known - {""}
+        reading.unread_tunes = len(unread)
     for tune in tunes:
         for notice in tune.notices:
             reading.notices[notice.reason] += 1

@@ -72,7 +72,7 @@ def test_building_by_hand(folder, root):
         "strains_read", "near_duplicates", "strains", "refused", "licence", "transcribers",
         "styles", "meters", "modes", "bars", "style_bits",
     )} == {
-        "name": "mine", "files": 4, "files_refused": 1, "other_files": 1, "tunes": 14,
+        "name": "mine", "files": 4, "files_refused": 1, "other_files": 1, "tunes": 13,
         "tunes_kept": 12, "tunes_in_corpus": 12, "strains_read": 19, "near_duplicates": 0,
         "strains": 19, "refused": {"bar length": 1, "no notes": 1, "damaged": 1}, "licence": "CC0",
         "transcribers": {"A. Nyone": 6}, "styles": {"mine": 19}, "meters": {"2/4": 19},
@@ -113,7 +113,7 @@ def test_the_card_for_people_says_what_is_in_it(folder, root):
     (folder / "<b>|.abc").write_text(abc(1, music(50), head="Z:<i>me</i> | you\n"))
     card, _ = built(folder, root, licence="CC-BY 4.0 |")
     text = (root / "mine.md").read_text()
-    assert "13 of 15 tunes" in text
+    assert "13 of 14 tunes" in text
     assert "Licence: CC-BY 4.0 \\|" in text
     assert "&lt;i>me&lt;/i> \\| you (1)" in text
     assert "| bar length | 1 |" in text
@@ -258,6 +258,24 @@ def test_an_interruption_leaves_the_corpus_as_it_was(folder, root):
         built(folder, root, rebuild=True, report=interrupt)
     assert built(folder, root) == (json.loads(json.dumps(before)), False)
     assert len(list(root.iterdir())) == 4
+
+
+def test_files_that_are_refused_as_a_whole_are_no_tunes(tmp_path, root, monkeypatch):
+    (tmp_path / "a.abc").write_text(abc(1, music(1)) + "X:2\nK:C\nz4|\n")
+    for name in ("empty.abc", "empty.mid", "b.musicxml", "c.mxl"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "closed.abc").write_text(abc(1, music(2)))
+    read = file_reading.read_tunes
+
+    def read_or_denied(path, *, part):
+        if path.stem == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, part=part)
+
+    monkeypatch.setattr(file_reading, "read_tunes", read_or_denied)
+    card, _ = built(tmp_path, root)
+    assert [card[name] for name in ("files", "files_refused", "tunes", "tunes_kept")] == [6, 5, 2, 1]
+    assert sum(card["refused"].values()) == 6
 
 
 def test_cells_that_a_spreadsheet_would_run_are_quoted(tmp_path, root):
