@@ -196,3 +196,64 @@ def test_a_book_is_read_in_any_encoding(tmp_path, encoding, newline):
     file.write_bytes(text.replace("\n", newline).encode(encoding))
     tunes, refusals = read_tunes(file)
     assert ([t.title for t in tunes], refusals) == (["Grün 0", "Grün 1", "Grün 2"], [])
+
+
+def header_and_tune(header, *, own="", newline="\n", encoding="utf-8"):
+    text = f"{header}\nX:1\n{own}K:C\n{bars(4)}|]\n\nX:2\n{own}K:C\n{bars(4)}|]\n"
+    return text.replace("\n", newline).encode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_the_header_of_a_file_holds_for_all_its_tunes(tmp_path, encoding, newline):
+    """It was left out: with `L:1/4` in it, all notes were read at half their length."""
+    file = tmp_path / "book.abc"
+    header = "% a book\n%%papersize A4\nM:4/4\nL:1/4\nR:reel\nZ:Ann\nH:long\n"
+    file.write_bytes(header_and_tune(header, newline=newline, encoding=encoding))
+    tunes, refusals = read_tunes(file)
+    assert ([one.number for one in tunes], refusals) == (["1", "2"], [])
+    for one in tunes:
+        (melody,), refused = melodies_of(one)
+        assert ({n.duration_ticks for n in melody.notes}, refused) == ({24}, [])
+        assert (melody.header.style, one.fields["Z"]) == ("reel", ["Ann"])
+
+
+def test_a_tune_has_its_own_fields_instead_of_those_of_the_file(tmp_path):
+    file = tmp_path / "book.abc"
+    file.write_bytes(header_and_tune("R:jig\nL:1/16\nM:3/8\n", own="R:reel\nM:4/4\nL:1/4\n"))
+    for one in read_tunes(file)[0]:
+        (melody,), _ = melodies_of(one)
+        assert (melody.header.meter, melody.header.style) == ("4/4", "reel")
+        assert {n.duration_ticks for n in melody.notes} == {24}
+
+
+def test_text_after_the_header_of_a_file_is_none(tmp_path):
+    own = "M:4/4\n"
+    for text in ("\nL:1/16\n", "A book of tunes\nL:1/16\n", "%%begintext\nL:1/16\n%%endtext\n"):
+        file = tmp_path / "book.abc"
+        file.write_bytes(header_and_tune(f"L:1/4\n{text}", own=own))
+        (melody,), _ = melodies_of(read_tunes(file)[0][0])
+        assert {n.duration_ticks for n in melody.notes} == {24}
+
+
+def test_a_directive_of_the_file_that_changes_pitches_is_refused(tmp_path):
+    file = tmp_path / "book.abc"
+    file.write_bytes(header_and_tune("%%transpose 2\n", own="M:4/4\nL:1/4\n"))
+    tunes, refusals = read_tunes(file)
+    assert (tunes, [(r.tune, r.reason) for r in refusals]) == (
+        [],
+        [("1", "damaged"), ("2", "damaged")],
+    )
+
+
+def test_a_header_that_is_too_long_is_refused(tmp_path):
+    file = tmp_path / "book.abc"
+    file.write_bytes(header_and_tune("Z:Ann\n" * 1000))
+    tunes, refusals = read_tunes(file)
+    assert (tunes, [r.reason for r in refusals]) == ([], ["too large"])
+
+
+def test_a_first_tune_without_a_number_is_read(tmp_path):
+    text = tune(f"{bars(4)}|]")
+    tunes, refusals = read(tmp_path, text.removeprefix("X:1\n") + "\n" + text)
+    assert ([one.number for one in tunes], refusals) == (["1", "1 (tune 2 of the file)"], [])
