@@ -57,7 +57,7 @@ class _Found:
     """file, number and title of each tune with a strain"""
     tunes_without_strain: int = 0
     labels: list[str] = field(default_factory=list)
-    """of each tune with a strain"""
+    """of each strain"""
     transcribers: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     notices: Counter[str] = field(default_factory=Counter)
@@ -185,7 +185,7 @@ def _add(found: _Found, source: Source, reading: FileReading, options: BuildOpti
             continue
         found.owners += [len(found.tunes)] * len(tune.rows)
         found.tunes.append((source.name, tune.number, tune.title))
-        found.labels.append(options.label(tune, source))
+        found.labels += options.labels(tune, source)
         found.transcribers.update(set(tune.transcribers))
         found.rows += tune.rows
         found.tonics += tune.tonics
@@ -231,7 +231,7 @@ def _write(
     for index in kept:
         first_strains.setdefault(group_of[found.owners[index]], found.rows[index].tobytes())
     side_of_group = split_groups([group_of[tune] for tune in tunes], first_strains)
-    labels = [found.labels[found.owners[index]] for index in kept]
+    labels = [found.labels[index] for index in kept]
     styles, joined = _styles(labels)
     rows = [found.rows[index] for index in kept]
     for row, label in zip(rows, labels, strict=True):

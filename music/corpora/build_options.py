@@ -27,7 +27,7 @@ class BuildOptions:
     style: str | None = None
     """style of all strains; the name of the corpus without it and `style_from`"""
     style_from: str | None = None
-    """one of `STYLE_FROM`: a tune's style is the name of its folder, or its `R:` field"""
+    """one of `STYLE_FROM`: a tune's style is the name of its folder, or what its file says"""
     licence: str = NOT_STATED
     part: str | None = None
     """of scores, as in `music.readers.read_tunes`"""
@@ -58,8 +58,9 @@ class BuildOptions:
             "part": self.part,
         }
 
-    def label(self, tune: ReadTune, source: Source) -> str:
-        """The style of a tune, as it is asked for."""
-        if self.style_from == "folder":
-            return label_of(source.folder)
-        return tune.label if self.style_from == "field" else self.style or self.name
+    def labels(self, tune: ReadTune, source: Source) -> list[str]:
+        """The style of each strain of a tune, as it is asked for."""
+        if self.style_from == "field":
+            return list(tune.labels)
+        one = label_of(source.folder) if self.style_from == "folder" else self.style or self.name
+        return [one] * len(tune.rows)

@@ -17,11 +17,10 @@ import numpy as np
 
 from music.corpora.corpus_file import CorpusError
 from music.corpora.sources import Source
-from music.formats.abc_melody import STYLE_FIELD
 from music.messages import excerpt
 from music.progress import Progress, no_progress
 from music.readers import Refusal, Tune, melodies_of, read_tunes
-from music.styles import OTHER, Styles
+from music.styles import OTHER, SHIPPED_STYLES, Styles
 from music.tokens import encode
 
 STYLE_FROM = ("folder", "field")
@@ -42,11 +41,12 @@ class ReadTune:
 
     number: str
     title: str
-    label: str
-    """its `R:` field, or the style that our MIDI and MusicXML name, as a label; else "other" """
     transcribers: tuple[str, ...]
     rows: tuple[np.ndarray, ...]
     """tokens of its strains, their style slot 0"""
+    labels: tuple[str, ...]
+    """style of each strain as `music.formats.abc_melody.style_of_tune` reads it; where that finds
+    none, the `R:` field as a label"""
     tonics: tuple[int, ...]
 
 
@@ -62,9 +62,15 @@ class FileReading:
 
 
 def label_of(text: str) -> str:
-    """A text, such as the name of a folder, as a style label; "other" if nothing of it is left."""
+    """A text, such as the name of a folder, as a style label; "other" if nothing of it is left.
+
+    A style of the base policy has its label, however it is written: "Slip Jig" is "slipjig".
+    """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", " ", plain).strip()[:32].strip() or OTHER
+    known = re.sub(r"[^a-z0-9]+", "", plain)
+    if known in SHIPPED_STYLES.labels:
+        return known
+    return re.sub(r"[^a-z0-9-]+", " ", plain).strip(" -")[:32].strip() or OTHER
 
 
 def read_file(path: Path, name: str, part: str | None) -> FileReading:
@@ -92,18 +98,15 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
             reading.notices[notice.reason] += 1
         melodies, refused = melodies_of(tune)
         reading.refusals += refused
-        header = [replace(melody.header, style=OTHER) for melody in melodies]
-        rows = [
-            encode(replace(melody, header=plain), _NO_STYLES)
-            for melody, plain in zip(melodies, header, strict=True)
-        ]
+        labels = [melody.header.style for melody in melodies]
+        rhythm = label_of(" ".join(tune.fields.get("R", [])))
         reading.tunes.append(
             ReadTune(
                 tune.number,
                 excerpt(tune.title, TITLE_CHARACTERS),
-                label_of(" ".join(tune.fields.get("R") or tune.fields.get(STYLE_FIELD, []))),
                 tuple(_transcribers(tune)),
-                tuple(rows),
+                tuple(encode(melody, _NO_STYLES) for melody in melodies),
+                tuple(rhythm if label == OTHER else label for label in labels),
                 tuple(melody.tonic_midi for melody in melodies),
             )
         )

@@ -21,7 +21,7 @@ from music.corpora.file_reading import label_of, read_files
 from music.corpora.sources import find_sources
 from music.formats.midi import to_midi
 from music.formats.musicxml import to_musicxml
-from music.formats.notation import to_abc
+from music.formats.notation import read_melody, to_abc
 from music.styles import StyleError
 
 HEAD = "M:2/4\nL:1/8\nK:C\n"
@@ -179,7 +179,7 @@ def test_near_duplicates_are_left_out_and_their_tunes_held_out_together(tmp_path
         ({}, {"mine": 19}),
         ({"style": "tango"}, {"tango": 19}),
         ({"style_from": "folder"}, {"reels": 12, "jigs": 5, "other": 2}),
-        ({"style_from": "field"}, {"other": 14, "slip jig": 5}),
+        ({"style_from": "field"}, {"other": 14, "slipjig": 5}),
     ],
 )
 def test_styles(folder, root, options, styles):
@@ -187,6 +187,31 @@ def test_styles(folder, root, options, styles):
     assert card["styles"] == styles == open_corpus("mine", root).styles
     assert card["style_bits"] == (0 if len(styles) == 1 else pytest.approx(card["style_bits"]))
     assert (card["style_bits"] > 0.8) == (len(styles) > 1)
+
+
+@pytest.mark.parametrize(
+    ("head", "label"),
+    [
+        ("R:Slip Jig\n", "slipjig"), ("R:double jig\n", "jig"), ("R:my-tunes\n", "my-tunes"),
+        ("R:Valse (musette)\n", "valse musette"), ("", "other"), ("T:The Bird's Reel\n", "reel"),
+        ("R:jig\n%%tastemaker-style slow air\n", "slow air"),
+        ("R:air\n%%tastemaker-style No label!\n", "air"),
+    ],
+)  # fmt: skip
+def test_the_style_of_a_field_is_that_of_all_readers(tmp_path, root, head, label):
+    (tmp_path / "a.abc").write_text(abc(1, music(1), head=head))
+    card, _ = built(tmp_path / "a.abc", root, style_from="field")
+    assert card["styles"] == {label: 1}
+    if label != "valse musette":  # which is no label as it is written
+        assert read_melody((tmp_path / "a.abc").read_text()).header.style == label
+
+
+def test_a_style_may_depend_on_the_metre_of_a_part(tmp_path, root):
+    parts = f"{music(1)}||\n[M:9/8] CDE FGA Bcd|efg agf edc|BAG FED CDE|GFE DCB, C3|]\n"
+    (tmp_path / "a.abc").write_text(f"X:1\nT:A jig\nR:double jig\n{HEAD}{parts}")
+    card, _ = built(tmp_path / "a.abc", root, style_from="field")
+    assert card["styles"] == {"jig": 1, "slipjig": 1}
+    assert (card["tunes_kept"], card["strains"]) == (1, 2)
 
 
 def test_of_many_styles_the_commonest_stay(tmp_path, root):
@@ -206,7 +231,8 @@ def test_of_many_styles_the_commonest_stay(tmp_path, root):
     [
         ("Reels", "reels"), ("Ångström/Élan", "angstrom elan"), ("", "other"), ("日本", "other"),
         ("--", "other"), ("x" * 40, "x" * 32), ("a " * 20, "a a a a a a a a a a a a a a a a"),
-        ("Slip Jig (9/8)", "slip jig 9 8"),
+        ("Slip Jig (9/8)", "slip jig 9 8"), ("Slip-Jig", "slipjig"), ("My-Tunes", "my-tunes"),
+        ("- x -", "x"), ("_reels_", "reels"),
     ],
 )  # fmt: skip
 def test_a_text_as_a_label(text, label):
@@ -274,7 +300,12 @@ def test_files_that_are_refused_as_a_whole_are_no_tunes(tmp_path, root, monkeypa
 
     monkeypatch.setattr(file_reading, "read_tunes", read_or_denied)
     card, _ = built(tmp_path, root)
-    assert [card[name] for name in ("files", "files_refused", "tunes", "tunes_kept")] == [6, 5, 2, 1]
+    assert [card[name] for name in ("files", "files_refused", "tunes", "tunes_kept")] == [
+        6,
+        5,
+        2,
+        1,
+    ]
     assert sum(card["refused"].values()) == 6
 
 
