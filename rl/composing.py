@@ -8,7 +8,7 @@ from pathlib import Path
 
 from music.corpora.originality import TrainingIndex, originality
 from music.files import whole_files
-from music.formats.abc import AbcError, AbcTune
+from music.formats.abc import AbcBar, AbcError, AbcTune
 from music.formats.abc_melody import (
     first_strain,
     joined_at_repeats,
@@ -44,7 +44,8 @@ def conditioning_with_motif(
     """Add the notes of a file as the motif, and its header fields that are not set yet.
 
     The motif may have any length: a bar or two, or most of a tune. From a whole tune, the first
-    strain is taken, or as many bars as `conditioning` asks for.
+    strain is taken, or as many bars as `conditioning` asks for. Where it asks for none and the
+    strain fills the longest melody that the policy writes, half of that is taken.
 
     Args:
         conditioning: the header asked for.
@@ -77,9 +78,12 @@ def conditioning_with_motif(
         bars = joined_at_repeats(first_strain(bars, header.bar_ticks), header.bar_ticks)
     else:
         bars = whole[: conditioning.bars + (pickup > 0)]
-    full = len(bars) - (pickup > 0)
+    wanted = conditioning.bars or _room_for(bars, header.bar_ticks, known_bars)
+    if conditioning.bars is None and _fills(bars, wanted, header.bar_ticks):
+        bars = bars[: wanted // 2 + (pickup > 0)]
     if len(bars) < len(whole):
-        say(f"the motif {file}: its first {full} of {len(whole) - (pickup > 0)} bars are taken")
+        full, of = (len(some) - (pickup > 0) for some in (bars, whole))
+        say(f"the motif {file}: its first {full} of {of} bars are taken")
     for number, bar in enumerate(bars[pickup > 0 :], start=1):
         ticks, last = bar.duration_ticks, bar is bars[-1]
         if ticks > header.bar_ticks or (ticks < header.bar_ticks and not last):
@@ -87,11 +91,12 @@ def conditioning_with_motif(
                 f"bar {number} of the motif {file} lasts {ticks} ticks, a bar of {header.meter} "
                 f"{header.bar_ticks}, 24 a quarter; check its lengths (only the last may be short)"
             )
-    # A usual length, so that the policy has something left to write.
-    ticks = sum(bar.duration_ticks for bar in bars)
-    lengths = [bars for bars in USUAL_BARS if bars in known_bars] or sorted(known_bars)
-    enough = next((n for n in lengths if n * header.bar_ticks > ticks), lengths[-1])
-    placed = replace(header, bars=conditioning.bars or enough, pickup_ticks=pickup)
+    if _fills(bars, wanted, header.bar_ticks):
+        say(
+            f"the motif {file}: it fills all {wanted} bars, so that the policy has nothing to "
+            "write; ask for more bars with --bars, or give a shorter motif"
+        )
+    placed = replace(header, bars=wanted, pickup_ticks=pickup)
     tonic = 60 + tune.tonic_class
     notes = notes_of_bars(bars, placed.start_ticks, placed.end_ticks, tonic)
     octaves = octaves_from_middle([note.pitch for note in notes])
@@ -105,6 +110,18 @@ def conditioning_with_motif(
         motif=tuple(notes),
         motif_tonic_midi=tonic + 12 * octaves,
     )
+
+
+def _fills(motif: Sequence[AbcBar], bars: int, bar_ticks: int) -> bool:
+    """Whether a motif leaves nothing to write of a melody of so many bars."""
+    return sum(bar.duration_ticks for bar in motif) >= bars * bar_ticks
+
+
+def _room_for(motif: Sequence[AbcBar], bar_ticks: int, known_bars: Collection[int]) -> int:
+    """A number of bars that is more than the motif's, a usual one if there is; or the largest."""
+    known = sorted(known_bars)
+    lengths = [*(bars for bars in USUAL_BARS if bars in known_bars), *known]
+    return next((bars for bars in lengths if not _fills(motif, bars, bar_ticks)), known[-1])
 
 
 def motif_moves(conditioning: Conditioning, melodies: Sequence[Melody]) -> str | None:

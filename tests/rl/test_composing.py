@@ -11,7 +11,7 @@ from music.formats.midi import to_midi
 from music.formats.musicxml import to_musicxml
 from music.formats.notation import read_melody, to_abc
 from music.limits import LimitError
-from music.melody import MelodyError
+from music.melody import BAR_COUNTS, MelodyError
 from policy.compose import Conditioning, compose
 from rl import composing
 from rl.composing import conditioning_with_motif, motif_moves, save_melodies
@@ -114,32 +114,53 @@ def test_of_a_whole_tune_the_first_strain_is_the_motif(motif):
 def test_the_bar_before_a_repeat_and_the_pickup_after_it_are_one(motif, sign):
     music = "A2|d2d2A2A2|f2f2A2A2|d2d2A2A2|d4 d2" + sign + "B2|g8|g8|g8|g6|]"
     conditioning, said = motif(FIELDS + music, Conditioning(bars=8))
-    assert (conditioning.bars, conditioning.pickup_ticks, said) == (8, 24, [])
+    assert (conditioning.bars, conditioning.pickup_ticks, len(said)) == (8, 24, 1)
     joined = [(n.onset_ticks, n.pitch) for n in conditioning.motif if 288 <= n.onset_ticks <= 384]
     assert joined == [(288, 12), (336, 12), (360, 9), (384, 17)]
 
 
 def test_as_much_of_a_tune_as_is_asked(motif):
-    conditioning, said = motif(FIELDS + WHOLE_TUNE, Conditioning(bars=8))
-    assert (conditioning.bars, said) == (8, [])
+    conditioning, (said,) = motif(FIELDS + WHOLE_TUNE, Conditioning(bars=8))
+    assert conditioning.bars == 8
+    assert "motif.abc: it fills all 8 bars, so that the policy has nothing to write; ask" in said
     assert pitches(conditioning)[-6:] == [19, 19, 7, 7, 16, 12], "as played the last time round"
     assert conditioning.motif[-1].end_ticks == 8 * 96 - 24
     conditioning, said = motif(FIELDS + WHOLE_TUNE, Conditioning(bars=4))
     assert conditioning.motif[-1].onset_ticks == 336
-    assert len(said) == 1
+    assert "its first 4 of 8 bars" in said[0]
+    conditioning, said = motif(FIELDS + WHOLE_TUNE, Conditioning(bars=9))
+    assert (conditioning.bars, len(conditioning.motif), said) == (9, 30, [])
 
 
-@pytest.mark.parametrize(("bars", "conditioning"), [(1, 8), (7, 8), (8, 16), (16, 24), (32, 32)])
+@pytest.mark.parametrize(("bars", "conditioning"), [(1, 8), (7, 8), (8, 16), (16, 24), (31, 32)])
 def test_bars_are_left_to_write(motif, bars, conditioning):
     assert motif(FIELDS + "d8|" * bars)[0].bars == conditioning
 
 
 @pytest.mark.parametrize(
     ("known", "bars", "conditioning"),
-    [((4, 8, 16), 8, 16), ((4, 8, 16), 16, 16), ((5, 9), 7, 9), ((12, 6), 1, 6)],
+    [((4, 8, 16), 8, 16), ((4, 8, 16, 20), 16, 20), ((5, 9), 7, 9), ((12, 6), 1, 6)],
 )
 def test_bars_are_chosen_among_those_that_the_policy_knows(motif, known, bars, conditioning):
     assert motif(FIELDS + "d8|" * bars, known_bars=known)[0].bars == conditioning
+
+
+@pytest.mark.parametrize(
+    ("known", "bars", "conditioning", "taken"),
+    [((4, 8, 16), 16, 16, 8), ((4, 8, 16), 40, 16, 8), (BAR_COUNTS, 32, 32, 16), ((2, 3), 9, 3, 1)],
+)
+@pytest.mark.parametrize("pickup", ["", "A2|"])
+def test_of_a_motif_that_fills_a_melody_half_a_melody_is_taken(
+    motif, tiny_policy, known, bars, conditioning, taken, pickup
+):
+    read, (said,) = motif(FIELDS + pickup + "d8|" * bars, known_bars=known)
+    assert said.endswith(f"motif.abc: its first {taken} of {bars} bars are taken")
+    assert (read.bars, len(read.motif)) == (conditioning, taken + (pickup != ""))
+    assert read.motif[-1].end_ticks == taken * 96
+    if conditioning == 16:
+        (melody,) = compose(tiny_policy, 1, conditioning=read)
+        assert melody.notes[: len(read.motif) - 1] == read.motif[:-1]
+        assert melody.notes[-1].onset_ticks > taken * 96, "the policy writes the rest"
 
 
 @pytest.mark.parametrize(
