@@ -41,8 +41,8 @@ def corpus() -> None:
 @click.option(
     "--style-from",
     type=click.Choice(["folder", "field"]),
-    help="The style of each tune: the name of its folder, or what its file says, as in `R:`. The 31 "
-    "commonest are kept; the others are `other`.",
+    help="The style of each tune: the name of its folder, or what its file says, as in `R:`. The "
+    "31 commonest are kept; the others are `other`.",
 )
 @click.option("--licence", help="Licence of the files, for the data card.")
 @click.option("--part", help="Name or number of the part of scores that has the melody.")

@@ -33,7 +33,8 @@ class Source:
 
     path: Path
     name: str
-    """its path below the folder that was given, or its name"""
+    """its path below the folder that was given, or its name; of several that were given, it begins
+    with as much of the path given as tells them apart"""
     folder: str
     """the folder that its style may be named after; empty for none"""
 
@@ -50,6 +51,7 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
     seen: set[tuple[int, int]] = set()
     sources: list[Source] = []
     others = 0
+    places = list(dict.fromkeys(path.resolve() for path in given))
     for path in given:
         if not path.exists():
             shown = shortened(str(path), PATH_CHARACTERS)
@@ -57,10 +59,12 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
         found, left_out = _below(path, seen)
         others += left_out
         for file in found:
-            inside = file.relative_to(path) if path.is_dir() else Path(file.name)
+            inside = file.relative_to(path)  # "." for a file that was given
             top = inside.parts[0] if len(inside.parts) > 1 else ""
-            folder = path.resolve().name if len(given) > 1 and path.is_dir() else top
-            sources.append(Source(file, str(inside), folder))
+            folder = path.resolve().name if len(places) > 1 and path.is_dir() else top
+            is_alone = len(places) == 1 and path.is_dir()
+            name = inside if is_alone else _told_apart(path.resolve(), places) / inside
+            sources.append(Source(file, str(name), folder))
         if len(sources) > MOST_FILES:
             raise CorpusError(f"there are more than {MOST_FILES} files; give a part of them")
     if not sources:
@@ -70,6 +74,16 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
             f"that end in {', '.join(ENDINGS)}"
         )
     return sources, others
+
+
+def _told_apart(path: Path, places: Sequence[Path]) -> Path:
+    """The end of a path that no other of these places has: its name, if no other is called so."""
+    parts = path.parts
+    for count in range(1, len(parts)):
+        end = parts[-count:]
+        if sum(place.parts[-count:] == end for place in places) == 1:
+            return Path(*end)
+    return path
 
 
 def _below(given: Path, seen: set[tuple[int, int]]) -> tuple[list[Path], int]:

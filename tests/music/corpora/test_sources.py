@@ -29,7 +29,25 @@ def test_folders_are_read_with_all_that_is_in_them_but_what_is_hidden(folder):
 
 
 def test_of_several_folders_each_names_its_tunes(folder):
-    assert found(folder / "reels", folder / "jigs") == [("a.abc", "reels"), ("deep/c.MID", "jigs")]
+    assert found(folder / "reels", folder / "jigs") == [
+        ("reels/a.abc", "reels"), ("jigs/deep/c.MID", "jigs")
+    ]  # fmt: skip
+    assert found(folder / "jigs", folder / "jigs") == [("deep/c.MID", "deep")]
+
+
+def test_files_of_the_same_name_are_told_apart(folder, tmp_path):
+    for name in ("other/reels/a.abc", "other/b.abc", "deep/other/reels/a.abc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    given = [folder / "reels", tmp_path / "other/reels", tmp_path / "deep/other/reels"]
+    assert found(*given) == [
+        ("tunes/reels/a.abc", "reels"),
+        (f"{tmp_path.name}/other/reels/a.abc", "reels"),
+        ("deep/other/reels/a.abc", "reels"),
+    ]
+    files = [folder / "b.abc", tmp_path / "other" / "b.abc", folder / "reels" / "a.abc"]
+    assert found(*files) == [("tunes/b.abc", ""), ("other/b.abc", ""), ("a.abc", "")]
+    assert found(folder / "b.abc") == [("b.abc", "")]
 
 
 def test_a_file_that_was_given_is_taken_whatever_it_is_called(folder):
@@ -42,7 +60,9 @@ def test_what_is_reached_twice_is_read_once(folder):
     (folder / "reels" / "nowhere.abc").symlink_to(folder / "nothing")
     (folder / "up").symlink_to("/")
     os.mkfifo(folder / "pipe.abc")
-    assert found(folder, folder / "reels")[:2] == [("b.abc", "tunes"), ("jigs/deep/c.MID", "tunes")]
+    assert found(folder, folder / "reels")[:2] == [
+        ("tunes/b.abc", "tunes"), ("tunes/jigs/deep/c.MID", "tunes")
+    ]  # fmt: skip
     assert len(found(folder, folder / "reels")) == 3
     assert find_sources([folder])[1] == 5
 
