@@ -18,8 +18,10 @@ from policy.pretrain_config import PretrainConfig
 
 FEW_TUNES = 500
 """with fewer training tunes the base is adapted, unless somebody asks for something else"""
-FROM_NOTHING: dict[str, Any] = {"epochs": 36}
-"""beside the defaults of `PretrainConfig`: those that the base of version 0.1.0 was trained with"""
+EPOCHS_FROM_NOTHING = 36
+LEAST_STEPS_FROM_NOTHING = 600
+"""with few strains, 36 passes are too few steps to learn anything; early stopping ends them"""
+PATIENCE_FROM_NOTHING = 4
 ADAPTING: dict[str, Any] = {
     "epochs": 10,
     "learning_rate": 1e-3,
@@ -31,7 +33,7 @@ SMALL_STRAINS = 300
 ADAPTING_TO_SMALL: dict[str, Any] = {"learning_rate": 5e-4, "strains_per_step": 16}
 """where the training strains are fewer than `SMALL_STRAINS`: 80 are learnt by heart in 60 steps"""
 VALIDATIONS = 10
-"""of adapting, spread over its steps"""
+"""of adapting, spread over its steps; twice as many from nothing"""
 PATIENCE = 4
 """validations without a new best after which adapting ends"""
 
@@ -79,7 +81,7 @@ def planned(
             "--from-nothing trains without it"
         )
     given = {name: value for name, value in asked.items() if value is not None}
-    fields: dict[str, Any] = dict(FROM_NOTHING)
+    fields: dict[str, Any] = _from_nothing(strains)
     if start_from is not None:
         small = ADAPTING_TO_SMALL if strains < SMALL_STRAINS else {}
         fields = {**ADAPTING, **small, "start_from": str(start_from), **_shape(start_from)}
@@ -88,6 +90,21 @@ def planned(
         fields |= {"save_every_steps": max(1, steps // VALIDATIONS), "patience": PATIENCE}
     names = names or [corpus.name for corpus in corpora]
     return Plan(PretrainConfig(corpora=tuple(names), **{**fields, **given}), tuple(said))
+
+
+def _from_nothing(strains: int) -> dict[str, Any]:
+    """Settings without a policy to start from; those of the base of 0.1.0 where strains suffice."""
+    per_epoch = max(1, -(-strains // PretrainConfig().strains_per_step))
+    epochs = max(EPOCHS_FROM_NOTHING, -(-LEAST_STEPS_FROM_NOTHING // per_epoch))
+    if epochs == EPOCHS_FROM_NOTHING:
+        return {"epochs": epochs}
+    every = epochs * per_epoch // (2 * VALIDATIONS)
+    return {
+        "epochs": epochs,
+        "warmup_steps": epochs * per_epoch // 10,
+        "save_every_steps": every,
+        "patience": PATIENCE_FROM_NOTHING,
+    }
 
 
 def _shape(folder: Path) -> dict[str, int]:

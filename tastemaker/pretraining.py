@@ -33,7 +33,7 @@ from tastemaker.progress import shown_progress
     "--epochs",
     type=click.IntRange(1),
     default=None,
-    help="Passes over the training strains; by default 36, and 10 when a policy is adapted.",
+    help="Passes over the training strains; by default 36 or more, and 10 of adapting.",
 )
 @click.option(
     "--learning-rate",

@@ -34,11 +34,15 @@ def test_few_tunes_adapt_the_base_in_its_shape(base, mine):
 
 def test_many_tunes_and_those_who_say_so_begin_with_nothing(base, mine, tmp_path):
     large = small_corpus(tmp_path / "large.npz", name="large", count=FEW_TUNES)
-    for corpora, of in (([mine], None), ([large], base), ([large, mine], base)):
+    for corpora, of, epochs in (
+        ([mine], None, 600),
+        ([large], base, 38),
+        ([large, mine], base, 36),
+    ):
         plan = planned(corpora, start_from=None, base=of, asked={})
         assert plan.config.start_from is None
-        assert plan.config.epochs == 36
-        assert plan.config.patience == 0
+        assert plan.config.epochs == epochs
+        assert plan.config.patience == (0 if epochs == 36 else 4)
         assert plan.said == ()
 
 
