@@ -1,7 +1,8 @@
 """Putting the notes of a MIDI file on the grid, or finding that they were played without a beat.
 
-A file whose onsets lie on sixteenths, 32nds or triplets up to a rounding is only rounded. Any other
-was played. Each quarter of it is then read in sixteenths or in triplet eighths: the ones that its
+A file whose times are whole ticks and whose notes and gaps have lengths that a melody may have is
+taken as it is. One whose onsets lie on sixteenths, 32nds or triplets up to a rounding is only
+rounded. Any other was played. Each quarter of it is then read in sixteenths or in triplet eighths: the ones that its
 onsets lie nearer to, but with the weight of how often the whole file has each. Where the onsets are
 still further from the grid than `MOST_OFF_TICKS` (the root of the mean square), there is no beat.
 An end is moved to the next onset, or to the nearest sixteenth where a quarter or more is silent.
@@ -11,13 +12,14 @@ The limit lies between what was measured on real melodies, played by code: docs/
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import log, sqrt
 
+from music.durations import is_sum_of_durations
 from music.melody import TICKS_PER_QUARTER
 from music.readers.tune import ReadError
 
@@ -49,8 +51,7 @@ def on_grid(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
     Raises:
         ReadError: for notes that were played without a beat.
     """
-    times = [time for note in notes for time in (note.onset_ticks, note.end_ticks)]
-    if all(time.denominator == 1 for time in times):
+    if _lengths_are_exact(notes):
         return list(notes), 0
     rounded = [_nearest(note.onset_ticks, FINE_GRID) for note in notes]
     near = sum(
@@ -74,6 +75,26 @@ def on_grid(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
             end = onset + FINE_GRID[1]
         placed.append(MidiNote(onset, end, note.midi))
     return placed, moved
+
+
+def _lengths_are_exact(notes: Sequence[MidiNote]) -> bool:
+    """Whether all times are whole ticks, and each note and gap after it may be in a melody.
+
+    Of notes that overlap only their own lengths count.
+    """
+    onsets = sorted({note.onset_ticks for note in notes})
+    for note in notes:
+        after = bisect_left(onsets, note.end_ticks)
+        gap = onsets[after] - note.end_ticks if after < len(onsets) else Fraction(0)
+        length = note.end_ticks - note.onset_ticks
+        if any(ticks.denominator != 1 for ticks in (note.onset_ticks, length, gap)):
+            return False
+        # What is longer than a quarter is a sum of durations, whatever its length.
+        if not is_sum_of_durations(min(int(length), TICKS_PER_QUARTER)):
+            return False
+        if gap and not is_sum_of_durations(min(int(gap), TICKS_PER_QUARTER)):
+            return False
+    return True
 
 
 def _played(notes: Sequence[MidiNote]) -> list[Fraction]:

@@ -1,12 +1,12 @@
 """Making one voice in bars of the notes of a MIDI file.
 
 Which part: as in `music.readers.musicxml_part`. Of notes that begin together the highest is taken;
-a lower note that begins while a higher one goes on is left out.
+a lower note that begins while a higher one goes on is left out, unless the two are slurred.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
@@ -25,6 +25,8 @@ DEFAULT_METER = "4/4"
 GRACE_TICKS = 2
 """a shorter note is a grace note if another begins less than `AFTER_GRACE_TICKS` after it does"""
 AFTER_GRACE_TICKS = 3
+LEGATO_TICKS = 6
+"""that a note of a melody may be held into the next one"""
 MOST_SILENT_BARS = 32
 """at the end of a file of one part"""
 
@@ -131,15 +133,35 @@ def _one_voice(notes: Sequence[MidiNote]) -> tuple[list[MidiNote], int]:
     """Notes one after the other, and how many were left out or cut."""
     voice: list[MidiNote] = []
     left_out = 0
-    for note in sorted(notes, key=lambda note: (note.onset_ticks, -note.midi)):
+    ordered = sorted(notes, key=lambda note: (note.onset_ticks, -note.midi))
+    onsets = [note.onset_ticks for note in ordered]
+    for note in ordered:
         last = voice[-1] if voice else None
         if last is not None and note.onset_ticks < last.end_ticks:
             left_out += 1
-            if note.onset_ticks == last.onset_ticks or note.midi < last.midi:
+            if note.onset_ticks == last.onset_ticks:
                 continue
+            if note.midi < last.midi:
+                after = bisect_right(onsets, note.onset_ticks)
+                following = onsets[after] if after < len(onsets) else None
+                if not _slurred(last, note, following):
+                    continue
             voice[-1] = MidiNote(last.onset_ticks, note.onset_ticks, last.midi)
         voice.append(note)
     return voice, left_out
+
+
+def _slurred(last: MidiNote, note: MidiNote, following: Fraction | None) -> bool:
+    """Whether a lower note follows the one before it, which is held a little into it.
+
+    Where another note begins as soon as the higher one ends, the lower one accompanies them.
+    """
+    over = last.end_ticks - note.onset_ticks
+    return (
+        over <= min(LEGATO_TICKS, (last.end_ticks - last.onset_ticks) / 2)
+        and note.end_ticks > last.end_ticks
+        and (following is None or following > last.end_ticks)
+    )
 
 
 def _pickup(song: Song) -> Fraction:
@@ -207,7 +229,9 @@ def _bars(
     """The bars of a stretch, gaps filled with rests, notes cut at barlines and tied."""
     start, end = stretch
     onsets = [bisect_left(voice, at, key=lambda note: note.onset_ticks) for at in (start, end)]
-    inside = voice[onsets[0] : onsets[1]]
+    inside = list(voice[onsets[0] : onsets[1]])
+    if is_last and inside:
+        inside[-1] = _within_barlines(inside[-1], (start, start + pickup), end, bar_ticks)
     sounding_end = max((min(n.end_ticks, end) for n in inside), default=start)
     lines = _barlines(start, sounding_end, end, bar_ticks, pickup)
     if not is_last:  # where the metre changes inside a bar, that bar is cut
@@ -232,6 +256,24 @@ def _bars(
                 at = cut
         bars.append(bar)
     return bars
+
+
+def _within_barlines(
+    note: MidiNote, starts: tuple[Fraction, ...], end: Fraction, bar_ticks: Fraction
+) -> MidiNote:
+    """The last note, without the little that it is held over the barline at the end.
+
+    Args:
+        note: the last one.
+        starts: where bars may be counted from: the last one may lack what the pickup has.
+        end: of the file; where it has a whole bar from that barline on, nothing is cut.
+        bar_ticks: length of a bar.
+    """
+    over = min((note.end_ticks - start) % bar_ticks for start in starts)
+    most = min(LEGATO_TICKS, (note.end_ticks - note.onset_ticks) / 2)
+    if over > most or end >= note.end_ticks - over + bar_ticks:
+        return note
+    return MidiNote(note.onset_ticks, note.end_ticks - over, note.midi)
 
 
 def _barlines(

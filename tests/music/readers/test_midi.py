@@ -237,3 +237,45 @@ def test_very_many_changes_take_little_time(tmp_path, kind):
     started = time.process_time()
     read(tmp_path, midi(scale(80), meta=changes))
     assert time.process_time() - started < 20
+
+
+def gated(gate, resolution, *, count=32):
+    """Quarters down a scale, each held for so many of the file's ticks; an onset every quarter."""
+    steps = (12, 11, 9, 7, 5, 4, 2, 0)
+    return [(k, k + gate / resolution, 60 + steps[k % 8]) for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("gate", "resolution"),
+    [
+        (480, 480), (490, 480), (500, 480), (540, 480), (100, 96), (25, 24), (28, 24), (460, 480),
+        (456, 480), (470, 480), (920, 960), (184, 192), (92, 96), (220, 240), (19, 24),
+    ],
+)  # fmt: skip
+def test_notes_held_into_the_next_and_notes_cut_short_are_read(tmp_path, gate, resolution):
+    """Of the first half of them was left out, and the strain of the second was refused."""
+    content = midi(gated(gate, resolution), meta=[METER, KEY], resolution=resolution)
+    tunes, refusals = read(tmp_path, content)
+    (melody,), refused = melodies_of(tunes[0])
+    assert (refusals, refused) == ([], [])
+    assert [n.pitch for n in melody.notes] == [12, 11, 9, 7, 5, 4, 2, 0] * 4
+    assert [n.onset_ticks for n in melody.notes] == [24 * k for k in range(32)]
+    assert {n.duration_ticks for n in melody.notes[:-1]} == {24}
+    assert melody.header.bars == 8
+
+
+@pytest.mark.parametrize("resolution", [24, 48, 480])
+def test_a_file_of_a_coarse_clock_that_was_played_is_put_on_the_grid(tmp_path, resolution):
+    """All its times were whole ticks, and so it was taken as written."""
+    draw = random.Random(0)
+    played = [(k + draw.choice((0, 0, 1)) / 24, k + 22 / 24, p) for k, _, p in scale(32)]
+    tunes, _ = read(tmp_path, midi(played, meta=[METER, KEY], resolution=resolution))
+    (melody,), refused = melodies_of(tunes[0])
+    assert (refused, len(melody.notes)) == ([], 32)
+    assert {n.duration_ticks for n in melody.notes} == {24}
+
+
+def test_a_short_note_below_two_of_the_melody_accompanies_them(tmp_path):
+    low = [(k + 0.75, k + 1.75, 40) for k in range(0, 16, 2)]
+    tunes, _ = read(tmp_path, midi([*scale(), *low], meta=[METER, KEY]))
+    assert pitches(tunes) == [60, 62, 64, 65, 67, 65, 64, 62] * 2
