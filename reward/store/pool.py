@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from music.key_choice import in_one_key
 from music.melody import Melody
+from music.styles import OTHER
 from music.tokens import decode, encode
 from reward.store.campaigns import campaign_row, check_fits
 from reward.store.database import RatingsError
@@ -196,7 +197,10 @@ def plain_features(features: Mapping[str, float]) -> dict[str, float]:
 def load_heard_pairs(
     session: Session, pairs: Sequence[tuple[int, int]]
 ) -> list[tuple[StoredMelody, StoredMelody]]:
-    """The two melodies of each pair of ids, at one tonic (`music.key_choice.in_one_key`).
+    """The two melodies of each pair of ids, as they are heard and shown beside each other.
+
+    They are at one tonic (`music.key_choice.in_one_key`). Where their styles differ neither has
+    one: a style sets the tempo, and may tell which policy wrote the melody.
 
     Raises:
         RatingsError: for an id that is not in the pool.
@@ -205,8 +209,14 @@ def load_heard_pairs(
     heard: list[tuple[StoredMelody, StoredMelody]] = []
     for one, other in zip(stored[::2], stored[1::2], strict=True):
         melodies = in_one_key(one.melody, other.melody)
+        if melodies[0].header.style != melodies[1].header.style:
+            melodies = _without_style(melodies[0]), _without_style(melodies[1])
         heard.append((replace(one, melody=melodies[0]), replace(other, melody=melodies[1])))
     return heard
+
+
+def _without_style(melody: Melody) -> Melody:
+    return replace(melody, header=replace(melody.header, style=OTHER))
 
 
 def load_melodies(session: Session, ids: Sequence[int]) -> list[StoredMelody]:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -24,10 +25,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from music.formats.midi import default_tempo_bpm
 from music.melody import Header, Melody, Note
 from reward.pairs.random_pairs import random_pairs, with_repeats
 from reward.store.database import parse_url
-from reward.store.pool import PlannedPair
+from reward.store.pool import PlannedPair, load_heard_pairs
 from reward.store.schema import OUTCOMES, AssignmentRow, JobRow
 from reward.store.store import RatingsError, RatingsStore
 from reward.store.votes import Answer, StalePageError, outcome_for_a
@@ -717,6 +719,29 @@ def test_the_same_melody_keeps_its_id_and_origin(store):
     assert store.melody(first[0]).policy_id == "base"
     assert store.melody(first[0]).melody == one
     assert store.counts()["melodies"] == 3
+
+
+def test_a_pair_of_two_styles_is_heard_without_them(store):
+    """A style sets the tempo, and so could tell which policy wrote a melody."""
+    notes = [number_melody(n) for n in range(4)]
+    styles = ["reel", "hornpipe", "reel", "reel"]
+    ids = store.add_melodies(
+        [
+            replace(one, header=replace(one.header, style=style))
+            for one, style in zip(notes, styles, strict=True)
+        ],
+        policy_id="base",
+        sampler="t=1",
+        seed=1,
+    )
+    with store.reading() as session:
+        pairs = load_heard_pairs(session, [(ids[0], ids[1]), (ids[2], ids[3])])
+    heard = [[side.melody.header.style for side in pair] for pair in pairs]
+    assert heard == [["other", "other"], ["reel", "reel"]]
+    different, alike = ([side.melody.header for side in pair] for pair in pairs)
+    assert default_tempo_bpm(different[0]) == default_tempo_bpm(different[1])
+    assert default_tempo_bpm(alike[0]) != default_tempo_bpm(different[0])
+    assert [one.melody.header.style for one in store.melodies(ids)] == styles
 
 
 @pytest.mark.parametrize(
