@@ -7,6 +7,7 @@ strains: cutting a section into strains
 metres: metres that no melody has, read in one that it has
 motif: the first tune of a file as the motif of `compose`
 abc_book: reads the tunes of an ABC file
+abc_tunes: the text of each tune of an ABC file
 abc_voices: takes one voice out of an ABC tune
 musicxml_part: reads one part of a MusicXML score
 musicxml_bar: reads one measure of it

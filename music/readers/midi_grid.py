@@ -2,10 +2,11 @@
 
 A file whose times are whole ticks and whose notes and gaps have lengths that a melody may have is
 taken as it is. One whose onsets lie on sixteenths, 32nds or triplets up to a rounding is only
-rounded. Any other was played. Each quarter of it is then read in sixteenths or in triplet eighths: the ones that its
-onsets lie nearer to, but with the weight of how often the whole file has each. Where the onsets are
-still further from the grid than `MOST_OFF_TICKS` (the root of the mean square), there is no beat.
-An end is moved to the next onset, or to the nearest sixteenth where a quarter or more is silent.
+rounded. Any other was played. Each quarter of it is then read in sixteenths or in triplet eighths:
+the ones that its onsets lie nearer to, but with the weight of how often the whole file has each.
+Where the onsets are still further from the grid than `MOST_OFF_TICKS` (the root of the mean
+square), there is no beat. An end is moved to the next onset, or to the nearest sixteenth where a
+quarter or more is silent.
 
 The limit lies between what was measured on real melodies, played by code: docs/reading.md has it.
 """

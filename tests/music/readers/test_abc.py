@@ -257,3 +257,45 @@ def test_a_first_tune_without_a_number_is_read(tmp_path):
     text = tune(f"{bars(4)}|]")
     tunes, refusals = read(tmp_path, text.removeprefix("X:1\n") + "\n" + text)
     assert ([one.number for one in tunes], refusals) == (["1", "1 (tune 2 of the file)"], [])
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "GABc|GABc|GABc|GABc|]",
+        "T:Two\nM:4/4\nK:C\nGABc|GABc|",
+        "Some prose.\n\n% a comment\n|:GABc|[1 GABc:|[2 GAG2|]",
+        '"Am"z4|(3GAB {c}d2 !trill!e|',
+    ],
+)
+def test_music_after_the_end_of_a_tune_is_refused(tmp_path, after):
+    """It was left out, and nothing was said."""
+    (read_tune,), (refusal,) = read(tmp_path, tune(f"{bars(4)}|]\n\n{after}"))
+    assert len(read_tune.sections[0].bars) == 4
+    assert (refusal.tune, refusal.reason) == ("1", "damaged")
+    assert "empty line" in str(refusal)
+
+
+def test_music_after_the_end_of_a_tune_of_voices_is_refused(tmp_path):
+    _, refusals = read(tmp_path, VOICES + "\n[V:2] CDEF | CDEF |]\n")
+    assert [r.reason for r in refusals] == ["damaged"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "A bag of tunes, begged by Abe.",
+        "see | page 3?\nw:a|b",
+        "N:a|b\n% GABc|GABc|\n%%text GABc|",
+        "|",
+        "X:2\nM:4/4\nL:1/4\nK:C\nCDEF|CDEF|",
+    ],
+)
+def test_prose_after_a_tune_is_none_of_its_music(tmp_path, after):
+    assert read(tmp_path, tune(f"{bars(4)}|]\n\n{after}"))[1] == []
+
+
+@pytest.mark.parametrize("line", ["", "%%text C|", "w:la|la", "% C|"])
+def test_an_empty_line_before_the_first_note_ends_no_tune(tmp_path, line):
+    (read_tune,), refusals = read(tmp_path, tune(f"{line}\n\n{bars(4)}|]"))
+    assert (len(read_tune.sections[0].bars), refusals) == (4, [])
