@@ -16,10 +16,10 @@ from tastemaker.progress import shown_progress
 if TYPE_CHECKING:
     from music.corpora.build_options import BuildOptions
 
-SHOWN_REFUSALS = 10
+SHOWN_PASSAGES = 10
 JSON_FIELDS = (
     *("name", "files", "files_refused", "tunes", "tunes_kept", "tunes_in_corpus", "strains"),
-    *("near_duplicates", "splits", "styles", "licence", "refused"),
+    *("near_duplicates", "splits", "styles", "licence", "refused", "notices"),
 )
 """of a data card, that `corpus build --json` prints"""
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -71,7 +71,7 @@ def corpus_build(
     out, and some tunes are held out. The data card says what was read, what was refused and why.
     If nothing has changed since the last time, nothing is done.
 
-    It writes `checkpoints/corpora/NAME.npz`, `.json`, `.md` and `.refused.csv`.
+    It writes `checkpoints/corpora/NAME.npz`, `.json`, `.md`, `.refused.csv` and `.decisions.csv`.
     """
     if books:
         others = {"--name": name, "--style": style, "--style-from": style_from, "--part": part}
@@ -128,6 +128,9 @@ def _tell_built(card: Mapping[str, Any], is_new: bool, options: BuildOptions) ->
     if card["refused"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in card["refused"].items())
         click.echo(f"refused: {reasons}")
+    if card.get("notices"):
+        decisions = ", ".join(f"{what} ({count})" for what, count in card["notices"].items())
+        click.echo(f"decided: {decisions}   each of them: corpus show {options.name} --decisions")
     if card["styles_joined"]:
         click.echo(f"{card['styles_joined']} rarer styles are joined as other")
     done = f"wrote {CORPORA / options.name}.npz" if is_new else "nothing has changed"
@@ -175,17 +178,26 @@ def corpus_list(as_json: bool) -> None:
 @corpus.command("show")
 @click.argument("name")
 @click.option("--refused", "all_refused", is_flag=True, help="Show every refused passage.")
+@click.option(
+    "--decisions", "all_decisions", is_flag=True, help="Show what was decided for every passage."
+)
 @json_option
-def corpus_show(name: str, all_refused: bool, as_json: bool) -> None:
+def corpus_show(name: str, all_refused: bool, all_decisions: bool, as_json: bool) -> None:
     """Show the data card of a corpus, and some of the passages that were refused."""
-    from music.corpora.catalogue import data_card, open_corpus, refused_passages
+    from music.corpora.catalogue import (
+        data_card,
+        open_corpus,
+        reading_decisions,
+        refused_passages,
+    )
     from music.corpora.data_card import describe_strains, in_words
-    from music.readers import Refusal
+    from music.readers.tune import Remark
 
     found = open_corpus(name)
     card = data_card(name)
     passages = refused_passages(name)
-    shown = list(passages if all_refused or as_json else islice(passages, SHOWN_REFUSALS))
+    shown = list(passages if all_refused or as_json else islice(passages, SHOWN_PASSAGES))
+    decisions = list(reading_decisions(name)) if all_decisions or as_json else []
     if card is None:
         counts = {"name": found.name, "strains": len(found), "tunes_in_corpus": found.tunes}
         card = {**counts, **describe_strains(found)}
@@ -193,11 +205,13 @@ def corpus_show(name: str, all_refused: bool, as_json: bool) -> None:
     else:
         lines = [in_words(card)]
     if as_json:
-        click.echo(json.dumps({**card, "refused_passages": shown}))
+        click.echo(json.dumps({**card, "refused_passages": shown, "decisions": decisions}))
         return
     for line in lines:
         click.echo(line)
     for row in shown:
-        click.echo(str(Refusal(**row)))
+        click.echo(str(Remark(**row)))
     if sum(card.get("refused", {}).values()) > len(shown):
         click.echo(f"all refused passages: tastemaker corpus show {name} --refused")
+    for row in decisions:
+        click.echo(f"{row['reason']}: {Remark(**row)}")

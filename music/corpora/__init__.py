@@ -10,6 +10,7 @@ build_options: what it is to be called, its styles and licence
 sources: the files that a corpus is built from
 file_reading: reads these files, each into its strains as tokens
 near_duplicates: which strains are alike, and which tunes belong together
+remark_tables: what was refused and decided, passage by passage
 sides: which tunes are held out
 data_card: what was read and refused, what is in a corpus, and whose work it is
 originality: how much of a melody stands in the training tunes

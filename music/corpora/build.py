@@ -1,8 +1,9 @@
 """Building a corpus from files of tunes: read, cut into strains, compared, split and written.
 
-Four files are written, all or none: `NAME.npz` with the strains as tokens, `NAME.json` with the
-data card, `NAME.md` with the same for people, and `NAME.refused.csv` with every passage that was
-refused. A corpus whose files, options and readers have not changed is not built again.
+Five files are written, all or none: `NAME.npz` with the strains as tokens, `NAME.json` with the
+data card, `NAME.md` with the same for people, `NAME.refused.csv` with every passage that was
+refused, and `NAME.decisions.csv` with what was decided so that tunes could be read. A corpus whose
+files, options and readers have not changed is not built again.
 
 Of near-duplicates the first stays (`music.corpora.near_duplicates`). The split is by tune
 (`music.corpora.sides`).
@@ -10,26 +11,25 @@ Of near-duplicates the first stays (`music.corpora.near_duplicates`). The split 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from music.corpora.build_options import BuildOptions
-from music.corpora.catalogue import CORPORA, REFUSED_FIELDS, data_card
+from music.corpora.catalogue import CORPORA, data_card
 from music.corpora.corpus_file import STRAINS, STYLE_PLACE, CorpusError, read_corpus, write_corpus
 from music.corpora.data_card import CARD_VERSION, describe_strains, in_words
 from music.corpora.file_reading import FileReading, read_files
 from music.corpora.near_duplicates import Groups, overlaps
+from music.corpora.remark_tables import DECISIONS, REFUSED, RemarkTable
 from music.corpora.sides import split_groups
 from music.corpora.sources import Source, find_sources, fingerprint
 from music.files import whole_files
@@ -37,14 +37,11 @@ from music.json_text import write_json
 from music.limits import UNPACKED_CORPUS_BYTES, LimitError
 from music.messages import excerpt
 from music.progress import Report, no_report
-from music.readers import Refusal
 from music.styles import OTHER, STYLE_SLOTS, Styles
 from music.tokens import ID
 
 TOKENS = UNPACKED_CORPUS_BYTES // 4
 """of one corpus at most; a file of more would not be read"""
-_FORMULA = re.compile(r"[=+\-@\t\r]")
-"""what a spreadsheet takes for the beginning of a formula"""
 
 
 @dataclass(slots=True)
@@ -99,9 +96,7 @@ def build(
     if before is not None and before.get("fingerprint") == known:
         return before, False
     with whole_files(root, last=f"{options.name}.json") as draft:
-        refused_file = draft / f"{options.name}.refused.csv"
-        with refused_file.open("w", encoding="utf-8", newline="") as table:
-            found = _read(sources, options, table, report)
+        found = _read(draft, sources, options, report)
         if not found.rows:
             raise CorpusError(_nothing_kept(sources, found))
         card = _write(draft, sources, options, found, known, report)
@@ -152,32 +147,25 @@ def _origin(given: Sequence[Path]) -> str:
     return hashlib.sha256(places.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _read(
-    sources: Sequence[Source], options: BuildOptions, table: TextIO, report: Report
-) -> _Found:
-    """Read all files; what is refused goes into the table at once."""
+def _read(draft: Path, sources: Sequence[Source], options: BuildOptions, report: Report) -> _Found:
+    """Read all files; what is refused and decided goes into tables at once."""
     found = _Found()
-    writer = csv.writer(table, lineterminator="\r\n")
-    writer.writerow(REFUSED_FIELDS)
     progress = partial(report, "reading files")
-    with closing(read_files(sources, options.part, progress=progress)) as read:
+    with ExitStack() as opened:
+        refused = opened.enter_context(RemarkTable(draft / f"{options.name}{REFUSED}"))
+        decisions = opened.enter_context(RemarkTable(draft / f"{options.name}{DECISIONS}"))
+        read = opened.enter_context(closing(read_files(sources, options.part, progress=progress)))
         for source, reading in zip(sources, read, strict=True):
             _add(found, source, reading, options)
-            writer.writerows(map(_cells, reading.refusals))
+            refused.write(reading.refusals)
+            decisions.write(reading.notices)
     return found
-
-
-def _cells(refusal: Refusal) -> list[str]:
-    """A row of the table: no text that a spreadsheet would run, and nothing that is not UTF-8."""
-    values = (refusal.file, refusal.tune, refusal.bar, refusal.reason, refusal.detail)
-    texts = [value.encode("utf-8", "backslashreplace").decode() for value in values]
-    return [f"'{text}" if _FORMULA.match(text) else text for text in texts]
 
 
 def _add(found: _Found, source: Source, reading: FileReading, options: BuildOptions) -> None:
     found.files_refused += not reading.tunes
     found.unread_tunes += reading.unread_tunes
-    found.notices += reading.notices
+    found.notices.update(notice.reason for notice in reading.notices)
     found.refused.update(refusal.reason for refusal in reading.refusals)
     for tune in reading.tunes:
         if not tune.rows:

@@ -6,7 +6,6 @@ file is its data card: what was read, what was refused and why, and the licence.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from music.corpora.corpus import DATA
 from music.corpora.corpus_file import Corpus, CorpusError, Strain, read_corpus
+from music.corpora.remark_tables import DECISIONS, REFUSED, read_table
 from music.json_text import JsonError, read_json
 from music.melody import Melody
 from music.messages import shortened
@@ -23,8 +23,6 @@ from music.styles import OTHER, STYLE_SLOTS, StyleError, Styles
 CORPORA = Path("checkpoints/corpora")
 SHIPPED = "books"
 """name of the shipped corpus"""
-REFUSED_FIELDS = ("file", "tune", "bar", "reason", "detail")
-"""columns of `NAME.refused.csv`"""
 CORPUS_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 """so that a name is also a style label"""
 
@@ -151,22 +149,18 @@ def data_card(name: str, root: Path = CORPORA) -> dict[str, Any] | None:
 
 
 def refused_passages(name: str, root: Path = CORPORA) -> Iterator[dict[str, str]]:
-    """What was refused when a corpus was built, each with `REFUSED_FIELDS`; nothing for `books`.
+    """What was refused when a corpus was built, each with `REMARK_FIELDS`; nothing for `books`.
 
     Raises:
         CorpusError: when there is no such corpus, or its table is damaged.
     """
-    file = corpus_path(name, root).with_suffix(".refused.csv")
-    if not file.is_file():
-        return
-    with file.open(encoding="utf-8", errors="replace", newline="") as table:
-        rows = csv.reader(table)
-        try:
-            if tuple(next(rows, ())) != REFUSED_FIELDS:
-                raise csv.Error("its columns are others")
-            for row in rows:
-                yield dict(zip(REFUSED_FIELDS, row, strict=True))
-        except (csv.Error, ValueError) as error:
-            raise CorpusError(
-                f"the table {str(file)!r} is damaged ({error}); build the corpus anew"
-            ) from error
+    yield from read_table(corpus_path(name, root).with_suffix(REFUSED))
+
+
+def reading_decisions(name: str, root: Path = CORPORA) -> Iterator[dict[str, str]]:
+    """What was decided so that tunes could be read, each with `REMARK_FIELDS`; none for `books`.
+
+    Raises:
+        CorpusError: when there is no such corpus, or its table is damaged.
+    """
+    yield from read_table(corpus_path(name, root).with_suffix(DECISIONS))

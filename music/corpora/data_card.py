@@ -100,6 +100,9 @@ def in_words(card: Mapping[str, Any]) -> str:
         parts.append("Nothing.")
     if card["notices"]:
         parts += ["", "## What was decided to read it", *_table("decision", card["notices"])]
+        parts.append(
+            f"Each passage stands in `{card['name']}.decisions.csv`; docs/reading.md has the rules."
+        )
     return "\n".join(parts) + "\n"
 
 

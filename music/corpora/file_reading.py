@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import unicodedata
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +19,7 @@ from music.corpora.corpus_file import CorpusError
 from music.corpora.sources import Source
 from music.messages import excerpt
 from music.progress import Progress, no_progress
-from music.readers import Refusal, Tune, melodies_of, read_tunes
+from music.readers import Notice, Refusal, Tune, melodies_of, read_tunes
 from music.styles import OTHER, SHIPPED_STYLES, Styles
 from music.tokens import encode
 
@@ -58,7 +58,7 @@ class FileReading:
     unread_tunes: int = 0
     """tunes of which nothing could be read; a file that is refused as a whole has none"""
     refusals: list[Refusal] = field(default_factory=list)
-    notices: Counter[str] = field(default_factory=Counter)
+    notices: list[Notice] = field(default_factory=list)
 
 
 def label_of(text: str) -> str:
@@ -94,8 +94,7 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
         unread = {refusal.tune for refusal in reading.refusals} - known - {""}
         reading.unread_tunes = len(unread)
     for tune in tunes:
-        for notice in tune.notices:
-            reading.notices[notice.reason] += 1
+        reading.notices += tune.notices
         melodies, refused = melodies_of(tune)
         reading.refusals += refused
         labels = [melody.header.style for melody in melodies]
@@ -111,6 +110,7 @@ def read_file(path: Path, name: str, part: str | None) -> FileReading:
             )
         )
     reading.refusals = [replace(refusal, file=name) for refusal in reading.refusals]
+    reading.notices = [replace(notice, file=name) for notice in reading.notices]
     return reading
 
 

@@ -85,6 +85,27 @@ def test_only_some_of_many_refused_passages_are_shown(folder, typed):
     assert not every.endswith("--refused\n")
 
 
+def test_what_was_decided_is_counted_and_can_be_shown(folder, typed):
+    (folder / "tunes").mkdir()
+    for number in range(12):
+        bars = "|".join("CDEF" if bar % (number + 2) else "GABc" for bar in range(40))
+        (folder / "tunes" / f"{number}.abc").write_text(f"X:5\nM:2/4\nL:1/8\nK:C\n{bars}|]\n")
+    code, out, err = build(typed, "--json")
+    assert code == 0, err
+    assert "decided: cut (12)   each of them: corpus show mine --decisions\n" in out
+    assert json.loads(out.splitlines()[-1])["notices"] == {"cut": 12}
+    _, out, _ = typed("corpus", "show", "mine")
+    assert "\n| cut | 12 |\n" in out
+    assert "0.abc, tune 5" not in out
+    _, out, _ = typed("corpus", "show", "mine", "--decisions")
+    assert out.count("\ncut: ") == 12
+    assert "\ncut: 0.abc, tune 5, bar 1: the strain has 40 bars" in out
+    _, out, _ = typed("corpus", "show", "mine", "--json")
+    decisions = json.loads(out)["decisions"]
+    assert {row["reason"] for row in decisions} == {"cut"}
+    assert len(decisions) == 12
+
+
 def test_the_shipped_corpus_can_be_shown(folder, typed):
     code, out, err = typed("corpus", "show", "books")
     assert (code, "strains: 6635" in out) == (0, True), err

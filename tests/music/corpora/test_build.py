@@ -15,7 +15,12 @@ from music.corpora import build as build_module
 from music.corpora import file_reading
 from music.corpora.build import build
 from music.corpora.build_options import BuildOptions
-from music.corpora.catalogue import data_card, open_corpus, refused_passages
+from music.corpora.catalogue import (
+    data_card,
+    open_corpus,
+    reading_decisions,
+    refused_passages,
+)
 from music.corpora.corpus_file import CorpusError
 from music.corpora.file_reading import label_of, read_files
 from music.corpora.sources import find_sources
@@ -88,7 +93,7 @@ def test_building_by_hand(folder, root):
     assert splits == {"train": 8, "validation": 2, "test": 2}
     assert data_card("mine", root) == json.loads(json.dumps(card))
     assert sorted(path.name for path in root.iterdir()) == [
-        "mine.json", "mine.md", "mine.npz", "mine.refused.csv",
+        "mine.decisions.csv", "mine.json", "mine.md", "mine.npz", "mine.refused.csv",
     ]  # fmt: skip
 
 
@@ -107,6 +112,22 @@ def test_each_decision_is_counted_once(tmp_path, root):
     (tmp_path / "a.abc").write_text(abc(1, music(2, 40)) + sixteenths)
     card, _ = built(tmp_path / "a.abc", root)
     assert (card["strains"], card["notices"]) == (3, {"cut": 1, "note values changed": 1})
+
+
+def test_each_decision_is_listed(folder, root):
+    (folder / "long.abc").write_text(abc(7, music(60, 40)) + abc(8, music(61, 50)))
+    card, _ = built(folder, root)
+    rows = list(reading_decisions("mine", root))
+    assert [(row["file"], row["tune"], row["bar"], row["reason"]) for row in rows] == [
+        ("long.abc", "7", "1", "cut"), ("long.abc", "8", "1", "cut")
+    ]  # fmt: skip
+    assert "40 bars" in rows[0]["detail"]
+    assert card["notices"] == {"cut": 2}
+    assert "`mine.decisions.csv`" in (root / "mine.md").read_text()
+    assert str(folder) not in (root / "mine.decisions.csv").read_text()
+    (folder / "long.abc").unlink()
+    assert built(folder, root)[0]["notices"] == {}
+    assert list(reading_decisions("mine", root)) == []
 
 
 def test_the_card_for_people_says_what_is_in_it(folder, root):
@@ -283,7 +304,7 @@ def test_an_interruption_leaves_the_corpus_as_it_was(folder, root):
     with pytest.raises(KeyboardInterrupt):
         built(folder, root, rebuild=True, report=interrupt)
     assert built(folder, root) == (json.loads(json.dumps(before)), False)
-    assert len(list(root.iterdir())) == 4
+    assert len(list(root.iterdir())) == 5
 
 
 def test_files_that_are_refused_as_a_whole_are_no_tunes(tmp_path, root, monkeypatch):

@@ -9,6 +9,7 @@ from music.corpora.catalogue import (
     data_card,
     melodies_of_corpora,
     open_corpus,
+    reading_decisions,
     refused_passages,
     strains_of_corpora,
     styles_of_corpora,
@@ -101,15 +102,18 @@ def test_a_data_card_that_is_damaged_is_told(root):
             data_card("mine", root)
 
 
-def test_a_table_of_refused_passages_that_is_damaged_is_told(root):
-    assert list(refused_passages("mine", root)) == []
-    table = root / "mine.refused.csv"
+@pytest.mark.parametrize(
+    ("rows_of", "ending"), [(refused_passages, "refused"), (reading_decisions, "decisions")]
+)
+def test_a_table_of_passages_that_is_damaged_is_told(root, rows_of, ending):
+    assert list(rows_of("mine", root)) == []
+    table = root / f"mine.{ending}.csv"
     table.write_text("file,tune,bar,reason,detail\r\na.abc,1,2,bar length,too long\r\n")
-    (row,) = refused_passages("mine", root)
+    (row,) = rows_of("mine", root)
     assert row == {
         "file": "a.abc", "tune": "1", "bar": "2", "reason": "bar length", "detail": "too long"
     }  # fmt: skip
     for text in ("", "x,y\r\n", "file,tune,bar,reason,detail\r\na,b\r\n"):
         table.write_text(text)
         with pytest.raises(CorpusError, match=r"the table .* is damaged"):
-            list(refused_passages("mine", root))
+            list(rows_of("mine", root))
