@@ -7,6 +7,7 @@ the file's own resolution here; `music.readers.midi_grid` puts them on the grid.
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +33,8 @@ class MidiPart:
 
     name: str
     notes: list[MidiNote] = field(default_factory=list)
+    unended: int = 0
+    """notes that the file never ends"""
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ def _read_track(
             song.keys.append((now, tonic, mode))
         elif message.type in ("note_on", "note_off"):
             if message.channel == DRUM_CHANNEL:
-                song.drums += message.type == "note_on"
+                song.drums += message.type == "note_on" and message.velocity > 0
                 continue
             place = (message.channel, message.note)
             start = open_notes.pop(place, None)
@@ -123,10 +126,34 @@ def _read_track(
             if message.type == "note_on" and message.velocity > 0:
                 open_notes[place] = now
     song.end_ticks = max(song.end_ticks, at * scale)
+    _end_notes(parts, open_notes, name, at * scale)
     for part in parts.values():
         part.name = name
         part.notes.sort(key=lambda note: (note.onset_ticks, -note.midi))
         song.parts.append(part)
+
+
+def _end_notes(
+    parts: dict[int, MidiPart],
+    open_notes: dict[tuple[int, int], Fraction],
+    name: str,
+    end: Fraction,
+) -> None:
+    """End each open note at the next one, else at the end of its track, else after a quarter."""
+    by_channel: dict[int, list[tuple[Fraction, int]]] = {}
+    for (channel, midi), start in open_notes.items():
+        by_channel.setdefault(channel, []).append((start, midi))
+    for channel, begun in by_channel.items():
+        part = parts.setdefault(channel, MidiPart(name))
+        starts = {start for start, _ in begun}
+        onsets = sorted({note.onset_ticks for note in part.notes} | starts)
+        for start, midi in begun:
+            after = bisect_right(onsets, start)
+            following = onsets[after] if after < len(onsets) else end
+            if following == start:
+                following += TICKS_PER_QUARTER
+            part.notes.append(MidiNote(start, following, midi))
+        part.unended = len(begun)
 
 
 def _key(name: str) -> tuple[int, str]:

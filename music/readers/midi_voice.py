@@ -49,6 +49,12 @@ def read_midi_file(path: Path, part: str | None) -> tuple[list[Tune], list[Refus
         place = song.parts.index(chosen) + 1
         detail = f"part {place} of {len(song.parts)}, {chosen.name!r}, is taken ({why})"
         notices.append(Notice(file, "1", "", "part taken", detail))
+    if chosen.unended:
+        detail = (
+            f"{chosen.unended} notes that the file never ends are ended at the next note, or at "
+            "the end of the track"
+        )
+        notices.append(Notice(file, "1", "", "lengths rounded", detail))
     played, graces = _without_grace_notes(chosen.notes)
     if graces:
         detail = f"{graces} notes shorter than {GRACE_TICKS} ticks before another are left out"

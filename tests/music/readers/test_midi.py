@@ -279,3 +279,24 @@ def test_a_short_note_below_two_of_the_melody_accompanies_them(tmp_path):
     low = [(k + 0.75, k + 1.75, 40) for k in range(0, 16, 2)]
     tunes, _ = read(tmp_path, midi([*scale(), *low], meta=[METER, KEY]))
     assert pitches(tunes) == [60, 62, 64, 65, 67, 65, 64, 62] * 2
+
+
+def test_drums_that_end_with_velocity_0_are_counted_once(tmp_path):
+    drum = mido.Message("note_on", channel=9, note=40, velocity=64)
+    hits = [(k / 2, drum.copy(velocity=64 * (k % 2 == 0))) for k in range(20)]
+    tunes, _ = read(tmp_path, midi(scale(), meta=[METER, KEY, *hits]))
+    assert "10 notes of drums" in str(tunes[0].notices[0])
+
+
+@pytest.mark.parametrize("silent_quarters", [0, 1])
+def test_notes_that_never_end_are_ended_and_said(tmp_path, silent_quarters):
+    """They were left out, and nothing was said."""
+    begun = [(k, mido.Message("note_on", note=p, velocity=64)) for k, p in ((4, 50), (16, 67))]
+    end = (16 + silent_quarters, mido.MetaMessage("lyrics", text=""))
+    notes = [note for note in scale() if note[0] != 4]
+    tunes, _ = read(tmp_path, midi(notes, meta=[METER, KEY, *begun, end]))
+    assert pitches(tunes) == [60, 62, 64, 65, 50, 65, 64, 62, 60, 62, 64, 65, 67, 65, 64, 62, 67]
+    lengths = [n.duration_ticks for s in tunes[0].sections for bar in s.bars for n in bar.notes]
+    assert lengths[:17] == [24] * 17
+    assert decisions(tunes) == ["lengths rounded"]
+    assert "2 notes" in str(tunes[0].notices[0])
