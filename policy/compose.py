@@ -7,17 +7,19 @@ lets every pitch have every duration that fits, so melodies stay whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from music.durations import SPLITS_TICKS, is_sum_of_durations
 from music.key_choice import KeyChoice
-from music.melody import Header, Melody, MelodyError, Note
+from music.melody import Header, Melody, MelodyError, Note, cut_at_barlines
 from music.metre import BAR_TICKS, METERS
 from music.progress import Progress, no_progress
-from music.tokens import BOS, HEADER_LENGTH, ID, VOCABULARY, decode, encode_motif
+from music.tokens import BOS, HEADER_LENGTH, VOCABULARY, decode, encode_motif
 from policy.decode import sample
 from policy.model import MelodyForCausalLM
 from policy.scope import Scope, ScopeError, scope_of, styles_of
@@ -73,33 +75,49 @@ class Conditioning:
         """The tokens that are set beforehand, int64 (count, P), -1 where the policy chooses.
 
         Raises:
-            ValueError: when a policy of this scope was not trained on what is asked for.
+            ValueError: when no melody begins with the motif, or a policy of this scope was not
+                trained on what is asked for.
         """
         ids = np.array([BOS, *scope.header_ids(self.fields())], np.int64)
         if self.motif:
             fields = {name: value for name, value in self.fields().items() if value is not None}
-            motif = encode_motif(Header(**fields), self.motif, scope.styles)[HEADER_LENGTH:]
+            header = Header(**fields)
+            motif = encode_motif(header, self.motif, scope.styles)[HEADER_LENGTH:]
+            _check_motif(header, self.motif, scope)
             ids = np.concatenate([ids, motif.astype(np.int64)])
-            _check_motif(ids, scope)
         return np.tile(ids, (count, 1))
 
 
-def _check_motif(ids_P: np.ndarray, scope: Scope) -> None:
-    """Check that a policy can begin with a motif: its header has no other open fields than these.
+def _check_motif(header: Header, motif: Sequence[Note], scope: Scope) -> None:
+    """Check that a melody can begin with a motif that `encode_motif` took.
 
     Raises:
-        ScopeError: when a note of it is not written in a way that the policy was trained on.
+        MelodyError: when no notes fill what it leaves of its last bar.
+        ScopeError: when it is not written in a way that the policy was trained on.
     """
-    known = scope.trained_on
-    mode, style = f"MODE_{known.modes[0]}", "STYLE_0"
-    header = [int(ids_P[0]), int(ids_P[1]), ID[mode], ID[style], *ids_P[4:].tolist()]
-    try:
-        scope.state_after(tuple(header))
-    except ValueError as error:
-        raise ScopeError(
-            f"the motif has a duration or rest that this policy was not trained on ({error}); "
-            "give a motif without it, or use a policy that was"
-        ) from error
+    end = motif[-1].end_ticks
+    left = min(line for line in header.barlines_ticks if line >= end) - end
+    if left and not is_sum_of_durations(left):
+        raise MelodyError(
+            f"the motif ends {left} tick{'s' * (left > 1)} before the next barline (24 a quarter), "
+            "which no note value fills; lengthen or shorten its last note"
+        )
+    if not scope.plain:
+        return
+    remedy = "which this policy was not trained on; give a motif without it, or use one that was"
+    before_is_rest = False
+    for segment in cut_at_barlines(header, motif, end):
+        is_rest, ticks = segment.pitch is None, segment.duration_ticks
+        what = "rest" if is_rest else "note"
+        place = f"bar {segment.bar + 1} of the motif" if segment.bar >= 0 else "the motif's pickup"
+        if len(SPLITS_TICKS[ticks]) > 1:
+            raise ScopeError(
+                f"{place} has a {what} of {ticks} ticks (24 a quarter), for which there is no "
+                f"single note value, {remedy}"
+            )
+        if is_rest and before_is_rest:
+            raise ScopeError(f"a rest goes on over the barline into {place}, {remedy}")
+        before_is_rest = is_rest
 
 
 def compose(

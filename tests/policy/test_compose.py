@@ -9,7 +9,7 @@ from music.key_choice import Compass, KeyChoice, KeyChoiceError
 from music.melody import Header, MelodyError, Note
 from music.metre import METERS
 from music.styles import SHIPPED_STYLES, Styles
-from music.tokens import BOS, ID, decode, encode
+from music.tokens import BOS, ID, decode, encode, encode_motif
 from policy.compose import DEFAULT_TONIC_MIDI, Conditioning, allowed_tokens, compose, sample_rows
 from policy.decode import sample
 from policy.scope import EVERYTHING, Scope, ScopeError, TrainedOn, scope_of
@@ -122,8 +122,15 @@ def test_an_open_pickup_must_fit_every_metre_that_the_policy_may_choose():
 def test_a_plain_policy_is_not_given_a_motif_that_it_could_not_write():
     place = {"meter": "2/4", "bars": 4, "pickup_ticks": 0}
     split = Conditioning(**place, motif=(Note(0, 7, 0), Note(7, 9, 0)))
-    with pytest.raises(ScopeError, match=r"duration or rest that .* not trained on .*HOLD_3"):
+    says = (
+        r"^bar 1 of the motif has a note of 7 ticks \(24 a quarter\), for which there is no single "
+        "note value, which this policy was not trained on; give a motif without it, or use one"
+    )
+    with pytest.raises(ScopeError, match=says):
         split.prompt(1, SMALL)
+    rest = Conditioning(**place, motif=(Note(0, 36, 0), Note(60, 24, 0)))
+    with pytest.raises(ScopeError, match=r"^a rest goes on over the barline into bar 2 of "):
+        rest.prompt(1, SMALL)
     assert (split.prompt(1, EVERYTHING) >= 0).sum() == 1 + 3 + 4  # BOS, header, BAR and tokens
 
 
@@ -133,14 +140,45 @@ def test_a_plain_policy_is_not_given_a_motif_that_it_could_not_write():
         ((Note(-24, 24, 0),), "onset_ticks=-24 is before tick -12"),
         ((Note(0, 5, 0),), "a rest of 12 ticks|a note of 5 ticks"),
         ((Note(-12, 12, 0), Note(0, 24, 0), Note(12, 24, 0)), "onset_ticks=12 is before tick 24"),
-        # On the grid, but 45 + 2 ticks of the bar cannot be filled: the grammar says so.
-        ((Note(-12, 12, 0), Note(0, 42, 0), Note(42, 4, 0)), "no sum|place 9: token NOTE_0_4"),
+        # Each on the grid, but nothing fills what they leave of the bar.
+        (
+            (Note(-12, 12, 0), Note(0, 42, 0), Note(42, 4, 0)),
+            r"the motif ends 2 ticks before the next barline \(24 a quarter\), which no note value",
+        ),
     ],
 )
 def test_a_motif_that_no_melody_begins_with_is_refused(tiny_policy, motif, says):
     conditioning = Conditioning(meter="2/4", bars=4, pickup_ticks=12, motif=motif)
     with pytest.raises(ValueError, match=says):
         compose(tiny_policy, 1, conditioning=conditioning)
+
+
+@pytest.mark.parametrize("scope", [SMALL, EVERYTHING], ids=["plain", "split"])
+def test_a_motif_is_refused_where_the_grammar_knows_no_way_on(scope):
+    chance = np.random.default_rng(4)
+    refused = 0
+    for _ in range(400):
+        pickup = int(chance.choice([0, 12]))
+        place = {"meter": "2/4", "bars": 4, "pickup_ticks": pickup}
+        at, motif = -pickup, []
+        for _ in range(int(chance.integers(1, 5))):
+            at += int(chance.choice([0, 0, 0, 3, 12, 24, 36]))
+            motif.append(Note(at, int(chance.choice([3, 4, 7, 12, 12, 22, 24, 42, 43, 48])), 0))
+            at = motif[-1].end_ticks
+        conditioning = Conditioning(**place, mode="major", style="other", motif=tuple(motif))
+        try:
+            ids = encode_motif(Header(**conditioning.fields()), motif, scope.styles)
+        except MelodyError:
+            continue
+        try:
+            scope.state_after(tuple(ids.tolist()))
+        except ValueError:
+            refused += 1
+            with pytest.raises((ScopeError, MelodyError), match="motif"):
+                conditioning.prompt(1, scope)
+        else:
+            assert conditioning.prompt(1, scope).tolist() == [ids.tolist()]
+    assert refused > 10
 
 
 def test_the_seed_decides(tiny_policy):
