@@ -5,11 +5,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from pathlib import Path
-
-from music.formats.abc import AbcError, AbcTune
-from music.formats.abc_reader import read_tune
-from music.limits import ABC_FILE_BYTES, read_bytes
 
 
 def decode_text(data: bytes) -> str:
@@ -20,20 +15,6 @@ def decode_text(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
-
-
-def read_motif(file: Path) -> AbcTune:
-    """The first tune of a file.
-
-    Raises:
-        AbcError: when it is not one voice of exact notes.
-        LimitError: for a file of more than `ABC_FILE_BYTES`, which is not read.
-    """
-    content = read_bytes(file, ABC_FILE_BYTES, remedy="give a file with that one tune")
-    try:
-        return read_tune(decode_text(content))
-    except AbcError as error:
-        raise AbcError(f"the motif {file}: {error}") from error
 
 
 def split_tunes(text: str) -> Iterator[str]:

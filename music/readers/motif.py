@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
-from music.formats import abc_text
-from music.formats.abc import AbcError, AbcTune
+from music.formats.abc import AbcBar, AbcError, AbcTune
 from music.formats.abc_melody import MODE_OF_ABC
+from music.formats.abc_reader import read_tune
+from music.limits import ABC_FILE_BYTES, read_bytes
+from music.readers.abc_tunes import music_after_end, numbered_tunes
+from music.readers.abc_voices import chosen_voice
 from music.readers.read import MIDI_ENDINGS, MUSICXML_ENDINGS, read_tunes
+from music.readers.tune import ReadError
 
 _ABC_OF_MODE = {mode: name for name, mode in reversed(MODE_OF_ABC.items())}
 
@@ -15,8 +21,8 @@ _ABC_OF_MODE = {mode: name for name, mode in reversed(MODE_OF_ABC.items())}
 def read_motif(file: Path) -> tuple[AbcTune, list[str]]:
     """The first tune of a file, and lines about what was decided for it.
 
-    What does not end as a MIDI or MusicXML file does is read as ABC. Of a MIDI or MusicXML file
-    the bars up to the first change of metre or key are taken.
+    What does not end as a MIDI or MusicXML file does is read as ABC. The bars up to the first
+    change of metre or key are taken, and of several voices or parts the one of the melody.
 
     Raises:
         AbcError: when there is no tune in it that can be read.
@@ -24,7 +30,12 @@ def read_motif(file: Path) -> tuple[AbcTune, list[str]]:
         OSError: when the file cannot be read.
     """
     if file.suffix.lower() not in (*MIDI_ENDINGS, *MUSICXML_ENDINGS):
-        return abc_text.read_motif(file), []
+        content = read_bytes(file, ABC_FILE_BYTES, remedy="give a file with that one tune")
+        try:
+            tune, lines = _first_abc_tune(content)
+        except (AbcError, ReadError) as error:
+            raise AbcError(f"the motif {file}: {error}") from error
+        return tune, [f"the motif {file}: {line}" for line in lines]
     tunes, refusals = read_tunes(file)
     sections = [section for tune in tunes for section in tune.sections]
     if not sections:
@@ -39,3 +50,30 @@ def read_motif(file: Path) -> tuple[AbcTune, list[str]]:
     mode = _ABC_OF_MODE.get(first.mode, first.mode)
     tune = AbcTune({}, first.meter, first.tonic_class, mode, list(first.bars))
     return tune, lines
+
+
+def _first_abc_tune(content: bytes) -> tuple[AbcTune, list[str]]:
+    texts = (text for _, text in numbered_tunes(content))
+    text = next(texts)
+    chosen = chosen_voice(text, None)
+    tune = read_tune(text) if chosen is None else chosen.read
+    lines = [] if chosen is None else [chosen.detail]
+    if tune.changes_meter_or_key and tune.bars:
+
+        def signs(bar: AbcBar) -> tuple[str, int, str]:
+            return bar.meter, bar.tonic_class, bar.mode
+
+        first = signs(tune.bars[0])
+        bars = list(takewhile(lambda bar: signs(bar) == first, tune.bars))
+        meter, tonic_class, mode = first
+        lines.append(
+            f"the metre or key changes, and what comes before is taken, {len(bars)} of its "
+            f"{len(tune.bars)} bars"
+        )
+        tune = replace(
+            tune, meter=meter, tonic_class=tonic_class, mode=mode, bars=bars,
+            changes_meter_or_key=False,
+        )  # fmt: skip
+    if music_after_end(text):
+        lines.append("what comes after the empty line that ends its tune is not read")
+    return replace(tune, tunes_after=sum(1 for _ in texts)), lines
