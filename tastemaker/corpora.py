@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tastemaker.options import base_folder
 from tastemaker.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -134,7 +135,35 @@ def _tell_built(card: Mapping[str, Any], is_new: bool, options: BuildOptions) ->
     if card["styles_joined"]:
         click.echo(f"{card['styles_joined']} rarer styles are joined as other")
     done = f"wrote {CORPORA / options.name}.npz" if is_new else "nothing has changed"
-    click.echo(f"{done}   next: tastemaker pretrain --corpus {options.name} --start-from base")
+    click.echo(f"{done}   {_next_step(card, options.name)}")
+
+
+def _next_step(card: Mapping[str, Any], name: str) -> str:
+    """What to do with a corpus that was built: a command that works, and why it is not the usual.
+
+    `pretrain` needs tunes for validation, and a policy has a limited number of styles.
+    """
+    from music.styles import STYLE_SLOTS
+    from policy.folder import CheckpointError, read_policy_folder
+
+    try:
+        base = set(read_policy_folder(base_folder()).scope.styles.labels)
+    except CheckpointError:  # `pretrain` tells it
+        base = set()
+    together = len(base | set(card["styles"]))
+    fits = together <= STYLE_SLOTS
+    if card["splits"]["validation"]["tunes"]:
+        if fits:
+            return f"next: tastemaker pretrain --corpus {name} --start-from base"
+        return (
+            f"the base and this corpus have {together} styles, and a policy has at most "
+            f"{STYLE_SLOTS}; next: tastemaker pretrain --corpus {name} --from-nothing"
+        )
+    few = "no tune is left for validation; build the corpus of more tunes"
+    if fits:
+        few += f", or learn from others too; next: tastemaker pretrain --corpus {name} --corpus "
+        few += "books --start-from base"
+    return few
 
 
 @corpus.command("list")

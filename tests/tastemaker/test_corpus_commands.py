@@ -1,8 +1,14 @@
 """The commands `corpus build`, `corpus list` and `corpus show`, as a person types them."""
 
 import json
+import re
 
+import numpy as np
 import pytest
+
+from music.corpora.catalogue import corpora_named, styles_of_corpora
+from music.corpora.corpus_file import SPLITS
+from music.styles import SHIPPED_STYLES, STYLE_SLOTS
 
 TUNES = """X:1
 T:One
@@ -41,13 +47,46 @@ def test_building_and_doing_it_again(tunes, typed, folder):
     }  # fmt: skip
     assert (found["refused"], found["unchanged"]) == ({"bar length": 1, "damaged": 1}, False)
     assert "refused: 1 bar length, 1 damaged" in out
-    assert "wrote checkpoints/corpora/mine.npz   next: tastemaker pretrain --corpus mine" in out
+    assert "wrote checkpoints/corpora/mine.npz   no tune is left for validation; build the" in out
     assert "reading files: 2 of 2" in err
     times = {path: path.stat().st_mtime_ns for path in (folder / "checkpoints").rglob("*")}
     code, out, err = build(typed, "--licence", "mine", "--json")
     assert json.loads(out.splitlines()[-1]) == {**found, "unchanged": True}
-    assert "nothing has changed   next: tastemaker pretrain --corpus mine" in out
+    assert "nothing has changed   no tune is left for validation; build the corpus of more" in out
     assert times == {path: path.stat().st_mtime_ns for path in (folder / "checkpoints").rglob("*")}
+
+
+def random_tunes(folder, number, style="mine"):
+    rng = np.random.default_rng(number)
+    bars = "|".join("".join(rng.choice(list("CDEFGABcdefg"), 4)) for _ in range(4))
+    (folder / style).mkdir(parents=True, exist_ok=True)
+    file = folder / style / f"{number}.abc"
+    file.write_text(f"X:1\nT:Tune\nM:2/4\nL:1/8\nK:C\n{bars}|]\n")
+
+
+@pytest.mark.parametrize(
+    ("tunes", "styles", "step"),
+    [
+        (1, 1, "--corpus mine --corpus books --start-from base"),
+        (2, 1, "--corpus mine --corpus books --start-from base"),
+        (3, 1, "--corpus mine --start-from base"),
+        (26, 25, "--corpus mine --from-nothing"),
+        (25, 24, "--corpus mine --start-from base"),
+    ],
+)
+def test_the_next_step_is_one_that_works(folder, typed, tunes, styles, step):
+    """Of a corpus that has no tune for validation, or more styles than fit beside the base's."""
+    for number in range(tunes):
+        random_tunes(folder / "tunes", number, f"style {number % styles}")
+    code, out, err = build(typed, "--style-from", "folder")
+    assert code == 0, err
+    assert out.endswith(f"next: tastemaker pretrain {step}\n")
+    assert ("no tune is left for validation; build the corpus of more tunes" in out) == (tunes < 3)
+    assert ("the base and this corpus have 33 styles, and a policy" in out) == (styles == 25)
+    opened = corpora_named(re.findall(r"--corpus (\S+)", step))
+    assert all(any(corpus.token_rows(split) for corpus in opened) for split in SPLITS[:2])
+    base = SHIPPED_STYLES if "base" in step else None
+    assert len(styles_of_corpora(opened, base).labels) <= STYLE_SLOTS
 
 
 def test_listing_and_showing(tunes, typed, folder):

@@ -198,6 +198,17 @@ def test_from_a_folder_of_tunes_to_melodies(run_with_steps, folder, real_melodie
 
 
 @pytest.mark.timeout(1800)
+def test_from_more_styles_than_fit_beside_those_of_the_base(run_with_steps, folder, real_melodies):
+    for number, melody in enumerate(real_melodies[:40]):
+        (folder / "tunes" / f"region {number % 30}").mkdir(parents=True, exist_ok=True)
+        file = folder / "tunes" / f"region {number % 30}" / f"{number}.abc"
+        file.write_text(to_abc(melody))
+    steps = run_with_steps("tastemaker corpus build tunes --name mine --style-from folder")
+    assert steps[0] == "tastemaker pretrain --corpus mine --from-nothing"
+    assert any(step.startswith("tastemaker compose") for step in steps)
+
+
+@pytest.mark.timeout(1800)
 def test_of_the_baselines(run_with_steps):
     run_with_steps(PAIRS)
     run_with_steps("tastemaker rate --simulate")
