@@ -97,7 +97,7 @@ def _strains(tune: Tune, counts: Counter[str]) -> Iterator[Melody]:
     last = len(tune.sections) - 1
     for place, section in enumerate(tune.sections):
         section = _in_our_metre(section)
-        melodies, refused = melodies_of(replace(tune, sections=(section,)))
+        melodies, refused = melodies_of(replace(tune, sections=(section,)), whole=True)
         counts.update(f"refused: {refusal.reason}" for refusal in refused)
         starts = 1 if place else 0
         whole = melodies[starts : len(melodies) - (place < last)]

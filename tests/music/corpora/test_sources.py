@@ -1,5 +1,6 @@
 """Which files of a folder are read, and what a fingerprint covers."""
 
+import ast
 import os
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from music.corpora import sources
 from music.corpora.corpus_file import CorpusError
 from music.corpora.sources import find_sources, fingerprint
+from tests.support.project import PROJECT
+
+MUSIC = PROJECT / "music"
 
 
 @pytest.fixture
@@ -102,6 +106,47 @@ def test_a_fingerprint_covers_names_contents_options_and_our_readers(folder, mon
     assert known({"style": "jig"}) not in seen
     (folder / "e.txt").write_text("changed")
     assert known() in seen, "a file that is not read does not matter"
+
+
+def imported(file):
+    """The modules of `music` that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("music"):
+            for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names)):
+                module = PROJECT / f"{name.replace('.', '/')}.py"
+                if module.is_file():
+                    yield module
+
+
+def test_our_code_that_a_fingerprint_covers_is_all_that_building_imports():
+    """Not more either: an edit of what does not decide must not build all corpora anew."""
+    found, waiting = set(), [MUSIC / "corpora" / "build.py"]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += imported(file)
+    does_not_decide = {
+        "corpora/catalogue.py", "corpora/corpus.py", "corpora/corpus_checks.py",
+        "earlier_tokens.py", "files.py", "json_text.py", "progress.py",
+    }  # fmt: skip
+    names = {str(file.relative_to(MUSIC)) for file in found}
+    assert does_not_decide <= names
+    covered = {str(file.relative_to(MUSIC)) for file in sources.reading_files()}
+    beside = {"readers/__init__.py", "readers/motif.py"}  # no corpus is built with them
+    assert covered - beside == names - does_not_decide - beside
+
+
+def test_a_change_of_our_rules_is_another_version(tmp_path, monkeypatch):
+    (tmp_path / "music" / "corpora").mkdir(parents=True)
+    (tmp_path / "music" / "melody.py").write_text("PITCH_MAX = 36\n")
+    monkeypatch.setattr(sources, "__file__", str(tmp_path / "music" / "corpora" / "sources.py"))
+    before = sources.reading_version()
+    (tmp_path / "music" / "corpora" / "books.py").write_text("")
+    (tmp_path / "music" / "corpora" / "originality.py").write_text("")
+    assert sources.reading_version() == before
+    (tmp_path / "music" / "melody.py").write_text("PITCH_MAX = 37\n")
+    assert sources.reading_version() != before
 
 
 def test_a_file_that_is_too_large_to_be_read_is_known_by_its_size(folder, monkeypatch):
