@@ -3,6 +3,7 @@
 read: one function for every format, `read_tunes`
 tune: a tune that was read, what was refused of it, and what was decided for it
 melodies: the strains of a tune as melodies
+bad_bars: bars of a strain that no melody holds
 strains: cutting a section into strains
 metres: metres that no melody has, read in one that it has
 motif: the first tune of a file as the motif of `compose`

@@ -10,18 +10,24 @@ from music.formats.abc import AbcNote, AbcTune
 from music.formats.abc_melody import melody_of_bars, style_of_tune
 from music.key_choice import octaves_from_middle
 from music.melody import TONIC_MIDI_MIN, Header, Melody, MelodyError
+from music.readers.bad_bars import BAR_RULES, BadBars, good_parts, place_of_error
 from music.readers.metres import known_meter
 from music.readers.strains import cut_notices, strains
 from music.readers.tune import Bar, Notice, Refusal, Section, Tune
 
 
-def melodies_of(tune: Tune, *, style: str | None = None) -> tuple[list[Melody], list[Refusal]]:
+def melodies_of(
+    tune: Tune, *, style: str | None = None, whole: bool = False
+) -> tuple[list[Melody], list[Refusal]]:
     """The strains that a melody holds, and the others with the rule that each breaks.
+
+    Where single bars of a strain break a rule, what comes before and after them is kept.
 
     Args:
         tune: as `music.readers.read_tunes` returns it.
         style: label of all its melodies; as `music.formats.abc_melody.style_of_tune` reads it, if
             None.
+        whole: refuse a strain with such bars.
 
     Raises:
         MelodyError: for a style that is no label.
@@ -33,14 +39,44 @@ def melodies_of(tune: Tune, *, style: str | None = None) -> tuple[list[Melody], 
     for section in tune.sections:
         section, bars_of = in_known_meter(section)
         for bars in bars_of:
-            if not any(note.midi is not None for bar in bars for note in bar.notes):
+            if not _sounds(bars):
                 continue  # bars of rest before a part begins
-            try:
-                melodies.append(_melody(tune, section, bars, style))
-            except MelodyError as error:
-                place = bars[0].number
-                refusals.append(Refusal(tune.file, tune.number, place, error.rule, str(error)))
+            found, refused = _read(tune, section, bars, style, whole=whole)
+            melodies += found
+            refusals += refused
     return melodies, refusals
+
+
+def _read(
+    tune: Tune, section: Section, bars: list[Bar], style: str | None, *, whole: bool
+) -> tuple[list[Melody], list[Refusal]]:
+    """A strain as a melody, or as those that its good bars make."""
+    tonic = _tonic(section, bars)
+    try:
+        return [_melody(tune, section, bars, style)], []
+    except MelodyError as error:
+        parts = [bars]
+        if error.rule in BAR_RULES and not whole:
+            parts = list(good_parts(bars, tonic))
+        if len(parts) == 1 and not isinstance(parts[0], BadBars):
+            place = place_of_error(bars, tonic, error.rule)
+            return [], [Refusal(tune.file, tune.number, place, error.rule, str(error))]
+    melodies: list[Melody] = []
+    refusals: list[Refusal] = []
+    for part in parts:
+        if isinstance(part, BadBars):
+            refusals.append(Refusal(tune.file, tune.number, *part))
+            continue
+        if not _sounds(part):
+            continue
+        found, refused = _read(tune, section, part, style, whole=True)
+        melodies += found
+        refusals += refused
+    return melodies, refusals
+
+
+def _sounds(bars: Sequence[Bar]) -> bool:
+    return any(note.midi is not None for bar in bars for note in bar.notes)
 
 
 def notices_of(tune: Tune) -> list[Notice]:
@@ -82,12 +118,16 @@ def _scaled(bars: Sequence[Bar], factor: Fraction) -> list[Bar]:
     ]
 
 
-def _melody(tune: Tune, section: Section, bars: Sequence[Bar], style: str | None) -> Melody:
+def _tonic(section: Section, bars: Sequence[Bar]) -> int:
+    """MIDI number of the tonic, in the octave in which most of the notes fit."""
     tonic = TONIC_MIDI_MIN + section.tonic_class
+    written = [note.midi - tonic for bar in bars for note in bar.notes if note.midi is not None]
+    return tonic + 12 * octaves_from_middle(written)
+
+
+def _melody(tune: Tune, section: Section, bars: Sequence[Bar], style: str | None) -> Melody:
     if style is None:
         like = AbcTune(tune.fields, section.meter, section.tonic_class, section.mode, [])
         style = style_of_tune(like, section.meter)
     header = Header(section.meter, section.mode, style)
-    written = [note.midi - tonic for bar in bars for note in bar.notes if note.midi is not None]
-    tonic += 12 * octaves_from_middle(written)
-    return melody_of_bars(bars, header, tonic, mend_last_bar=True)
+    return melody_of_bars(bars, header, _tonic(section, bars), mend_last_bar=True)

@@ -81,3 +81,53 @@ def test_a_bar_is_divided_through_a_note():
     before, after = divided(bar, Fraction(48))
     assert [(n.duration_ticks, n.tied) for n in before.notes] == [(48, True)]
     assert [(n.duration_ticks, n.tied) for n in after.notes] == [(24, False), (24, True)]
+
+
+def numbered(count, odd=None):
+    """Bars of quarters with their numbers; `odd` are others, by their number."""
+    bars = [Bar(quarters().notes, number=str(k)) for k in range(1, count + 1)]
+    for number, notes in (odd or {}).items():
+        bars[number - 1] = Bar([AbcNote(m, Fraction(t)) for m, t in notes], number=str(number))
+    return bars
+
+
+FIFTHS = [(60 + k, Fraction(24, 5)) for k in range(5)] + [(60, 72)]
+HIGH = [(110, 96)]
+SHORT = [(60, 2), (62, 94)]
+
+
+@pytest.mark.parametrize(
+    ("odd", "rule"), [(FIFTHS, "off the grid"), (HIGH, "range"), (SHORT, "off the grid")]
+)
+def test_a_bar_that_no_melody_holds_is_refused_by_its_number_and_the_others_kept(odd, rule):
+    """The whole strain was refused, as its first bar."""
+    melodies, (refusal,) = melodies_of(tune_of(numbered(17, {9: odd})))
+    assert [m.header.bars for m in melodies] == [8, 8]
+    assert (refusal.bar, refusal.reason) == ("9", rule)
+    assert "tick 7" not in str(refusal)
+    melodies, (refusal,) = melodies_of(tune_of(numbered(17, {9: odd})), whole=True)
+    assert (melodies, refusal.bar, refusal.reason) == ([], "9", rule)
+
+
+def test_single_bars_beside_bad_ones_go_with_them():
+    odd = {1: FIFTHS, 3: FIFTHS, 4: HIGH, 9: FIFTHS}
+    melodies, refused = melodies_of(tune_of(numbered(10, odd)))
+    assert [m.header.bars for m in melodies] == [4]
+    assert [(r.bar, r.reason) for r in refused] == [("1", "off the grid"), ("9", "off the grid")]
+
+
+def test_a_strain_of_bad_bars_is_refused_once():
+    _, refused = melodies_of(tune_of(numbered(8, dict.fromkeys(range(1, 9), FIFTHS))))
+    assert [(r.bar, r.reason) for r in refused] == [("1", "off the grid")]
+
+
+def test_the_last_bar_of_a_wrong_length_is_named():
+    bars = [*numbered(8), Bar(quarters(1).notes, number="9")]
+    _, (refusal,) = melodies_of(tune_of(bars))
+    assert (refusal.bar, refusal.reason) == ("9", "bar length")
+
+
+def test_a_metre_that_no_melody_has_is_refused_as_such():
+    bars = [Bar([AbcNote(60, Fraction(264))], number="1") for _ in range(4)]
+    tune = Tune("a.abc", "1", "", (Section(tuple(bars), "11/4", "major", 0),))
+    assert [(r.bar, r.reason) for r in melodies_of(tune)[1]] == [("1", "metre or mode")]
