@@ -119,21 +119,24 @@ def _build_books(folder: Path | None) -> None:
 
 def _tell_built(card: Mapping[str, Any], is_new: bool, options: BuildOptions) -> None:
     from music.corpora.catalogue import CORPORA
+    from music.corpora.data_card import quantity
 
     click.echo(
-        f"{card['files']} files, {card['tunes_kept']} of {card['tunes']} tunes gave "
-        f"{card['strains_read']} strains, {card['near_duplicates']} of them near-duplicates"
+        f"{quantity(card['files'], 'file')}, {card['tunes_kept']:,} of "
+        f"{quantity(card['tunes'], 'tune')} gave {quantity(card['strains_read'], 'strain')}, "
+        f"{card['near_duplicates']:,} of them near-duplicates"
     )
     sides = ", ".join(f"{side['tunes']} {split}" for split, side in card["splits"].items())
-    click.echo(f"{card['strains']} strains of {card['tunes_in_corpus']} tunes ({sides})")
+    strains, tunes = card["strains"], card["tunes_in_corpus"]
+    click.echo(f"{quantity(strains, 'strain')} of {quantity(tunes, 'tune')} ({sides})")
     if card["refused"]:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in card["refused"].items())
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in card["refused"].items())
         click.echo(f"refused: {reasons}")
     if card.get("notices"):
         decisions = ", ".join(f"{what} ({count})" for what, count in card["notices"].items())
         click.echo(f"decided: {decisions}   each of them: corpus show {options.name} --decisions")
     if card["styles_joined"]:
-        click.echo(f"{card['styles_joined']} rarer styles are joined as other")
+        click.echo(f"rarer styles joined as other: {card['styles_joined']}")
     done = f"wrote {CORPORA / options.name}.npz" if is_new else "nothing has changed"
     click.echo(f"{done}   {_next_step(card, options.name)}")
 
@@ -171,6 +174,7 @@ def _next_step(card: Mapping[str, Any], name: str) -> str:
 def corpus_list(as_json: bool) -> None:
     """List the corpora: the shipped one, `books`, and those in `checkpoints/corpora`."""
     from music.corpora.catalogue import corpus_names, data_card, open_corpus
+    from music.corpora.data_card import quantity
     from music.messages import one_line
 
     rows: list[dict[str, Any]] = []
@@ -199,8 +203,8 @@ def corpus_list(as_json: bool) -> None:
             continue
         styles = ", ".join(list(row["styles"])[:6]) + ("…" if len(row["styles"]) > 6 else "")
         click.echo(
-            f"{row['name']}: {row['strains']} strains of {row['tunes']} tunes; styles {styles}; "
-            f"licence {row['licence']}"
+            f"{row['name']}: {quantity(row['strains'], 'strain')} of "
+            f"{quantity(row['tunes'], 'tune')}; styles {styles}; licence {row['licence']}"
         )
 
 
@@ -219,7 +223,7 @@ def corpus_show(name: str, all_refused: bool, all_decisions: bool, as_json: bool
         reading_decisions,
         refused_passages,
     )
-    from music.corpora.data_card import describe_strains, in_words
+    from music.corpora.data_card import in_words, without_card
     from music.readers.tune import Remark
 
     found = open_corpus(name)
@@ -228,16 +232,13 @@ def corpus_show(name: str, all_refused: bool, all_decisions: bool, as_json: bool
     shown = list(passages if all_refused or as_json else islice(passages, SHOWN_PASSAGES))
     decisions = list(reading_decisions(name)) if all_decisions or as_json else []
     if card is None:
-        counts = {"name": found.name, "strains": len(found), "tunes_in_corpus": found.tunes}
-        card = {**counts, **describe_strains(found)}
-        lines = [f"{what}: {counted}" for what, counted in card.items()]
+        card, text = without_card(found)
     else:
-        lines = [in_words(card)]
+        text = in_words(card)
     if as_json:
         click.echo(json.dumps({**card, "refused_passages": shown, "decisions": decisions}))
         return
-    for line in lines:
-        click.echo(line)
+    click.echo(text)
     for row in shown:
         click.echo(str(Remark(**row)))
     if sum(card.get("refused", {}).values()) > len(shown):

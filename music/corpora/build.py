@@ -26,7 +26,7 @@ import numpy as np
 from music.corpora.build_options import BuildOptions
 from music.corpora.catalogue import CORPORA, data_card
 from music.corpora.corpus_file import STRAINS, STYLE_PLACE, CorpusError, read_corpus, write_corpus
-from music.corpora.data_card import CARD_VERSION, describe_strains, in_words
+from music.corpora.data_card import CARD_VERSION, describe_strains, in_words, quantity
 from music.corpora.file_reading import FileReading, read_files
 from music.corpora.near_duplicates import Groups, overlaps
 from music.corpora.remark_tables import DECISIONS, REFUSED, RemarkTable
@@ -37,11 +37,16 @@ from music.json_text import write_json
 from music.limits import UNPACKED_CORPUS_BYTES, LimitError
 from music.messages import excerpt
 from music.progress import Report, no_report
+from music.readers import Refusal
 from music.styles import OTHER, STYLE_SLOTS, Styles
 from music.tokens import ID
 
 TOKENS = UNPACKED_CORPUS_BYTES // 4
 """of one corpus at most; a file of more would not be read"""
+SHOWN_REASONS = 2
+"""in the message that nothing can be used"""
+EXAMPLE_CHARACTERS = 220
+"""of a refusal in it, so that the whole is not cut"""
 
 
 @dataclass(slots=True)
@@ -57,6 +62,8 @@ class _Found:
     """of each strain"""
     transcribers: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, Refusal] = field(default_factory=dict)
+    """the first refusal of each reason"""
     notices: Counter[str] = field(default_factory=Counter)
     rows: list[np.ndarray] = field(default_factory=list)
     tonics: list[int] = field(default_factory=list)
@@ -166,7 +173,9 @@ def _add(found: _Found, source: Source, reading: FileReading, options: BuildOpti
     found.files_refused += not reading.tunes
     found.unread_tunes += reading.unread_tunes
     found.notices.update(notice.reason for notice in reading.notices)
-    found.refused.update(refusal.reason for refusal in reading.refusals)
+    for refusal in reading.refusals:
+        found.refused[refusal.reason] += 1
+        found.examples.setdefault(refusal.reason, refusal)
     for tune in reading.tunes:
         if not tune.rows:
             found.tunes_without_strain += 1
@@ -186,11 +195,14 @@ def _add(found: _Found, source: Source, reading: FileReading, options: BuildOpti
 
 
 def _nothing_kept(sources: Sequence[Source], found: _Found) -> str:
-    reasons = "; ".join(f"{count} {reason}" for reason, count in found.refused.most_common(3))
-    return (
-        f"no strain of {len(sources)} files can be used ({reasons or 'they have no tunes'}); "
-        "docs/reading.md says what is read, and docs/corpora.md how to make files fit"
-    )
+    """That nothing can be used, with an example of each of the commonest reasons."""
+    files = quantity(len(sources), "file")
+    if not found.refused:
+        return f"no strain of {files} can be used, as there are no tunes; give others"
+    commonest = [reason for reason, _ in found.refused.most_common(SHOWN_REASONS)]
+    examples = [excerpt(str(found.examples[reason]), EXAMPLE_CHARACTERS) for reason in commonest]
+    counts = ", ".join(f"{reason} ({found.refused[reason]})" for reason in commonest)
+    return f"no strain of {files} can be used: {counts}, such as {'; '.join(examples)}"
 
 
 def _write(

@@ -53,6 +53,11 @@ def entropy_bits(counts: Mapping[str, int]) -> float:
     return float(abs(np.sum(shares * np.log2(shares))))
 
 
+def quantity(number: int, noun: str) -> str:
+    """A number of things that have a regular plural, in words: "1 tune", "2,000 tunes"."""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
 def _counted(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
 
@@ -67,29 +72,19 @@ def in_words(card: Mapping[str, Any]) -> str:
         f"- Transcribed by: {_transcribers(card['transcribers'])}",
         "",
         "## What was read",
-        f"{card['files']} files, of which {card['files_refused']} gave no tune "
-        f"({card['other_files']} files of other kinds were left alone). {kept} of {tunes} tunes "
-        f"gave {card['strains_read']} strains; {card['near_duplicates']} of these are "
-        f"near-duplicates of others and were left out. {card['strains']} strains of "
-        f"{card['tunes_in_corpus']} tunes are in the corpus, with {card['notes']} notes.",
+        f"{quantity(card['files'], 'file')}, of which {card['files_refused']:,} gave no tune "
+        f"({quantity(card['other_files'], 'file')} of other kinds left alone). {kept:,} of "
+        f"{quantity(tunes, 'tune')} gave {quantity(card['strains_read'], 'strain')}; left out as "
+        f"near-duplicates of others: {card['near_duplicates']:,}. The corpus has "
+        f"{quantity(card['strains'], 'strain')} of {quantity(card['tunes_in_corpus'], 'tune')} "
+        f"with {quantity(card['notes'], 'note')}.",
         "",
-        "| part | tunes | strains |",
-        "|---|---|---|",
-        *(
-            f"| {s} | {card['splits'][s]['tunes']} | {card['splits'][s]['strains']} |"
-            for s in SPLITS
-        ),
-        "",
+        *_sides(card),
         "## What is in it",
-        *_table("metre", card["meters"]),
-        *_table("mode", card["modes"]),
-        *_table("bars", card["bars"]),
-        *_table("key", dict(list(card["keys"].items())[:SHOWN_KEYS])),
-        *_table("style", card["styles"]),
-        f"The style of a strain tells {card['style_bits']:.2f} bits.",
+        *_strains_in_words(card),
     ]
     if card["styles_joined"]:
-        parts.append(f"{card['styles_joined']} rarer styles are joined as `other`.")
+        parts.append(f"Rarer styles joined as `other`: {card['styles_joined']}.")
     parts += ["", "## What was refused"]
     if card["refused"]:
         parts += [*_table("reason", card["refused"])]
@@ -104,6 +99,43 @@ def in_words(card: Mapping[str, Any]) -> str:
             f"Each passage stands in `{card['name']}.decisions.csv`; docs/reading.md has the rules."
         )
     return "\n".join(parts) + "\n"
+
+
+def without_card(corpus: Corpus) -> tuple[dict[str, Any], str]:
+    """What can be told of a corpus that has no data card, as the shipped one; and in Markdown."""
+    card = {
+        "name": corpus.name,
+        "strains": len(corpus),
+        "tunes_in_corpus": corpus.tunes,
+        **describe_strains(corpus),
+    }
+    parts = [
+        f"# Corpus {corpus.name}",
+        f"{quantity(len(corpus), 'strain')} of {quantity(corpus.tunes, 'tune')} with "
+        f"{quantity(card['notes'], 'note')}.",
+        "",
+        *_sides(card),
+        *_strains_in_words(card),
+    ]
+    return card, "\n".join(parts) + "\n"
+
+
+def _strains_in_words(card: Mapping[str, Any]) -> list[str]:
+    """The fields of `describe_strains` in Markdown, but for the sides."""
+    return [
+        *_table("metre", card["meters"]),
+        *_table("mode", card["modes"]),
+        *_table("bars", card["bars"]),
+        *_table("key", dict(list(card["keys"].items())[:SHOWN_KEYS])),
+        *_table("style", card["styles"]),
+        f"The style of a strain tells {card['style_bits']:.2f} bits.",
+    ]
+
+
+def _sides(card: Mapping[str, Any]) -> list[str]:
+    splits = card["splits"]
+    rows = [f"| {one} | {splits[one]['tunes']} | {splits[one]['strains']} |" for one in SPLITS]
+    return ["| part | tunes | strains |", "|---|---|---|", *rows, ""]
 
 
 def _table(what: str, counts: Mapping[str, int]) -> list[str]:

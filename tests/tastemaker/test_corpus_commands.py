@@ -46,7 +46,9 @@ def test_building_and_doing_it_again(tunes, typed, folder):
         "name": "mine", "files": 2, "tunes": 2, "tunes_kept": 2, "strains": 4,
     }  # fmt: skip
     assert (found["refused"], found["unchanged"]) == ({"bar length": 1, "damaged": 1}, False)
-    assert "refused: 1 bar length, 1 damaged" in out
+    assert "2 files, 2 of 2 tunes gave 4 strains, 0 of them near-duplicates\n" in out
+    assert "\n4 strains of 2 tunes (1 train, 0 validation, 1 test)\n" in out
+    assert "\nrefused: bar length (1), damaged (1)\n" in out
     assert "wrote checkpoints/corpora/mine.npz   no tune is left for validation; build the" in out
     assert "reading files: 2 of 2" in err
     times = {path: path.stat().st_mtime_ns for path in (folder / "checkpoints").rglob("*")}
@@ -89,9 +91,28 @@ def test_the_next_step_is_one_that_works(folder, typed, tunes, styles, step):
     assert len(styles_of_corpora(opened, base).labels) <= STYLE_SLOTS
 
 
+def test_one_of_a_thing_is_told_as_one(folder, typed):
+    random_tunes(folder / "tunes", 1)
+    code, out, _ = build(typed)
+    assert (code, out.splitlines()[:2]) == (0, [
+        "1 file, 1 of 1 tune gave 1 strain, 0 of them near-duplicates",
+        "1 strain of 1 tune (1 train, 0 validation, 0 test)",
+    ])  # fmt: skip
+    _, out, _ = typed("corpus", "list")
+    assert "\nmine: 1 strain of 1 tune; styles mine" in out
+    _, out, _ = typed("corpus", "show", "mine")
+    assert (
+        "\n1 file, of which 0 gave no tune (0 files of other kinds left alone). 1 of 1 tune" in out
+    )
+    assert "The corpus has 1 strain of 1 tune with 16 notes.\n" in out
+    (folder / "checkpoints" / "corpora" / "mine.json").unlink()
+    _, out, _ = typed("corpus", "show", "mine")
+    assert out.startswith("# Corpus mine\n1 strain of 1 tune with 16 notes.\n")
+
+
 def test_listing_and_showing(tunes, typed, folder):
     code, out, _ = typed("corpus", "list")
-    assert (code, out.startswith("books: 6635 strains")) == (0, True)
+    assert (code, out.startswith("books: 6,635 strains of 2,7")) == (0, True)
     build(typed, "--style", "tango")
     (folder / "checkpoints" / "corpora" / "broken.npz").write_bytes(b"")
     code, out, _ = typed("corpus", "list")
@@ -147,7 +168,10 @@ def test_what_was_decided_is_counted_and_can_be_shown(folder, typed):
 
 def test_the_shipped_corpus_can_be_shown(folder, typed):
     code, out, err = typed("corpus", "show", "books")
-    assert (code, "strains: 6635" in out) == (0, True), err
+    assert (code, out.startswith("# Corpus books\n6,635 strains of 2,7")) == (0, True), err
+    assert "\n| train | 2430 | 5948 |\n" in out
+    assert "\n| reel | " in out
+    assert "{" not in out, "no Python"
     _, out, _ = typed("corpus", "show", "books", "--json")
     assert json.loads(out)["splits"]["train"] == {"tunes": 2430, "strains": 5948}
 
@@ -162,7 +186,10 @@ def test_the_shipped_corpus_can_be_shown(folder, typed):
         (("tunes", "--name", "A name"), "'A name' is not the name of a corpus; use a-z"),
         (("tunes", "--name", "books"), "'books' is the shipped corpus; choose another name"),
         (("tunes", "--name", "mine", "--style", "T!"), "style='T!' is not a label"),
-        (("tunes/b.mid", "--name", "mine"), "no strain of 1 files can be used (1 damaged)"),
+        (
+            ("tunes/b.mid", "--name", "mine"),
+            "no strain of 1 file can be used: damaged (1), such as b.mid: ",
+        ),
         (("tunes", "--books", "--name", "mine"), "--books builds the shipped corpus"),
         (("tunes", "--name", "mine", "--style-from", "file"), "'file' is not one of"),
     ],

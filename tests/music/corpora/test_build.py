@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import time
 from dataclasses import replace
 from multiprocessing import active_children
@@ -27,6 +28,7 @@ from music.corpora.sources import find_sources
 from music.formats.midi import to_midi
 from music.formats.musicxml import to_musicxml
 from music.formats.notation import read_melody, to_abc
+from music.messages import one_line
 from music.styles import StyleError
 
 HEAD = "M:2/4\nL:1/8\nK:C\n"
@@ -278,9 +280,36 @@ def test_options_that_cannot_be_are_refused(options, error, words):
 
 def test_nothing_kept_writes_nothing(tmp_path, root):
     (tmp_path / "a.abc").write_text("X:1\nK:C\nz4|\n")
-    with pytest.raises(CorpusError, match=r"no strain of 1 files can be used \(1 no notes\)"):
+    with pytest.raises(CorpusError, match=r"no strain of 1 file can be used: no notes \(1\), such"):
         built(tmp_path / "a.abc", root)
     assert not root.exists()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "a.abc").write_text("X:1\nT:no music\nK:C\n")
+    with pytest.raises(CorpusError, match=r"no strain of 1 file can be used"):
+        built(tmp_path / "empty", root)
+
+
+def test_when_nothing_is_kept_examples_of_the_reasons_are_told(tmp_path, root):
+    """With file, bar and remedy, and whole also where they are long."""
+    place = tmp_path / "tunes"
+    place.mkdir()
+    for number in range(3):
+        (place / f"{number}-{'x' * 60}.abc").write_text(abc(4, "CDEFG|ABcde|fgfed|cBAGF"))
+    (place / "b.mid").write_bytes(b"no MIDI")
+    with pytest.raises(CorpusError) as told:
+        built(place, root)
+    said = one_line(told.value)
+    assert said == str(told.value), "nothing of it is cut"
+    assert said.startswith("no strain of 4 files can be used: ")
+    assert re.search(rf" \(\d+\), such as 0-{'x' * 60}\.abc, tune 4, bar \d: .*\d", said)
+    assert "; b.mid: " in said
+
+
+def test_the_parts_that_there_are_are_told_when_another_is_asked_for(tmp_path, root, real_melodies):
+    text = to_musicxml(real_melodies[0]).replace("<part-name>", "<part-name>Flute ", 1)
+    (tmp_path / "a.musicxml").write_text(text)
+    with pytest.raises(CorpusError, match=r"no such part \(1\), such as a.musicxml: .*Flute"):
+        built(tmp_path / "a.musicxml", root, part="Oboe")
 
 
 def test_more_than_a_corpus_may_hold_is_refused(folder, root, monkeypatch):
@@ -358,7 +387,7 @@ def test_a_file_that_may_not_be_opened_is_refused(folder, root, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(file_reading, "read_tunes", denied)
-    with pytest.raises(CorpusError, match=r"no strain of 4 files can be used \(4 damaged\)"):
+    with pytest.raises(CorpusError, match=r"used: damaged \(4\), such as .* denied\)"):
         built(folder, root)
 
 
