@@ -30,7 +30,11 @@ ADAPTING: dict[str, Any] = {
     "strains_per_step": 32,
 }
 SMALL_STRAINS = 300
-ADAPTING_TO_SMALL: dict[str, Any] = {"learning_rate": 5e-4, "strains_per_step": 16}
+ADAPTING_TO_SMALL: dict[str, Any] = {
+    "learning_rate": 5e-4,
+    "strains_per_step": 16,
+    "dropout": 0.1,
+}
 """where the training strains are fewer than `SMALL_STRAINS`: 80 are learnt by heart in 60 steps"""
 VALIDATIONS = 10
 """of adapting, spread over its steps; twice as many from nothing"""

@@ -49,7 +49,7 @@ def test_many_tunes_and_those_who_say_so_begin_with_nothing(base, mine, tmp_path
 def test_what_is_asked_for_comes_first(base, mine):
     asked = {"epochs": 2, "learning_rate": 0.25, "dropout": None}
     config = planned([mine], start_from=base, base=None, asked=asked).config
-    assert (config.epochs, config.learning_rate, config.dropout) == (2, 0.25, 0.3)
+    assert (config.epochs, config.learning_rate, config.dropout) == (2, 0.25, 0.1)
     assert config.save_every_steps == 1
 
 
