@@ -16,6 +16,10 @@ FIFTHS_OF_MODE = {
     "": 0, "maj": 0, "ion": 0, "mix": -1, "dor": -2, "m": -3, "min": -3, "aeo": -3,
     "phr": -4, "loc": -5, "lyd": 1,
 }  # fmt: skip
+NO_KEY = "none"
+"""the mode of `K:none` and of an empty `K:`, which name neither a tonic nor a signature"""
+PIPES = ("HP", "Hp")
+"""the highland pipes: A mixolydian, whether its sharps are printed or not"""
 ACCIDENTAL = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0}
 """semitones of each sign"""
 OCTAVE_SEMITONES = {None: 0, "8": 12, "15": 24}
@@ -49,24 +53,30 @@ class AbcKey:
     tonic_class: int
     """pitch class of the tonic as written, C = 0"""
     mode: str
-    """three lower-case letters, 'm' or ''"""
+    """three lower-case letters, 'm', '', or `NO_KEY`"""
     altered: dict[str, int]
     """semitones of each letter that is altered, or made natural"""
 
 
 def read_key(text: str) -> AbcKey:
-    """Read a `K:` field such as `D`, `Ador`, `F#m`, `D =c` or `D exp _b ^f clef=treble`.
+    """Read a `K:` field such as `D`, `Ador`, `F#m`, `D =c` `D exp _b ^f clef=treble` or `none`.
 
     Raises:
         AbcError: when the field names no key, or something that is not known here.
     """
     shown = f"K:{text.strip()[:40]}"
     plain = _PROPERTY.sub(" ", text)
+    first = (plain.split() or [NO_KEY])[0]
+    if first in PIPES:
+        plain = plain.replace(first, "Amix", 1)
+    no_key = first.lower() == NO_KEY
+    if no_key:
+        plain = "C" + plain.strip()[len(NO_KEY) :]
     match = _TONIC.match(plain)
     if match is None:
         raise AbcError(f"{shown} names no key; write for example K:D or K:Ador")
     letter, accidental = match.groups()
-    mode, explicit, changes = "", False, {}
+    mode, explicit, changes = NO_KEY if no_key else "", no_key, {}
     for place, word in enumerate(re.findall(r"[\^_=]\S*|[^\s^_=]+", plain[match.end() :])):
         if word.lower() == "exp":
             explicit = True
@@ -82,7 +92,7 @@ def read_key(text: str) -> AbcKey:
                 "such as ^f or =c, and a clef"
             )
     shift = {"#": 1, "b": -1, "": 0}[accidental]
-    fifths = LETTER_FIFTHS[letter] + 7 * shift + FIFTHS_OF_MODE[mode]
+    fifths = LETTER_FIFTHS[letter] + 7 * shift + FIFTHS_OF_MODE.get(mode, 0)
     if abs(fifths) > MAX_SIGNATURE and not explicit:
         raise AbcError(
             f"{shown} has {abs(fifths)} accidentals; at most {MAX_SIGNATURE} can be "
@@ -104,6 +114,8 @@ def in_mode(key: AbcKey, mode: str) -> AbcKey:
     """
     if mode not in FIFTHS_OF_MODE:
         raise AbcError(f"mode {mode[:20]!r} is not known; write one of {list(FIFTHS_OF_MODE)[1:]}")
+    if key.mode == NO_KEY:
+        return key
     tonic = key.tonic_class + 7 * (FIFTHS_OF_MODE[key.mode] - FIFTHS_OF_MODE[mode])
     return AbcKey(tonic % 12, mode, key.altered)
 

@@ -17,6 +17,7 @@ from fractions import Fraction
 from music.formats.abc import AbcBar, AbcError, AbcNote, AbcTune
 from music.formats.abc_key import (
     ACCIDENTAL,
+    NO_KEY,
     AbcKey,
     check_directive,
     in_mode,
@@ -24,7 +25,14 @@ from music.formats.abc_key import (
     read_shifts,
 )
 from music.formats.abc_melody import STYLE_FIELD
-from music.formats.abc_tokens import FIELD, TOKEN, check_length, read_length, read_ratio
+from music.formats.abc_tokens import (
+    FIELD,
+    TOKEN,
+    check_length,
+    read_length,
+    read_meter,
+    read_ratio,
+)
 from music.formats.spelling import LETTER_MIDI
 from music.limits import TUNE_CHARACTERS
 from music.melody import TICKS_PER_QUARTER
@@ -34,7 +42,6 @@ STYLE_DIRECTIVE = "tastemaker-style"
 MODE_DIRECTIVE = "tastemaker-mode"
 """%%tastemaker-mode loc: the mode, where the next `K:` names another of the same signature"""
 TUPLET_TIME = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-METER_ALIASES = {"C": "4/4", "C|": "2/2"}
 MOST_BARS_OF_REST = 32
 LONGEST_BAR_SIGN = 32
 """characters; barlines with no note in between are kept up to here"""
@@ -150,8 +157,7 @@ class _Reader:
         self.fields.setdefault(name, []).append(value)
         in_body = self.key is not None
         if name == "M":
-            meter = "".join(value.split())
-            meter = METER_ALIASES.get(meter, meter)
+            meter = read_meter(value)
             if in_body and meter != self.meter:
                 self.change()
             self.meter = meter
@@ -167,7 +173,8 @@ class _Reader:
     def set_key(self, value: str) -> None:
         before = self.key
         shifts = read_shifts("K", value)
-        only_clef = before is not None and shifts and not value[:1].isupper()
+        names_key = value[:1].isupper() or value.lower().startswith(NO_KEY)
+        only_clef = before is not None and shifts and not names_key
         key = before if before is not None and only_clef else read_key(value)
         if self.named_mode is not None:
             key, self.named_mode = in_mode(key, self.named_mode), None

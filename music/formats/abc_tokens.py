@@ -31,6 +31,8 @@ TOKEN = re.compile(
       | (?P<skip>y[0-9]*|[\s\\`~.H-WYh-w()$*!:\]])""",
     re.VERBOSE,
 )
+METER_ALIASES = {"C": "4/4", "C|": "2/2"}
+_SUM = re.compile(r"\(?([0-9]{1,3}(?:\+[0-9]{1,3}){1,9})\)?/([0-9]{1,3})")
 _RATIO = re.compile(r"([0-9]{1,4})(?:/([0-9]{1,4}))?$")
 
 
@@ -80,3 +82,12 @@ def read_ratio(text: str, field_name: str) -> Fraction:
             f"{field_name}:{text[:20]} is not a ratio; write for example {field_name}:1/8"
         )
     return Fraction(int(match[1]), int(match[2] or 1))
+
+
+def read_meter(text: str) -> str:
+    """The metre of an `M:` field such as '6/8'; the parts of one such as '(3+2+2)/8' are added."""
+    meter = "".join(text.split())
+    parts = _SUM.fullmatch(meter)
+    if parts is not None:
+        return f"{sum(map(int, parts[1].split('+')))}/{parts[2]}"
+    return METER_ALIASES.get(meter, meter)

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from music.formats.abc import AbcError, AbcTune
+from music.formats.abc_key import NO_KEY
 from music.formats.abc_melody import MODE_OF_ABC
 from music.formats.abc_reader import read_tune
 from music.limits import (
@@ -18,6 +19,7 @@ from music.limits import (
 from music.readers.abc_tunes import music_after_end, numbered_tunes
 from music.readers.abc_voices import chosen_voice
 from music.readers.bars import bar_refusal, repair
+from music.readers.key_finder import find_key, key_in_words
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 
 SYMBOLS_PER_PASSAGE = 6
@@ -103,6 +105,10 @@ def _tune(file: str, number: str, read: AbcTune) -> tuple[Tune, list[Refusal]]:
     ):
         passage = list(group)
         passages += 1
+        if mode == NO_KEY:
+            tonic_class, mode = find_key(passage)
+            detail = f"K: names no key; the notes are those of {key_in_words(tonic_class, mode)}"
+            notices.append(Notice(file, number, passage[0].number, "key found", detail))
         try:
             runs, wrong, mended = repair(passage, bar_ticks_of(meter))
         except ReadError as error:

@@ -7,11 +7,13 @@ from itertools import takewhile
 from pathlib import Path
 
 from music.formats.abc import AbcBar, AbcError, AbcTune
+from music.formats.abc_key import NO_KEY
 from music.formats.abc_melody import MODE_OF_ABC
 from music.formats.abc_reader import read_tune
 from music.limits import ABC_FILE_BYTES, read_bytes
 from music.readers.abc_tunes import music_after_end, numbered_tunes
 from music.readers.abc_voices import chosen_voice
+from music.readers.key_finder import find_key, key_in_words
 from music.readers.read import MIDI_ENDINGS, MUSICXML_ENDINGS, read_tunes
 from music.readers.tune import ReadError
 
@@ -74,6 +76,10 @@ def _first_abc_tune(content: bytes) -> tuple[AbcTune, list[str]]:
             tune, meter=meter, tonic_class=tonic_class, mode=mode, bars=bars,
             changes_meter_or_key=False,
         )  # fmt: skip
+    if tune.mode == NO_KEY:
+        tonic_class, mode = find_key(tune.bars)
+        tune = replace(tune, tonic_class=tonic_class, mode=_ABC_OF_MODE[mode])
+        lines.append(f"K: names no key; the notes are those of {key_in_words(tonic_class, mode)}")
     if music_after_end(text):
         lines.append("what comes after the empty line that ends its tune is not read")
     return replace(tune, tunes_after=sum(1 for _ in texts)), lines

@@ -299,3 +299,41 @@ def test_prose_after_a_tune_is_none_of_its_music(tmp_path, after):
 def test_an_empty_line_before_the_first_note_ends_no_tune(tmp_path, line):
     (read_tune,), refusals = read(tmp_path, tune(f"{line}\n\n{bars(4)}|]"))
     assert (len(read_tune.sections[0].bars), refusals) == (4, [])
+
+
+@pytest.mark.parametrize(
+    ("meter", "unit", "bar", "read_as"),
+    [
+        ("(3+2+2)/8", "1/8", "CDEFGAB", "7/8"),
+        ("3+2/8", "1/8", "CDEFG", "5/8"),
+        ("2 + 2 / 4", "1/4", "CDEF", "4/4"),
+    ],
+)
+def test_the_parts_of_a_metre_are_added(tmp_path, meter, unit, bar, read_as):
+    """The tune was refused as one without bars."""
+    text = f"X:1\nM:{meter}\nL:{unit}\nK:C\n{bars(4, bar)}|\n[M:{meter}]{bars(4, bar)}|]\n"
+    (read_tune,), refusals = read(tmp_path, text)
+    assert ([(s.meter, len(s.bars)) for s in read_tune.sections], refusals) == ([(read_as, 8)], [])
+
+
+@pytest.mark.parametrize("key", ["none", "", "None clef=treble", "clef=treble"])
+def test_the_key_of_a_tune_that_names_none_is_found_and_said(tmp_path, key):
+    (read_tune,), refusals = read(tmp_path, tune(bars(4, "GBdG"), key=key))
+    assert (refusals, decisions(read_tune)) == ([], ["key found"])
+    (melody,), _ = melodies_of(read_tune)
+    assert (melody.key, [n.pitch for n in melody.notes][:4]) == ("G major", [0, 4, 7, 0])
+
+
+def test_no_key_in_the_middle_of_a_tune_takes_its_sharps_away(tmp_path):
+    text = tune(f"{bars(4, 'FGAB')}|\nK:none\n{bars(4, 'FGAB')}|", key="G")
+    (read_tune,), _ = read(tmp_path, text)
+    firsts = [section.bars[0].notes[0].midi for section in read_tune.sections]
+    assert firsts == [66, 65]
+
+
+@pytest.mark.parametrize("key", ["HP", "Hp"])
+def test_pipe_music_is_in_a_mixolydian(tmp_path, key):
+    (read_tune,), _ = read(tmp_path, tune(bars(4, "cfga"), key=key))
+    (melody,), _ = melodies_of(read_tune)
+    sounding = [melody.tonic_midi + n.pitch for n in melody.notes[:4]]
+    assert (melody.key, [midi % 12 for midi in sounding]) == ("A mixolydian", [1, 6, 7, 9])

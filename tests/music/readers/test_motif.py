@@ -17,10 +17,20 @@ HEADER = "M:3/4\nL:1/4\n\nX:1\nK:D\nDEF|DEF|\n"
         VOICES,
         VOICES.replace('"Descant"', '"Melody"'),
         HEADER,
+        tune(bars(4, "GABG"), key="none"),
+        tune(bars(4, "CDE"), meter="(1+2)/4"),
         tune(f"{bars(4)}|]\nM:3/4\nK:G\nGAB|GAB|"),
         tune(f"{bars(2)}|]") + "\n" + tune(bars(3)),
     ],
-    ids=["voices", "voice of the melody", "header of the file", "change", "two tunes"],
+    ids=[
+        "voices",
+        "voice of the melody",
+        "header of the file",
+        "no key",
+        "sum",
+        "change",
+        "two tunes",
+    ],
 )
 def test_a_motif_is_read_as_a_corpus_reads_it(tmp_path, text):
     """A tune with a voice called Melody was refused, and one whose key changes."""
@@ -44,6 +54,7 @@ def said(tmp_path, text):
 
 def test_what_is_left_out_of_a_motif_is_told(tmp_path):
     assert said(tmp_path, VOICES)[1][0].startswith("voice 2 of 2, 'Descant', is taken")
+    assert "G major" in said(tmp_path, tune(bars(4, "GABG"), key="none"))[1][0]
     changed = tune(f"{bars(4)}|]\nM:3/4\nGAB|GAB|")
     assert "4 of its 6 bars" in said(tmp_path, changed)[1][0]
     assert "empty line" in said(tmp_path, tune(f"{bars(4)}|]\n\n{bars(4)}"))[1][0]
