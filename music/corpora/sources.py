@@ -78,8 +78,8 @@ def find_sources(given: Sequence[Path]) -> tuple[list[Source], int]:
     if not sources:
         shown = ", ".join(shortened(str(path), PATH_CHARACTERS) for path in given)
         raise CorpusError(
-            f"there are no files of tunes in {shown} ({others} others); give a folder with files "
-            f"that end in {', '.join(ENDINGS)}"
+            f"there are no files of tunes in {shown} (other files: {others}); give a folder with "
+            f"files that end in {', '.join(ENDINGS)}"
         )
     return sources, others
 

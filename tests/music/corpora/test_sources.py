@@ -77,7 +77,9 @@ def test_what_is_not_there_or_holds_no_tunes_is_told_in_a_line(folder, tmp_path,
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "song.mp3").write_text("")
-    with pytest.raises(CorpusError, match=r"no files of tunes in .*empty' \(1 others\).*\.abc"):
+    with pytest.raises(
+        CorpusError, match=r"no files of tunes in .*empty' \(other files: 1\).*\.abc"
+    ):
         find_sources([empty])
     monkeypatch.setattr(sources, "MOST_FILES", 2)
     with pytest.raises(CorpusError, match="more than 2 files; give a part of them"):
