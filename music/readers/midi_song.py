@@ -7,6 +7,7 @@ the file's own resolution here; `music.readers.midi_grid` puts them on the grid.
 from __future__ import annotations
 
 import io
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -51,6 +52,8 @@ class Song:
     drums: int
     style: str = ""
     """that our own files name"""
+    as_ours: bool = False
+    """whether it counts time as our own files do, which come back equal, with bars of rest"""
 
 
 def read_song(path: Path) -> Song:
@@ -61,18 +64,29 @@ def read_song(path: Path) -> Song:
         LimitError, OSError: for a file that is too large, or cannot be read.
     """
     content = read_bytes(path, MIDI_BYTES, remedy="export a shorter passage")
+    if not content.startswith(b"MThd"):
+        raise ReadError("damaged", f"the file is no MIDI file; {_remedy(content)}")
     try:
         file = mido.MidiFile(file=io.BytesIO(content), clip=True)
+    except EOFError as error:
+        detail = "the file ends in the middle of a track; export it anew"
+        raise ReadError("damaged", detail) from error
     except (
-        OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, KeySignatureError,
-    ) as error:  # fmt: skip
-        reason = f"no readable MIDI file ({type(error).__name__} {error}); export it anew"
-        raise ReadError("damaged", reason) from error
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        KeySignatureError,
+    ) as error:
+        detail = "the file holds what no MIDI file may hold; export it anew"
+        raise ReadError("damaged", detail) from error
     if not 0 < file.ticks_per_beat < 0x8000:
         detail = "the file counts time in frames of film, not in beats; export it with a tempo"
         raise ReadError("no beat", detail)
     scale = Fraction(TICKS_PER_QUARTER, file.ticks_per_beat)
-    song = Song([], [], [], Fraction(0), "", 0)
+    as_ours = file.ticks_per_beat == TICKS_PER_QUARTER
+    song = Song([], [], [], Fraction(0), "", 0, as_ours=as_ours)
     named: dict[Fraction, tuple[int, str]] = {}
     for number, track in enumerate(file.tracks, start=1):
         _read_track(song, named, track, number, scale)
@@ -83,6 +97,22 @@ def read_song(path: Path) -> Song:
     if song.end_ticks > LONGEST_TICKS:
         raise ReadError("too large", "the file lasts more than 10,000 bars; export a passage")
     return song
+
+
+def _remedy(content: bytes) -> str:
+    """What to do with a file that is no MIDI file, by what it looks like."""
+    start = content[:4000].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not start:
+        return "it is empty: export it anew"
+    if re.search(rb"^(X:|M:|K:)", start, re.MULTILINE):
+        return "it looks like ABC: call it .abc"
+    if start.startswith(b"<"):
+        return "it looks like MusicXML: call it .musicxml"
+    if start.startswith(b"PK\x03\x04"):
+        return "it looks like a packed score: call it .mxl"
+    if start.startswith(b"RIFF"):
+        return "it is a RIFF file, which may be sound or packed MIDI: export it as a .mid"
+    return "export it anew"
 
 
 def _read_track(

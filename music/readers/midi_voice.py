@@ -84,8 +84,13 @@ def read_midi_file(path: Path, part: str | None) -> tuple[list[Tune], list[Refus
             continue
         if not any(note.midi is not None for bar in bars for note in bar.notes):
             continue
+        silent = next(k for k, bar in enumerate(bars) if any(n.midi is not None for n in bar.notes))
         if len(song.parts) > 1:
             bars = _without_empty_ends(bars)
+        elif silent and not sections and not song.as_ours:
+            bars = bars[silent:]
+            detail = f"{silent} bars of rest before the melody begins are left out"
+            notices.append(Notice(file, "1", str(number), "cut", detail))
         if key is None:
             key = find_key(bars)
             detail = f"the file names no key; its notes are those of {key_in_words(*key)}"

@@ -4,6 +4,8 @@ import time
 import mido
 import pytest
 
+from music.formats.midi import to_midi
+from music.melody import Header, Melody, Note
 from music.readers import melodies_of, read_tunes
 from tests.music.readers.written import KEY, METER, midi, scale
 
@@ -300,3 +302,49 @@ def test_notes_that_never_end_are_ended_and_said(tmp_path, silent_quarters):
     assert lengths[:17] == [24] * 17
     assert decisions(tunes) == ["lengths rounded"]
     assert "2 notes" in str(tunes[0].notices[0])
+
+
+def test_bars_of_rest_before_the_melody_are_left_out_and_said(tmp_path):
+    """The melody began with them."""
+    tunes, _ = read(tmp_path, midi(scale(start=16), meta=[METER, KEY]))
+    (melody,), _ = melodies_of(tunes[0])
+    assert (melody.header.bars, melody.notes[0].onset_ticks) == (4, 0)
+    assert decisions(tunes) == ["cut"]
+    assert "4 bars of rest" in str(tunes[0].notices[0])
+
+
+def test_rests_in_the_first_bar_stay(tmp_path):
+    tunes, _ = read(tmp_path, midi(scale(start=2), meta=[METER, KEY]))
+    (melody,), _ = melodies_of(tunes[0])
+    assert (melody.notes[0].onset_ticks, decisions(tunes)) == (48, [])
+
+
+def test_our_own_files_keep_their_bars_of_rest(tmp_path):
+    late = Melody(Header(bars=4), (Note(192, 96, 0), Note(288, 96, 2)))
+    tunes, _ = read(tmp_path, to_midi(late))
+    (melody,), _ = melodies_of(tunes[0])
+    assert (melody.notes, melody.header.bars, decisions(tunes)) == (late.notes, 4, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"X:1\nK:C\nCDEF|\n", "call it .abc"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>", "call it .musicxml"),
+        (b"PK\x03\x04 and more", "call it .mxl"),
+        (b"RIFF\0\0\0\0RMID", "export it as a .mid"),
+        (b"", "it is empty"),
+        (b"no MIDI", "export it anew"),
+        (midi(scale())[:60], "ends in the middle of a track"),
+        (
+            midi(scale(), meta=[KEY]).replace(b"\xff\x59\x02\x00", b"\xff\x59\x02\x63"),
+            "no MIDI file may",
+        ),
+    ],
+    ids=["ABC", "XML", "zip", "RIFF", "empty", "text", "cut", "key"],
+)
+def test_a_file_that_is_no_midi_is_told_in_plain_words(tmp_path, content, says):
+    """The refusal was the text of an exception, such as "EOFError"."""
+    (refusal,) = read(tmp_path, content)[1]
+    assert says in str(refusal)
+    assert "Error" not in str(refusal)
