@@ -142,31 +142,28 @@ def _tell_built(card: Mapping[str, Any], is_new: bool, options: BuildOptions) ->
 
 
 def _next_step(card: Mapping[str, Any], name: str) -> str:
-    """What to do with a corpus that was built: a command that works, and why it is not the usual.
-
-    `pretrain` needs tunes for validation, and a policy has a limited number of styles.
-    """
+    """A command that works with the corpus, and why it is not the usual one where it is not."""
     from music.styles import STYLE_SLOTS
     from policy.folder import CheckpointError, read_policy_folder
 
-    try:
-        base = set(read_policy_folder(base_folder()).scope.styles.labels)
-    except CheckpointError:  # `pretrain` tells it
-        base = set()
-    together = len(base | set(card["styles"]))
-    fits = together <= STYLE_SLOTS
-    if card["splits"]["validation"]["tunes"]:
-        if fits:
-            return f"next: tastemaker pretrain --corpus {name} --start-from base"
+    if not card["splits"]["validation"]["tunes"]:
         return (
-            f"the base and this corpus have {together} styles, and a policy has at most "
-            f"{STYLE_SLOTS}; next: tastemaker pretrain --corpus {name} --from-nothing"
+            "no tune is left for validation; build the corpus of more tunes, or learn from others "
+            f"too; next: tastemaker pretrain --corpus {name} --corpus books --start-from base"
         )
-    few = "no tune is left for validation; build the corpus of more tunes"
-    if fits:
-        few += f", or learn from others too; next: tastemaker pretrain --corpus {name} --corpus "
-        few += "books --start-from base"
-    return few
+    said = ""
+    try:
+        base = read_policy_folder(base_folder()).scope.styles.labels
+    except CheckpointError:  # `pretrain` tells it
+        base = ()
+    together = len({*base, *card["styles"]})
+    if together > STYLE_SLOTS:
+        said = (
+            f"the base and this corpus have {together} styles, and a policy has at most "
+            f"{STYLE_SLOTS}: adapting the base joins the rarest as other, --from-nothing keeps "
+            "those of the corpus; "
+        )
+    return f"{said}next: tastemaker pretrain --corpus {name} --start-from base"
 
 
 @corpus.command("list")

@@ -204,7 +204,7 @@ def test_from_more_styles_than_fit_beside_those_of_the_base(run_with_steps, fold
         file = folder / "tunes" / f"region {number % 30}" / f"{number}.abc"
         file.write_text(to_abc(melody))
     steps = run_with_steps("tastemaker corpus build tunes --name mine --style-from folder")
-    assert steps[0] == "tastemaker pretrain --corpus mine --from-nothing"
+    assert steps[0] == "tastemaker pretrain --corpus mine --start-from base"
     assert any(step.startswith("tastemaker compose") for step in steps)
 
 
