@@ -71,7 +71,7 @@ def test_a_corpus_is_made_of_uploaded_files(corpora, book):
 def test_files_that_hold_no_tune_make_no_corpus(corpora):
     corpora.create("mine", [Upload("letter.abc", b"Dear Ada,\nI have no tunes.\n")], About())
     assert wait_for(corpora.build("mine")) == "refused"
-    assert "no strain of 1 files can be used" in corpora.build("mine").failure
+    assert "no strain of 1 file can be used" in corpora.build("mine").failure
     assert not (CORPORA / "mine.npz").exists()
     assert not CorpusOverviews().of("mine").is_built
     assert corpora.names() == ["books", "mine"], "its files can be removed or added to"
