@@ -16,6 +16,7 @@ xml_document: XML of unknown origin, plain or in a zip file, within limits
 midi_song: reads the notes of a MIDI file
 midi_grid: puts them on the grid, or finds that they were played without a beat
 midi_voice: makes one voice in bars of them
+file_kinds: what a file is that does not hold what its name says
 part_names: names of parts that have the melody
 bars: bars of wrong length, repaired or refused
 key_finder: the key of notes whose file does not name it

@@ -19,6 +19,7 @@ from music.limits import (
 from music.readers.abc_tunes import music_after_end, numbered_tunes
 from music.readers.abc_voices import chosen_voice
 from music.readers.bars import bar_refusal, repair
+from music.readers.file_kinds import kind_remedy
 from music.readers.key_finder import find_key, key_in_words
 from music.readers.tune import Bar, Notice, ReadError, Refusal, Section, Tune, bar_ticks_of
 
@@ -35,10 +36,12 @@ def read_abc_file(path: Path, part: str | None = None) -> tuple[list[Tune], list
 
     Raises:
         LimitError: for a file of more than `ABC_BOOK_BYTES`.
-        ReadError: for a file whose header is too long.
+        ReadError: for a file of another kind, or whose header is too long.
     """
     file = str(path)
     data = read_bytes(path, ABC_BOOK_BYTES, remedy="divide the book into parts")
+    if data.startswith((b"MThd", b"PK\x03\x04", b"<")):
+        raise ReadError("damaged", f"it is no ABC; {kind_remedy(data, '.abc')}")
     tunes: list[Tune] = []
     refusals: list[Refusal] = []
     symbols = 0

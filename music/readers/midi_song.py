@@ -7,7 +7,6 @@ the file's own resolution here; `music.readers.midi_grid` puts them on the grid.
 from __future__ import annotations
 
 import io
-import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +18,7 @@ from mido.midifiles.meta import KeySignatureError
 from music.formats.midi import KEY_TEXT, STYLE_TEXT
 from music.limits import MIDI_BYTES, read_bytes
 from music.melody import TICKS_PER_QUARTER, TONIC_NAMES
+from music.readers.file_kinds import kind_remedy
 from music.readers.key_finder import mode_by_name
 from music.readers.midi_grid import MidiNote
 from music.readers.tune import ReadError
@@ -65,7 +65,7 @@ def read_song(path: Path) -> Song:
     """
     content = read_bytes(path, MIDI_BYTES, remedy="export a shorter passage")
     if not content.startswith(b"MThd"):
-        raise ReadError("damaged", f"the file is no MIDI file; {_remedy(content)}")
+        raise ReadError("damaged", f"it is no MIDI file; {kind_remedy(content, '.mid')}")
     try:
         file = mido.MidiFile(file=io.BytesIO(content), clip=True)
     except EOFError as error:
@@ -97,22 +97,6 @@ def read_song(path: Path) -> Song:
     if song.end_ticks > LONGEST_TICKS:
         raise ReadError("too large", "the file lasts more than 10,000 bars; export a passage")
     return song
-
-
-def _remedy(content: bytes) -> str:
-    """What to do with a file that is no MIDI file, by what it looks like."""
-    start = content[:4000].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not start:
-        return "it is empty: export it anew"
-    if re.search(rb"^(X:|M:|K:)", start, re.MULTILINE):
-        return "it looks like ABC: call it .abc"
-    if start.startswith(b"<"):
-        return "it looks like MusicXML: call it .musicxml"
-    if start.startswith(b"PK\x03\x04"):
-        return "it looks like a packed score: call it .mxl"
-    if start.startswith(b"RIFF"):
-        return "it is a RIFF file, which may be sound or packed MIDI: export it as a .mid"
-    return "export it anew"
 
 
 def _read_track(

@@ -6,6 +6,7 @@ do not change a pitch in MusicXML. Lengths are fractions of a tick, 24 a quarter
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from xml.etree.ElementTree import Element
@@ -16,6 +17,7 @@ from music.melody import TICKS_PER_QUARTER
 from music.readers.key_finder import mode_by_name
 from music.readers.tune import ReadError
 
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})")
 MOST_DIVISIONS = 1_000_000
 LONGEST_QUARTERS = 1000
 """of one note, rest or shift of time"""
@@ -83,7 +85,8 @@ class MeasureReader:
         except (ValueError, KeyError, OverflowError, ZeroDivisionError) as error:
             if isinstance(error, ReadError):
                 raise ReadError(error.reason, str(error), bar=number) from error
-            detail = f"a value of the bar cannot be read ({error}); export the score anew"
+            what = str(error) if type(error) is ValueError else "a number out of range"
+            detail = f"the bar has {what[:80]}; export the score anew"
             raise ReadError("damaged", detail, bar=number) from error
 
     def _read(self, element: Element, number: str) -> list[Measure]:
@@ -131,29 +134,31 @@ class MeasureReader:
 
     def _attributes(self, element: Element) -> None:
         if (divisions := element.findtext("divisions")) is not None:
-            self.divisions = Fraction(divisions.strip())
+            self.divisions = _number(divisions, "divisions")
             if not 0 < self.divisions <= MOST_DIVISIONS:
-                raise ValueError(f"divisions {divisions.strip()[:20]!r}")
+                raise ValueError(f"divisions of {divisions.strip()[:20]!r}")
         if (key := element.find("key")) is not None and key.find("fifths") is not None:
-            self.written_fifths = int(key.findtext("fifths", "0"))
+            self.written_fifths = _whole(key.findtext("fifths", "0"), "fifths")
             if abs(self.written_fifths) > 11:
-                raise ValueError(f"fifths {self.written_fifths}")
+                raise ValueError(f"a key of {self.written_fifths} fifths")
             self.mode = (key.findtext("mode") or "").strip().lower() or None
             self.mode = mode_by_name(self.mode) if self.mode else None
             self.has_key = True
         if (time := element.find("time")) is not None:
             beats, unit = time.findall("beats"), time.findall("beat-type")
             if len(beats) == len(unit) == 1:
-                count = sum(int(part) for part in (beats[0].text or "").split("+"))
-                self.meter = f"{count}/{int(unit[0].text or '')}"
+                parts = (beats[0].text or "").split("+")
+                count = sum(_whole(part, "beats") for part in parts)
+                self.meter = f"{count}/{_whole(unit[0].text or '', 'beat-type')}"
             else:
                 self.meter = "none"
         if (transpose := element.find("transpose")) is not None:
-            semitones = int(transpose.findtext("chromatic", "0"))
-            self.transpose = semitones + 12 * int(transpose.findtext("octave-change", "0"))
+            semitones = _whole(transpose.findtext("chromatic", "0"), "chromatic")
+            octaves = _whole(transpose.findtext("octave-change", "0"), "octave-change")
+            self.transpose = semitones + 12 * octaves
 
     def _duration(self, element: Element) -> Fraction:
-        quarters = Fraction(element.findtext("duration", "0").strip()) / self.divisions
+        quarters = _number(element.findtext("duration", "0"), "duration") / self.divisions
         if not 0 <= quarters <= LONGEST_QUARTERS:
             raise ValueError(f"a duration of {float(quarters):g} quarters")
         return quarters * TICKS_PER_QUARTER
@@ -171,11 +176,14 @@ class MeasureReader:
         midi: int | None = None
         if (pitch := element.find("pitch")) is not None:
             printed = _PRINTED.get(element.findtext("accidental", "").strip(), "0")
-            alter = Fraction(pitch.findtext("alter", printed).strip())
+            alter = _number(pitch.findtext("alter", printed), "alter")
             if alter.denominator != 1:
                 raise ReadError("off the grid", f"a pitch altered by {float(alter):g} semitones")
-            step = LETTER_MIDI[pitch.findtext("step", "").strip()] - LETTER_MIDI["C"]
-            octave = int(pitch.findtext("octave", ""))
+            letter = pitch.findtext("step", "").strip()
+            if letter not in LETTER_MIDI:
+                raise ValueError(f"a step {letter[:20]!r}, which is none of A to G")
+            step = LETTER_MIDI[letter] - LETTER_MIDI["C"]
+            octave = _whole(pitch.findtext("octave", ""), "octave")
             midi = 12 * (octave + 1) + step + int(alter) + self.transpose
             if not 0 <= midi <= 127:
                 raise ReadError("range", f"a pitch of MIDI number {midi}, which is not in 0..127")
@@ -209,9 +217,28 @@ class MeasureReader:
             return False
         if ending.get("type") == "start":
             numbers = ending.get("number", "").replace(",", " ").split()
-            self.endings = tuple(int(n) for n in numbers[:9] if n.isdigit() and len(n) < 3)
+            self.endings = tuple(int(n) for n in numbers[:9] if n.isdecimal() and len(n) < 3)
             return False
         return True
+
+
+def _whole(text: str, name: str) -> int:
+    """A whole number of a document.
+
+    Raises:
+        ValueError: for anything else, or more than nine digits.
+    """
+    found = _number(text, name)
+    if found.denominator != 1:
+        raise ValueError(f"{name} {text.strip()[:20]!r}, which is no whole number")
+    return int(found)
+
+
+def _number(text: str, name: str) -> Fraction:
+    plain = text.strip()
+    if _NUMBER.fullmatch(plain) is None:
+        raise ValueError(f"{name} {plain[:20]!r}, which is no number")
+    return Fraction(plain)
 
 
 def _cut(measure: Measure, at: Fraction, meter: str, key: tuple[int, str | None]) -> Measure:

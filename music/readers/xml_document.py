@@ -24,6 +24,7 @@ from music.limits import (
     read_bytes,
     size_in_words,
 )
+from music.readers.file_kinds import kind_remedy
 from music.readers.tune import ReadError
 
 PIECE_BYTES = 2**16
@@ -74,10 +75,19 @@ def parse(content: bytes) -> ElementTree.Element:
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         if isinstance(error, ReadError):
             raise
-        raise ReadError("damaged", f"no XML ({error}); export the score anew") from error
+        remedy = kind_remedy(content, ".musicxml")
+        raise ReadError("damaged", f"it is no XML{_place(error)}; {remedy}") from error
     if root is None:
-        raise ReadError("damaged", "the document is empty; export the score anew")
+        raise ReadError("damaged", "the document is empty; export it anew")
     return root
+
+
+def _place(error: Exception) -> str:
+    """From where on a document is damaged, where that is known."""
+    if not isinstance(error, ElementTree.ParseError):
+        return ""
+    line, column = error.position
+    return f" from line {line}, column {column + 1} on"
 
 
 def _unpacked(content: bytes) -> bytes:
@@ -105,7 +115,7 @@ def _unpacked(content: bytes) -> bytes:
         zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError,
         OSError, ValueError, LookupError,
     ) as error:  # fmt: skip
-        raise ReadError("damaged", f"no readable zip file ({error}); export it anew") from error
+        raise ReadError("damaged", "it is no readable zip file; export it anew") from error
 
 
 def _member(packed: zipfile.ZipFile, name: str) -> bytes:

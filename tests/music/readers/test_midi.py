@@ -326,24 +326,15 @@ def test_our_own_files_keep_their_bars_of_rest(tmp_path):
     assert (melody.notes, melody.header.bars, decisions(tunes)) == (late.notes, 4, [])
 
 
+NO_KEY = midi(scale(), meta=[KEY]).replace(b"\xff\x59\x02\x00", b"\xff\x59\x02\x63")
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
-    [
-        (b"X:1\nK:C\nCDEF|\n", "call it .abc"),
-        (b"\xef\xbb\xbf<?xml version='1.0'?>", "call it .musicxml"),
-        (b"PK\x03\x04 and more", "call it .mxl"),
-        (b"RIFF\0\0\0\0RMID", "export it as a .mid"),
-        (b"", "it is empty"),
-        (b"no MIDI", "export it anew"),
-        (midi(scale())[:60], "ends in the middle of a track"),
-        (
-            midi(scale(), meta=[KEY]).replace(b"\xff\x59\x02\x00", b"\xff\x59\x02\x63"),
-            "no MIDI file may",
-        ),
-    ],
-    ids=["ABC", "XML", "zip", "RIFF", "empty", "text", "cut", "key"],
+    [(midi(scale())[:60], "ends in the middle of a track"), (NO_KEY, "no MIDI file may hold")],
+    ids=["cut", "key"],
 )
-def test_a_file_that_is_no_midi_is_told_in_plain_words(tmp_path, content, says):
+def test_a_damaged_file_is_told_in_plain_words(tmp_path, content, says):
     """The refusal was the text of an exception, such as "EOFError"."""
     (refusal,) = read(tmp_path, content)[1]
     assert says in str(refusal)

@@ -256,6 +256,28 @@ def test_a_value_that_cannot_be_read_costs_its_bar(tmp_path):
     assert len(pitches(tunes)) == 8
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "says"),
+    [
+        ("<octave>4<", "<octave>x<", "has octave 'x', which is no number"),
+        ("<octave>4<", "<octave>4.5<", "has octave '4.5', which is no whole number"),
+        ("<octave>4<", "<octave><", "has octave '', which is no number"),
+        ("<step>C<", "<step>H<", "has a step 'H', which is none of A to G"),
+        ("<duration>12<", "<duration>long<", "has duration 'long', which is no number"),
+        ("<duration>12<", "<duration>1/0<", "has duration '1/0', which is no number"),
+        ("<beats>4<", "<beats>four<", "has beats 'four', which is no number"),
+        ("<fifths>0<", "<fifths>C<", "has fifths 'C', which is no number"),
+        ("<divisions>12<", "<divisions>0<", "has divisions of '0'"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_told_in_plain_words(tmp_path, good, bad, says):
+    """The refusal was Python's: "invalid literal for int() with base 10: 'x'"."""
+    content = score(plain(BAR, BAR, BAR)).decode().replace(good, bad, 1).encode()
+    _, refusals = read(tmp_path, content)
+    assert says in str(refusals[0])
+    assert "literal" not in str(refusals[0])
+
+
 def test_a_change_inside_a_measure_counts_from_its_place(tmp_path):
     """It counted from the beginning of the measure."""
     middle = notes("C4 D4") + attributes(meter=None, fifths=1) + notes("G4 A4")

@@ -4,6 +4,7 @@ from music.corpora.corpus import load_corpus
 from music.formats.midi import to_midi
 from music.formats.musicxml import to_musicxml
 from music.formats.notation import to_abc
+from music.melody import Header, Melody, Note
 from music.readers import REASONS, melodies_of, read_tunes
 
 
@@ -52,3 +53,36 @@ def test_an_unknown_ending_is_refused(tmp_path):
     assert (tunes, refusal.reason) == ([], "unknown format")
     assert ".musicxml" in str(refusal)
     assert refusal.reason in REASONS
+
+
+MIDI = to_midi(Melody(Header(bars=2), (Note(0, 96, 0),)))
+XML = b"\xef\xbb\xbf<?xml version='1.0'?><score-partwise/>"
+ABC = b"T:one\nX:1\nK:C\nCDEF|\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.mid", ABC, "looks like ABC: let its name end in .abc"),
+        ("a.mid", XML, "looks like MusicXML: let its name end in .musicxml"),
+        ("a.mid", b"PK\x03\x04", "looks like a packed score: let its name end in .mxl"),
+        ("a.mid", b"RIFF\0\0\0\0RMID", "export it as a .mid"),
+        ("a.mid", b"", "the file is empty"),
+        ("a.mid", b"no MIDI", "it is no MIDI file; export it anew"),
+        ("a.xml", ABC, "looks like ABC: let its name end in .abc"),
+        ("a.xml", MIDI, "looks like MIDI: let its name end in .mid"),
+        ("a.xml", b"", "the file is empty"),
+        ("a.xml", b"<a>\n <b", "no XML from line 2, column 2 on; export it anew"),
+        ("a.mxl", b"PK\x03\x04 no zip", "no readable zip file; export it anew"),
+        ("a.abc", MIDI, "looks like MIDI: let its name end in .mid"),
+        ("a.abc", XML[3:], "looks like MusicXML: let its name end in .musicxml"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_in_plain_words(tmp_path, name, content, says):
+    """The refusal was the text of an exception, such as "EOFError" or "MThd not found"."""
+    file = tmp_path / name
+    file.write_bytes(content)
+    tunes, (refusal,) = read_tunes(file)
+    assert (tunes, refusal.reason) == ([], "damaged")
+    assert says in str(refusal)
+    assert "Error" not in str(refusal)
