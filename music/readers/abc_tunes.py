@@ -37,7 +37,7 @@ def numbered_tunes(data: bytes) -> Iterator[tuple[str, str]]:
     else:
         header = _file_header(before)
     for place, part in enumerate(parts, start=1):
-        number = part[2:].splitlines()[0].strip()[:40] if part.startswith("X:") else ""
+        number = part[2:].split("\n")[0].strip()[:40] if part.startswith("X:") else ""
         number = number or str(place)
         seen[number] += 1
         shown = number if seen[number] == 1 else f"{number} (tune {place} of the file)"

@@ -337,3 +337,9 @@ def test_pipe_music_is_in_a_mixolydian(tmp_path, key):
     (melody,), _ = melodies_of(read_tune)
     sounding = [melody.tonic_midi + n.pitch for n in melody.notes[:4]]
     assert (melody.key, [midi % 12 for midi in sounding]) == ("A mixolydian", [1, 6, 7, 9])
+
+
+def test_a_book_may_end_with_a_number(tmp_path):
+    """It ended with an IndexError."""
+    tunes, refusals = read(tmp_path, tune(f"{bars(4)}|]") + "\nX:")
+    assert ([one.number for one in tunes], [r.tune for r in refusals]) == (["1"], ["2"])
