@@ -18,7 +18,7 @@ from music.corpora.remark_tables import DECISIONS, REFUSED, read_table
 from music.json_text import JsonError, read_json
 from music.melody import Melody
 from music.messages import shortened
-from music.styles import OTHER, STYLE_SLOTS, StyleError, Styles
+from music.styles import OTHER, STYLE_SLOTS, Styles
 
 CORPORA = Path("checkpoints/corpora")
 SHIPPED = "books"
@@ -110,22 +110,17 @@ def melodies_of_corpora(corpora: Sequence[Corpus], *splits: str) -> list[Melody]
 
 
 def styles_of_corpora(corpora: Sequence[Corpus], known: Styles | None = None) -> Styles:
-    """Labels for a policy that learns from these corpora: those it knows, then theirs.
+    """Labels for a policy that learns from these corpora: those it knows, then their commonest.
 
-    Raises:
-        StyleError: when they are more than a policy can have.
+    Of labels that are more than a policy can have, the rarest are left out: to the policy they are
+    slot 0, `other`.
     """
     counts: Counter[str] = Counter()
     for corpus in corpora:
         counts.update(corpus.styles)
     have = (known or Styles()).labels
     labels = (*have, *(label for label, _ in counts.most_common() if label not in (*have, OTHER)))
-    if len(labels) > STYLE_SLOTS:
-        raise StyleError(
-            f"these corpora and the policy have {len(labels)} styles together, and {STYLE_SLOTS} "
-            "is the most; build a corpus with --style LABEL, which gives all of it one style"
-        )
-    return Styles(labels)
+    return Styles(labels[:STYLE_SLOTS])
 
 
 def data_card(name: str, root: Path = CORPORA) -> dict[str, Any] | None:
