@@ -151,25 +151,40 @@ def measure(model: MelodyForCausalLM, held: HeldOut) -> Bits:
     )
 
 
-def verdict(before: Bits, after: Bits) -> tuple[bool, str]:
-    """Whether held-out tunes can tell a gain, and what to say of it in one sentence or two."""
+def verdict(before: Bits, after: Bits, *, chosen_by: bool = False) -> tuple[bool, str]:
+    """Whether held-out tunes can tell a gain, and what to say of it in one sentence or two.
+
+    Args:
+        before: of each held-out tune.
+        after: of the same tunes.
+        chosen_by: whether the policy was chosen by these tunes, because there are no test tunes.
+    """
+    kind = "validation" if chosen_by else "test"
     gain, error = after.gain_over(before)
     tunes = len(after.notes_N)
     now = f"{after.per_note:.2f}"
+    if np.array_equal(before.bits_N, after.bits_N):
+        return False, (
+            f"{now} bits a note on {tunes} {kind} tune{'s' if tunes != 1 else ''}, as before: no "
+            "step was better on the validation tunes, so the policy is the one that training began "
+            "with"
+        )
     if tunes < 2:
         return False, (
-            f"{now} bits a note on the only held-out tune, {before.per_note:.2f} before. One tune "
-            "is too few tunes to tell: listen to samples, or add tunes"
+            f"{now} bits a note on the only {kind} tune, {before.per_note:.2f} before. One tune is "
+            "too few tunes to tell: listen to samples, or add tunes"
         )
     said = (
-        f"{now} ± {after.standard_error:.2f} bits a note on {tunes} held-out tunes, "
+        f"{now} ± {after.standard_error:.2f} bits a note on {tunes} {kind} tunes, "
         f"{gain:.2f} ± {error:.2f} below the {before.per_note:.2f} before"
     )
+    if chosen_by:
+        said += " (there are no test tunes, and the policy was chosen by these, so it looks better)"
     if tunes >= FEW_TUNES and abs(gain) >= FAR_IN_STANDARD_ERRORS * error:
         return True, said
     if tunes < FEW_TUNES:
         return False, (
-            f"{said}. {tunes} held-out tunes are too few tunes to tell: standard errors of so few "
+            f"{said}. {tunes} {kind} tunes are too few tunes to tell: standard errors of so few "
             "are guesses; listen to samples, or add tunes"
         )
     return False, (

@@ -23,8 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from music.corpora.catalogue import corpora_named
-from music.corpora.corpus_file import Corpus
 from music.files import make_folder
 from music.json_text import write_json
 from music.progress import Progress, no_progress
@@ -39,18 +37,11 @@ from policy.checkpoint import (
     save_policy,
     write_step,
 )
-from policy.held_out import Bits, HeldOut, held_out, known_tokens, measure, token_nats, verdict
+from policy.held_out import Bits, known_tokens, measure, token_nats, verdict
 from policy.model import MelodyForCausalLM, right_pad
 from policy.pretrain_config import PretrainConfig
-from policy.pretrain_start import (
-    check_enough,
-    check_same,
-    corpus_hashes,
-    has_ended_in_0_1_0,
-    starting_policy,
-)
+from policy.pretrain_start import Start, begin, corpus_hashes, has_ended_in_0_1_0
 from policy.runs import Run
-from policy.scope import styles_of
 
 RESULT = "result.json"
 """in the folder of a finished run: what came out, and whether the held-out tunes can tell"""
@@ -82,52 +73,46 @@ def learning_rate(config: PretrainConfig, step: int, total: int) -> float:
 
 
 def pretrain(
-    config: PretrainConfig, run: Path, *, progress: Progress = no_progress
+    config: PretrainConfig,
+    run: Path,
+    *,
+    start: Start | None = None,
+    progress: Progress = no_progress,
 ) -> MelodyForCausalLM:
     """Train a policy in `run`; return the best by validation, ready to sample from.
 
     Resumes from the newest checkpoint in `run`, with the same bits as without the interruption.
     Writes `run/steps/N/`, `run/metrics.jsonl`, `run/policy/` whenever validation improves, and
-    `run/result.json` at the end. `progress` is told how many steps are done.
+    `run/result.json` at the end.
+
+    Args:
+        config: the settings.
+        run: folder of the run.
+        start: what `begin` gave just now for the same settings, if it was called.
+        progress: is told how many steps are done.
 
     Raises:
-        CheckpointError: when the run was started with another configuration or by version 0.1.0,
-            `start_from` is not a policy of this shape, or the loss is no longer finite.
-        CorpusError: for a corpus that is not there, has no validation tunes, or was built anew
-            since the run was started.
-        StyleError: when there are more styles than a policy can have.
+        CheckpointError: as `begin`, or when the loss is no longer finite.
+        CorpusError: as `begin`.
     """
     make_folder(run)
     saved = newest_step(run / "steps")
     if saved is not None and has_ended_in_0_1_0(saved):
         return load_policy(run / "policy")
-    corpora = corpora_named(config.corpora)
-    if saved is not None:
-        check_same(config, corpora, saved, run)
-    torch.manual_seed(config.seed)
-    model = starting_policy(config, corpora)
-    train = held_out(corpora, "train", styles_of(model)).rows
-    validation = held_out(corpora, "validation", styles_of(model))
-    check_enough(corpora, train, validation)
-    return _Training(config, Run(run), corpora, model, train, validation).go_on(saved, progress)
+    start = start or begin(config, run, saved)
+    return _Training(config, Run(run), start).go_on(saved, progress)
 
 
 class _Training:
     """A run at one of its steps."""
 
-    def __init__(
-        self,
-        config: PretrainConfig,
-        run: Run,
-        corpora: Sequence[Corpus],
-        model: MelodyForCausalLM,
-        train: Sequence[np.ndarray],
-        validation: HeldOut,
-    ) -> None:
-        self._config, self._run, self._corpora = config, run, corpora
-        self._model, self._train, self._validation = model, train, validation
+    def __init__(self, config: PretrainConfig, run: Run, start: Start) -> None:
+        self._config, self._run, self._corpora = config, run, start.corpora
+        self._model, self._train = start.model, start.train
+        self._validation, self._test = start.validation, start.test
+        model = start.model
         # Tokens that no policy of these styles is asked for are not part of the loss.
-        self._known_V = known_tokens(model, train)
+        self._known_V = known_tokens(model, start.train)
         matrices = [p for p in model.parameters() if p.ndim > 1]
         vectors = [p for p in model.parameters() if p.ndim == 1]
         self._optimizer = torch.optim.AdamW(
@@ -138,7 +123,7 @@ class _Training:
             lr=config.learning_rate,
             betas=(0.9, 0.95),
         )
-        self._per_epoch = -(-len(train) // config.strains_per_step)
+        self._per_epoch = -(-len(start.train) // config.strains_per_step)
         self._total = self._per_epoch * config.epochs
         self._step, self._seconds, self._begun = 0, 0.0, time.monotonic()
         self._best, self._since_best = math.inf, 0
@@ -146,6 +131,7 @@ class _Training:
         self._average = {name: p.detach().clone() for name, p in self._parameters.items()}
         self._before: Bits | None = None
         self._best_bits: Bits | None = None
+        self._test_before: Bits | None = None
 
     def go_on(self, saved: TrainingStep | None, progress: Progress) -> MelodyForCausalLM:
         """Train to the end, from a saved step if there is one; the best policy."""
@@ -169,8 +155,9 @@ class _Training:
             saved_at = time.monotonic()
             if self._is_over:
                 break
-        self._conclude()
-        return load_policy(self._run.path / "policy")
+        kept = load_policy(self._run.path / "policy")
+        self._conclude(kept)
+        return kept
 
     @property
     def _is_over(self) -> bool:
@@ -237,6 +224,8 @@ class _Training:
         self._run.log({**row, "seconds": round(self._seconds_so_far, 1)})
         if self._before is None:
             self._before = found
+            # Before the first step the mean of the weights is the weights.
+            self._test_before = measure(self._model, self._test) if self._test.rows else None
         self._since_best += 1
         if bits < self._best:
             self._best, self._best_bits, self._since_best = bits, found, 0
@@ -247,15 +236,21 @@ class _Training:
     def _seconds_so_far(self) -> float:
         return self._seconds + time.monotonic() - self._begun
 
+    @property
+    def _measured(self) -> dict[str, Bits]:
+        """What a step keeps of earlier measurements."""
+        assert self._before is not None
+        assert self._best_bits is not None
+        found = {"before": self._before, "best": self._best_bits}
+        return found if self._test_before is None else found | {"test_before": self._test_before}
+
     def _save(self) -> None:
         weights = self._model.state_dict()
         tensors = {f"model.{name}": t for name, t in weights.items() if name != "lm_head.weight"}
         tensors |= optimizer_tensors(self._optimizer) | {"rng": torch.get_rng_state()}
         tensors["model.lm_head.weight"] = weights["lm_head.weight"].clone()
         tensors |= {f"average.{name}": t.clone() for name, t in self._average.items()}
-        assert self._before is not None
-        assert self._best_bits is not None
-        for name, bits in (("before", self._before), ("best", self._best_bits)):
+        for name, bits in self._measured.items():
             tensors[f"{name}.bits"] = torch.tensor(bits.bits_N)
             tensors[f"{name}.notes"] = torch.tensor(bits.notes_N)
         state = {
@@ -276,24 +271,33 @@ class _Training:
             average.copy_(saved.tensors[f"average.{name}"])
         self._step, self._seconds = saved.step, saved.state["seconds"]
         self._best, self._since_best = saved.state["best"], saved.state["since_best"]
-        self._before, self._best_bits = (
+        self._before, self._best_bits, self._test_before = (
             Bits(saved.tensors[f"{name}.bits"].numpy(), saved.tensors[f"{name}.notes"].numpy())
-            for name in ("before", "best")
+            if f"{name}.bits" in saved.tensors
+            else None
+            for name in ("before", "best", "test_before")
         )
 
-    def _conclude(self) -> None:
-        assert self._before is not None
-        assert self._best_bits is not None
-        gain, error = self._best_bits.gain_over(self._before)
-        tells, said = verdict(self._before, self._best_bits)
+    def _conclude(self, kept: MelodyForCausalLM) -> None:
+        """Write the result: the gain on the test tunes, by which nothing was chosen."""
+        measured = self._measured
+        before, after, chosen_by = measured["before"], measured["best"], True
+        if "test_before" in measured:
+            before, after, chosen_by = measured["test_before"], measure(kept, self._test), False
+        gain, error = after.gain_over(before)
+        tells, said = verdict(before, after, chosen_by=chosen_by)
         result = {
             "steps": self._step,
-            "tunes": len(self._best_bits.notes_N),
-            "bits_before": self._before.per_note,
-            "validation_bits_per_note": self._best_bits.per_note,
-            "standard_error": _finite(self._best_bits.standard_error),
+            "split": "validation" if chosen_by else "test",
+            "tunes": len(after.notes_N),
+            "bits_before": before.per_note,
+            "bits_per_note": after.per_note,
+            "standard_error": _finite(after.standard_error),
             "gain": gain,
             "gain_standard_error": _finite(error),
+            "validation_tunes": len(measured["best"].notes_N),
+            "validation_bits_before": measured["before"].per_note,
+            "validation_bits_per_note": measured["best"].per_note,
             "tells": tells,
             "stopped_early": self._step < self._total,
             "said": said,

@@ -76,9 +76,9 @@ class PretrainConfig:
             )
         if self.hidden_size % (2 * self.num_heads):
             raise ValueError(
-                f"hidden_size={self.hidden_size} does not give num_heads={self.num_heads} heads of "
-                f"an even width (rotary positions turn pairs); give a multiple of "
-                f"{2 * self.num_heads}"
+                f"hidden_size={self.hidden_size} (--width) does not give "
+                f"num_heads={self.num_heads} heads of an even width (rotary "
+                f"positions turn pairs); give a multiple of {2 * self.num_heads}"
             )
         if self.num_heads % self.num_key_value_heads:
             raise ValueError(

@@ -7,13 +7,17 @@ needs no torch.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from music.corpora.catalogue import styles_of_corpora
 from music.corpora.corpus_file import Corpus
-from policy.folder import configuration_of
+from music.corpora.data_card import quantity
+from music.styles import OTHER, STYLE_SLOTS
+from policy.folder import configuration_of, read_policy_folder
 from policy.pretrain_config import PretrainConfig
 
 FEW_TUNES = 500
@@ -36,8 +40,12 @@ ADAPTING_TO_SMALL: dict[str, Any] = {
     "dropout": 0.1,
 }
 """where the training strains are fewer than `SMALL_STRAINS`: 80 are learnt by heart in 60 steps"""
+SHAPE = {"hidden_size": "--width", "num_layers": "--layers"}
+"""fields of the shape that have an option"""
 VALIDATIONS = 10
 """of adapting, spread over its steps; twice as many from nothing"""
+NAMED_STYLES = 6
+"""at most, of those that are joined as `other`"""
 PATIENCE = 4
 """validations without a new best after which adapting ends"""
 
@@ -68,7 +76,8 @@ def planned(
         asked: fields of `PretrainConfig` that somebody gave; None for those that nobody did.
 
     Raises:
-        ValueError: for a value that a field cannot have.
+        ValueError: for a value that a field cannot have, and for another shape than that of the
+            policy to start from.
         CheckpointError: when the policy to start from is missing or damaged.
     """
     train = [corpus.columns["splits"] == 0 for corpus in corpora]
@@ -78,20 +87,33 @@ def planned(
     )
     strains = int(sum(of.sum() for of in train))
     said: list[str] = []
-    if start_from is None and base is not None and tunes < FEW_TUNES:
-        start_from = base
-        said.append(
-            f"{tunes} training tunes are few (under {FEW_TUNES}), so the base is adapted to them; "
-            "--from-nothing trains without it"
-        )
     given = {name: value for name, value in asked.items() if value is not None}
+    shaped = [option for name, option in SHAPE.items() if name in given]
+    few = f"few training tunes ({tunes}, under {FEW_TUNES})"
+    if start_from is None and base is not None and tunes < FEW_TUNES:
+        if shaped:
+            said.append(
+                f"{few} are better learnt by adapting the base; {' and '.join(shaped)} asks for "
+                "another shape, so training begins with nothing"
+            )
+        else:
+            start_from = base
+            said.append(f"{few}, so the base is adapted to them; --from-nothing trains without it")
     fields: dict[str, Any] = _from_nothing(strains)
     if start_from is not None:
         small = ADAPTING_TO_SMALL if strains < SMALL_STRAINS else {}
-        fields = {**ADAPTING, **small, "start_from": str(start_from), **_shape(start_from)}
+        shape = _shape(start_from)
+        for name, option in SHAPE.items():
+            if given.get(name, shape[name]) != shape[name]:
+                raise ValueError(
+                    f"{option}={given[name]} is not that of the policy to start from, which is "
+                    f"{shape[name]}; leave {option} out, or begin with nothing: --from-nothing"
+                )
+        fields = {**ADAPTING, **small, "start_from": str(start_from), **shape}
         size, epochs = fields["strains_per_step"], given.get("epochs", fields["epochs"])
         steps = -(-strains // size) * epochs
         fields |= {"save_every_steps": max(1, steps // VALIDATIONS), "patience": PATIENCE}
+    said += _joined(corpora, start_from)
     names = names or [corpus.name for corpus in corpora]
     return Plan(PretrainConfig(corpora=tuple(names), **{**fields, **given}), tuple(said))
 
@@ -109,6 +131,24 @@ def _from_nothing(strains: int) -> dict[str, Any]:
         "save_every_steps": every,
         "patience": PATIENCE_FROM_NOTHING,
     }
+
+
+def _joined(corpora: Sequence[Corpus], start_from: Path | None) -> list[str]:
+    """What to say of styles for which the policy has no slot left; nothing if there are none."""
+    known = None if start_from is None else read_policy_folder(start_from).scope.styles
+    styles = styles_of_corpora(corpora, known).labels
+    counts: Counter[str] = Counter()
+    for corpus in corpora:
+        counts.update(corpus.styles)
+    joined = [(label, count) for label, count in counts.most_common() if label not in styles]
+    if not joined:
+        return []
+    named = ", ".join(label for label, _ in joined[:NAMED_STYLES])
+    return [
+        f"a policy has at most {STYLE_SLOTS} styles, so the rarest of the corpora are joined as "
+        f"{OTHER!r}: {named}{', …' if len(joined) > NAMED_STYLES else ''} "
+        f"({quantity(len(joined), 'style')} of {quantity(sum(n for _, n in joined), 'strain')})"
+    ]
 
 
 def _shape(folder: Path) -> dict[str, int]:

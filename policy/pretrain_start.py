@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch
 
 from music.corpora.catalogue import (
     SHIPPED,
+    corpora_named,
     melodies_of_corpora,
     open_corpus,
     styles_of_corpora,
@@ -28,10 +30,49 @@ from music.corpora.corpus_file import Corpus, CorpusError
 from music.styles import Styles
 from music.tokens import FIRST_REST, VOCABULARY
 from policy.checkpoint import CheckpointError, TrainingStep, load_policy
-from policy.held_out import HeldOut
+from policy.held_out import HeldOut, held_out
 from policy.model import MelodyConfig, MelodyForCausalLM, melody_config
 from policy.pretrain_config import PretrainConfig
-from policy.scope import TrainedOn, scope_of
+from policy.scope import TrainedOn, scope_of, styles_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What a training run begins with; all of it has been checked."""
+
+    corpora: Sequence[Corpus]
+    model: MelodyForCausalLM
+    """at step 0"""
+    train: Sequence[np.ndarray]
+    """token ids of the training strains"""
+    validation: HeldOut
+    test: HeldOut
+
+
+def begin(config: PretrainConfig, run: Path, saved: TrainingStep | None = None) -> Start:
+    """What the run of these settings begins with; nothing is written.
+
+    Args:
+        config: its settings.
+        run: its folder, which errors name.
+        saved: its newest step, if it goes on.
+
+    Raises:
+        CheckpointError: when the run was started with another configuration or by version 0.1.0,
+            or `start_from` is not a policy of this shape.
+        CorpusError: for a corpus that is not there, has no validation tunes, or was built anew
+            since the run was started.
+    """
+    corpora = corpora_named(config.corpora)
+    if saved is not None:
+        check_same(config, corpora, saved, run)
+    torch.manual_seed(config.seed)
+    model = starting_policy(config, corpora)
+    train = held_out(corpora, "train", styles_of(model)).rows
+    validation = held_out(corpora, "validation", styles_of(model))
+    test = held_out(corpora, "test", styles_of(model))
+    _check_enough(corpora, train, validation)
+    return Start(corpora, model, train, validation, test)
 
 
 def starting_policy(config: PretrainConfig, corpora: Sequence[Corpus]) -> MelodyForCausalLM:
@@ -39,7 +80,6 @@ def starting_policy(config: PretrainConfig, corpora: Sequence[Corpus]) -> Melody
 
     Raises:
         CheckpointError: when `start_from` is not a policy, or has another shape.
-        StyleError: when it and the corpora have more styles than a policy can.
     """
     trained_on = TrainedOn.of(
         melody.header for melody in melodies_of_corpora(corpora, "train", "validation")
@@ -150,7 +190,7 @@ def has_ended_in_0_1_0(saved: TrainingStep) -> bool:
     return saved.step >= -(-strains // config["strains_per_step"]) * config["epochs"]
 
 
-def check_enough(
+def _check_enough(
     corpora: Sequence[Corpus], train: Sequence[np.ndarray], validation: HeldOut
 ) -> None:
     """Refuse corpora without a strain to learn from, or without one to validate on.

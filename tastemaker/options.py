@@ -258,6 +258,9 @@ def base_folder() -> Path:
 def policy_folder(name: str) -> Path:
     """Folder of a policy: 'base', or the one that a run made.
 
+    Of a pretraining run that has not finished it says so: its policy is the best so far, and at
+    first the one that it started from.
+
     Raises:
         RunError: when there is no such run, or it has not finished.
     """
@@ -277,6 +280,18 @@ def policy_folder(name: str) -> Path:
         option = "run" if kind == "pretrain" else "resume"
         raise RunError(
             f"run {name!r} has no policy yet; let it finish (tastemaker {kind} --{option} {name})"
+        )
+    record = run.record
+    # Version 0.1.0 wrote no result of pretraining.
+    if (
+        record["kind"] == "pretrain"
+        and "record_version" in record
+        and not (run.path / "result.json").is_file()
+    ):
+        click.echo(
+            f"run {name!r} has not finished, so this is its best policy so far; go on with: "
+            f"tastemaker pretrain --run {name}",
+            err=True,
         )
     return folder
 

@@ -128,7 +128,7 @@ def _adaptation(
 
 def in_words(result: dict[str, object]) -> str:
     """What an adaptation has brought, for a musician."""
-    before, after = (_number(result, name) for name in ("bits_before", "validation_bits_per_note"))
+    before, after = (_number(result, name) for name in ("bits_before", "bits_per_note"))
     if before is None or after is None:
         return "It has learnt what it could."
     tunes, error = _number(result, "tunes"), _number(result, "gain_standard_error")

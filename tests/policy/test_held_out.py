@@ -36,7 +36,7 @@ def test_the_error_of_a_gain_is_that_of_paired_tunes():
     assert error < 0.01 < before.standard_error
     tells, said = verdict(before, after)
     assert tells
-    assert f"on 40 held-out tunes, {gain:.2f} ± {error:.2f} below" in said
+    assert f"on 40 test tunes, {gain:.2f} ± {error:.2f} below" in said
 
 
 @pytest.mark.parametrize("count", [1, 2, FEW_TUNES - 1])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import policy.pretrain as module
+import policy.pretrain_start as beginning
 from music.corpora.corpus import load_token_rows
 from music.corpora.corpus_file import SPLITS, CorpusError, read_corpus, write_corpus
 from music.styles import OTHER, SHIPPED_STYLES, Styles
@@ -60,7 +61,7 @@ def few(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def few_strains(monkeypatch, few):
     """Token rows of each split of the corpus that runs are given."""
-    monkeypatch.setattr(module, "corpora_named", lambda names: [few])
+    monkeypatch.setattr(beginning, "corpora_named", lambda names: [few])
     state = torch.get_rng_state()
     yield {split: few.token_rows(split) for split in ("train", "validation")}
     torch.set_rng_state(state)
@@ -104,7 +105,8 @@ def end_of(run) -> tuple[dict, dict, dict]:
         ("learning_rate", 1),  # before the first step
         ("learning_rate", 7),  # within an epoch, between two saves
         ("learning_rate", 12),  # in the third epoch, after two saves
-        ("measure", 2),  # while validating
+        ("measure", 2),  # on the test tunes, before the first step
+        ("measure", 3),  # while validating
         ("save_policy", 2),  # the best policy is not written yet
         ("write_step", 2),  # it is written, but the step is not
     ],
@@ -186,7 +188,38 @@ def test_an_adapted_policy_is_never_worse_on_validation_and_training_stops_early
     assert result["steps"] == 2 * TINY.save_every_steps
     assert result["gain"] == 0
     assert not result["tells"]
-    assert "too few tunes to tell" in result["said"]
+    assert "on 23 test tunes, as before: no step was better on the validation" in result["said"]
+
+
+def test_the_gain_is_measured_on_the_test_tunes_that_chose_nothing(tmp_path, few):
+    pretrain(replace(TINY, epochs=6), tmp_path / "run")
+    result = json.loads((tmp_path / "run" / RESULT).read_text())
+    kept = load_policy(tmp_path / "run" / "policy")
+    rows = {split: few.token_rows(split, scope_of(kept).styles) for split in SPLITS}
+    assert result["split"] == "test"
+    assert result["tunes"] == len(rows["test"])
+    assert result["bits_per_note"] == pytest.approx(bits_per_note(kept, rows["test"]), rel=1e-5)
+    assert result["gain"] == pytest.approx(result["bits_before"] - result["bits_per_note"])
+    validated = bits_per_note(kept, rows["validation"])
+    assert result["validation_bits_per_note"] == pytest.approx(validated, rel=1e-5)
+    assert validated != pytest.approx(result["bits_per_note"], rel=1e-3)
+    torch.manual_seed(TINY.seed)
+    begun = beginning.starting_policy(TINY, [few])
+    assert result["bits_before"] == pytest.approx(bits_per_note(begun, rows["test"]), rel=1e-5)
+    assert f"bits a note on {result['tunes']} test tunes" in result["said"]
+
+
+def test_where_there_are_no_test_tunes_that_is_said(tmp_path, monkeypatch, few):
+    columns = dict(few.columns)
+    columns["splits"] = np.where(columns["splits"] == 2, 0, columns["splits"])
+    without = type(few)(few.name, few.path, few.labels, columns, few.sources)
+    monkeypatch.setattr(beginning, "corpora_named", lambda names: [without])
+    pretrain(replace(TINY, epochs=1), tmp_path / "run")
+    result = json.loads((tmp_path / "run" / RESULT).read_text())
+    assert result["split"] == "validation"
+    assert result["bits_per_note"] == result["validation_bits_per_note"]
+    assert "validation tunes" in result["said"]
+    assert "there are no test tunes, and the policy was chosen by these" in result["said"]
 
 
 def test_what_is_kept_is_the_mean_of_the_weights(tmp_path):
@@ -219,7 +252,7 @@ def test_a_policy_started_from_another_keeps_its_styles_and_adds_those_of_its_co
 ):
     first = pretrain(replace(TINY, epochs=1), tmp_path / "first")
     mine = small_corpus(tmp_path / "mine.npz", name="mine", label="mine", count=11)
-    monkeypatch.setattr(module, "corpora_named", lambda names: [mine])
+    monkeypatch.setattr(beginning, "corpora_named", lambda names: [mine])
     follow = replace(
         TINY, corpora=("mine",), epochs=1, learning_rate=1e-9, average_decay=0.0,
         start_from=str(tmp_path / "first" / "policy"),
@@ -239,7 +272,7 @@ def test_a_policy_started_from_another_keeps_its_styles_and_adds_those_of_its_co
 def test_a_run_is_not_gone_on_with_when_its_corpus_was_built_anew(tmp_path, monkeypatch):
     pretrain(replace(TINY, epochs=1), tmp_path / "run")
     other = small_corpus(tmp_path / "books.npz", count=22)
-    monkeypatch.setattr(module, "corpora_named", lambda names: [other])
+    monkeypatch.setattr(beginning, "corpora_named", lambda names: [other])
     with pytest.raises(CorpusError, match=r"'books' was built anew since .*; choose a new run"):
         pretrain(replace(TINY, epochs=1), tmp_path / "run")
 
@@ -248,7 +281,7 @@ def test_a_corpus_without_validation_tunes_is_refused(tmp_path, monkeypatch, few
     columns = dict(few.columns)
     columns["splits"] = np.zeros_like(columns["splits"])
     whole = type(few)(few.name, few.path, few.labels, columns, few.sources)
-    monkeypatch.setattr(module, "corpora_named", lambda names: [whole])
+    monkeypatch.setattr(beginning, "corpora_named", lambda names: [whole])
     with pytest.raises(CorpusError, match="the corpora books have no validation strain; build"):
         pretrain(TINY, tmp_path / "run")
     assert not (tmp_path / "run" / "steps").exists()
@@ -340,7 +373,7 @@ def test_learning_rate_by_hand():
         ({"learning_rate": 0.0}, r"learning_rate=0\.0 is not above 0 and at most 1000; 2e-3 is"),
         ({"learning_rate": float("nan")}, "learning_rate=nan is not above 0"),
         ({"weight_decay": -1.0}, r"weight_decay=-1\.0 is not from 0 to 1000; 0 turns it off"),
-        ({"hidden_size": 100}, "hidden_size=100 does not give num_heads=4 .* a multiple of 8"),
+        ({"hidden_size": 100}, r"hidden_size=100 \(--width\) .* num_heads=4 .* a multiple of 8"),
         ({"num_key_value_heads": 3}, "num_key_value_heads=3 does not divide num_heads=4; give a"),
     ],
 )

@@ -27,7 +27,7 @@ REFUSED = """file,tune,bar,reason,detail\r
 """
 
 
-def make_corpus(name="mine", *, root=CORPORA, count=12):
+def make_corpus(name="mine", *, root=CORPORA, count=12, splits=None):
     """A corpus of real strains, with its data card and its refusals."""
     root.mkdir(parents=True, exist_ok=True)
     styles = Styles(("other", name))
@@ -42,7 +42,7 @@ def make_corpus(name="mine", *, root=CORPORA, count=12):
         rows,
         tonics=[strain.melody.tonic_midi for strain in strains],
         tunes=list(range(count)),
-        splits=[0] * (count - 2) + [1, 2],
+        splits=splits or [0] * (count - 2) + [1, 2],
         labels=styles,
         sources=[("0001-my-book.abc", str(n + 1), f"Tune <b>{n}</b>") for n in range(count)],
     )

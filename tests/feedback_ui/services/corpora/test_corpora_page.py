@@ -138,7 +138,7 @@ def test_a_policy_that_is_not_finished_goes_on(page, code, says, failure, monkey
 
 
 RESULT = {
-    "steps": 10, "validation_bits_per_note": 2.5, "bits_before": 3.0, "gain": 0.5, "tunes": 12,
+    "steps": 10, "bits_per_note": 2.5, "bits_before": 3.0, "gain": 0.5, "tunes": 12,
     "gain_standard_error": 0.1, "standard_error": 0.2, "tells": True, "stopped_early": True,
 }  # fmt: skip
 
@@ -149,7 +149,7 @@ RESULT = {
         (RESULT, "surprises it by 2.50 bits instead of 3.00: 0.50 ± 0.10 fewer"),
         ({**RESULT, "tells": False}, "too little to tell whether it is more than chance"),
         ({**RESULT, "tunes": 1, "tells": False}, "On one tune that was kept apart, its surprise"),
-        ({**RESULT, "validation_bits_per_note": 3.1}, "It has not become better"),
+        ({**RESULT, "bits_per_note": 3.1}, "It has not become better"),
         ({"steps": "<b>"}, "It has learnt what it could"),
         ({**RESULT, "tunes": None, "gain_standard_error": None}, "0.50 fewer"),
     ],
