@@ -10,11 +10,7 @@ weights: tensors of a file, checked by its header before they are read
 shipped: where the shipped base policy is
 checkpoint: saving and loading policies and training steps
 runs: run folders: configuration, record, log and result of a run
-pretrain: training a base policy on corpora, from nothing or from another policy
-pretrain_config: its settings
-pretrain_plan: what its settings are where nobody gives any
-pretrain_start: what it begins with
-held_out: bits a note on held-out tunes, and how much of that is chance
+pretraining: training a base policy on corpora, from nothing or from another policy
 model_card: the model card of a policy
 compose: writing melodies from a policy, under a header and a motif
 episodes: a batch of melodies being written within the grammar

@@ -23,8 +23,8 @@ from music.melody import Melody
 from music.messages import excerpt
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import Conditioning, compose
-from policy.held_out import FEW_TUNES, held_out, measure
 from policy.model import MelodyForCausalLM
+from policy.pretraining.held_out import FEW_TUNES, held_out, measure
 from policy.scope import scope_of
 
 SHOWN = (

@@ -16,7 +16,7 @@ from tastemaker.options import RUNS, policy_folder, seed_option
 from tastemaker.progress import shown_progress
 
 if TYPE_CHECKING:
-    from policy.pretrain_config import PretrainConfig
+    from policy.pretraining.config import PretrainConfig
     from policy.runs import Run
 
 ASKED_BY = (
@@ -136,9 +136,9 @@ def pretrain(
             free_name(name)
         config = _planned(corpora, start_from, from_nothing, asked)
     from policy.model_card import write_model_card
-    from policy.pretrain import RESULT
-    from policy.pretrain import pretrain as train
-    from policy.pretrain_start import begin
+    from policy.pretraining.start import begin
+    from policy.pretraining.train import RESULT
+    from policy.pretraining.train import pretrain as train
 
     start = None
     if run is None:
@@ -166,7 +166,7 @@ def _planned(
 ) -> PretrainConfig:
     """The settings of a new run; what was decided is told."""
     from music.corpora.catalogue import CORPORA, corpora_named, corpus_names, corpus_path
-    from policy.pretrain_plan import planned
+    from policy.pretraining.plan import planned
 
     opened = corpora_named(corpora)
     for corpus in opened:
@@ -193,7 +193,7 @@ def _settings_of(run: Run) -> PretrainConfig:
     Raises:
         RunError: when its record has others than a pretraining run has.
     """
-    from policy.pretrain_config import PretrainConfig
+    from policy.pretraining.config import PretrainConfig
     from policy.runs import RunError
 
     try:

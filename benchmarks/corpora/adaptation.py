@@ -34,10 +34,10 @@ from music.corpora.build import BuildOptions, build
 from music.corpora.corpus_file import SPLITS, Corpus, read_corpus, write_corpus
 from music.corpora.sides import held_out_tunes
 from policy.checkpoint import load_policy
-from policy.held_out import Bits, HeldOut, held_out, measure
 from policy.model import MelodyForCausalLM
-from policy.pretrain import pretrain
-from policy.pretrain_plan import planned
+from policy.pretraining.held_out import Bits, HeldOut, held_out, measure
+from policy.pretraining.plan import planned
+from policy.pretraining.train import pretrain
 from policy.scope import styles_of
 from policy.shipped import shipped_policy
 

@@ -34,10 +34,10 @@ from music.corpora.catalogue import SHIPPED, open_corpus
 from music.styles import SHIPPED_STYLES
 from music.tokens import PAD, VOCABULARY, encode
 from policy.checkpoint import load_policy, save_policy
-from policy.held_out import bits_per_note
 from policy.model import MelodyForCausalLM, melody_config
-from policy.pretrain import batches, learning_rate
-from policy.pretrain_config import PretrainConfig
+from policy.pretraining.config import PretrainConfig
+from policy.pretraining.held_out import bits_per_note
+from policy.pretraining.train import batches, learning_rate
 
 
 def token_features() -> Tensor:

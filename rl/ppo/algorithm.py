@@ -44,7 +44,7 @@ from music.tokens import FIRST_REST, PAD
 from policy.checkpoint import optimizer_tensors, restore_optimizer
 from policy.logprobs import kl_nats
 from policy.model import MelodyForCausalLM
-from policy.pretrain import bf16_context
+from policy.pretraining.train import bf16_context
 from reward.scorer import Reward
 from rl.ppo.actor import Actor
 from rl.ppo.advantages import advantages, returns, shaped_rewards

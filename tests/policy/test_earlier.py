@@ -34,7 +34,7 @@ from policy.folder import read_policy_folder
 from policy.logprobs import melody_nats
 from policy.masked import MaskedMelodyForCausalLM
 from policy.model import right_pad
-from policy.pretrain import token_nats
+from policy.pretraining.train import token_nats
 from policy.scope import scope_of
 from tests.support.project import PROJECT
 

@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from policy.held_out import FEW_TUNES, Bits, HeldOut, bits_of_rows, bits_per_note, measure, verdict
+from policy.pretraining.held_out import (
+    FEW_TUNES,
+    Bits,
+    HeldOut,
+    bits_of_rows,
+    bits_per_note,
+    measure,
+    verdict,
+)
 from tests.policy.test_pretrain import few  # noqa: F401  (a fixture)
 
 

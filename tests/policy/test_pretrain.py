@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-import policy.pretrain as module
-import policy.pretrain_start as beginning
+import policy.pretraining.start as beginning
+import policy.pretraining.train as module
 from music.corpora.corpus import load_token_rows
 from music.corpora.corpus_file import SPLITS, CorpusError, read_corpus, write_corpus
 from music.styles import OTHER, SHIPPED_STYLES, Styles
 from music.tokens import FIRST_NOTE, ID, PAD, VOCABULARY
 from policy.checkpoint import CheckpointError, load_policy, newest_step
-from policy.held_out import bits_per_note, token_nats
 from policy.model import MelodyForCausalLM, melody_config, right_pad
-from policy.pretrain import RESULT, batches, learning_rate, pretrain
-from policy.pretrain_config import PretrainConfig
+from policy.pretraining.config import PretrainConfig
+from policy.pretraining.held_out import bits_per_note, token_nats
+from policy.pretraining.train import RESULT, batches, learning_rate, pretrain
 from policy.scope import scope_of
 
 TINY = PretrainConfig(

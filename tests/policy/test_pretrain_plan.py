@@ -8,8 +8,8 @@ from music.styles import OTHER, SHIPPED_STYLES, Styles
 from music.tokens import ID
 from policy.checkpoint import save_policy
 from policy.model import MelodyForCausalLM, melody_config
-from policy.pretrain_plan import FEW_TUNES, SMALL_STRAINS, planned
-from policy.pretrain_start import starting_policy
+from policy.pretraining.plan import FEW_TUNES, SMALL_STRAINS, planned
+from policy.pretraining.start import starting_policy
 from policy.scope import styles_of
 from tests.policy.test_pretrain import small_corpus
 

@@ -25,7 +25,7 @@ from music.formats.notation import read_melody
 from policy.checkpoint import load_policy, policy_hash
 from policy.compose import compose
 from policy.earlier import tensors_today
-from policy.pretrain import PretrainConfig, pretrain
+from policy.pretraining.train import PretrainConfig, pretrain
 from policy.runs import EARLIER_NAMES, open_run
 from reward.exchange.export import export_preferences, export_ratings
 from reward.exchange.import_votes import import_ratings

@@ -130,7 +130,7 @@ class Killed(BaseException):
 def killed(typed, mine, monkeypatch):
     """A run that was killed after its first step was saved."""
     with monkeypatch.context() as context:
-        context.setattr("policy.pretrain.batches", die)
+        context.setattr("policy.pretraining.train.batches", die)
         with pytest.raises(Killed):
             typed("pretrain", "--corpus", "mine", "--from-nothing", "--run", "own", *TINY)
     return RUNS / "own"

@@ -33,7 +33,7 @@ def test_a_name_that_means_something_else_is_refused_before_any_work(
     folder, typed, monkeypatch, command, name, says
 ):
     # Without these nothing can be sampled or trained.
-    for module in ("policy.checkpoint", "policy.pretrain", "rl.runs.fine_tuning"):
+    for module in ("policy.checkpoint", "policy.pretraining.train", "rl.runs.fine_tuning"):
         monkeypatch.setitem(sys.modules, module, None)
     code, out, err = typed(*COMMANDS[command], name)
     assert code == 2

@@ -18,7 +18,7 @@ from music.corpora.corpus_file import Corpus
 from music.corpora.data_card import quantity
 from music.styles import OTHER, STYLE_SLOTS
 from policy.folder import configuration_of, read_policy_folder
-from policy.pretrain_config import PretrainConfig
+from policy.pretraining.config import PretrainConfig
 
 FEW_TUNES = 500
 """with fewer training tunes the base is adapted, unless somebody asks for something else"""

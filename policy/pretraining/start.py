@@ -30,9 +30,9 @@ from music.corpora.corpus_file import Corpus, CorpusError
 from music.styles import Styles
 from music.tokens import FIRST_REST, VOCABULARY
 from policy.checkpoint import CheckpointError, TrainingStep, load_policy
-from policy.held_out import HeldOut, held_out
 from policy.model import MelodyConfig, MelodyForCausalLM, melody_config
-from policy.pretrain_config import PretrainConfig
+from policy.pretraining.config import PretrainConfig
+from policy.pretraining.held_out import HeldOut, held_out
 from policy.scope import TrainedOn, scope_of, styles_of
 
 

@@ -1,11 +1,11 @@
 """Pretraining: next-token cross-entropy on corpora, with validation, early stopping and resume.
 
 A batch has strains of similar length, so that it has little padding. The learning rate warms up and
-then follows a cosine to zero. The validation metric is `bits_per_note` (`policy.held_out`) on the
-validation tunes of the same corpora. The first is taken before the first step, so that a policy
-that is adapted is never kept for a worse one. What is validated and kept is a running mean of the
-weights: on the two books it is .04 bits a note better than the weights themselves before the rate
-falls (docs/log.md).
+then follows a cosine to zero. The validation metric is bits a note (`held_out`) on the validation
+tunes of the same corpora. The first is taken before the first step, so that a policy that is
+adapted is never kept for a worse one. What is validated and kept is a running mean of the weights:
+on the two books it is .04 bits a note better than the weights themselves before the rate falls
+(docs/log.md). The gain that is told is that on the test tunes, which choose nothing.
 
 Letters: B strains, T tokens.
 """
@@ -37,10 +37,10 @@ from policy.checkpoint import (
     save_policy,
     write_step,
 )
-from policy.held_out import Bits, known_tokens, measure, token_nats, verdict
 from policy.model import MelodyForCausalLM, right_pad
-from policy.pretrain_config import PretrainConfig
-from policy.pretrain_start import Start, begin, corpus_hashes, has_ended_in_0_1_0
+from policy.pretraining.config import PretrainConfig
+from policy.pretraining.held_out import Bits, known_tokens, measure, token_nats, verdict
+from policy.pretraining.start import Start, begin, corpus_hashes, has_ended_in_0_1_0
 from policy.runs import Run
 
 RESULT = "result.json"
