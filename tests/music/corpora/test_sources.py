@@ -113,7 +113,7 @@ def test_a_fingerprint_covers_names_contents_options_and_our_readers(folder, mon
 def imported(file):
     """The modules of `music` that a file imports, also inside functions."""
     for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("music"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("music"):
             for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names)):
                 module = PROJECT / f"{name.replace('.', '/')}.py"
                 if module.is_file():
