@@ -25,7 +25,11 @@ def test_the_page_has_each_command_and_each_option():
         assert f"\n## tastemaker {name}" in page
         for option in command.params:
             if isinstance(option, click.Option):
-                assert f"| `{' / '.join([*option.opts, *option.secondary_opts])}` |" in page
+                earlier = getattr(option, "earlier_names", ())
+                names = [*option.opts, *option.secondary_opts]
+                shown = " / ".join(name for name in names if name not in earlier)
+                assert f"| `{shown}` |" in page
+                assert all(f"`{name}`" not in page for name in earlier)
 
 
 def test_each_command_and_each_option_says_what_it_is():

@@ -22,8 +22,10 @@ WALTZES = {
 
 @pytest.fixture
 def waltzes(base, tiny_policy):
-    """A run whose policy knows little, and no usual header."""
-    folder = new_run("pretrain", {}, name="waltzes").path / "policy"
+    """A run that has finished, whose policy knows little, and no usual header."""
+    run = new_run("pretrain", {}, name="waltzes").path
+    (run / "result.json").write_text("{}")
+    folder = run / "policy"
     save_policy(tiny_policy, folder)
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | WALTZES))
