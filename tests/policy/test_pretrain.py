@@ -17,7 +17,7 @@ from music.tokens import FIRST_NOTE, ID, PAD, VOCABULARY
 from policy.checkpoint import CheckpointError, load_policy, newest_step
 from policy.model import MelodyForCausalLM, melody_config, right_pad
 from policy.pretraining.config import PretrainConfig
-from policy.pretraining.held_out import bits_per_note, token_nats
+from policy.pretraining.held_out import bits_per_note, known_tokens, token_nats
 from policy.pretraining.train import RESULT, batches, learning_rate, pretrain
 from policy.scope import scope_of
 
@@ -313,7 +313,10 @@ def test_bits_do_not_depend_on_batches_and_the_mode_stays(tiny_policy, few_strai
     rows = few_strains["validation"] + load_token_rows("validation")[:5]
     wanted = bits_per_note(tiny_policy, rows)
     assert bits_per_note(tiny_policy, rows[::-1], size=3) == pytest.approx(wanted, rel=1e-5)
-    nats = sum(token_nats(tiny_policy, right_pad([row]))[0, 4:].sum().item() for row in rows)
+    known_V = known_tokens(tiny_policy, rows)
+    nats = sum(
+        token_nats(tiny_policy, right_pad([row]), known_V)[0, 4:].sum().item() for row in rows
+    )
     notes = sum(VOCABULARY[i].startswith("NOTE") for row in rows for i in row)
     assert notes == sum((row >= FIRST_NOTE).sum() for row in rows)
     assert nats / math.log(2) / notes == pytest.approx(wanted, rel=1e-5)
