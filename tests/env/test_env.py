@@ -324,7 +324,7 @@ MOTIF = {"meter": "2/4", "bars": 4, "pickup_ticks": 0}
             "one voice in order",
         ),
         ({**MOTIF, "prefix": [Note(180, 24, 0)]}, "tick 204", "more bars"),
-        ({**MOTIF, "prefix": [Note(0, 42, 0), Note(42, 4, 0)]}, "NOTE_0_4", "NOTE_-12_3"),  # 2 left
+        ({**MOTIF, "prefix": [Note(0, 42, 0), Note(42, 4, 0)]}, "2 ticks before", "shorten"),
         ({**MOTIF, "prefix": [BOS]}, r"\['bars', 'meter', 'pickup_ticks'\]", "leave out"),
         ({"prefix": [BOS, BOS]}, "token 1 .*BOS", "METER_2/2"),
         ({"prefix": [BOS, 9999]}, "9999", "may not come here"),

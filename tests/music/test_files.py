@@ -214,7 +214,9 @@ WRITES = re.compile(r"\.(write_text|write_bytes|rename|replace)\(|open\([^)]*[\"
 ELSEWHERE = {
     "music/files.py": "the routine itself",
     "music/rendering/sound.py": "a WAV file in memory",
-    "music/corpora/corpus.py": "into a draft of whole_file",
+    "music/corpora/build.py": "into drafts of whole_files",
+    "music/corpora/corpus_file.py": "into a draft of whole_file",
+    "music/corpora/remark_tables.py": "into a draft of whole_files",
     "policy/checkpoint.py": "into drafts that whole_folder or replace publish",
     "rl/jobs/progress.py": "samples, into a draft of whole_folder",
     "rl/jobs/queue.py": "job.log, for people",

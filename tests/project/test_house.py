@@ -368,7 +368,7 @@ def test_composing_on_a_full_disk(nowhere, refused, small_disk):
     "text",
     [
         "X:1\nM:4/4\nL:1/8\nK:D\nD4&F4|",  # two voices
-        "X:1\nM:5/4\nL:1/8\nK:D\nDDDDDDDDDD|]",  # a metre that is not known
+        "X:1\nM:5/8\nL:1/8\nK:D\nDDDDD|]",  # a metre that is not known
         "X:1\nM:4/4\nL:1/8\nK:D\nDDDDDDDDD|]",  # a bar of nine eighths
         "la la la",
         "",
@@ -420,7 +420,7 @@ def test_a_demo_is_not_written_over_another(nowhere, refused):
 
 
 def test_a_meter_that_is_not_known(nowhere, refused):
-    refused("compose", "--meter", "5/4", says=["5/4", "6/8"])
+    refused("compose", "--meter", "5/8", says=["5/8", "6/8"])
 
 
 def test_an_out_folder_that_is_a_file(nowhere, refused):

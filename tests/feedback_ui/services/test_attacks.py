@@ -22,11 +22,13 @@ from feedback_ui.services.blind_tests import (
     outcome,
     settle,
 )
+from feedback_ui.services.corpora.policies import PolicyCorpora
 from feedback_ui.services.library import MelodyLibrary, Visitor
 from feedback_ui.services.library_query import LibraryQuery
 from feedback_ui.services.limits import Limits, Rate, Source
 from feedback_ui.services.pool_cache import CODE_DIGITS
 from feedback_ui.services.practice import WALKING
+from feedback_ui.services.reference_corpus import ReferenceCorpora
 from feedback_ui.services.session import StudioSession
 from feedback_ui.views import access
 from music.melody import Header, Melody, Note
@@ -391,7 +393,8 @@ def round_of_pairs(store, write):
 
 @pytest.fixture
 def library(studio):
-    return MelodyLibrary(studio.store, studio.melodies, studio.tastes)
+    references = ReferenceCorpora(lambda _: PolicyCorpora())
+    return MelodyLibrary(studio.store, studio.melodies, studio.tastes, references)
 
 
 def told(library, visitor):
