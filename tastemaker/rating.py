@@ -86,12 +86,15 @@ def studio(
     from feedback_ui.server.launch import (
         ORGANISER_VARIABLE,
         become_studio,
+        check_organiser_key,
         is_for_this_machine,
         studio_command,
     )
     from reward.store.process_environment import DATABASE_VARIABLE
     from reward.store.store import RatingsStore
 
+    if os.environ.get(ORGANISER_VARIABLE):
+        check_organiser_key(os.environ[ORGANISER_VARIABLE])
     make_folder(Path(DATABASE).parent)
     with RatingsStore(database) as store:
         store.check_writable()

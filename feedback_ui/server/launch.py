@@ -21,6 +21,8 @@ from reward.store.process_environment import DATABASE_VARIABLE
 STUDIO = Path(__file__).parents[1] / "studio.py"
 SERVER = Path(__file__).with_name("serve.py")
 ORGANISER_VARIABLE = "TASTEMAKER_ORGANISER_KEY"
+LEAST_KEY_CHARACTERS = 16
+"""of an organiser's key: a longer one cannot be guessed over a network"""
 """environment variable for the organiser's key of a studio that other machines can reach"""
 DEFAULT_DATABASE = "checkpoints/ratings.sqlite"
 DEFAULT_PORT = 8501
@@ -118,6 +120,20 @@ def studio_command(
         *([] if least_heard_ms is None else [f"--least-heard-ms={least_heard_ms}"]),
         *(f"--embed-in={site}" for site in embed_in),
     ]
+
+
+def check_organiser_key(key: str) -> None:
+    """Refuse a key that a program could guess.
+
+    Raises:
+        LaunchError: for one that is shorter than `LEAST_KEY_CHARACTERS`, or of few different ones.
+    """
+    if len(key) < LEAST_KEY_CHARACTERS or len(set(key)) < LEAST_KEY_CHARACTERS // 2:
+        raise LaunchError(
+            f"the organiser's key in {ORGANISER_VARIABLE} is too easy to guess; give at least "
+            f"{LEAST_KEY_CHARACTERS} characters at random, as python3 -c 'import secrets; "
+            "print(secrets.token_urlsafe(24))' prints them, or unset it"
+        )
 
 
 def become_studio(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

@@ -136,9 +136,18 @@ def build_parquet(name: str, random: Random) -> bytes:
             table = pa.concat_tables([table] * random.choice((0, 2, 3)) or [table.slice(0, 0)])
         else:
             table = table.set_column(at, table.schema[at].name, _odd_column(random, table, at))
+    kinds = enumerate(table.schema.types)
+    table = table.select([place for place, kind in kinds if not _has_no_field(kind)])
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression=random.choice(("snappy", "zstd", "none")))
     return sink.getvalue().to_pybytes()
+
+
+def _has_no_field(kind: pa.DataType) -> bool:
+    """Whether it is a structure without fields, or a list of such, which Parquet cannot hold."""
+    if pa.types.is_struct(kind):
+        return not kind.num_fields or any(_has_no_field(field.type) for field in kind)
+    return pa.types.is_list(kind) and _has_no_field(kind.value_type)
 
 
 def _odd_column(random: Random, table: pa.Table, at: int) -> pa.Array:
