@@ -34,7 +34,7 @@ from music.corpora.catalogue import SHIPPED, open_corpus
 from music.styles import SHIPPED_STYLES
 from music.tokens import PAD, VOCABULARY, encode
 from policy.checkpoint import load_policy, save_policy
-from policy.model import MelodyForCausalLM, melody_config
+from policy.model import MelodyConfig, MelodyForCausalLM, melody_config
 from policy.pretraining.config import PretrainConfig
 from policy.pretraining.held_out import bits_per_note
 from policy.pretraining.train import batches, learning_rate
@@ -46,7 +46,7 @@ def token_features() -> Tensor:
     rows: list[list[int]] = []
     for name in VOCABULARY:
         kind, *values = name.split("_")
-        features = [(kind,)] if values else []
+        features: list[tuple[str, ...]] = [(kind,)] if values else []
         if kind == "NOTE":
             features += [("pitch", values[0]), ("ticks", values[1]), ("note ticks", values[1])]
         elif kind in ("REST", "HOLD"):
@@ -81,7 +81,9 @@ def logits_of(model: MelodyForCausalLM, ids_BT: Tensor) -> Tensor:
 
 def plain_copy(model: MelodyForCausalLM) -> MelodyForCausalLM:
     """The policy with its table as one tensor."""
-    plain = MelodyForCausalLM(copy.deepcopy(model.config))
+    config = copy.deepcopy(model.config)
+    assert isinstance(config, MelodyConfig)
+    plain = MelodyForCausalLM(config)
     weights = {
         name: tensor
         for name, tensor in model.state_dict().items()
@@ -148,8 +150,8 @@ def main() -> None:
             optimizer.step()
             step += 1
             decay = min(given.average_decay, step / (step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(average, [p.detach() for p in weights], 1 - decay)
+            for mean, weight in zip(average, weights, strict=True):
+                mean.lerp_(weight.detach(), 1 - decay)
             if step % given.every == 0 or step == given.steps:
                 own = [p.detach().clone() for p in weights]
                 with torch.no_grad():

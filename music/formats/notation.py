@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.resources import files
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 from xml.sax.saxutils import escape
@@ -178,7 +179,9 @@ def _toolkit() -> verovio.toolkit:
     import verovio
 
     verovio.enableLog(verovio.LOG_OFF)
-    toolkit = verovio.toolkit()
+    # Its default path of fonts is known only to the thread that imported verovio first.
+    toolkit = verovio.toolkit(False)
+    toolkit.setResourcePath(str(files("verovio") / "data"))
     toolkit.setOptions(SVG_OPTIONS)
     return toolkit
 

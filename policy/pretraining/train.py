@@ -188,11 +188,9 @@ class _Training:
         self._step += 1
         # A mean over few steps at first, so that it forgets where it began.
         decay = min(self._config.average_decay, self._step / (self._step + 10))
-        torch._foreach_lerp_(
-            list(self._average.values()),
-            [p.detach() for p in self._parameters.values()],
-            1 - decay if self._config.average_decay else 1.0,
-        )
+        share = 1 - decay if self._config.average_decay else 1.0
+        for mean, parameter in zip(self._average.values(), self._parameters.values(), strict=True):
+            mean.lerp_(parameter.detach(), share)
         return loss.item()
 
     @contextmanager

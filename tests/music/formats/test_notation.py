@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import mido
@@ -301,3 +302,16 @@ def test_a_rest_over_the_barline_is_two_rests(tune):
     melody = tune((0, 24), (None, 36), (0, 36), tonic_midi=60, bars=2)
     assert body(to_abc(melody)) == "C2 z2 | zC3 |]\n"
     assert read_melody(to_abc(melody)) == melody
+
+
+def test_a_thread_that_did_not_import_verovio_draws_too(real_melodies):
+    """Its default path of fonts is set in the thread that imports it, and in no other."""
+    import verovio  # noqa: F401 (here, in the main thread)
+
+    notation._toolkit.cache_clear()
+    try:
+        with ThreadPoolExecutor(1) as other:
+            drawn = other.submit(to_svg, real_melodies[0]).result()
+    finally:
+        notation._toolkit.cache_clear()
+    assert drawn.startswith("<svg")
