@@ -165,6 +165,7 @@ def test_what_was_decided_is_counted_and_can_be_shown(folder, typed):
     assert len(decisions) == 12
 
 
+@pytest.mark.slow
 def test_the_shipped_corpus_can_be_shown(folder, typed):
     code, out, err = typed("corpus", "show", "books")
     assert (code, out.startswith("# Corpus books\n6,635 strains of 2,7")) == (0, True), err

@@ -36,6 +36,7 @@ def headers(folder):
     return [read_melody(file.read_text()).header for file in sorted(folder.glob("*.abc"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--style", "--type"])
 def test_a_style_is_asked_for_by_either_name(base, typed, option):
     code, out, err = typed(*COMPOSE, option, "jig", "--bars", "2", "--meter", "7/8")

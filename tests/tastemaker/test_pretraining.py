@@ -25,6 +25,7 @@ def mine(folder):
     return make_corpus("mine")
 
 
+@pytest.mark.slow
 def test_a_policy_of_ones_own_corpus_names_it_and_its_styles(folder, typed, mine):
     code, out, err = typed("pretrain", "--corpus", "mine", "--from-nothing", "--run", "own", *TINY)
     assert code == 0, err
@@ -64,6 +65,7 @@ def test_a_policy_of_ones_own_corpus_names_it_and_its_styles(folder, typed, mine
     assert "It was started from a policy that was trained on:\n\n`mine`: 10 strains" in card
 
 
+@pytest.mark.slow
 def test_few_tunes_adapt_the_base_and_that_is_said(folder, typed, mine, monkeypatch):
     typed("pretrain", "--corpus", "mine", "--from-nothing", "--run", "own", *TINY)
     monkeypatch.setattr("tastemaker.options.base_folder", lambda: RUNS / "own" / "policy")
@@ -173,6 +175,7 @@ def test_options_that_contradict_the_run_are_named(typed, killed, options, says)
     assert before == {path: path.read_bytes() for path in killed.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_too(typed, killed):
     code, _, err = typed(
         "pretrain", "--corpus", "mine", "--from-nothing", "--run", "own", "--seed", "0", *TINY

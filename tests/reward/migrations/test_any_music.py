@@ -186,6 +186,7 @@ def test_every_melody_of_an_old_database_has_its_notes_and_all_else_stays(tmp_pa
         assert now == then, table
 
 
+@pytest.mark.slow
 def test_several_batches_are_converted_on_both_databases(ratings_url, strains):
     melodies = in_each_style(strains, migration.TYPES[:4])
     assert len(melodies) > migration.BATCH_MELODIES
