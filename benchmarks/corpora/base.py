@@ -1,6 +1,7 @@
 """How the shipped base is trained: the two books, and a small share of their strains reheaded.
 
     python benchmarks/corpora/base.py --start-from FOLDER --steps 1300 --out FOLDER
+    python benchmarks/corpora/base.py --mean-of FOLDER FOLDER --out FOLDER
 
 `tastemaker pretrain` trains on what its corpora hold. The base has to know every metre, mode,
 number of bars and pickup, so each epoch has some hundred strains under random headers besides
@@ -95,10 +96,21 @@ def plain_copy(model: MelodyForCausalLM) -> MelodyForCausalLM:
     return plain.eval()
 
 
+def mean_of(folders: list[str]) -> MelodyForCausalLM:
+    """The policy whose weights are the mean of those of policies that share a beginning."""
+    policies = [load_policy(folder) for folder in folders]
+    weights = [policy.state_dict() for policy in policies]
+    policies[0].load_state_dict(
+        {name: torch.stack([one[name] for one in weights]).mean(0) for name in weights[0]}
+    )
+    return policies[0]
+
+
 def main() -> None:
     """Train, and write the best by validation."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--start-from", required=True, help="folder of a wide policy")
+    parser.add_argument("--start-from", default="checkpoints/base", help="folder of a policy")
+    parser.add_argument("--mean-of", nargs="+", help="train nothing: the mean of these policies")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--learning-rate", type=float, default=1.2e-3)
@@ -109,6 +121,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=100, help="steps between validations")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    if given.mean_of:
+        save_policy(mean_of(given.mean_of), given.out)
+        return
     torch.manual_seed(given.seed)
     books = open_corpus(SHIPPED)
     rows = books.token_rows("train")
