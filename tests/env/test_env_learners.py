@@ -77,9 +77,10 @@ def test_a_learner_trains_unchanged(make, learner):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # four minutes on a busy core
 @pytest.mark.learns
-@pytest.mark.parametrize("learner", [PPO, MaskablePPO])
-def test_a_learner_learns_what_it_is_paid_for(make, learner):
+@pytest.mark.parametrize(("learner", "by_chance"), [(PPO, 0.36), (MaskablePPO, 0.11)])
+def test_a_learner_learns_what_it_is_paid_for(make, learner, by_chance):
+    """A learner without a mask draws header tokens too, for which the tonic stands: 255 of 918."""
     settings = {"n_steps": 256, "batch_size": 64, "n_epochs": 4, "learning_rate": 3e-3}
     _, endings = train(learner, make(), 8_192, **settings)
-    assert endings.shares[:60].mean() < 0.2
-    assert endings.shares[-60:].mean() > 0.4
+    assert endings.shares[:60].mean() < by_chance + 0.09
+    assert endings.shares[-60:].mean() > by_chance + 0.29
