@@ -35,7 +35,8 @@ USUAL_PITCHES = (-5, 17)
 """semitones from the tonic between which 95 % of the notes of the two books' strains lie"""
 LOWEST_MIDI, HIGHEST_MIDI = LOWEST_TONIC_MIDI + 11 + PITCH_MIN, HIGHEST_TONIC_MIDI - 11 + PITCH_MAX
 """the notes that melodies of every key can have: B0 to C7"""
-_LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+LETTER_CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+"""letter of a note -> its pitch class"""
 _ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 _KEY = re.compile(r"([A-Ga-g])([#b♯♭]?)")
 _KEY_WITH_MODE = re.compile(r"([A-Ga-g])([#b♯♭]?)\s*-?\s*([A-Za-z]+)")
@@ -179,7 +180,7 @@ def parse_key(text: str) -> int | None:
     if plain.lower() == ANY:
         return None
     if match := _KEY.fullmatch(plain):
-        return (_LETTERS[match[1].upper()] + _ACCIDENTALS[match[2]]) % 12
+        return (LETTER_CLASSES[match[1].upper()] + _ACCIDENTALS[match[2]]) % 12
     if match := _KEY_WITH_MODE.fullmatch(plain):
         word = match[3].lower()
         mode = _MODE_WORDS.get(word) or next(
@@ -209,7 +210,7 @@ def parse_range(text: str) -> Compass:
             "with their octaves (A4 is 440 Hz), such as --range A3-E5"
         )
     low, high = (
-        _LETTERS[letter.upper()] + _ACCIDENTALS[sign] + 12 * (int(octave) + 1)
+        LETTER_CLASSES[letter.upper()] + _ACCIDENTALS[sign] + 12 * (int(octave) + 1)
         for letter, sign, octave in (match.groups()[:3], match.groups()[3:])
     )
     return Compass(low, high)

@@ -18,7 +18,6 @@ from music.earlier_tokens import EARLIER_VOCABULARY, TODAY_OF_EARLIER
 from music.styles import SHIPPED_STYLES
 from music.tokens import MAX_LENGTH, VOCABULARY
 from policy.configuration import BAR_POSITIONS, EARLIER_BAR_POSITIONS
-from policy.configuration import is_earlier as is_earlier  # asked for here, beside the rest
 from policy.scope import TrainedOn
 
 if TYPE_CHECKING:

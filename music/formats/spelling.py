@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from music.key_choice import LETTER_CLASSES
 from music.melody import MODES, TONIC_NAMES
 
-LETTER_MIDI = {"C": 60, "D": 62, "E": 64, "F": 65, "G": 67, "A": 69, "B": 71}
+LETTER_MIDI = {letter: 60 + place for letter, place in LETTER_CLASSES.items()}
 LETTER_FIFTHS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 LETTERS_BY_FIFTHS = tuple(LETTER_FIFTHS)
 MODE_FIFTHS = {

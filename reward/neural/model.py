@@ -36,8 +36,8 @@ from music.json_text import number, parse_json, whole_number
 from music.melody import Melody
 from music.messages import excerpt, shortened
 from music.tokens import PAD, encode
-from policy.configuration import checked_fields, other_vocabulary, trunk_shapes
-from policy.earlier import fields_today, is_earlier, tensors_today
+from policy.configuration import checked_fields, is_earlier, other_vocabulary, trunk_shapes
+from policy.earlier import fields_today, tensors_today
 from policy.model import MelodyConfig, MelodyForCausalLM, MelodyModel, right_pad
 from policy.scope import styles_of
 from policy.trunk import Packed, embed, run_layers

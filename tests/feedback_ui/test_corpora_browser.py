@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from feedback_ui.services.corpora.recorded_command import RecordedCommand
 from music.corpora.corpus import load_corpus
@@ -13,7 +13,7 @@ from music.limits import MIDI_BYTES
 from reward.store.store import RatingsStore
 from tests.support.keyboard_driver import Hands
 from tests.support.small_corpus import make_corpus
-from tests.support.studio_server import PATIENCE_MS, StudioServer, launch, settled
+from tests.support.studio_server import PATIENCE_MS, StudioServer, settled, tall_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
 JOB_MS = 10 * 60_000
@@ -51,12 +51,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def page(server):
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        page = browser.new_page(viewport={"width": 1280, "height": 2400})
-        page.set_default_timeout(PATIENCE_MS)
+    with tall_page() as page:
         yield page
-        browser.close()
 
 
 def upload(hands, *files):

@@ -4,12 +4,12 @@ import re
 
 import psutil
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from policy.checkpoint import save_policy
 from reward.store.store import RatingsStore
 from rl.jobs.queue import ask_to_stop, find_job, list_jobs, wait_for_end
-from tests.support.studio_server import PATIENCE_MS, StudioServer, launch, soon
+from tests.support.studio_server import StudioServer, soon, tall_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 JOB_MS = 10 * 60_000
@@ -38,12 +38,8 @@ def server(tmp_path_factory, tiny_policy):
 
 @pytest.fixture
 def page(server):
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        page = browser.new_page(viewport={"width": 1280, "height": 2400})
-        page.set_default_timeout(PATIENCE_MS)
+    with tall_page() as page:
         yield page
-        browser.close()
 
 
 def update(page):

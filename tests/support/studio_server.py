@@ -13,6 +13,7 @@ import urllib.request
 
 import psutil
 import pytest
+from playwright.sync_api import sync_playwright
 
 from feedback_ui.server.cookies import RATER, cookie_name
 from feedback_ui.server.launch import ORGANISER_VARIABLE, studio_command
@@ -138,6 +139,17 @@ def launch(playwright, mark=None):
     return playwright.chromium.launch(
         executable_path=chromium(), args=[*CHROMIUM_ARGUMENTS, *marked]
     )
+
+
+@contextlib.contextmanager
+def tall_page():
+    """A page of a browser of its own, tall enough that nothing has to be scrolled to."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        page = browser.new_page(viewport={"width": 1280, "height": 2400})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        browser.close()
 
 
 def kill_browser(mark):
