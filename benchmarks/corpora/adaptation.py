@@ -115,7 +115,9 @@ def line(name: str, after: Bits, before: Bits, minutes: float) -> str:
 
 def main() -> None:
     """Build the region's corpus, then each user's corpus, then both policies of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--region", default="erk")
     parser.add_argument("--tunes", type=int, nargs="+", default=TUNES)
     parser.add_argument("--seed", type=int, default=0)

@@ -108,7 +108,9 @@ def mean_of(folders: list[str]) -> MelodyForCausalLM:
 
 def main() -> None:
     """Train, and write the best by validation."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--start-from", default="checkpoints/base", help="folder of a policy")
     parser.add_argument("--mean-of", nargs="+", help="train nothing: the mean of these policies")
     parser.add_argument("--out", type=Path, required=True)

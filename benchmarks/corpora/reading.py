@@ -97,7 +97,9 @@ def read_file(file: Path, count: Count) -> list[Refusal]:
 
 def main() -> None:
     """Read the files, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="*", help="on the disk, or of music21's corpus")
     parser.add_argument("--every", type=int, default=1, help="read every so manieth file")
     parser.add_argument("--list", action="store_true", help="print everything that is refused")

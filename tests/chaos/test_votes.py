@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from music.corpora.corpus import load_corpus
 from music.rendering.sound import cached_wav
 from reward.store.store import RatingsStore
 from tests.chaos.careless_raters import HABITS, CarelessRater
 from tests.chaos.stored_votes import check_sound, read_votes
 from tests.chaos.vote_server import VoteServer
+from tests.support.distinct_sounds import distinct_melodies
 from tests.support.scale import scaled, time_limit_s
 
 RATERS = 8
@@ -31,9 +31,7 @@ def fill(database, clips):
     """Raters, and more pairs than they will answer; the melody of each sound."""
     wanted = next(n for n in itertools.count(20) if n * (n - 1) / 2 > 1.2 * VOTES / RATERS + 60)
     with RatingsStore(database) as store:
-        melodies = [s.melody for s in load_corpus("train") if s.melody.header.bars == 4]
-        melodies = list({melody.notes: melody for melody in melodies}.values())[:wanted]
-        assert len(melodies) == wanted
+        melodies = distinct_melodies(wanted, "train")
         ids = store.add_melodies(melodies, policy_id="p", sampler="s", seed=1)
         pairs = list(itertools.combinations(ids, 2))
         random.Random(0).shuffle(pairs)

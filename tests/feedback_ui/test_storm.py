@@ -20,9 +20,9 @@ import pytest
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import sync_playwright
 
-from music.corpora.corpus import load_corpus
 from music.rendering.sound import cached_wav
 from reward.store.store import RatingsStore
+from tests.support.distinct_sounds import distinct_melodies
 from tests.support.scale import SCALE, scaled, time_limit_s
 from tests.support.studio_server import GO_ON, StudioServer, chromium, enter, kill_browser, launch
 
@@ -284,13 +284,7 @@ def studio(folder, database, votes):
     server = StudioServer(folder, database=database, least_heard_ms=LEAST_HEARD_MS)
     wanted = next(n for n in itertools.count(40) if n * (n - 1) / 2 > 1.5 * votes / RATERS)
     with RatingsStore(server.database) as store:
-        melodies = [
-            s.melody
-            for split in ("test", "train")
-            for s in load_corpus(split)
-            if s.melody.header.bars == 4
-        ]
-        melodies = list({melody.notes: melody for melody in melodies}.values())[:wanted]
+        melodies = distinct_melodies(wanted, "test", "train")
         ids = store.add_melodies(melodies, policy_id="p", sampler="s", seed=1)
         rng = np.random.default_rng(0)
         pairs = [(a, b) for n, a in enumerate(ids) for b in ids[n + 1 :]]
