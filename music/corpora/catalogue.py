@@ -14,6 +14,7 @@ from typing import Any
 
 from music.corpora.corpus import DATA
 from music.corpora.corpus_file import Corpus, CorpusError, Strain, read_corpus
+from music.corpora.data_card import check_card
 from music.corpora.remark_tables import DECISIONS, REFUSED, read_table
 from music.json_text import JsonError, read_json
 from music.melody import Melody
@@ -124,10 +125,25 @@ def styles_of_corpora(corpora: Sequence[Corpus], known: Styles | None = None) ->
 
 
 def data_card(name: str, root: Path = CORPORA) -> dict[str, Any] | None:
-    """The data card of a corpus; None where there is none beside its file.
+    """The data card of a corpus, with all its fields; None where there is none beside its file.
 
     Raises:
         CorpusError: when there is no such corpus, or its card is damaged.
+    """
+    card = any_card(name, root)
+    if card is not None:
+        try:
+            check_card(card)
+        except ValueError as error:
+            raise _damaged_card(name, root, error) from error
+    return card
+
+
+def any_card(name: str, root: Path = CORPORA) -> dict[str, Any] | None:
+    """The same, of which any field may be missing or of another kind.
+
+    Raises:
+        CorpusError: when there is no such corpus, or its card is no JSON object.
     """
     file = corpus_path(name, root).with_suffix(".json")
     if not file.is_file():
@@ -135,12 +151,15 @@ def data_card(name: str, root: Path = CORPORA) -> dict[str, Any] | None:
     try:
         card = read_json(file)
     except JsonError as error:
-        raise CorpusError(
-            f"the data card {str(file)!r} is damaged ({error}); build the corpus anew"
-        ) from error
+        raise _damaged_card(name, root, error) from error
     if not isinstance(card, dict):
-        raise CorpusError(f"the data card {str(file)!r} is no object; build the corpus anew")
+        raise _damaged_card(name, root, "it is no object")
     return card
+
+
+def _damaged_card(name: str, root: Path, why: object) -> CorpusError:
+    file = corpus_path(name, root).with_suffix(".json")
+    return CorpusError(f"the data card {str(file)!r} is damaged ({why}); build the corpus anew")
 
 
 def refused_passages(name: str, root: Path = CORPORA) -> Iterator[dict[str, str]]:

@@ -17,7 +17,9 @@ A file of version 0.1.0 has no `vocabulary` and no `labels`. Nothing in a file i
 
 from __future__ import annotations
 
+import errno
 import json
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -206,9 +208,12 @@ def read_corpus(path: Path, name: str | None = None) -> Corpus:
     except LimitError:
         raise
     except (
-        zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, MemoryError,
-        NotImplementedError, RuntimeError,
+        zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, KeyError, MemoryError,
+        NotImplementedError, RuntimeError, OverflowError, OSError,
     ) as error:  # fmt: skip
+        # An offset that leads before the file's beginning is an invalid argument of `seek`.
+        if isinstance(error, OSError) and error.errno not in (errno.EINVAL, None):
+            raise
         raise damaged(path, f"it is no file of arrays ({excerpt(str(error), 80)})") from error
     labels, sources = SHIPPED_STYLES, []
     if "vocabulary" in found:

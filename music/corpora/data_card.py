@@ -17,6 +17,12 @@ from music.formats.spelling import key_of
 CARD_VERSION = 1
 SHOWN_KEYS = 12
 SHOWN_TRANSCRIBERS = 20
+_TEXTS = ("name", "built_at", "licence")
+_NUMBERS = (
+    *("files", "files_refused", "other_files", "tunes", "tunes_kept", "strains_read", "strains"),
+    *("near_duplicates", "tunes_in_corpus", "notes", "styles_joined", "style_bits"),
+)
+_COUNTS = ("transcribers", "meters", "modes", "bars", "keys", "styles", "refused", "notices")
 
 
 def describe_strains(corpus: Corpus) -> dict[str, Any]:
@@ -62,8 +68,48 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
 
 
+def check_card(card: Mapping[str, Any]) -> None:
+    """Check that a data card has all that it is shown by, of the right kinds.
+
+    Raises:
+        ValueError: for the first field that is missing or of another kind.
+    """
+
+    def check(name: str, is_right: bool, kind: str) -> None:
+        if name not in card:
+            raise ValueError(f"it has no {name!r}")
+        if not is_right:
+            raise ValueError(f"its {name!r} is not {kind}")
+
+    for name in _TEXTS:
+        check(name, isinstance(card.get(name), str), "a text")
+    for name in _NUMBERS:
+        check(name, _is_number(card.get(name)), "a number")
+    for name in _COUNTS:
+        counts = card.get(name)
+        whole = isinstance(counts, dict) and all(map(_is_whole, counts.values()))
+        check(name, whole, "a table of whole numbers")
+    read, splits = card.get("read"), card.get("splits")
+    texts = isinstance(read, list) and all(isinstance(path, str) for path in read)
+    check("read", texts, "a list of texts")
+    sides = isinstance(splits, dict) and all(
+        isinstance(splits.get(split), dict)
+        and all(_is_whole(splits[split].get(what)) for what in ("tunes", "strains"))
+        for split in SPLITS
+    )
+    check("splits", sides, "the tunes and strains of each part")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value) or isinstance(value, float)
+
+
 def in_words(card: Mapping[str, Any]) -> str:
-    """The data card in Markdown."""
+    """The data card in Markdown; `check_card` tells whether it has all that is needed."""
     kept, tunes = card["tunes_kept"], card["tunes"]
     parts = [
         f"# Corpus {card['name']}",

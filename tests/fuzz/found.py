@@ -30,6 +30,13 @@ FOUND: tuple[tuple[str, str, bytes], ...] = (
     ("samples", "ValueError of a NUL", b"melody-\x00  D\n"),
     ("step-state", "JsonError", b'{"step": Infinity}'),
     ("step-tensors", "SafetensorError", b"\xff" * 16),
+    (  # a member that begins before the file does
+        "corpus-file",
+        "OSError",
+        b"PK\x03\x04PK\x01\x02\x14\0\x14\0\0\0\0\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x05"
+        b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a.npyPK\x05\x06\0\0\0\0\x01\0\x01\x003\0\0\0\x0d\0\0\0\0\0",
+    ),
+    ("data-card", "KeyError", b'{"name": "mine"}'),
     ("job", "KeyError", b'{"settings": {}}'),
     ("job", "TypeError", b'{"folder": 3, "settings": {}}'),
     ("reward-record", "KeyError", b'{"spec": "music-theory", "standard": null}'),

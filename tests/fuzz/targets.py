@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz import (
+    corpus_targets,
     model_targets,
     music_targets,
     request_targets,
@@ -20,6 +21,7 @@ TARGETS: dict[str, Target] = {
         *table_targets.TARGETS,
         *model_targets.targets(),
         *run_targets.TARGETS,
+        *corpus_targets.TARGETS,
         *studio_targets.TARGETS,
     )
 }

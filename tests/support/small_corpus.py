@@ -19,6 +19,7 @@ CARD = {
         "test": {"tunes": 1, "strains": 1},
     },
     "meters": {"4/4": 12}, "keys": {"D ionian": 12}, "bars": {"8": 12}, "styles": {"mine": 12},
+    "modes": {"ionian": 12}, "style_bits": 0.0, "styles_joined": 0, "read": ["tunes"],
     "built_at": "2026-11-30T08:00:00+00:00",
 }  # fmt: skip
 REFUSED = """file,tune,bar,reason,detail\r

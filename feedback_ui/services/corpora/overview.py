@@ -22,8 +22,8 @@ import numpy as np
 from music.corpora.catalogue import (
     CORPORA,
     SHIPPED,
+    any_card,
     corpus_path,
-    data_card,
     open_corpus,
     refused_passages,
 )
@@ -165,7 +165,7 @@ class CorpusOverviews:
             is_there = (self._root / f"{name}.npz").is_file() or name == SHIPPED
             return CorpusOverview(name, 0, 0, "", (), {}, one_line(error) if is_there else "")
         try:
-            card = data_card(name, self._root) or {}
+            card = any_card(name, self._root) or {}
         except (CorpusError, OSError) as error:  # its tunes can be learnt from all the same
             trouble = one_line(error)
         return CorpusOverview(

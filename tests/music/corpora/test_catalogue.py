@@ -1,5 +1,7 @@
 """Corpora by their names."""
 
+import json
+
 import pytest
 
 from music.corpora.catalogue import (
@@ -18,6 +20,7 @@ from music.corpora.corpus import DATA
 from music.corpora.corpus_file import CorpusError, write_corpus
 from music.styles import SHIPPED_STYLES, Styles
 from music.tokens import ID, encode
+from tests.support.small_corpus import CARD
 
 
 @pytest.fixture
@@ -93,9 +96,13 @@ def test_styles_of_several_corpora_follow_those_that_a_policy_knows(root):
 
 def test_a_data_card_that_is_damaged_is_told(root):
     assert data_card("mine", root) is None
-    (root / "mine.json").write_text('{"name": "mine"}')
-    assert data_card("mine", root) == {"name": "mine"}
-    for text in ("[", "[]", '{"a": NaN}'):
+    (root / "mine.json").write_text(json.dumps(CARD))
+    assert data_card("mine", root) == CARD
+    lacking = [{key: CARD[key] for key in CARD if key != left_out} for left_out in CARD]
+    lacking = [card for card in lacking if "card_version" in card]
+    wrong = [{**CARD, key: [[CARD[key]]]} for key in CARD if key != "card_version"]
+    odd = [{**CARD, "refused": {"bar length": None}}, {**CARD, "splits": {"train": 3}}]
+    for text in ("[", "[]", '{"a": NaN}', *map(json.dumps, [*lacking, *wrong, *odd])):
         (root / "mine.json").write_text(text)
         with pytest.raises(CorpusError, match=r"the data card .* build the corpus anew"):
             data_card("mine", root)
