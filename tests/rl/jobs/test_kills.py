@@ -1,4 +1,4 @@
-"""kill -9 of real jobs, some twenty times: each resumes to the same bits, never from a torn checkpoint.
+"""kill -9 of real jobs, twenty times: each resumes to the same bits, never from a torn checkpoint.
 
 Jobs of one process are forked from one that has torch; those of two are started by torchrun, as
 `tastemaker ppo --processes 2` does, and killed as a whole or one process of them.
