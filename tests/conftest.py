@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Connection, create_engine
 
 from music.corpora.corpus import load_corpus
 from music.durations import is_sum_of_durations
@@ -40,6 +41,12 @@ MAIN = sys.modules["__main__"]
 LATE = "late.log"
 """attempts to reach another machine that were written after the last test of a process"""
 NETWORK_LOG = pytest.StashKey[Path]()
+LONGEST_FILES = (
+    "project/test_readme.py", "tastemaker/test_next_steps.py", "tastemaker/test_job_commands.py",
+    "feedback_ui/test_keyboard_alone.py", "feedback_ui/test_storm.py", "rl/jobs/test_kills.py",
+    "chaos/test_votes.py", "feedback_ui/test_pages.py", "fuzz/test_links.py",
+)  # fmt: skip
+"""They begin first, because with `--dist loadfile` all workers wait for the last file."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,6 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[network_guard.VARIABLE] = str(log)
     os.environ.update(network_guard.guarded(os.environ))
     network_guard.install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; within a file, and among the others, nothing moves."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(autouse=True)
@@ -216,13 +229,17 @@ def new_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def makes_a_store(request: pytest.FixtureRequest) -> bool:
+    """Whether the test is about how a store is made."""
+    return bool({"migrations", "connections"} & {*request.path.parts})
+
+
 @pytest.fixture(autouse=True)
 def _new_stores_are_copied(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, new_sqlite_file: Path
 ) -> None:
     """Let a new SQLite store of this process be a copy, except where making one is tested."""
-    makes_one = {"migrations", "connections"} & {*request.path.parts}
-    if makes_one or "small_disk" in request.fixturenames:
+    if makes_a_store(request) or "small_disk" in request.fixturenames:
         return
 
     def copied(url: URL, **options: Any) -> None:
@@ -236,23 +253,49 @@ def _new_stores_are_copied(
     monkeypatch.setattr("reward.store.database.migrate", copied)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def ratings_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a ratings database that does not exist yet (SQLite) or is empty."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "ratings.sqlite")
-        return
+@contextmanager
+def administration(server: str) -> Iterator[Connection]:
+    """A connection to a PostgreSQL server that may make and drop databases."""
+    engine = create_engine(parse_url(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template() -> Iterator[str]:
+    """Name of a PostgreSQL database with its schema; to copy it is faster than to migrate."""
     server = os.environ.get("TASTEMAKER_TEST_POSTGRES_URL")
     if not server:
         pytest.skip("TASTEMAKER_TEST_POSTGRES_URL names no server")
+    name = f"tastemaker_template_{uuid4().hex}"
+    with administration(server) as admin:
+        admin.exec_driver_sql(f"CREATE DATABASE {name}")
+        RatingsStore(
+            parse_url(server).set(database=name).render_as_string(hide_password=False)
+        ).close()
+        yield name
+        admin.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def ratings_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a ratings database without any row.
+
+    SQLite's file does not exist yet. PostgreSQL's has its schema, and nothing at all where making
+    a store is tested.
+    """
+    if request.param == "sqlite":
+        yield str(tmp_path / "ratings.sqlite")
+        return
+    template = request.getfixturevalue("postgresql_template")
+    like = "" if makes_a_store(request) else f" TEMPLATE {template}"
+    server = os.environ["TASTEMAKER_TEST_POSTGRES_URL"]
     name = f"tastemaker_test_{uuid4().hex}"
-    admin = create_engine(parse_url(server), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield parse_url(server).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.dispose()
+    with administration(server) as admin:
+        admin.exec_driver_sql(f"CREATE DATABASE {name}{like}")
+        yield parse_url(server).set(database=name).render_as_string(hide_password=False)
+        admin.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -196,7 +196,10 @@ def show_test(test: Standing) -> None:
             icon=":material/lock:",
         )
     else:
-        hear(test)
+        # A container of its own: however much is drawn in it, the section below keeps its place in
+        # the page. One that changes places is drawn anew, closed, and loses the focus.
+        with st.container():
+            hear(test)
     if is_organiser():
         manage(test)
 

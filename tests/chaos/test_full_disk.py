@@ -31,7 +31,7 @@ from tests.support.small_disk import mounted
 
 DISK_KB = 24_000
 VOTES = scaled(60)
-FULL_RUNS = scaled(2)
+FULL_RUNS = scaled(1)
 
 
 def on_a_small_disk(call, folder):

@@ -30,8 +30,8 @@ from tests.support.job_runs import (
 from tests.support.project import PROJECT
 from tests.support.scale import scaled, time_limit_s
 
-CUTS = scaled(15)
-CUTS_OF_A_RECORDING = 10
+CUTS = scaled(8)
+CUTS_OF_A_RECORDING = 5
 GENERATIONS = 3
 """recordings in a row, each of a run that lost power in the one before"""
 NAME = "cut"

@@ -38,7 +38,7 @@ from tests.support.job_runs import (
 from tests.support.project import PROJECT
 from tests.support.scale import scaled, time_limit_s
 
-STOPS = scaled(2)
+STOPS = scaled(1)
 SHORT_LEASE_S, SHORT_BEAT_S = 2.0, 0.3
 NOT_OURS = 2
 """exit code of a process that has lost its job"""

@@ -24,7 +24,7 @@ from tests.support.distinct_sounds import distinct_melodies
 from tests.support.scale import scaled, time_limit_s
 
 RATERS = 8
-VOTES = scaled(500)
+VOTES = scaled(240)
 
 
 def fill(database, clips):
@@ -175,7 +175,7 @@ def test_votes_on_postgresql_that_crashes_from_two_hosts(sockets, clips, postgre
 @pytest.mark.slow
 @pytest.mark.timeout(time_limit_s(600))
 def test_votes_while_the_clock_jumps(tmp_path, sockets, clips, monkeypatch):
-    monkeypatch.setattr("tests.chaos.test_votes.VOTES", scaled(200))
+    monkeypatch.setattr("tests.chaos.test_votes.VOTES", scaled(120))
     database = tmp_path / "ratings.sqlite"
     servers = [VoteServer(sockets, number, database, clips) for number in range(2)]
     run_storm(servers, database, clips, clocks=(-86_400.0, -60.0, 0.0, 60.0, 7200.0))

@@ -59,28 +59,23 @@ def test_stable_baselines3_finds_nothing_to_complain_of(make):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("learner", [PPO, MaskablePPO])
-def test_a_learner_trains_unchanged(make, learner):
-    model, endings = train(learner, make(), 2_000, n_steps=500, batch_size=250, n_epochs=1)
-    assert model.num_timesteps == 2_000
-    assert len(endings.infos) > 40
-    for info in endings.infos:
-        header: Header = info["melody"].header
-        assert (header.meter, header.bars, header.pickup_ticks) == ("2/4", 4, 0)
-        assert not info["TimeLimit.truncated"]
-        assert (info["illegal_actions"] > 0) == (learner is PPO)
-        episode = info["episode"]  # what the learner was paid and how long it took
-        paid = tonic_notes([info["melody"]])[0] - 0.01 * info["illegal_actions"]
-        assert episode["r"] == pytest.approx(paid, abs=1e-4)
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(900)  # four minutes on a busy core
 @pytest.mark.learns
 @pytest.mark.parametrize(("learner", "by_chance"), [(PPO, 0.36), (MaskablePPO, 0.11)])
 def test_a_learner_learns_what_it_is_paid_for(make, learner, by_chance):
     """A learner without a mask draws header tokens too, for which the tonic stands: 255 of 918."""
     settings = {"n_steps": 256, "batch_size": 64, "n_epochs": 4, "learning_rate": 3e-3}
-    _, endings = train(learner, make(), 8_192, **settings)
+    model, endings = train(learner, make(), 8_192, **settings)
+    assert model.num_timesteps == 8_192
+    assert len(endings.infos) > 120
+    for info in endings.infos:
+        header: Header = info["melody"].header
+        assert (header.meter, header.bars, header.pickup_ticks) == ("2/4", 4, 0)
+        assert not info["TimeLimit.truncated"]
+        episode = info["episode"]  # what the learner was paid and how long it took
+        paid = tonic_notes([info["melody"]])[0] - 0.01 * info["illegal_actions"]
+        assert episode["r"] == pytest.approx(paid, abs=1e-4)
+    for info in endings.infos[:40]:  # later, one without a mask may have learnt what is illegal
+        assert (info["illegal_actions"] > 0) == (learner is PPO)
     assert endings.shares[:60].mean() < by_chance + 0.09
     assert endings.shares[-60:].mean() > by_chance + 0.29

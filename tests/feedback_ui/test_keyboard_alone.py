@@ -344,7 +344,10 @@ def test_a_blind_test_is_led_voted_in_and_revealed(hands, browser, server, store
     theirs.page.get_by_text("You have heard every pair of this test").wait_for()
     assert theirs.holds()[0] == "heading"
 
-    # and the organiser ends it
+    # the organiser votes too, which leaves the section open, and ends it
+    listen(hands)
+    hands.press("a")
+    page.get_by_text("See and hear the last pair again").wait_for()
     hands.tab_to("checkbox", re.compile("^I want to end it")).press("Space")
     hands.holds()
     ends = page.get_by_role("button", name="End and reveal")

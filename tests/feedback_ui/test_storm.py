@@ -28,7 +28,7 @@ from tests.support.studio_server import GO_ON, StudioServer, chromium, enter, ki
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RATERS = 4 if SCALE <= 1 else 8
-VOTES = scaled(150)
+VOTES = scaled(80)
 LEAST_HEARD_MS = 60
 ANSWER_WITHIN_S = 60
 KEYS = {"a": "left", "b": "right", "t": "tie", "n": "both_bad", "s": "skip"}
@@ -300,16 +300,10 @@ def studio(folder, database, votes):
             server.kill()
 
 
-def test_careless_hands_leave_what_they_meant(tmp_path):
-    with studio(tmp_path, None, votes=80) as (server, store, sounds):
-        hands = storm(server, store, votes=80, server_kills=1)
-        check(hands, store, sounds)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(time_limit_s(1800))
 def test_a_long_storm(tmp_path, ratings_url):
-    """`make chaos SCALE=50` gives 10,000 votes by eight raters on each database."""
+    """`make chaos SCALE=125` gives 10,000 votes by eight raters on each database."""
     with studio(tmp_path, ratings_url, VOTES) as (server, store, sounds):
         hands = storm(server, store, votes=VOTES, server_kills=max(1, VOTES // 100))
         check(hands, store, sounds)

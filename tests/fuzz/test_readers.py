@@ -18,8 +18,9 @@ from tests.fuzz.target import (
     warm_up,
 )
 from tests.fuzz.targets import TARGETS
+from tests.support.scale import scaled
 
-MOST_EXAMPLES, LEAST_EXAMPLES = 60, 6
+MOST_EXAMPLES, LEAST_EXAMPLES = scaled(30), scaled(3)
 """of a reader; slow readers have a small share and get fewer"""
 
 
@@ -28,7 +29,7 @@ MOST_EXAMPLES, LEAST_EXAMPLES = 60, 6
 def test_a_reader_answers_an_input_that_is_almost_right(name):
     target = TARGETS[name]
     warm_up(target)
-    examples = min(MOST_EXAMPLES, max(LEAST_EXAMPLES, round(40 * target.share)))
+    examples = min(MOST_EXAMPLES, max(LEAST_EXAMPLES, round(scaled(20) * target.share)))
 
     @settings(
         deadline=None,

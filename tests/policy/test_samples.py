@@ -215,17 +215,10 @@ def test_lengths_that_are_no_sums_and_splits_by_hand():
 
 
 @pytest.mark.slow
-def test_the_shipped_policy_writes_whole_melodies_for_250_headers():
-    read = read_samples(load_policy(BASE), asked_of_the_base(250, 0), seed=0, batch=250)
-    assert len(read) == 250
-    saw_everything(read)
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(3600)  # a few minutes on an idle core
 def test_the_shipped_policy_writes_whole_melodies_over_all_headers():
-    """2,500 of them; 10,000 with TASTEMAKER_CHAOS_SCALE=4."""
-    count = scaled(2_500)
+    """1,000 of them; 10,000 with TASTEMAKER_CHAOS_SCALE=10."""
+    count = scaled(1_000)
     read = read_samples(load_policy(BASE), asked_of_the_base(count, 1), seed=1, batch=500)
     assert len(read) == count
     saw_everything(read)
@@ -303,7 +296,7 @@ def test_random_walks_under_the_mask_are_whole_melodies():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(scaled(1)))
 def test_a_new_policy_composes_within_a_range_from_a_motif_in_every_metre(seed):
     """Freshly initialised, as before any training: metres, pickups, ranges and motifs at random."""
     with torch.random.fork_rng():

@@ -1,8 +1,6 @@
 """The jobs service and the page Fine-tune, on run folders written by the program's own code."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -22,7 +20,6 @@ from policy.runs import new_run
 from reward.store.store import RatingsStore
 from rl.jobs.queue import queue_job
 from rl.jobs.record import JobError, JobSettings
-from tests.support.project import PROJECT
 from tests.support.studio_pages import open_page, words
 
 ROW = {
@@ -321,27 +318,3 @@ def test_the_page_goes_to_the_run_that_it_has_started(page, command, store, tmp_
     app.query_params["run"] = "newer"
     app.run()
     assert app.query_params["run"] == "newer"
-
-
-@pytest.mark.slow
-def test_the_page_loads_no_torch(tmp_path):
-    code = """
-import sys
-from streamlit.testing.v1 import AppTest
-app = AppTest.from_file(sys.argv[1], default_timeout=60)
-sys.argv = ["studio.py", "--database=" + sys.argv[2]]
-app.run()
-assert not app.selectbox, "nobody but an organiser"
-app.query_params["organiser"] = "k"
-app.run()
-assert not app.exception, app.exception
-print([box.label for box in app.selectbox], "torch" in sys.modules)
-"""
-    root = PROJECT
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code,
-         str(root / "feedback_ui/app_pages/fine_tune.py"), str(tmp_path / "r.db")],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(root), "TASTEMAKER_ORGANISER_KEY": "k"},
-    )  # fmt: skip
-    assert done.stdout.strip() == "['What it learns from', 'Where it starts'] False", done.stderr

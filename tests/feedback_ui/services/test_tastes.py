@@ -30,6 +30,8 @@ from tests.support.studio_pages import STUDIO, open_page, words
 
 LIKED = "mean_pitch"
 COLOURS = Colours("#0f766e", "#1f2933")
+on_sqlite = pytest.mark.parametrize("ratings_url", ["sqlite"], indirect=True)
+"""what the page reads from PostgreSQL is the same: the tests without this are on both"""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,7 @@ def reader_of(store):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store, ada):
     reader = reader_of(store)
     rate(store, ada, LEAST_VOTES - 1)
@@ -96,6 +99,7 @@ def test_a_taste_is_told_from_enough_answers_and_is_the_one_that_was_voted(store
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(store, ada, melodies):
     rate(store, ada, 160)
     look = reader_of(store).look(MINE, ada.id)
@@ -110,6 +114,7 @@ def test_the_extremes_are_the_melodies_with_most_and_least_of_what_is_liked(stor
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_what_was_corrupted_or_is_in_a_blind_test_is_not_among_the_extremes(store, ada, melodies):
     rate(store, ada, 160)
     best = [extreme.melody for extreme in reader_of(store).look(MINE, ada.id).liked]
@@ -129,6 +134,7 @@ def all_of(store):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_what_a_rater_is_still_to_judge_is_not_among_the_extremes(store, ada):
     rate(store, ada, 60)
     look = reader_of(store).look(MINE, ada.id)
@@ -141,6 +147,7 @@ def test_what_a_rater_is_still_to_judge_is_not_among_the_extremes(store, ada):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_people_and_simulated_listeners_are_never_mixed(store, ada):
     robot = store.add_rater("robot", kind="simulated")
     rate(store, ada, 80)
@@ -153,6 +160,7 @@ def test_people_and_simulated_listeners_are_never_mixed(store, ada):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_two_people_of_opposite_tastes_have_each_their_own(store, ada):
     ben = store.add_rater("Ben", consent_version="1")
     rate(store, ada, 100)
@@ -181,6 +189,7 @@ def test_a_profile_is_fitted_again_when_a_vote_comes_or_goes_and_not_before(
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_what_it_is_worth_comes_after_a_while(store, ada):
     rate(store, ada, 120)
     reader, until = reader_of(store), time.monotonic() + 120
@@ -195,6 +204,7 @@ def test_what_it_is_worth_comes_after_a_while(store, ada):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_the_forest_tells_the_known_from_the_unknown_by_more_than_colour(store, ada):
     rate(store, ada, 100)
     look = reader_of(store).look(MINE, ada.id)
@@ -238,6 +248,7 @@ def test_before_enough_answers_the_page_says_how_many_more(page, store, ada):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_whose_taste_is_in_the_address(page, store, ada):
     rate(store, ada, 60)
     ben = store.add_rater("Ben", consent_version="1")
@@ -251,6 +262,7 @@ def test_whose_taste_is_in_the_address(page, store, ada):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_only_an_organiser_may_train(page, store, ada):
     rate(store, ada, 40)
     assert "Train the full model" in [b.label for b in page(rater=ada.token).button]
@@ -260,6 +272,7 @@ def test_only_an_organiser_may_train(page, store, ada):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_simulated_answers_are_marked(page, store, ada):
     rate(store, store.add_rater("robot", kind="simulated"), 40)
     app = page(rater=ada.token, of="simulated")
@@ -268,6 +281,7 @@ def test_simulated_answers_are_marked(page, store, ada):
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_no_page_loads_torch(store, database, ada, tmp_path):
     rate(store, ada, 40)
     looks = f"""

