@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from sqlalchemy import URL, Connection, create_engine
 
+from music.corpora import corpus_file
 from music.corpora.corpus import load_corpus
 from music.durations import is_sum_of_durations
 from music.melody import (
@@ -31,7 +33,8 @@ from music.melody import (
     Note,
 )
 from music.metre import METERS
-from music.styles import SHIPPED_STYLES
+from music.styles import SHIPPED_STYLES, Styles
+from music.tokens import decode
 from reward.store.database import migrate, parse_url
 from reward.store.store import RatingsStore
 from tests.support import network_guard
@@ -62,6 +65,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[network_guard.VARIABLE] = str(log)
     os.environ.update(network_guard.guarded(os.environ))
     network_guard.install()
+    corpus_file.decode = decode_once
+
+
+DECODED: dict[tuple[bytes, int, Styles], Melody] = {}
+
+
+def decode_once(ids: np.ndarray, tonic_midi: int, styles: Styles) -> Melody:
+    """`decode` for rows of a corpus; to decode the shipped tunes anew takes seconds each time."""
+    row = np.asarray(ids, np.int64).tobytes(), tonic_midi, styles
+    if row not in DECODED:
+        DECODED[row] = decode(ids, tonic_midi, styles)
+    return DECODED[row]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
