@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -83,6 +84,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a file, and among the others, nothing moves."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Let Streamlit look through the installed packages once, not for each page that is tested."""
+    if "streamlit.testing.v1" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        scan_once = cache(manifest_scanner.scan_component_manifests)
+        manifest_scanner.scan_component_manifests = lambda: list(scan_once())
 
 
 @pytest.fixture(autouse=True)
