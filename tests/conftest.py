@@ -7,15 +7,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from sqlalchemy import URL, Connection, create_engine
 
+from music.corpora import corpus_file
 from music.corpora.corpus import load_corpus
 from music.durations import is_sum_of_durations
 from music.melody import (
@@ -31,7 +34,8 @@ from music.melody import (
     Note,
 )
 from music.metre import METERS
-from music.styles import SHIPPED_STYLES
+from music.styles import SHIPPED_STYLES, Styles
+from music.tokens import decode
 from reward.store.database import migrate, parse_url
 from reward.store.store import RatingsStore
 from tests.support import network_guard
@@ -62,12 +66,33 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[network_guard.VARIABLE] = str(log)
     os.environ.update(network_guard.guarded(os.environ))
     network_guard.install()
+    corpus_file.decode = decode_once
+
+
+DECODED: dict[tuple[bytes, int, Styles], Melody] = {}
+
+
+def decode_once(ids: np.ndarray, tonic_midi: int, styles: Styles) -> Melody:
+    """`decode` for rows of a corpus; to decode the shipped tunes anew takes seconds each time."""
+    row = np.asarray(ids, np.int64).tobytes(), tonic_midi, styles
+    if row not in DECODED:
+        DECODED[row] = decode(ids, tonic_midi, styles)
+    return DECODED[row]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; within a file, and among the others, nothing moves."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Let Streamlit look through the installed packages once, not for each page that is tested."""
+    if "streamlit.testing.v1" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        scan_once = cache(manifest_scanner.scan_component_manifests)
+        manifest_scanner.scan_component_manifests = lambda: list(scan_once())
 
 
 @pytest.fixture(autouse=True)

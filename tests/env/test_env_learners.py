@@ -67,7 +67,7 @@ def test_a_learner_learns_what_it_is_paid_for(make, learner, by_chance):
     settings = {"n_steps": 256, "batch_size": 64, "n_epochs": 4, "learning_rate": 3e-3}
     model, endings = train(learner, make(), 8_192, **settings)
     assert model.num_timesteps == 8_192
-    assert len(endings.infos) > 120
+    assert len(endings.infos) > 100
     for info in endings.infos:
         header: Header = info["melody"].header
         assert (header.meter, header.bars, header.pickup_ticks) == ("2/4", 4, 0)
@@ -75,7 +75,7 @@ def test_a_learner_learns_what_it_is_paid_for(make, learner, by_chance):
         episode = info["episode"]  # what the learner was paid and how long it took
         paid = tonic_notes([info["melody"]])[0] - 0.01 * info["illegal_actions"]
         assert episode["r"] == pytest.approx(paid, abs=1e-4)
-    for info in endings.infos[:40]:  # later, one without a mask may have learnt what is illegal
+    for info in endings.infos[:20]:  # later, one without a mask may have learnt what is illegal
         assert (info["illegal_actions"] > 0) == (learner is PPO)
     assert endings.shares[:60].mean() < by_chance + 0.09
     assert endings.shares[-60:].mean() > by_chance + 0.29

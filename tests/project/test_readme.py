@@ -24,7 +24,7 @@ COMMANDS = re.findall(
 )
 """what the README tells a person to type, in its order"""
 SMALLER = {
-    "ppo": "--updates 2",
+    "ppo": "--updates 1",
     "evaluate": "--count 256 --best-of 2",
     "demo": "--votes 40 --updates 1",
     "studio": "--no-browser",

@@ -72,12 +72,13 @@ def make(store):
                 policies=POLICIES,
                 now=datetime.now(UTC),
             )
-        ids = [
-            store.add_melodies([tune()], policy_id=policy_id, sampler="t", seed=0)[0]
-            for _ in range(pairs)
+        of_a, of_b = (
+            store.add_melodies(
+                [tune() for _ in range(pairs)], policy_id=policy_id, sampler="t", seed=0
+            )
             for policy_id in ("aaaa", "bbbb")
-        ]
-        plan = [PlannedPair(a, b, "blind_test") for a, b in zip(ids[::2], ids[1::2], strict=True)]
+        )
+        plan = [PlannedPair(a, b, "blind_test") for a, b in zip(of_a, of_b, strict=True)]
         store.add_plan(plan, round=1, campaign_id=campaign.id)
         return campaign.id
 

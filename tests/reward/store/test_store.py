@@ -569,7 +569,7 @@ def test_any_course_of_voting_keeps_the_rules(tmp_path):
     with RatingsStore(Voting.filled) as store:
         fill(store, melodies=8, pairs=6)
     run_state_machine_as_test(
-        Voting, settings=settings(max_examples=8, stateful_step_count=25, deadline=None)
+        Voting, settings=settings(max_examples=4, stateful_step_count=25, deadline=None)
     )
 
 
