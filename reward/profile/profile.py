@@ -30,6 +30,7 @@ from reward.comparisons.reliability import chance_log_odds
 from reward.profile.bradley_terry import Gaussian, fit_bradley_terry
 from reward.profile.feature_scale import FeatureScale, Items, features_of
 from reward.profile.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
+from reward.profile.melody_effects import HeardMelodies
 from reward.profile.profile_json import (
     LARGEST,
     read_array,
@@ -39,7 +40,9 @@ from reward.profile.profile_json import (
 )
 from reward.profile.rater_scales import RaterScales
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+WITHOUT_EFFECTS = 4
+"""the version before melodies had effects of their own; it is read as if they had none"""
 MAX_PROFILE_BYTES = 1 << 30
 """of a file that is read; a thousand raters take 200 MB"""
 SURE_ENOUGH = 0.8
@@ -94,6 +97,11 @@ class TasteProfile:
     """prior standard deviation of a rater's deviation from the group's weight; 0 with one rater"""
     shape_F: np.ndarray
     """each weight's prior standard deviation over that of all, learnt from the votes"""
+    melody_std: float
+    """standard deviation of what is liked in a melody beyond its features, in log-odds, chosen by
+    evidence; 0 where melodies have no effects of their own"""
+    heard: HeardMelodies | None = None
+    """what is known of the melodies that were heard, by the row of `items`; not in the file"""
 
     @classmethod
     def fit(
@@ -104,6 +112,7 @@ class TasteProfile:
         *,
         feature_names: Sequence[str] = FEATURE_NAMES,
         weight_std: float | None = None,
+        melody_std: float | None = None,
         freedom: float | None = DEGREES_OF_FREEDOM,
         like: TasteProfile | None = None,
     ) -> TasteProfile:
@@ -137,8 +146,11 @@ class TasteProfile:
             weight_N=preferences.weight,
             rater_N=preferences.rater,
             raters=max(1, len(preferences.rater_ids)),
+            left_N=preferences.left,
+            right_N=preferences.right,
             weight_std=like.weight_std if like else weight_std,
             deviation_std=(like.deviation_std or None) if like else None,
+            melody_std=like.melody_std if like else melody_std,
             shape_F=like.shape_F if like else prior_F,
             freedom=None if like else freedom,
             chance_log_odds_R=(
@@ -158,6 +170,8 @@ class TasteProfile:
             weight_std=fit.weight_std,
             deviation_std=fit.deviation_std,
             shape_F=fit.shape_F,
+            melody_std=fit.melody_std,
+            heard=fit.heard,
         )
 
     def taste(self, rater: str | None = None) -> Gaussian:
@@ -207,6 +221,7 @@ class TasteProfile:
     def win_probability(self, a: Items, b: Items) -> np.ndarray:
         """Probability (B,) that a is preferred to b in the group's taste, without ties and sides.
 
+        Of melodies that nobody has heard: each has an effect of its own that is not known yet.
         The posterior is averaged over by MacKay's approximation (1992, Neural Computation 4:720),
         and of the log-odds `LOG_ODDS_SHRINKAGE` is taken.
         """
@@ -215,6 +230,7 @@ class TasteProfile:
         variance_B = np.einsum(
             "bf,fg,bg->b", difference_BF, self.group.covariance_FF, difference_BF
         )
+        variance_B += 2 * self.group.melody_std**2
         gap_B = difference_BF @ self.group.weights_F / np.sqrt(1 + np.pi / 8 * variance_B)
         return expit(LOG_ODDS_SHRINKAGE * gap_B)
 
@@ -289,7 +305,7 @@ class TasteProfile:
             raise TasteError(f"{path} is not a readable profile ({error}); {remedy}") from error
         if not isinstance(body, dict) or body.get("format") != "tastemaker taste profile":
             raise TasteError(f"{path} is JSON but no taste profile; {remedy}")
-        if body.get("version") != FORMAT_VERSION:
+        if body.get("version") not in (FORMAT_VERSION, WITHOUT_EFFECTS):
             raise TasteError(
                 f"{path} has version {shortened(body.get('version'))}, this is {FORMAT_VERSION}; "
                 f"{remedy}"
@@ -308,6 +324,10 @@ class TasteProfile:
             )
         size = len(FEATURE_NAMES)
         try:
+            if body["version"] == WITHOUT_EFFECTS:
+                body |= {"melody_std": 0.0}
+                for taste in (body["group"], *body["raters"].values()):
+                    taste["melody_std"] = 0.0
             raters = {rater: read_gaussian(taste, size) for rater, taste in body["raters"].items()}
             shape_F = read_array(body["shape_F"], (size,), "shape_F")
             if (shape_F < 0).any():
@@ -324,6 +344,7 @@ class TasteProfile:
                 ),
                 weight_std=number(body["weight_std"], "weight_std", low=1e-9, high=LARGEST),
                 deviation_std=number(body["deviation_std"], "deviation_std", low=0.0, high=LARGEST),
+                melody_std=number(body["melody_std"], "melody_std", low=0.0, high=LARGEST),
             )
         except KeyError as error:
             raise TasteError(f"{path} is broken: it has no {error}; {remedy}") from error
@@ -332,7 +353,7 @@ class TasteProfile:
             raise TasteError(f"{path} is broken: {reason}; {remedy}") from error
 
 
-_NUMBERS = ("votes", "log_evidence", "weight_std", "deviation_std")
+_NUMBERS = ("votes", "log_evidence", "weight_std", "deviation_std", "melody_std")
 
 
 def names_sha256(names: Sequence[str]) -> str:

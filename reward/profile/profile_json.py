@@ -65,7 +65,8 @@ def read_scale(body: dict[str, Any], size: int) -> FeatureScale:
 def read_gaussian(body: dict[str, Any], size: int) -> Gaussian:
     """A taste of `size` features, or ValueError, KeyError or TypeError."""
     stds = {
-        name: number(body[name], name, low=0.0, high=LARGEST) for name in ("side_std", "scale_std")
+        name: number(body[name], name, low=0.0, high=LARGEST)
+        for name in ("side_std", "scale_std", "melody_std")
     }
     others = {
         name: number(body[name], name, low=-LARGEST, high=LARGEST)

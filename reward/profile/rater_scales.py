@@ -134,7 +134,8 @@ def _by_turns(
     start_R: np.ndarray,
 ) -> tuple[RaterScales, float]:
     """Scales from one start, and the nats with which others predict each rater, summed."""
-    prior, point = Prior.of(weight_std_F, 1.0, 0.0), Point.start(len(weight_std_F))
+    prior = Prior.of(weight_std_F, 1.0, 0.0)
+    point = Point.start(by_rater, prior)
     raters = len(by_rater)
     scales, log_predicted = RaterScales(start_R, np.zeros(raters), np.ones(raters)), -np.inf
     share_K = KIND_COUNTS_K / KIND_COUNTS_K.sum()

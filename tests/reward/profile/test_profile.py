@@ -13,6 +13,7 @@ from reward.listeners.simulated import SimulatedListener
 from reward.profile.bradley_terry import FitError, fit_bradley_terry
 from reward.profile.davidson import (
     RaterVotes,
+    gap_derivatives,
     gradient_and_curvature,
     log_likelihood,
     outcome_log_probabilities,
@@ -454,9 +455,9 @@ def curvatures(monkeypatch):
 
     def counting(*arguments):
         counted.append(arguments)
-        return gradient_and_curvature(*arguments)
+        return gap_derivatives(*arguments)
 
-    monkeypatch.setattr("reward.profile.laplace.gradient_and_curvature", counting)
+    monkeypatch.setattr("reward.profile.laplace.gap_derivatives", counting)
     return counted
 
 

@@ -1,0 +1,127 @@
+"""A melody's own effect: what is liked in it that no feature tells, the same in each vote on it.
+
+Votes on one melody share it, so they are not independent given the features. Without it a fit takes
+ten votes on one melody for ten pieces of evidence about its features, and becomes too sure
+(docs/log.md has what that cost on real judgements). The effect is the group's: raters follow it
+with their scale, as they follow the weights. It is a random intercept with one variance for all
+melodies (Gelman and Hill 2007, chapter 14), found by evidence in `reward.profile.bradley_terry`.
+
+A melody that is heard in one vote only adds variance to that vote's gap; one that is heard more
+often has a column. What has been learnt of heard melodies helps to choose the next pair
+(`reward.pairs`), and is in no score: a score is of the features alone, for a melody that is yet to
+be written has no known effect.
+
+Letters: N comparisons, F features, M melodies heard more than once, K melodies heard at all,
+B melodies of a pool, G = F + 2 parameters (weights, side, log ν).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.sparse import csr_array
+
+from reward.profile.davidson import RaterVotes, gap_derivatives, gaps
+from reward.profile.laplace import Curvature, Point, Prior
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeardMelodies:
+    """Posterior of heard melodies' effects, given the weights: Gaussian, its mean linear in them.
+
+    E[effect | weights w] = mean + lever · (w - posterior mean of w).
+    """
+
+    item_K: np.ndarray
+    """int64, row of the item; increasing"""
+    mean_K: np.ndarray
+    """in log-odds"""
+    lever_KF: np.ndarray
+    """a heard melody's utility is partly known, so where its features are worth more its effect is
+    worth less"""
+    variance_K: np.ndarray
+    """given the weights"""
+
+    @classmethod
+    def none(cls, features: int) -> HeardMelodies:
+        """No melody was heard."""
+        nothing = np.zeros(0)
+        return cls(np.zeros(0, np.int64), nothing, np.zeros((0, features)), nothing)
+
+
+def with_effects(
+    by_rater: Sequence[RaterVotes], left: Sequence[np.ndarray], right: Sequence[np.ndarray]
+) -> tuple[list[RaterVotes], np.ndarray]:
+    """The votes with their melodies' columns, and the item of each column (M,).
+
+    Args:
+        by_rater: each rater's votes.
+        left: for each rater the items on the left, int64 (N,).
+        right: the same on the right.
+    """
+    items = np.concatenate([*left, *right]).astype(np.int64)
+    times = np.bincount(items)
+    item_M = np.flatnonzero(times > 1)
+    column_of = np.full(len(times), -1)
+    column_of[item_M] = np.arange(len(item_M))
+    found = []
+    for votes, one_N, other_N in zip(by_rater, left, right, strict=True):
+        columns_2N = column_of[np.stack([one_N, other_N]).astype(np.int64)]
+        side, row = np.nonzero(columns_2N >= 0)
+        entries = (np.where(side == 0, 1.0, -1.0), (row, columns_2N[side, row]))
+        shape = (len(votes.outcome_N), len(item_M))
+        design_NM = csr_array(entries, shape=shape)
+        once_N = (columns_2N < 0).sum(axis=0).astype(np.float64)
+        found.append(replace(votes, effects_NM=design_NM, once_N=once_N))
+    return found, item_M
+
+
+def heard_melodies(
+    by_rater: Sequence[RaterVotes],
+    left: Sequence[np.ndarray],
+    right: Sequence[np.ndarray],
+    item_M: np.ndarray,
+    prior: Prior,
+    point: Point,
+    curvature: Curvature,
+) -> HeardMelodies:
+    """What the posterior says of the melodies that were heard."""
+    count, features = len(item_M), len(point.group_G) - 2
+    if not prior.effect_std:
+        return HeardMelodies.none(features)
+    factor_MM = curvature.factor_TT[:count, :count]
+    cross_GM = curvature.factor_TT[count:, :count]
+    lever_MF = -solve_triangular(factor_MM, cross_GM.T, lower=True, trans=1)[:, :-2]
+    root_MM = solve_triangular(factor_MM, np.eye(count), lower=True)
+    items, means = [item_M], [point.effect_M]
+    levers, variances = [lever_MF], [np.square(root_MM).sum(axis=0)]
+    known = np.zeros(1 + max((int(x.max(initial=-1)) for x in (*left, *right)), default=-1), bool)
+    known[item_M] = True
+    for rater, votes in enumerate(by_rater):
+        assert votes.effects_NM is not None
+        assert votes.once_N is not None
+        params_G = point.params(rater, votes)
+        gap_N = gaps(votes, params_G) + point.beyond(rater, votes)
+        curved_N = gap_derivatives(votes, gap_N, float(params_G[-1])).gap_gap_N
+        damped_N = curved_N / (1 + curved_N * prior.once_variance(votes))
+        along_NF = votes.difference_NF + votes.effects_NM @ lever_MF
+        # An effect's covariance with the gap is scale · variance, with a sign for the side.
+        pull = votes.scale * prior.effect_std**2
+        for sign, item_N in ((1.0, left[rater]), (-1.0, right[rater])):
+            once = ~known[item_N]
+            items.append(item_N[once])
+            share_N = sign / (votes.scale * votes.once_N[once]) if votes.scale else 0.0
+            means.append(share_N * point.once[rater][once])
+            levers.append(-sign * votes.scale * pull * damped_N[once, None] * along_NF[once])
+            variances.append(prior.effect_std**2 - pull**2 * damped_N[once])
+    item_K = np.concatenate(items).astype(np.int64)
+    order = np.argsort(item_K)
+    return HeardMelodies(
+        item_K[order],
+        np.concatenate(means)[order],
+        np.concatenate(levers)[order],
+        np.concatenate(variances)[order],
+    )
