@@ -28,16 +28,16 @@ rater's deviations are G too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.optimize import minimize_scalar
 
 from reward.profile.davidson import RaterVotes
 from reward.profile.laplace import SEARCH_NATS, Curvature, Point, Prior, find_mode
 from reward.profile.melody_effects import HeardMelodies, heard_melodies, with_effects
 from reward.profile.rater_scales import RaterScales, rater_scales
+from reward.profile.reason_likelihood import StatedReasons
 
 UTILITY_STD_GUESS, UTILITY_STD_SPREAD = 1.0, 1.0
 """log-normal prior of the utility's std in log-odds; a 72 %-reliable listener has about 0.95"""
@@ -116,6 +116,7 @@ def fit_bradley_terry(
     freedom: float | None = None,
     chance_log_odds_R: np.ndarray | None = None,
     scales: RaterScales | None = None,
+    reasons_R: Sequence[Sequence[StatedReasons]] | None = None,
 ) -> Fit:
     """Fit the model; prior scales that are not given are chosen by evidence.
 
@@ -136,6 +137,7 @@ def fit_bradley_terry(
         chance_log_odds_R: what is known beside these votes' tastes, as log-odds that a rater
             answers by chance; unused with one rater.
         scales: how the raters follow the group; found from the votes if there are several raters.
+        reasons_R: what each rater named as decisive; none at all by default.
 
     Raises:
         FitError: for features that are not finite, or prior scales that are not positive.
@@ -174,6 +176,12 @@ def fit_bradley_terry(
             chance_log_odds_R,
         )
         by_rater = scales.applied(by_rater)
+    if reasons_R is not None:
+        listens_R = np.ones(raters) if scales is None else scales.listens_R
+        by_rater = [
+            replace(votes, reasons=tuple(stated.counted(listens) for stated in own))
+            for votes, own, listens in zip(by_rater, reasons_R, listens_R, strict=True)
+        ]
     left, right, item_M = [], [], np.zeros(0, np.int64)
     if left_N is None or right_N is None:
         melody_std = 0.0
@@ -308,8 +316,7 @@ def _gaussians(
         # Where what is shared moves, the deviation moves by -inverse @ cross.T times as much.
         lever_GT = -inverse @ cross.T
         lever_GT[:, len(point.effect_M) :] += np.diag(votes.scaling_G)
-        root_TG = solve_triangular(curvature.factor_TT, lever_GT.T, lower=True)
-        cov = root_TG.T @ root_TG + inverse
+        cov = curvature.shared_covariance(lever_GT) + inverse
         params = point.params(rater, votes)
         doubt, listens = float(scales.std_R[rater]), float(scales.listens_R[rater])
         each.append(gaussian(params, cov, votes.scale, doubt, listens))

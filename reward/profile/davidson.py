@@ -18,7 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+
+from reward.profile.effect_matrices import EffectsDesign
+from reward.profile.reason_likelihood import StatedReasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,10 @@ class RaterVotes:
     weight_N: np.ndarray
     scale: float = 1.0
     """how strongly the group's taste acts on this rater"""
-    effects_NM: csr_array | None = None
-    """+1 at the left melody's column, -1 at the right one's, for melodies heard more than once;
-    None where melodies have no effects of their own"""
-    once_N: np.ndarray | None = None
-    """how many of the two melodies are heard in this comparison only: 0, 1 or 2"""
+    effects: EffectsDesign | None = None
+    """which melodies' own effects act on them; None where melodies have none"""
+    reasons: tuple[StatedReasons, ...] = ()
+    """what the rater named as decisive, if anything"""
 
     @property
     def scaling_G(self) -> np.ndarray:
@@ -94,10 +95,11 @@ def gap_derivatives(votes: RaterVotes, gap_N: np.ndarray, log_tie: float) -> Gap
 def log_likelihood(
     votes: RaterVotes, params_G: np.ndarray, beyond_N: np.ndarray | float = 0.0
 ) -> float:
-    """Log probability of the outcomes in nats, weighted; `beyond_N` adds to the gaps."""
+    """Log probability of outcomes and reasons in nats, weighted; `beyond_N` adds to the gaps."""
     log_p = outcome_log_probabilities(gaps(votes, params_G) + beyond_N, params_G[-1])
     chosen = log_p[1 - votes.outcome_N, np.arange(len(votes.outcome_N))]
-    return float(votes.weight_N @ chosen)
+    of_reasons = sum(stated.log_likelihood(params_G[:-2]) for stated in votes.reasons)
+    return float(votes.weight_N @ chosen) + of_reasons
 
 
 def gradient_and_curvature(
@@ -106,7 +108,18 @@ def gradient_and_curvature(
     """Gradient (G,) and Hessian (G, G) of minus the log-likelihood."""
     found = gap_derivatives(votes, gaps(votes, params_G), params_G[-1])
     gradient_G, _, hessian_GG = found.on(votes.difference_NF)
+    add_reasons(votes, params_G, gradient_G, hessian_GG)
     return gradient_G, hessian_GG
+
+
+def add_reasons(
+    votes: RaterVotes, params_G: np.ndarray, gradient_G: np.ndarray, hessian_GG: np.ndarray
+) -> None:
+    """Add what the reasons say to the gradient and the Hessian of the outcomes, in place."""
+    for stated in votes.reasons:
+        gradient_F, hessian_FF = stated.gradient_and_curvature(params_G[:-2])
+        gradient_G[:-2] += gradient_F
+        hessian_GG[:-2, :-2] += hessian_FF
 
 
 def gaps(votes: RaterVotes, params_G: np.ndarray) -> np.ndarray:

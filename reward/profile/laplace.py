@@ -8,9 +8,10 @@ probabilities. w, side and log ν are the group's, δ_r, side_r and log ν_r the
 Gaussian priors; scales are given. The posterior is log-concave, so Newton's method finds its one
 mode.
 
-A step costs one Cholesky factor of the melodies heard more than once and the group's parameters
-together. What acts on one vote only (melodies heard once) is eliminated vote by vote, raters' own
-parameters rater by rater (Schur complements).
+Newton's step is found from the inside out, by Schur complements: what acts on one vote only
+(melodies heard once) is eliminated vote by vote, raters' own parameters rater by rater, then the
+effects of melodies heard more than once, all of them together. What is left is one small matrix for
+the group.
 
 Letters: N comparisons, F features, R raters, M melodies heard more than once, G = F + 2 parameters
 (weights, side, log ν); each rater's own are G too. T = M + G are shared by all raters.
@@ -23,14 +24,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csc_array, diags_array
 
 from reward.profile.davidson import (
     GapDerivatives,
     RaterVotes,
+    add_reasons,
     gap_derivatives,
     gaps,
     log_likelihood,
 )
+from reward.profile.effect_matrices import EffectsPrecision
 
 SIDE_STD = 0.5
 """prior of the side bias, in log-odds: most people lean less than 62 : 38"""
@@ -73,9 +77,9 @@ class Prior:
 
     def once_variance(self, votes: RaterVotes) -> np.ndarray | float:
         """Variance that melodies heard once add to each gap; (N,), or 0 without effects."""
-        if votes.once_N is None:
+        if votes.effects is None:
             return 0.0
-        return (votes.scale * self.effect_std) ** 2 * votes.once_N
+        return (votes.scale * self.effect_std) ** 2 * votes.effects.once_N
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +100,12 @@ class Point:
         own = 0 if prior.own_G is None else len(by_rater)
         effects: tuple[np.ndarray, tuple[np.ndarray, ...]] = (np.zeros(0), ())
         if prior.effect_std:
-            first = by_rater[0].effects_NM
+            first = by_rater[0].effects
             assert first is not None  # with `effect_std` the votes name their melodies
-            effects = np.zeros(first.shape[1]), tuple(np.zeros(len(v.outcome_N)) for v in by_rater)
+            effects = (
+                np.zeros(first.rows_NM.shape[1]),
+                tuple(np.zeros(len(v.outcome_N)) for v in by_rater),
+            )
         return cls(prior.mean_G, np.zeros((own, len(prior.mean_G))), *effects)
 
     def params(self, rater: int, votes: RaterVotes) -> np.ndarray:
@@ -108,9 +115,9 @@ class Point:
 
     def beyond(self, rater: int, votes: RaterVotes) -> np.ndarray | float:
         """What melodies' effects add to one rater's gaps; (N,), or 0 where they have none."""
-        if not self.once or votes.effects_NM is None:
+        if not self.once or votes.effects is None:
             return 0.0
-        return votes.scale * (votes.effects_NM @ self.effect_M) + self.once[rater]
+        return votes.scale * (votes.effects.rows_NM @ self.effect_M) + self.once[rater]
 
     def moved(self, step: Point, length: float) -> Point:
         """The point at so many steps from here."""
@@ -131,21 +138,26 @@ class Curvature:
     """Newton's"""
     decrement: float
     """nats that the step gains, twice"""
-    factor_TT: np.ndarray
-    """lower Cholesky factor of the shared parameters' precision, effects first; all that acts on
-    single votes and raters is integrated out"""
+    effects: EffectsPrecision
+    """of melodies heard more than once; what acts on votes and raters alone integrated out"""
+    lever_MG: np.ndarray
+    """how far the effects' mean moves with the group's parameters"""
+    schur_GG: np.ndarray
+    """precision of the group's parameters, all others integrated out"""
     cross: list[np.ndarray]
-    """(T, G) a rater: shared × own"""
+    """(T, G) a rater: shared × own, effects first"""
     own: list[np.ndarray]
     """(G, G) a rater: own × own"""
     log_determinant: float
     """of the Hessian times the prior variance of what acts on single votes"""
 
-    @property
-    def schur_GG(self) -> np.ndarray:
-        """Precision of the group's parameters, all others integrated out."""
-        factor_GG = self.factor_TT[len(self.step.effect_M) :, len(self.step.effect_M) :]
-        return factor_GG @ factor_GG.T
+    def shared_covariance(self, lever_GT: np.ndarray) -> np.ndarray:
+        """Covariance (G, G) of a linear map of the shared parameters, effects first."""
+        effects = self.effects.size
+        effect_GM, group_GG = lever_GT[:, :effects], lever_GT[:, effects:]
+        through_GG = group_GG + effect_GM @ self.lever_MG
+        within_GG = effect_GM @ self.effects.solve(effect_GM.T)
+        return through_GG @ np.linalg.solve(self.schur_GG, through_GG.T) + within_GG
 
 
 def find_mode(
@@ -235,14 +247,17 @@ class _Once:
 
 
 def _curvature(by_rater: Sequence[RaterVotes], prior: Prior, point: Point) -> Curvature:
-    """Newton's step: votes' own and raters' own eliminated, then one factor of what is shared."""
+    """Newton's step and the Hessian: votes' own, then raters' own, then effects eliminated."""
     effects, log_determinant, decrement = len(point.effect_M), 0.0, 0.0
     gradient_T = np.append(np.zeros(effects), prior.group_G * (point.group_G - prior.mean_G))
-    precision_T = np.append(np.zeros(effects), prior.group_G)
-    if prior.effect_std:
-        precision_T[:effects] = prior.effect_std**-2.0
+    group_GG = np.diag(prior.group_G)
+    cross_MG = np.zeros((effects, len(group_GG)))
+    effect_MM: csc_array | np.ndarray = csc_array((effects, effects))
+    if effects:
         gradient_T[:effects] = point.effect_M / prior.effect_std**2
-    shared_TT = np.diag(precision_T)
+        effect_MM = csc_array(diags_array(np.full(effects, prior.effect_std**-2.0)))
+    if effects and prior.own_G is not None:
+        effect_MM = effect_MM.toarray()  # raters' own parameters fill it
     own_gradients, crosses, owns, factors, onces = [], [], [], [], []
     for rater, votes in enumerate(by_rater):
         params_G = point.params(rater, votes)
@@ -255,44 +270,52 @@ def _curvature(by_rater: Sequence[RaterVotes], prior: Prior, point: Point) -> Cu
             log_determinant += onces[-1].log_determinant
             derivatives = onces[-1].left_over
         gradient_G, curved_NG, hessian_GG = derivatives.on(votes.difference_NF)
+        add_reasons(votes, params_G, gradient_G, hessian_GG)
         scaling_G = votes.scaling_G
         gradient_T[effects:] += scaling_G * gradient_G
-        shared_TT[effects:, effects:] += np.outer(scaling_G, scaling_G) * hessian_GG
-        own_TG = np.zeros((effects + len(scaling_G), len(scaling_G)))
-        own_TG[effects:] = scaling_G[:, None] * hessian_GG
-        if effects and votes.effects_NM is not None:
-            design_NM = votes.scale * votes.effects_NM
-            own_TG[:effects] = design_NM.T @ curved_NG
-            gradient_T[:effects] += design_NM.T @ derivatives.gap_N
-            weighted_NM = design_NM.multiply(derivatives.gap_gap_N[:, None]).tocsr()
-            shared_TT[:effects, :effects] += (design_NM.T @ weighted_NM).toarray()
-            shared_TT[effects:, :effects] += (own_TG[:effects] * scaling_G).T
+        group_GG += np.outer(scaling_G, scaling_G) * hessian_GG
+        own_MG = cross_MG[:0]
+        if effects and votes.effects is not None:
+            own_MG = votes.scale * (votes.effects.columns_MN @ curved_NG)
+            cross_MG += own_MG * scaling_G
+            gradient_T[:effects] += votes.scale * (votes.effects.columns_MN @ derivatives.gap_N)
+            effect_MM = effect_MM + votes.effects.gram(votes.scale**2 * derivatives.gap_gap_N)
         if prior.own_G is not None:
             own_gradients.append(gradient_G + prior.own_G * point.own_RG[rater])
-            crosses.append(own_TG)
+            crosses.append(np.vstack([own_MG, scaling_G[:, None] * hessian_GG]))
             owns.append(hessian_GG + np.diag(prior.own_G))
             factors.append(cho_factor(owns[-1], lower=True))
-            rows = np.flatnonzero(own_TG.any(axis=1))
-            solved_GT = cho_solve(factors[-1], own_TG[rows].T)
-            shared_TT[np.ix_(rows, rows)] -= own_TG[rows] @ solved_GT
-            gradient_T[rows] -= own_gradients[-1] @ solved_GT
+            solved_GT = cho_solve(factors[-1], crosses[-1].T)
+            gradient_T -= own_gradients[-1] @ solved_GT
+            group_GG -= crosses[-1][effects:] @ solved_GT[:, effects:]
+            cross_MG -= own_MG @ solved_GT[:, effects:]
+            heard = np.flatnonzero(own_MG.any(axis=1))
+            if len(heard):
+                effect_MM[np.ix_(heard, heard)] -= own_MG[heard] @ solved_GT[:, heard]
             decrement += float(own_gradients[-1] @ cho_solve(factors[-1], own_gradients[-1]))
-    factor_TT = np.linalg.cholesky(shared_TT)  # reads the lower triangle alone
-    for triangle in (factor_TT, *(each for each, _ in factors)):
+    precision = EffectsPrecision.of(effect_MM)
+    lever_MG = -precision.solve(cross_MG)
+    still_M = -precision.solve(gradient_T[:effects])
+    schur_GG = group_GG + cross_MG.T @ lever_MG
+    reduced_G = gradient_T[effects:] + cross_MG.T @ still_M
+    schur_factor = cho_factor(schur_GG, lower=True)
+    log_determinant += precision.log_determinant
+    for triangle, _ in (schur_factor, *factors):
         log_determinant += 2 * float(np.log(np.diag(triangle)).sum())
-    step_T = -cho_solve((factor_TT, True), gradient_T)
+    step_G = -cho_solve(schur_factor, reduced_G)
+    step_M = still_M + lever_MG @ step_G
+    step_T = np.append(step_M, step_G)
     decrement -= float(gradient_T @ step_T)
     step_RG = np.zeros_like(point.own_RG)
     for rater, factor in enumerate(factors):
         step_RG[rater] = -cho_solve(factor, own_gradients[rater] + crosses[rater].T @ step_T)
-    step = Point(step_T[effects:], step_RG, step_T[:effects], ())
-    if point.once:
-        once = []
-        for rater, (votes, own) in enumerate(zip(by_rater, onces, strict=True)):
-            params_G = step.params(rater, votes)
-            gap_step_N = gaps(votes, params_G)
-            if effects and votes.effects_NM is not None:
-                gap_step_N = gap_step_N + votes.scale * (votes.effects_NM @ step.effect_M)
-            once.append(own.step(gap_step_N, float(params_G[-1])))
-        step = Point(step.group_G, step.own_RG, step.effect_M, tuple(once))
-    return Curvature(step, decrement, factor_TT, crosses, owns, log_determinant)
+    once = []
+    step = Point(step_G, step_RG, step_M, ())
+    for rater, own in enumerate(onces):
+        votes, params_G = by_rater[rater], step.params(rater, by_rater[rater])
+        gap_step_N = gaps(votes, params_G)
+        if votes.effects is not None:
+            gap_step_N = gap_step_N + votes.scale * (votes.effects.rows_NM @ step_M)
+        once.append(own.step(gap_step_N, float(params_G[-1])))
+    step = Point(step_G, step_RG, step_M, tuple(once))
+    return Curvature(step, decrement, precision, lever_MG, schur_GG, crosses, owns, log_determinant)

@@ -21,10 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.sparse import csr_array
 
 from reward.profile.davidson import RaterVotes, gap_derivatives, gaps
+from reward.profile.effect_matrices import EffectsDesign
 from reward.profile.laplace import Curvature, Point, Prior
 
 
@@ -70,12 +69,7 @@ def with_effects(
     found = []
     for votes, one_N, other_N in zip(by_rater, left, right, strict=True):
         columns_2N = column_of[np.stack([one_N, other_N]).astype(np.int64)]
-        side, row = np.nonzero(columns_2N >= 0)
-        entries = (np.where(side == 0, 1.0, -1.0), (row, columns_2N[side, row]))
-        shape = (len(votes.outcome_N), len(item_M))
-        design_NM = csr_array(entries, shape=shape)
-        once_N = (columns_2N < 0).sum(axis=0).astype(np.float64)
-        found.append(replace(votes, effects_NM=design_NM, once_N=once_N))
+        found.append(replace(votes, effects=EffectsDesign.of(*columns_2N, len(item_M))))
     return found, item_M
 
 
@@ -89,31 +83,26 @@ def heard_melodies(
     curvature: Curvature,
 ) -> HeardMelodies:
     """What the posterior says of the melodies that were heard."""
-    count, features = len(item_M), len(point.group_G) - 2
     if not prior.effect_std:
-        return HeardMelodies.none(features)
-    factor_MM = curvature.factor_TT[:count, :count]
-    cross_GM = curvature.factor_TT[count:, :count]
-    lever_MF = -solve_triangular(factor_MM, cross_GM.T, lower=True, trans=1)[:, :-2]
-    root_MM = solve_triangular(factor_MM, np.eye(count), lower=True)
+        return HeardMelodies.none(len(point.group_G) - 2)
+    lever_MF = curvature.lever_MG[:, :-2]
     items, means = [item_M], [point.effect_M]
-    levers, variances = [lever_MF], [np.square(root_MM).sum(axis=0)]
+    levers, variances = [lever_MF], [curvature.effects.variance_M]
     known = np.zeros(1 + max((int(x.max(initial=-1)) for x in (*left, *right)), default=-1), bool)
     known[item_M] = True
     for rater, votes in enumerate(by_rater):
-        assert votes.effects_NM is not None
-        assert votes.once_N is not None
+        assert votes.effects is not None
         params_G = point.params(rater, votes)
         gap_N = gaps(votes, params_G) + point.beyond(rater, votes)
         curved_N = gap_derivatives(votes, gap_N, float(params_G[-1])).gap_gap_N
         damped_N = curved_N / (1 + curved_N * prior.once_variance(votes))
-        along_NF = votes.difference_NF + votes.effects_NM @ lever_MF
+        along_NF = votes.difference_NF + votes.effects.rows_NM @ lever_MF
         # An effect's covariance with the gap is scale · variance, with a sign for the side.
         pull = votes.scale * prior.effect_std**2
         for sign, item_N in ((1.0, left[rater]), (-1.0, right[rater])):
             once = ~known[item_N]
             items.append(item_N[once])
-            share_N = sign / (votes.scale * votes.once_N[once]) if votes.scale else 0.0
+            share_N = sign / (votes.scale * votes.effects.once_N[once]) if votes.scale else 0.0
             means.append(share_N * point.once[rater][once])
             levers.append(-sign * votes.scale * pull * damped_N[once, None] * along_NF[once])
             variances.append(prior.effect_std**2 - pull**2 * damped_N[once])
