@@ -45,8 +45,9 @@ DEVIATION_STD_GUESS, DEVIATION_STD_SPREAD = 0.5, 1.0
 """log-normal prior of the raters' deviations, the same way"""
 MELODY_STD_GUESS, MELODY_STD_SPREAD = 0.5, 1.0
 """log-normal prior of the melodies' effects, the same way"""
-LOG_STD_REACH = 4.0
-"""how far from its guess a prior's std is searched: a factor of 55 either way"""
+LOG_STD_REACH, LOG_STD_AGAIN = 4.0, 1.0
+"""how far from its guess a prior's std is searched, a factor of 55 either way, and from where it
+was, a factor of 2.7"""
 STD_TOLERANCE = 0.1
 """10 % of a prior's std: finer changes no prediction"""
 EM_STEPS, EM_TOLERANCE = 40, 0.05
@@ -117,6 +118,7 @@ def fit_bradley_terry(
     chance_log_odds_R: np.ndarray | None = None,
     scales: RaterScales | None = None,
     reasons_R: Sequence[Sequence[StatedReasons]] | None = None,
+    near: Gaussian | None = None,
 ) -> Fit:
     """Fit the model; prior scales that are not given are chosen by evidence.
 
@@ -138,6 +140,7 @@ def fit_bradley_terry(
             answers by chance; unused with one rater.
         scales: how the raters follow the group; found from the votes if there are several raters.
         reasons_R: what each rater named as decisive; none at all by default.
+        near: a taste near the one to be found, with one rater; it saves steps and changes nothing.
 
     Raises:
         FitError: for features that are not finite, or prior scales that are not positive.
@@ -202,9 +205,12 @@ def fit_bradley_terry(
         point, value, _ = find_mode(by_rater, prior, start, SEARCH_NATS)
         return value
 
-    def search(name: str, guess: float, spread: float) -> None:
-        """Set one prior scale to the best, the others held."""
-        stds[name] = _best_std(lambda std: log_evidence(stds | {name: std}), guess, spread)
+    def search(name: str, guess: float, spread: float, *, again: bool = False) -> None:
+        """Set one prior scale to the best, the others held; `again` only near where it is."""
+        around = (stds[name], LOG_STD_AGAIN) if again else (guess, LOG_STD_REACH)
+        stds[name] = _best_std(
+            lambda std: log_evidence(stds | {name: std}), guess, spread, *around
+        )
 
     if melody_std is None and freedom is not None:
         # What no feature explains must not decide which of them matter.
@@ -218,9 +224,14 @@ def fit_bradley_terry(
         if deviation_std is None and raters > 1:
             search("deviation_std", DEVIATION_STD_GUESS * unit, DEVIATION_STD_SPREAD)
     if melody_std is None:
-        search("effect_std", MELODY_STD_GUESS, MELODY_STD_SPREAD)
+        search("effect_std", MELODY_STD_GUESS, MELODY_STD_SPREAD, again=freedom is not None)
     prior = Prior.of(shape_F, **stds)
-    point, value, curvature = find_mode(by_rater, prior, point or Point.start(by_rater, prior))
+    if point is None:
+        point = Point.start(by_rater, prior)
+        if near is not None and raters == 1:
+            at_G = np.array([*near.weights_F, near.side, near.log_tie])
+            point = replace(point, group_G=at_G)
+    point, value, curvature = find_mode(by_rater, prior, point)
     group, each = _gaussians(point, curvature, by_rater, scales, stds["effect_std"])
     return Fit(
         group=group,
@@ -269,15 +280,22 @@ def _student_shape(
     return _normal(np.sqrt(variance_F))
 
 
-def _best_std(log_evidence: Callable[[float], float], guess: float, spread: float) -> float:
-    """The standard deviation of most evidence × log-normal prior."""
+def _best_std(
+    log_evidence: Callable[[float], float],
+    guess: float,
+    spread: float,
+    around: float,
+    reach: float,
+) -> float:
+    """The standard deviation of most evidence × log-normal prior, at most a factor e^reach away."""
 
     def loss(log_ratio: float) -> float:
-        return 0.5 * (log_ratio / spread) ** 2 - log_evidence(guess * float(np.exp(log_ratio)))
+        away = (log_ratio + np.log(around / guess)) / spread
+        return 0.5 * away**2 - log_evidence(around * float(np.exp(log_ratio)))
 
-    bounds = (-LOG_STD_REACH, LOG_STD_REACH)
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": STD_TOLERANCE})
-    return guess * float(np.exp(found.x))
+    bounds, tolerance = (-reach, reach), {"xatol": STD_TOLERANCE}
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options=tolerance)
+    return around * float(np.exp(found.x))
 
 
 def _gaussians(
