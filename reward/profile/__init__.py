@@ -1,6 +1,7 @@
 """The taste profile: Bayesian Bradley-Terry-Davidson regression on named features.
 
 features: the features of a melody
+earlier_features: profiles that were fitted to fewer features
 feature_scale: standardises features by the base policy's melodies
 davidson: the likelihood of one comparison, with ties and sides
 laplace: the mode and curvature of a posterior over a group and its raters

@@ -28,8 +28,15 @@ from reward.comparisons.intervals import Z_90
 from reward.comparisons.preferences import Preferences
 from reward.comparisons.reliability import chance_log_odds
 from reward.profile.bradley_terry import Gaussian, fit_bradley_terry
+from reward.profile.earlier_features import scale_with_later, taste_with_later
 from reward.profile.feature_scale import FeatureScale, Items, features_of
-from reward.profile.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
+from reward.profile.features import (
+    FEATURE_LABELS,
+    FEATURE_NAMES,
+    FEATURE_PRIORS,
+    NAMES_OF_REVISION,
+    REVISION,
+)
 from reward.profile.melody_effects import HeardMelodies
 from reward.profile.profile_json import (
     LARGEST,
@@ -310,39 +317,45 @@ class TasteProfile:
                 f"{path} has version {shortened(body.get('version'))}, this is {FORMAT_VERSION}; "
                 f"{remedy}"
             )
-        if body.get("features_revision") != REVISION:
+        revision = body.get("features_revision")
+        if not isinstance(revision, int) or revision not in NAMES_OF_REVISION:
             raise TasteError(
-                f"{path} was fitted to revision {shortened(body.get('features_revision'))} of the "
+                f"{path} was fitted to revision {shortened(revision)} of the "
                 f"features, this is {REVISION}; {remedy}"
             )
+        then = NAMES_OF_REVISION[revision]
         names = body.get("feature_names")
-        sha256 = names_sha256(FEATURE_NAMES)
-        if body.get("feature_names_sha256") != sha256 or names != list(FEATURE_NAMES):
+        sha256 = names_sha256(then)
+        if body.get("feature_names_sha256") != sha256 or names != list(then):
             raise TasteError(
                 f"{path} was fitted to other features (sha256 "
                 f"{shortened(body.get('feature_names_sha256'))}, ours {sha256[:16]!r}…); {remedy}"
             )
-        size = len(FEATURE_NAMES)
+        size, today = len(then), len(FEATURE_NAMES)
         try:
             if body["version"] == WITHOUT_EFFECTS:
                 body |= {"melody_std": 0.0}
                 for taste in (body["group"], *body["raters"].values()):
                     taste["melody_std"] = 0.0
-            raters = {rater: read_gaussian(taste, size) for rater, taste in body["raters"].items()}
+            weight_std = number(body["weight_std"], "weight_std", low=1e-9, high=LARGEST)
+            raters = {
+                rater: taste_with_later(read_gaussian(taste, size), today, weight_std)
+                for rater, taste in body["raters"].items()
+            }
             shape_F = read_array(body["shape_F"], (size,), "shape_F")
             if (shape_F < 0).any():
                 raise ValueError("shape_F is negative somewhere")
             return cls(
                 feature_names=FEATURE_NAMES,
-                scale=read_scale(body["scale"], size),
-                group=read_gaussian(body["group"], size),
-                shape_F=shape_F,
+                scale=scale_with_later(read_scale(body["scale"], size), today),
+                group=taste_with_later(read_gaussian(body["group"], size), today, weight_std),
+                shape_F=np.concatenate([shape_F, np.ones(today - size)]),
                 raters=raters,
                 votes=whole_number(body["votes"], "votes", low=0, high=int(LARGEST)),
                 log_evidence=number(
                     body["log_evidence"], "log_evidence", high=LARGEST, low=-LARGEST
                 ),
-                weight_std=number(body["weight_std"], "weight_std", low=1e-9, high=LARGEST),
+                weight_std=weight_std,
                 deviation_std=number(body["deviation_std"], "deviation_std", low=0.0, high=LARGEST),
                 melody_std=number(body["melody_std"], "melody_std", low=0.0, high=LARGEST),
             )
