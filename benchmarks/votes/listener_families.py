@@ -2,7 +2,8 @@
 
 `reward.listeners.tastes` has a few tastes with names, for the demo; a family has one taste for each
 seed, for studies of how well and how soon tastes are learnt. None of them is written in terms of a
-model's features: they are utilities of yardsticks, of bars, and of what is common in a corpus.
+model's features: they are utilities of yardsticks, of bars, of what is common in a corpus, and of
+notes as they are heard (`reward.listeners.note_tastes`).
 
   - linear: a weight for every yardstick;
   - sparse: three yardsticks, and nothing else matters;
@@ -10,7 +11,12 @@ model's features: they are utilities of yardsticks, of bars, and of what is comm
   - interaction: two pairs of yardsticks that are liked together or not at all;
   - structural: wants bar 5 to repeat bar 1, and a question that is answered;
   - rhythmic: syncopation, dotted rhythms, a number of different lengths that is just right;
-  - novelty: what is rare in the training tunes.
+  - novelty: what is rare in the training tunes;
+  - mode: dark or bright by the thirds, sixths and sevenths that ring, and one yardstick;
+  - pace: fast, slow or just right by notes a second, and by the fastest passage;
+  - unexplained: four yardsticks, and as much again that is each melody's own and that no feature
+    tells. Of two unheard melodies nobody orders more than 75 % as this listener does
+    (`reward.listeners.note_tastes.best_agreement`).
 
 Spammers, people who press left, drift and ties are parameters of `SimulatedListener`; two camps are
 a taste and `opposite` of it.
@@ -32,18 +38,21 @@ from music.descriptors.phrases import bars_alike, first_bar_returns, question_an
 from music.descriptors.yardsticks import YARDSTICKS
 from music.melody import Melody
 from music.note_table import NoteTable, interval_duration_symbols, note_table
+from reward.listeners.note_tastes import darkness, fastest_passage, own_liking, pace
 from reward.listeners.simulated import ListenerError, Utility
 
 VALUES_OF_A_MEASURE = 20
 """a yardstick with fewer different values among the melodies is a yes or no, not a measure"""
 LEAST_SPREAD = 1e-6
+OWN_SHARE = 0.5
+"""share of an `unexplained` utility's variance, over the reference, that is each melody's own"""
 
 
 class Scale:
     """Yardsticks in deviations of some melodies of reference, 0 where undefined."""
 
     def __init__(self, reference: Sequence[Melody]) -> None:
-        table = note_table(reference)
+        self.table = table = note_table(reference)
         self.measured: dict[str, np.ndarray] = {}
         self.mean, self.std = dict[str, float](), dict[str, float]()
         for name, yardstick in YARDSTICKS.items():
@@ -64,6 +73,12 @@ class Scale:
         """One yardstick of some melodies; (N,)."""
         values = (YARDSTICKS[name].measure(table) - self.mean[name]) / self.std[name]
         return np.nan_to_num(values, nan=0.0)
+
+    def standard(self, liking: Callable[[NoteTable], np.ndarray]) -> Callable[..., np.ndarray]:
+        """A liking in deviations of the reference."""
+        values = liking(self.table)
+        mean, std = values.mean(), values.std() or 1.0
+        return lambda table: (liking(table) - mean) / std
 
     def some_measures(self, count: int, rng: np.random.Generator) -> list[str]:
         """Names of different yardsticks that measure something, at random."""
@@ -172,6 +187,50 @@ def _novelty(scale: Scale, rng: np.random.Generator) -> Parts:
     ]
 
 
+def _mode(scale: Scale, rng: np.random.Generator) -> Parts:
+    (other,) = scale.some_measures(1, rng)
+    return [
+        Part(
+            float(rng.choice([-1.0, 1.0])),
+            scale.standard(darkness),
+            ("minor_third_share", "brightness"),
+        ),
+        _part(float(rng.normal(0.0, 0.4)), lambda table: scale(other, table), other),
+    ]
+
+
+def _pace(scale: Scale, rng: np.random.Generator) -> Parts:
+    of_pace = scale.standard(pace)
+    wanted = rng.choice(["fast", "slow", "just right"])
+    centre = float(rng.uniform(-0.5, 0.5))
+
+    def liking(table: NoteTable) -> np.ndarray:
+        away = of_pace(table)
+        return -abs(away - centre) if wanted == "just right" else np.tanh(away)
+
+    return [
+        Part(-1.0 if wanted == "slow" else 1.0, liking, ("notes_per_beat",)),
+        Part(
+            float(rng.normal(0.0, 0.4)),
+            scale.standard(fastest_passage),
+            ("short_note_share", "density_spread"),
+        ),
+    ]
+
+
+def _unexplained(scale: Scale, rng: np.random.Generator) -> Parts:
+    known = [
+        _part(float(weight), lambda table, name=name: scale(name, table), name)
+        for name, weight in zip(scale.some_measures(4, rng), rng.normal(size=4), strict=True)
+    ]
+    size = float(np.std(np.sum([part.weight * part.measure(scale.table) for part in known], 0)))
+    listener = int(rng.integers(2**31))
+    return [
+        *(part._replace(weight=part.weight / size * np.sqrt(1 - OWN_SHARE)) for part in known),
+        Part(np.sqrt(OWN_SHARE), lambda table: own_liking(table, listener), ()),
+    ]
+
+
 FAMILIES: dict[str, Callable[[Scale, np.random.Generator], Parts]] = {
     "linear": _linear,
     "sparse": _sparse,
@@ -180,6 +239,9 @@ FAMILIES: dict[str, Callable[[Scale, np.random.Generator], Parts]] = {
     "structural": _structural,
     "rhythmic": _rhythmic,
     "novelty": _novelty,
+    "mode": _mode,
+    "pace": _pace,
+    "unexplained": _unexplained,
 }
 
 
