@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,13 @@ from reward.profile.profile_json import (
     read_array,
     read_gaussian,
     read_scale,
+    read_trust,
     to_json,
 )
 from reward.profile.rater_scales import RaterScales
+from reward.profile.reason_likelihood import stated_reasons
+from reward.profile.reason_trust import ReasonTrust, fit_with_reasons
+from reward.profile.reasons import domain_features
 
 FORMAT_VERSION = 5
 WITHOUT_EFFECTS = 4
@@ -104,6 +109,8 @@ class TasteProfile:
     """prior standard deviation of a rater's deviation from the group's weight; 0 with one rater"""
     shape_F: np.ndarray
     """each weight's prior standard deviation over that of all, learnt from the votes"""
+    reasons: dict[str, ReasonTrust] = field(default_factory=dict)
+    """of raters who gave reasons: how many were used, and how far they are trusted"""
     melody_std: float
     """standard deviation of what is liked in a melody beyond its features, in log-odds, chosen by
     evidence; 0 where melodies have no effects of their own"""
@@ -147,8 +154,10 @@ class TasteProfile:
         standard = scale.standardise(features_MF)
         prior_F = FEATURE_PRIORS if tuple(feature_names) == FEATURE_NAMES else None
         scales = like._scales_of(preferences.rater_ids) if like else None
-        fit = fit_bradley_terry(
-            standard[preferences.left] - standard[preferences.right],
+        difference_NF = standard[preferences.left] - standard[preferences.right]
+        fit_votes = partial(
+            fit_bradley_terry,
+            difference_NF,
             preferences.outcome,
             weight_N=preferences.weight,
             rater_N=preferences.rater,
@@ -166,6 +175,16 @@ class TasteProfile:
                 else None
             ),
             scales=scales,
+            near=like.group if like else None,
+        )
+        rater_ids = preferences.rater_ids
+        fit, trusts = fit_with_reasons(
+            fit_votes,
+            stated_reasons(preferences, difference_NF, feature_names),
+            np.ones(len(feature_names)) if prior_F is None else prior_F,
+            domain_features(feature_names),
+            before=[like.raters.get(rater, like.group) for rater in rater_ids] if like else None,
+            trusts=[like.reasons.get(rater) for rater in rater_ids] if like else (),
         )
         return cls(
             feature_names=tuple(feature_names),
@@ -177,6 +196,11 @@ class TasteProfile:
             weight_std=fit.weight_std,
             deviation_std=fit.deviation_std,
             shape_F=fit.shape_F,
+            reasons={
+                rater: trust
+                for rater, trust in zip(rater_ids, trusts, strict=False)
+                if trust is not None
+            },
             melody_std=fit.melody_std,
             heard=fit.heard,
         )
@@ -199,12 +223,7 @@ class TasteProfile:
         """Everyone's scale; None if one is not known here."""
         if len(rater_ids) < 2 or not self.raters.keys() >= set(rater_ids):
             return None
-        tastes = [self.raters[rater] for rater in rater_ids]
-        return RaterScales(
-            np.array([taste.scale for taste in tastes]),
-            np.array([taste.scale_std for taste in tastes]),
-            np.array([taste.listens for taste in tastes]),
-        )
+        return RaterScales.of([self.raters[rater] for rater in rater_ids])
 
     def utility_std(self, rater: str | None = None) -> float:
         """Standard deviation of the utility over base melodies, in log-odds: the unit of a score.
@@ -294,6 +313,7 @@ class TasteProfile:
             "group": to_json(self.group),
             "shape_F": self.shape_F.tolist(),
             "raters": {rater: to_json(taste) for rater, taste in self.raters.items()},
+            "reasons": {rater: asdict(trust) for rater, trust in self.reasons.items()},
             **{name: getattr(self, name) for name in _NUMBERS},
         }
         write_whole(path, json.dumps(body, allow_nan=False) + "\n")
@@ -351,6 +371,9 @@ class TasteProfile:
                 group=taste_with_later(read_gaussian(body["group"], size), today, weight_std),
                 shape_F=np.concatenate([shape_F, np.ones(today - size)]),
                 raters=raters,
+                reasons={
+                    rater: read_trust(trust) for rater, trust in body.get("reasons", {}).items()
+                },
                 votes=whole_number(body["votes"], "votes", low=0, high=int(LARGEST)),
                 log_evidence=number(
                     body["log_evidence"], "log_evidence", high=LARGEST, low=-LARGEST

@@ -24,7 +24,7 @@ import numpy as np
 from reward.comparisons.preferences import Preferences
 from reward.profile.reasons import alternatives
 
-SHARPNESS = 1.5
+SHARPNESS = 2.0
 """β: of two alternatives one that carries a log-odds of 1 more is named exp(β) times as often"""
 
 
@@ -44,6 +44,10 @@ class StatedReasons:
     def trusted(self, trusted_N: np.ndarray) -> StatedReasons:
         """The same with other probabilities."""
         return replace(self, trusted_N=trusted_N)
+
+    def counted(self, share: float) -> StatedReasons:
+        """The same for a rater whose votes count for a share."""
+        return replace(self, weight_N=share * self.weight_N)
 
     def carried(self, weights_F: np.ndarray) -> np.ndarray:
         """β times what each alternative carries toward the chosen melody; (N, A)."""

@@ -4,7 +4,7 @@ Some reasons name a domain of music; the domains share out the features among th
 melody ("dull", "restless") by features from several domains. A reason competes with what it does
 not speak of: `alternatives` says with what, for `reward.profile.reason_likelihood`.
 
-Letters: F features, A alternatives.
+Letters: F features, A alternatives, D domains.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DOMAINS: dict[str, tuple[str, ...]] = {
     "rhythm": (
         *("notes_per_beat", "rest_share", "offbeat_share", "syncopated", "offbeat_accent_share"),
         *("long_note_share", "triplet_share", "rhythm_entropy", "npvi", "density_spread"),
-        *("short_note_share", "dotted_share", "busier_first_half", "notes_per_second"),
+        *("short_note_share", "dotted_share", "busier_first_half", "beats_per_quarter"),
         *("phrase_end_length", "half_end_length", "phrase_start_length", "answers_end_longer"),
         *("busier_answers", "phrases_slow_down", "answers_end_in_one_rhythm", "upbeat_share"),
         "longest_note_position",
@@ -83,6 +83,11 @@ def speaks_of(reason: str, feature_names: Sequence[str]) -> np.ndarray:
     return np.array([name.removeprefix(UNUSUAL) in measures for name in feature_names], bool)
 
 
+def domain_features(feature_names: Sequence[str]) -> np.ndarray:
+    """Which features are of which domain; bool (D, F), in the order of `DOMAINS`."""
+    return np.array([speaks_of(domain, feature_names) for domain in DOMAINS])
+
+
 def alternatives(reason: str, feature_names: Sequence[str]) -> np.ndarray:
     """What may have decided, the reason's own features first; bool (A, F).
 
@@ -90,5 +95,5 @@ def alternatives(reason: str, feature_names: Sequence[str]) -> np.ndarray:
     No feature is in two rows. A row without features is left out, but for the first.
     """
     own_F = speaks_of(reason, feature_names)
-    others_AF = np.array([speaks_of(domain, feature_names) & ~own_F for domain in DOMAINS])
+    others_AF = domain_features(feature_names) & ~own_F
     return np.vstack([own_F, others_AF[others_AF.any(axis=1)]])
