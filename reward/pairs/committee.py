@@ -48,13 +48,21 @@ def committee(
         TasteError: when rows, features, names and scale do not go together.
     """
     features_BF = features_of(items)
-    fits = [
+    own = TasteProfile.fit(preferences, features_BF, scale, feature_names=feature_names)
+    # How much of a melody is beyond its features hardly depends on the prior of their weights.
+    others = [
         TasteProfile.fit(
-            preferences, features_BF, scale, feature_names=feature_names, freedom=freedom
+            preferences,
+            features_BF,
+            scale,
+            feature_names=feature_names,
+            freedom=freedom,
+            melody_std=own.melody_std,
         )
         for freedom in FREEDOMS
+        if freedom != DEGREES_OF_FREEDOM
     ]
-    members = [PoolTaste.of(fit.group, fit.heard, len(features_BF)) for fit in fits]
+    members = [PoolTaste.of(fit.group, fit.heard, len(features_BF)) for fit in (*others, own)]
     weights_KF = np.array([member.weights_F for member in members])
     apart_KF = weights_KF - weights_KF.mean(0)
     within_FF = np.mean([member.covariance_FF for member in members], axis=0)
