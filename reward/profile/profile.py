@@ -182,7 +182,7 @@ class TasteProfile:
             fit_votes,
             stated_reasons(preferences, difference_NF, feature_names),
             np.ones(len(feature_names)) if prior_F is None else prior_F,
-            domain_features(feature_names),
+            domain_features(tuple(feature_names)),
             before=[like.raters.get(rater, like.group) for rater in rater_ids] if like else None,
             trusts=[like.reasons.get(rater) for rater in rater_ids] if like else (),
         )

@@ -24,6 +24,8 @@ import numpy as np
 from reward.comparisons.preferences import Preferences
 from reward.profile.reasons import alternatives
 
+LONGEST_ODDS = 600.0
+"""in log-odds, beyond which a probability would be 0 in floating point"""
 SHARPNESS = 2.0
 """β: of two alternatives one that carries a log-odds of 1 more is named exp(β) times as often"""
 
@@ -33,7 +35,9 @@ class StatedReasons:
     """What one rater named as the reason for N votes, all for the same features."""
 
     alternatives_AF: np.ndarray
-    """1.0 where a feature belongs to an alternative; the first is the one that was named"""
+    """1.0 where a feature belongs to an alternative; no feature belongs to two"""
+    named_N: np.ndarray
+    """int64, the alternative that was named"""
     toward_NF: np.ndarray
     """features of the chosen melody minus those of the other, standardised"""
     weight_N: np.ndarray
@@ -55,28 +59,34 @@ class StatedReasons:
 
     def log_likelihood(self, weights_F: np.ndarray) -> float:
         """Expected log probability of what was named, in nats."""
-        carried_NA = self.carried(weights_F)
-        log_p_N = carried_NA[:, 0] - np.logaddexp.reduce(carried_NA, axis=1)
-        return float((self.weight_N * self.trusted_N) @ log_p_N)
+        named_N = self.of_named(probabilities(self.carried(weights_F)))
+        return float((self.weight_N * self.trusted_N) @ np.log(named_N))
 
     def gradient_and_curvature(self, weights_F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradient (F,) and Hessian (F, F) of minus that."""
         share_NA = probabilities(self.carried(weights_F))
         count_N1 = (self.weight_N * self.trusted_N)[:, None]
-        expected_NF = (share_NA @ self.alternatives_AF) * self.toward_NF
-        named_NF = self.alternatives_AF[0] * self.toward_NF
-        gradient_F = SHARPNESS * (count_N1 * (expected_NF - named_NF)).sum(axis=0)
-        # The covariance of the alternatives' features under the softmax; no feature is in two.
-        within_NF = np.sqrt(count_N1) * (np.sqrt(share_NA) @ self.alternatives_AF) * self.toward_NF
+        excess_NA = share_NA - (self.named_N[:, None] == np.arange(share_NA.shape[1]))
+        gradient_F = ((excess_NA * count_N1) @ self.alternatives_AF * self.toward_NF).sum(axis=0)
+        # The covariance of the alternatives' features under the softmax.
+        root_NF = np.sqrt(count_N1) * self.toward_NF
+        within_NF = root_NF * (np.sqrt(share_NA) @ self.alternatives_AF)
+        between_NF = root_NF * (share_NA @ self.alternatives_AF)
         together_FF = self.alternatives_AF.T @ self.alternatives_AF
-        hessian_FF = (within_NF.T @ within_NF) * together_FF
-        hessian_FF -= (count_N1 * expected_NF).T @ expected_NF
-        return gradient_F, SHARPNESS**2 * hessian_FF
+        hessian_FF = (within_NF.T @ within_NF) * together_FF - between_NF.T @ between_NF
+        return SHARPNESS * gradient_F, SHARPNESS**2 * hessian_FF
+
+    def of_named(self, values_NA: np.ndarray) -> np.ndarray:
+        """The values of what was named; (..., N)."""
+        return values_NA[..., np.arange(len(self.named_N)), self.named_N]
 
 
 def probabilities(carried_NA: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis."""
-    return np.exp(carried_NA - np.logaddexp.reduce(carried_NA, axis=-1, keepdims=True))
+    """Softmax over the last axis, none of it quite 0."""
+    share_NA = np.exp(
+        np.maximum(carried_NA - carried_NA.max(axis=-1, keepdims=True), -LONGEST_ODDS)
+    )
+    return share_NA / share_NA.sum(axis=-1, keepdims=True)
 
 
 def stated_reasons(
@@ -91,24 +101,34 @@ def stated_reasons(
         difference_NF: features of the left item minus those of the right, standardised.
         feature_names: names of the F features.
     """
-    found: list[list[StatedReasons]] = [[] for _ in range(max(1, len(preferences.rater_ids)))]
-    usable: dict[int, np.ndarray] = {}
+    raters = max(1, len(preferences.rater_ids))
+    usable: dict[int, tuple[np.ndarray, int]] = {}
     for column, name in enumerate(preferences.reason_names):
-        alternatives_AF = alternatives(name, feature_names)
-        if len(alternatives_AF) > 1 and alternatives_AF[0].any():
-            usable[column] = alternatives_AF.astype(np.float64)
-    given_N = preferences.reasons[:, list(usable)].sum(axis=1)
-    for column, alternatives_AF in usable.items():
-        used_N = preferences.reasons[:, column] & preferences.decided
-        for rater, own in enumerate(found):
-            rows = np.flatnonzero(used_N & (preferences.rater == rater))
-            if len(rows):
+        found = alternatives(name, tuple(feature_names))
+        if found is not None:
+            usable[column] = found
+    given_NK = preferences.reasons & preferences.decided[:, None]
+    share_N = preferences.weight / np.maximum(given_NK[:, list(usable)].sum(axis=1), 1)
+    alike: dict[tuple[int, bytes], list[int]] = {}
+    for column, (rows_AF, _) in usable.items():
+        alike.setdefault((len(rows_AF), rows_AF.tobytes()), []).append(column)
+    by_rater: list[tuple[StatedReasons, ...]] = []
+    for rater in range(raters):
+        own: list[StatedReasons] = []
+        for columns in alike.values():
+            vote_N, place_N = np.nonzero(
+                given_NK[:, columns] & (preferences.rater == rater)[:, None]
+            )
+            if len(vote_N):
+                named_K = np.array([usable[column][1] for column in columns])
                 own.append(
                     StatedReasons(
-                        alternatives_AF,
-                        preferences.outcome[rows, None] * difference_NF[rows],
-                        preferences.weight[rows] / given_N[rows],
-                        np.ones(len(rows)),
+                        alternatives_AF=usable[columns[0]][0].astype(np.float64),
+                        named_N=named_K[place_N],
+                        toward_NF=preferences.outcome[vote_N, None] * difference_NF[vote_N],
+                        weight_N=share_N[vote_N],
+                        trusted_N=np.ones(len(vote_N)),
                     )
                 )
-    return [tuple(own) for own in found]
+        by_rater.append(tuple(own))
+    return by_rater

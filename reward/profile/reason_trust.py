@@ -37,7 +37,7 @@ with less, bad ones cost agreement (docs/log.md)"""
 _MASS_T = SHARE_T**2 * (1 - SHARE_T)
 PRIOR_T = np.where(SHARE_T == 0, CHANCE_PRIOR, (1 - CHANCE_PRIOR) * _MASS_T / _MASS_T.sum())
 """lump at 0, else Beta(3, 2)"""
-DRAWS = 32
+DRAWS = 16
 """antithetic pairs of draws from the posterior, over which predictions are averaged"""
 RELEVANCE_FEATURES = 10.0
 """features' worth of doubt that domains differ in how much they matter"""
@@ -157,23 +157,34 @@ def _predicted(stated: StatedReasons, taste: Gaussian) -> np.ndarray:
     carried_NA = stated.carried(taste.weights_F)
     share_NA = probabilities(carried_NA)
     count_N = stated.weight_N * stated.trusted_N
-    diagonal_NAA = share_NA[:, :, None] * np.eye(share_NA.shape[1])
-    own_NAA = diagonal_NAA - share_NA[:, :, None] * share_NA[:, None, :]
+    own_NAA = share_NA[:, :, None] * (np.eye(share_NA.shape[1]) - share_NA[:, None, :])
     own_NAA *= count_N[:, None, None]
-
-    each_NAF = SHARPNESS * stated.toward_NF[:, None, :] * stated.alternatives_AF
-    variance_NAA = (each_NAF @ taste.covariance_FF) @ each_NAF.transpose(0, 2, 1)
-    value_NA, basis_NAA = np.linalg.eigh(variance_NAA)
-    root_NAA = basis_NAA * np.sqrt(np.maximum(value_NA, 0.0))[:, None, :]
-    root_NAA = root_NAA @ basis_NAA.transpose(0, 2, 1)
+    root_NAA = _root(_variance(stated, taste))
     removed_NA, basis_NAA = np.linalg.eigh(root_NAA @ own_NAA @ root_NAA)
     left_NA = 1 - np.clip(removed_NA, 0.0, MOST_REMOVED)
     root_NAA = root_NAA @ (basis_NAA / np.sqrt(left_NA)[:, None, :])
 
-    pull_NA = -count_N[:, None] * share_NA
-    pull_NA[:, 0] += count_N
-    without_NA = carried_NA - np.einsum("nab,ncb,nc->na", root_NAA, root_NAA, pull_NA)
-    draws_KA = np.random.default_rng(0).normal(size=(DRAWS, carried_NA.shape[1]))
-    draws_KA = np.concatenate([draws_KA, -draws_KA])
-    drawn_KNA = without_NA + np.einsum("nab,kb->kna", root_NAA, draws_KA)
-    return probabilities(drawn_KNA)[:, :, 0].mean(axis=0)
+    named_NA = stated.named_N[:, None] == np.arange(share_NA.shape[1])
+    pull_NA1 = (count_N[:, None] * (named_NA - share_NA))[:, :, None]
+    away_NA1 = root_NAA @ (root_NAA.transpose(0, 2, 1) @ pull_NA1)
+    draws_AK = np.random.default_rng(0).normal(size=(share_NA.shape[1], DRAWS))
+    drawn_NAK = root_NAA @ np.hstack([draws_AK, -draws_AK])
+    drawn_NAK += carried_NA[:, :, None] - away_NA1
+    return stated.of_named(probabilities(drawn_NAK.transpose(2, 0, 1))).mean(axis=0)
+
+
+def _variance(stated: StatedReasons, taste: Gaussian) -> np.ndarray:
+    """Posterior covariance of what the alternatives carry (β times); (N, A, A)."""
+    rows_AF, toward_NF = stated.alternatives_AF, stated.toward_NF
+    found = []
+    for row_F in rows_AF.astype(bool):
+        across_NF = (toward_NF[:, row_F] @ taste.covariance_FF[row_F]) * toward_NF
+        found.append(across_NF @ rows_AF.T)
+    return SHARPNESS**2 * np.stack(found, axis=1)
+
+
+def _root(variance_NAA: np.ndarray) -> np.ndarray:
+    """Symmetric square roots."""
+    value_NA, basis_NAA = np.linalg.eigh(variance_NAA)
+    scaled_NAA = basis_NAA * np.sqrt(np.maximum(value_NA, 0.0))[:, None, :]
+    return scaled_NAA @ basis_NAA.transpose(0, 2, 1)

@@ -10,6 +10,7 @@ Letters: F features, A alternatives, D domains.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -83,17 +84,30 @@ def speaks_of(reason: str, feature_names: Sequence[str]) -> np.ndarray:
     return np.array([name.removeprefix(UNUSUAL) in measures for name in feature_names], bool)
 
 
-def domain_features(feature_names: Sequence[str]) -> np.ndarray:
-    """Which features are of which domain; bool (D, F), in the order of `DOMAINS`."""
-    return np.array([speaks_of(domain, feature_names) for domain in DOMAINS])
+@lru_cache(maxsize=32)
+def domain_features(feature_names: tuple[str, ...]) -> np.ndarray:
+    """Which features are of which domain; bool (D, F), in the order of `DOMAINS`, read-only."""
+    found_DF = np.array([speaks_of(domain, feature_names) for domain in DOMAINS])
+    found_DF.flags.writeable = False
+    return found_DF
 
 
-def alternatives(reason: str, feature_names: Sequence[str]) -> np.ndarray:
-    """What may have decided, the reason's own features first; bool (A, F).
+@lru_cache(maxsize=32)
+def alternatives(reason: str, feature_names: tuple[str, ...]) -> tuple[np.ndarray, int] | None:
+    """What may have decided, and which of it the reason names; None if it names no feature, or all.
 
-    Beside a domain stand the other domains; beside a judgement all domains, without its features.
-    No feature is in two rows. A row without features is left out, but for the first.
+    A domain is one of the domains. A judgement stands first, beside all domains without its
+    features.
+
+    Returns:
+        bool (A, F), no feature in two rows and some in each, the same for all domains; and the row.
     """
+    rows_AF = domain_features(feature_names)
     own_F = speaks_of(reason, feature_names)
-    others_AF = domain_features(feature_names) & ~own_F
-    return np.vstack([own_F, others_AF[others_AF.any(axis=1)]])
+    if reason not in DOMAINS:
+        rows_AF = np.vstack([own_F, rows_AF & ~own_F])
+    rows_AF = rows_AF[rows_AF.any(axis=1)]
+    if not own_F.any() or len(rows_AF) < 2:
+        return None
+    rows_AF.flags.writeable = False
+    return rows_AF, int(np.flatnonzero((rows_AF == own_F).all(axis=1))[0])

@@ -145,6 +145,7 @@ def test_reasons_that_are_always_wrong_are_not_believed(taste, asked, plain):
     assert taste.agreement(wrong) > taste.agreement(plain) - 0.02
 
 
+@pytest.mark.slow
 def test_each_rater_is_trusted_for_their_own_reasons(taste):
     good, bad = taste.votes(60, 4, right=0.8), taste.votes(60, 5, right=BY_CHANCE)
     silent = with_reasons(taste.votes(60, 6), np.zeros((60, 5), bool))
@@ -179,7 +180,9 @@ def test_trust_by_hand():
     from reward.profile.bradley_terry import Gaussian
     from reward.profile.reason_likelihood import StatedReasons
 
-    stated = StatedReasons(np.eye(2), np.zeros((4, 2)), np.ones(4), np.ones(4))
+    stated = StatedReasons(
+        np.eye(2), np.array([0, 1, 1, 0]), np.zeros((4, 2)), np.ones(4), np.ones(4)
+    )
     taste = Gaussian(
         weights_F=np.ones(2), covariance_FF=np.eye(2), side=0.0, side_std=1.0, log_tie=0.0
     )

@@ -17,6 +17,7 @@ from reward.profile.reasons import (
     UNSPOKEN,
     UNUSUAL,
     alternatives,
+    domain_features,
     speaks_of,
 )
 
@@ -50,15 +51,27 @@ def test_a_distance_is_spoken_of_like_its_measure():
     assert not speaks_of("no such reason", NAMES).any()
 
 
+def test_the_alternatives_of_a_domain_are_the_domains():
+    for number, domain in enumerate(DOMAINS):
+        found, row = alternatives(domain, FEATURE_NAMES)
+        np.testing.assert_array_equal(found, domain_features(FEATURE_NAMES))
+        assert row == number
+
+
 def test_the_alternatives_of_a_judgement_share_no_feature_with_it():
-    found = alternatives("dull", FEATURE_NAMES)
-    np.testing.assert_array_equal(found[0], speaks_of("dull", FEATURE_NAMES))
+    found, row = alternatives("dull", FEATURE_NAMES)
+    np.testing.assert_array_equal(found[row], speaks_of("dull", FEATURE_NAMES))
     assert len(found) == 1 + len(DOMAINS)
     assert (found.sum(axis=0) <= 1).all()
     assert found.any(axis=1).all()
-    whole = alternatives("contour", FEATURE_NAMES)
-    assert len(whole) == len(DOMAINS)
-    np.testing.assert_array_equal(whole[0], speaks_of("contour", FEATURE_NAMES))
+
+
+def test_reasons_that_name_no_feature_or_all_have_no_alternatives():
+    assert alternatives("no such reason", FEATURE_NAMES) is None
+    assert alternatives("rhythm", ("slope", "arch")) is None
+    assert alternatives("rhythm", ("npvi", "syncopated", "unknown")) is None
+    (whole, row) = alternatives("rhythm", ("npvi", "slope"))
+    assert (whole.tolist(), row) == ([[True, False], [False, True]], 0)
 
 
 # Their likelihood
@@ -84,7 +97,18 @@ def test_reasons_of_decided_votes_are_used_and_those_that_speak_of_nothing_are_n
     np.testing.assert_array_equal(of_a[0].toward_NF, difference[:1])
     # Of b: vote 1, whose right melody was chosen.
     np.testing.assert_array_equal(of_b[0].toward_NF, -difference[1:2])
+    assert [own[0].named_N.tolist() for own in (of_a, of_b)] == [[0], [0]]
     assert stated_reasons(votes, difference, ["x"] * len(NAMES)) == [(), ()]
+
+
+def test_reasons_with_the_same_alternatives_stand_together():
+    votes, difference = some_votes(
+        reasons=np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]], bool),
+        reason_names=("ending", "rhythm", "dull"), rater=np.zeros(4, int), rater_ids=("a",),
+    )  # fmt: skip
+    ((together,),) = stated_reasons(votes, difference, NAMES)  # the one that is dull is a tie
+    assert [tuple(DOMAINS)[row] for row in together.named_N] == ["rhythm", "ending", "rhythm"]
+    np.testing.assert_array_equal(together.toward_NF, difference[[0, 1, 3]] * [[1], [-1], [-1]])
 
 
 def test_reasons_of_one_vote_share_its_weight():
@@ -93,12 +117,12 @@ def test_reasons_of_one_vote_share_its_weight():
         weight=np.array([1.5, 1.0, 1.0, 0.5]),
     )  # fmt: skip
     of_a = stated_reasons(votes, difference, NAMES)[0]
-    assert [own.weight_N.tolist() for own in of_a] == [[0.75, 0.25]] * 2
+    assert [own.weight_N.tolist() for own in of_a] == [[0.75, 0.75, 0.25, 0.25]]
 
 
 def test_the_likelihood_is_the_softmax_of_what_each_alternative_carries():
     by_hand = StatedReasons(
-        np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]), np.array([[1.0, 2.0, -1.0]]),
+        np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]), np.array([1]), np.array([[1.0, 2.0, -1.0]]),
         np.array([0.5]), np.array([0.8]),
     )  # fmt: skip
     # Carried: 0.4 and 2 x 0.3 - 0.2 = 0.4, so both are named alike.
@@ -108,10 +132,11 @@ def test_the_likelihood_is_the_softmax_of_what_each_alternative_carries():
 @pytest.mark.parametrize("reason", ["rhythm", "restless"])
 def test_gradient_and_curvature_are_the_likelihoods(reason):
     rng = np.random.default_rng(1)
-    alternatives_AF = alternatives(reason, FEATURE_NAMES)[:, ::5].astype(float)
+    alternatives_AF = alternatives(reason, FEATURE_NAMES)[0][:, ::5].astype(float)
     count, features = 7, alternatives_AF.shape[1]
     stated = StatedReasons(
-        alternatives_AF, rng.normal(size=(count, features)),
+        alternatives_AF, rng.integers(len(alternatives_AF), size=count),
+        rng.normal(size=(count, features)),
         rng.uniform(0.2, 2, count), rng.uniform(size=count),
     )  # fmt: skip
     weights = rng.normal(size=features) / 3
