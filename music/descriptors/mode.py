@@ -20,6 +20,9 @@ MINOR_THIRD, MAJOR_THIRD = 3, 4
 LINE_OF_FIFTHS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
 """fifths up from the tonic to each pitch class above it, spelt as lydian (the raised fourth) and
 phrygian (the lowered second) have them"""
+FIVE_NOTES = ((0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
+"""major and minor pentatonic scale"""
+_IN_FIVE_NOTES = np.array([[pc in scale for pc in range(12)] for scale in FIVE_NOTES])
 _IS_NO_THIRD = np.array([pc not in (MINOR_THIRD, MAJOR_THIRD) for pc in range(12)])
 _HAS_MINOR_THIRD = np.array([MINOR_THIRD in MODE_SCALES[mode] for mode in MODES], np.float64)
 
@@ -33,6 +36,16 @@ def minor_third_share(melodies: Melodies) -> np.ndarray:
     ticks = pitch_class_ticks(t)
     minor = ticks[:, MINOR_THIRD] + t.beat_ticks * _HAS_MINOR_THIRD[t.mode]
     return minor / (ticks[:, MINOR_THIRD] + ticks[:, MAJOR_THIRD] + t.beat_ticks)
+
+
+def five_note_share(melodies: Melodies) -> np.ndarray:
+    """Share of the sounding time that is of the five-note scale with the header's third.
+
+    Of major that leaves out the fourth and the seventh, of minor the second and the sixth.
+    """
+    t = note_table(melodies)
+    ticks = pitch_class_ticks(t)
+    return (ticks * _IN_FIVE_NOTES[_HAS_MINOR_THIRD[t.mode].astype(int)]).sum(1) / ticks.sum(1)
 
 
 def brightness(melodies: Melodies) -> np.ndarray:

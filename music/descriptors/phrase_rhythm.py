@@ -19,6 +19,8 @@ from music.descriptors.form import MELODY_SHIFT, similarity
 from music.note_table import QUARTERS, Melodies, NoteTable, divide, note_table
 
 QUESTIONS, ANSWERS = [0, 2], [1, 3]
+LENGTH_BITS = 12
+"""of a time in ticks: a phrase has at most 1152, and of what lasts longer 4095 are counted"""
 HALF_ANSWERS = (3, 7)
 """of the eight halves of phrases, the last of each answer"""
 
@@ -59,6 +61,20 @@ def answers_end_longer(melodies: Melodies) -> np.ndarray:
     ends = np.log2(t.until_next)[first[:, 1:] - 1]
     longer = (ends[:, ANSWERS] - ends[:, QUESTIONS]).mean(1)
     return np.where((np.diff(first) > 0).all(1), longer, np.nan)
+
+
+def answers_in_rhythm(melodies: Melodies) -> np.ndarray:
+    """Similarity of each answer's rhythm to its question's, lengths included (Dice), 0 to 1.
+
+    NaN where all phrases are empty.
+    """
+    t = note_table(melodies)
+    length = np.minimum(t.until_next, 2**LENGTH_BITS - 1)
+    into = t.onset - _phrase_bars(t)[t.of, np.maximum(t.quarter, 0)] * t.bar_ticks[t.of]
+    second_pair = (t.quarter > 1).astype(np.int64) << 2 * LENGTH_BITS
+    key = (t.of << MELODY_SHIFT) + second_pair + (into << LENGTH_BITS) + length
+    one, other = (key[np.isin(t.quarter, phrases)] for phrases in (QUESTIONS, ANSWERS))
+    return similarity(one, other, len(t))
 
 
 def busier_answers(melodies: Melodies) -> np.ndarray:

@@ -170,6 +170,7 @@ MEASURES: tuple[Measure, ...] = (
 MODE_AND_TEMPO: tuple[Measure, ...] = (
     Measure("minor_third_share", "a minor sound", mode.minor_third_share),
     Measure("brightness", "a bright scale", mode.brightness),
+    Measure("five_note_share", "a five-note scale", mode.five_note_share),
     Measure("beats_per_quarter", "a fast beat", lambda t: np.log2(beats_per_quarter(t))),
 )
 PHRASE_RHYTHM: tuple[Measure, ...] = tuple(
@@ -178,6 +179,7 @@ PHRASE_RHYTHM: tuple[Measure, ...] = tuple(
         (phrase_rhythm.phrase_end_length, "long notes where phrases end"),
         (phrase_rhythm.half_end_length, "a long note at half-way"),
         (phrase_rhythm.answers_end_longer, "answers that end on a longer note"),
+        (phrase_rhythm.answers_in_rhythm, "answers in the rhythm of questions"),
         (phrase_rhythm.busier_answers, "answers busier than questions"),
         (phrase_rhythm.phrases_slow_down, "phrases that slow down"),
         (phrase_rhythm.answers_end_in_one_rhythm, "answers that end in one rhythm"),

@@ -24,7 +24,7 @@ DOMAINS: dict[str, tuple[str, ...]] = {
         *("short_note_share", "dotted_share", "busier_first_half", "beats_per_quarter"),
         *("phrase_end_length", "half_end_length", "phrase_start_length", "answers_end_longer"),
         *("busier_answers", "phrases_slow_down", "answers_end_in_one_rhythm", "upbeat_share"),
-        "longest_note_position",
+        *("longest_note_position", "answers_in_rhythm"),
     ),
     "contour": (
         *("mean_pitch", "range_semitones", "mean_absolute_interval", "mean_interval"),
@@ -49,6 +49,7 @@ DOMAINS: dict[str, tuple[str, ...]] = {
         *("out_of_key", "in_found_key_share", "found_key_is_home", "key_clarity"),
         *("home_correlation", "triad_share", "pitch_class_entropy", "starts_on_tonic"),
         *("downbeat_triad_share", "tonic_share", "minor_third_share", "brightness"),
+        "five_note_share",
     ),
 }
 """reasons that name a domain, and its measures; a measure is in one of them"""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from music.descriptors.mode import brightness, minor_third_share
+from music.descriptors.mode import brightness, five_note_share, minor_third_share
 from music.melody import TONIC_MIDI_MIN
 
 
@@ -34,6 +34,13 @@ def test_brightness_is_the_mean_place_on_the_line_of_fifths(tune):
     assert brightness(tune((4, 96), (3, 96))) == pytest.approx([0])
 
 
+def test_a_five_note_scale_leaves_out_half_steps(tune):
+    notes = ((0, 24), (5, 24), (2, 48), (7, 24), (None, 24), (4, 48))
+    assert five_note_share(tune(*notes)) == pytest.approx([144 / 168])
+    # With a minor third: the fourth is in, the second and the major third are not.
+    assert five_note_share(tune(*notes, mode="dorian")) == pytest.approx([72 / 168])
+
+
 def test_modes_are_in_order_of_brightness(tune):
     def scale(sharp_fourth, flat_seventh, flat_sixth, flat_second):
         degrees = (0, 2 - flat_second, 5 + sharp_fourth, 7, 9 - flat_sixth, 11 - flat_seventh)
@@ -49,5 +56,5 @@ def test_modes_are_in_order_of_brightness(tune):
 def test_the_tonic_on_which_it_is_played_does_not_matter(real_melodies):
     some = real_melodies[:20]
     moved = [replace(melody, tonic_midi=TONIC_MIDI_MIN) for melody in some]
-    for measure in (minor_third_share, brightness):
+    for measure in (minor_third_share, five_note_share, brightness):
         assert measure(moved) == pytest.approx(measure(some))

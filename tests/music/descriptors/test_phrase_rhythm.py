@@ -8,6 +8,7 @@ import pytest
 from music.descriptors.phrase_rhythm import (
     answers_end_in_one_rhythm,
     answers_end_longer,
+    answers_in_rhythm,
     busier_answers,
     half_end_length,
     longest_note_position,
@@ -20,7 +21,13 @@ from music.note_table import note_table
 
 ALL = (
     *(phrase_end_length, half_end_length, answers_end_longer, busier_answers, phrases_slow_down),
-    *(answers_end_in_one_rhythm, phrase_start_length, upbeat_share, longest_note_position),
+    *(
+        answers_in_rhythm,
+        answers_end_in_one_rhythm,
+        phrase_start_length,
+        upbeat_share,
+        longest_note_position,
+    ),
 )
 # Four bars of 4/4, so each is a phrase: quarters, and twice or four times as long.
 BARS = ((24, 24, 48), (24, 24, 24, 24), (48, 48), (96,))
@@ -45,6 +52,8 @@ def rhythm(tune):
         (phrase_end_length, (1 + 0 + 1) / 3 - 0.5),
         (half_end_length, 0 - 0.5),
         (answers_end_longer, ((0 - 1) + (2 - 1)) / 2),
+        # Of 3 and 4 notes two are at one place and of one length, of 2 and 1 none.
+        (answers_in_rhythm, 2 * 2 / (3 + 4 + 2 + 1)),
         (busier_answers, (4 + 1 - 3 - 2) / 10),
         # In the first halves of the bars 2, 2, 1, 1 notes; in the second 1, 2, 1, 0.
         (phrases_slow_down, (6 - 4) / 10),

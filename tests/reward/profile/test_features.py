@@ -108,6 +108,7 @@ LABELLED = {
     "a rising first phrase": (UP, DOWN),
     "a rising last phrase": (UP, DOWN),
     "a minor sound": ((0, 3, 7, 3, 0, 3, 7, 0), (0, 4, 7, 4, 0, 4, 7, 0)),
+    "a five-note scale": ((0, 2, 4, 7, 9, 7, 4, 0), (0, 5, 4, 11, 9, 5, 11, 0)),
     "a bright scale": ((0, 2, 6, 7, 9, 11, 7, 0), (0, 1, 5, 7, 8, 10, 7, 0)),
 }
 # Lengths of notes by bar, each of which is a phrase.
@@ -122,6 +123,10 @@ LABELLED_RHYTHMS = {
     "answers that end on a longer note": (
         [EIGHTHS, QUARTERS, EIGHTHS, QUARTERS],
         [QUARTERS, EIGHTHS, QUARTERS, EIGHTHS],
+    ),
+    "answers in the rhythm of questions": (
+        [SLOWS, SLOWS, HURRIES, HURRIES],
+        [SLOWS, HURRIES, SLOWS, HURRIES],
     ),
     "answers busier than questions": (
         [QUARTERS, EIGHTHS, QUARTERS, EIGHTHS],
@@ -278,10 +283,12 @@ PINNED = (
         "unusual_final_height": [4.6186, 2.0827],
         "minor_third_share": [0.0, 1.0],
         "brightness": [1.25, 1.5],
+        "five_note_share": [1.0, 0.7174],
         "beats_per_quarter": [0.0, -0.585],
         "phrase_end_length": [-0.1429, 0.216],
         "half_end_length": [-0.1429, 0.7443],
         "answers_end_longer": [0.5, 1.161],
+        "answers_in_rhythm": [0.5714, 0.0],
         "busier_answers": [-0.1429, -0.4],
         "phrases_slow_down": [0.1429, 0.0],
         "answers_end_in_one_rhythm": [0.0, 0.0],
