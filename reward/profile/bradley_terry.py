@@ -43,8 +43,8 @@ UTILITY_STD_GUESS, UTILITY_STD_SPREAD = 1.0, 1.0
 """log-normal prior of the utility's std in log-odds; a 72 %-reliable listener has about 0.95"""
 DEVIATION_STD_GUESS, DEVIATION_STD_SPREAD = 0.5, 1.0
 """log-normal prior of the raters' deviations, the same way"""
-MELODY_STD_GUESS, MELODY_STD_SPREAD = 0.5, 1.0
-"""log-normal prior of the melodies' effects, the same way"""
+OWN_RATIO_GUESS, OWN_RATIO_SPREAD = 0.5, 1.0
+"""log-normal prior of the std of melodies' own effects beside that of what features explain"""
 LOG_STD_REACH, LOG_STD_AGAIN = 4.0, 1.0
 """how far from its guess a prior's std is searched, a factor of 55 either way, and from where it
 was, a factor of 2.7"""
@@ -192,9 +192,9 @@ def fit_bradley_terry(
         left, right = [left_N[own] for own in own_RN], [right_N[own] for own in own_RN]
         by_rater, item_M = with_effects(by_rater, left, right)
     stds = {
-        "weight_std": weight_std or UTILITY_STD_GUESS * unit,
+        "weight_std": std_guess,
         "deviation_std": 0.0 if raters == 1 else deviation_std or DEVIATION_STD_GUESS * unit,
-        "effect_std": MELODY_STD_GUESS if melody_std is None else melody_std,
+        "effect_std": std_guess / unit * OWN_RATIO_GUESS if melody_std is None else melody_std,
     }
     point: Point | None = None
 
@@ -205,26 +205,63 @@ def fit_bradley_terry(
         point, value, _ = find_mode(by_rater, prior, start, SEARCH_NATS)
         return value
 
-    def search(name: str, guess: float, spread: float, *, again: bool = False) -> None:
-        """Set one prior scale to the best, the others held; `again` only near where it is."""
-        around = (stds[name], LOG_STD_AGAIN) if again else (guess, LOG_STD_REACH)
-        stds[name] = _best_std(
-            lambda std: log_evidence(stds | {name: std}), guess, spread, *around
-        )
+    def search(name: str, guess: float, spread: float, reach: float = LOG_STD_REACH) -> None:
+        """Set one prior scale to the best, the others held."""
 
-    if melody_std is None and freedom is not None:
-        # What no feature explains must not decide which of them matter.
-        search("effect_std", MELODY_STD_GUESS, MELODY_STD_SPREAD)
+        def moved(ratio: float) -> dict[str, float]:
+            return stds | {name: stds[name] * ratio}
+
+        _take(moved, stds[name] / guess, spread, reach)
+
+    def search_size(reach: float = LOG_STD_REACH) -> None:
+        """Set the size of the utility to the best, the melodies' own share of it held."""
+
+        def moved(ratio: float) -> dict[str, float]:
+            return stds | {name: stds[name] * ratio for name in ("weight_std", "effect_std")}
+
+        size = np.hypot(stds["weight_std"] / unit, stds["effect_std"])
+        _take(moved, size / UTILITY_STD_GUESS, UTILITY_STD_SPREAD, reach)
+
+    def search_own_share(reach: float = LOG_STD_REACH) -> None:
+        """Set how much of the utility is the melodies' own to the best, its size held."""
+        size = np.hypot(stds["weight_std"] / unit, stds["effect_std"])
+        now = stds["effect_std"] * unit / stds["weight_std"]
+
+        def moved(ratio: float) -> dict[str, float]:
+            weight_std = size / np.hypot(1.0, now * ratio)
+            return stds | {"weight_std": weight_std * unit, "effect_std": now * ratio * weight_std}
+
+        _take(moved, now / OWN_RATIO_GUESS, OWN_RATIO_SPREAD, reach)
+
+    def _take(
+        moved: Callable[[float], dict[str, float]], off: float, spread: float, reach: float
+    ) -> None:
+        ratio = _best_ratio(lambda ratio: log_evidence(moved(ratio)), off, spread, reach)
+        stds.update(moved(ratio))
+
+    both = weight_std is None and melody_std is None
     if freedom is not None:
-        shape_F = _student_shape(by_rater, shape_F, freedom, std_guess, stds["effect_std"])
+        # How much no feature explains must be known before which of them matter.
+        if both:
+            search_size()
+            search_own_share()
+        elif melody_std is None:
+            search("effect_std", OWN_RATIO_GUESS * std_guess / unit, OWN_RATIO_SPREAD)
+        shape_F = _student_shape(by_rater, shape_F, freedom, stds["weight_std"], stds["effect_std"])
+    reach = LOG_STD_REACH if freedom is None else LOG_STD_AGAIN
     for _ in range((weight_std is None) + (deviation_std is None and raters > 1)):
         # By turns, twice if both are free: they are nearly independent.
-        if weight_std is None:
+        if both:
+            search_size(reach)
+        elif weight_std is None:
             search("weight_std", UTILITY_STD_GUESS * unit, UTILITY_STD_SPREAD)
         if deviation_std is None and raters > 1:
             search("deviation_std", DEVIATION_STD_GUESS * unit, DEVIATION_STD_SPREAD)
-    if melody_std is None:
-        search("effect_std", MELODY_STD_GUESS, MELODY_STD_SPREAD, again=freedom is not None)
+    if both:
+        search_own_share(reach)
+    elif melody_std is None:
+        guess = OWN_RATIO_GUESS * stds["weight_std"] / unit
+        search("effect_std", guess, OWN_RATIO_SPREAD, reach)
     prior = Prior.of(shape_F, **stds)
     if point is None:
         point = Point.start(by_rater, prior)
@@ -280,22 +317,21 @@ def _student_shape(
     return _normal(np.sqrt(variance_F))
 
 
-def _best_std(
-    log_evidence: Callable[[float], float],
-    guess: float,
-    spread: float,
-    around: float,
-    reach: float,
+def _best_ratio(
+    log_evidence: Callable[[float], float], off: float, spread: float, reach: float
 ) -> float:
-    """The standard deviation of most evidence × log-normal prior, at most a factor e^reach away."""
+    """The factor, at most e^reach either way, of most evidence × log-normal prior.
+
+    `off` is how many times the prior's median the scale is now, at a factor of 1.
+    """
 
     def loss(log_ratio: float) -> float:
-        away = (log_ratio + np.log(around / guess)) / spread
-        return 0.5 * away**2 - log_evidence(around * float(np.exp(log_ratio)))
+        away = (log_ratio + np.log(off)) / spread
+        return 0.5 * away**2 - log_evidence(float(np.exp(log_ratio)))
 
     bounds, tolerance = (-reach, reach), {"xatol": STD_TOLERANCE}
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options=tolerance)
-    return around * float(np.exp(found.x))
+    return float(np.exp(found.x))
 
 
 def _gaussians(
