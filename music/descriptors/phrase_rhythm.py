@@ -39,18 +39,6 @@ def phrase_end_length(melodies: Melodies) -> np.ndarray:
     return divide(ends.sum(1), has_note.sum(1)) - t.sums(log_length) / t.count
 
 
-def half_end_length(melodies: Melodies) -> np.ndarray:
-    """How much longer the last note of the first half is than the melody's notes; log2.
-
-    NaN where the second phrase has no note.
-    """
-    t = note_table(melodies)
-    log_length = np.log2(t.until_next)
-    first = _first_of_phrases(t)
-    longer = log_length[first[:, 2] - 1] - t.sums(log_length) / t.count
-    return np.where(first[:, 2] > first[:, 1], longer, np.nan)
-
-
 def answers_end_longer(melodies: Melodies) -> np.ndarray:
     """How much longer answers' last notes are than those of their questions; mean log2.
 

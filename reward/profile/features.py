@@ -177,7 +177,6 @@ PHRASE_RHYTHM: tuple[Measure, ...] = tuple(
     Measure(measure.__name__, label, measure)
     for measure, label in (
         (phrase_rhythm.phrase_end_length, "long notes where phrases end"),
-        (phrase_rhythm.half_end_length, "a long note at half-way"),
         (phrase_rhythm.answers_end_longer, "answers that end on a longer note"),
         (phrase_rhythm.answers_in_rhythm, "answers in the rhythm of questions"),
         (phrase_rhythm.busier_answers, "answers busier than questions"),

@@ -22,7 +22,7 @@ DOMAINS: dict[str, tuple[str, ...]] = {
         *("notes_per_beat", "rest_share", "offbeat_share", "syncopated", "offbeat_accent_share"),
         *("long_note_share", "triplet_share", "rhythm_entropy", "npvi", "density_spread"),
         *("short_note_share", "dotted_share", "busier_first_half", "beats_per_quarter"),
-        *("phrase_end_length", "half_end_length", "phrase_start_length", "answers_end_longer"),
+        *("phrase_end_length", "phrase_start_length", "answers_end_longer"),
         *("busier_answers", "phrases_slow_down", "answers_end_in_one_rhythm", "upbeat_share"),
         *("longest_note_position", "answers_in_rhythm"),
     ),

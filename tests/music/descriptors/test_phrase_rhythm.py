@@ -10,7 +10,6 @@ from music.descriptors.phrase_rhythm import (
     answers_end_longer,
     answers_in_rhythm,
     busier_answers,
-    half_end_length,
     longest_note_position,
     phrase_end_length,
     phrase_start_length,
@@ -20,7 +19,7 @@ from music.descriptors.phrase_rhythm import (
 from music.note_table import note_table
 
 ALL = (
-    *(phrase_end_length, half_end_length, answers_end_longer, busier_answers, phrases_slow_down),
+    *(phrase_end_length, answers_end_longer, busier_answers, phrases_slow_down),
     *(
         answers_in_rhythm,
         answers_end_in_one_rhythm,
@@ -50,7 +49,6 @@ def rhythm(tune):
     [
         # Beside a quarter the ten notes' log2 lengths are six 0, three 1 and one 2: mean 1/2.
         (phrase_end_length, (1 + 0 + 1) / 3 - 0.5),
-        (half_end_length, 0 - 0.5),
         (answers_end_longer, ((0 - 1) + (2 - 1)) / 2),
         # Of 3 and 4 notes two are at one place and of one length, of 2 and 1 none.
         (answers_in_rhythm, 2 * 2 / (3 + 4 + 2 + 1)),
@@ -104,9 +102,9 @@ def test_a_phrase_without_a_note_is_not_compared(rhythm, tune):
     silent = rhythm((96,), (96,), (-96,), (96,))
     assert np.isnan(answers_end_longer(silent)).all()
     # The rest belongs to the second phrase's note, which lasts twice as long as the other two.
-    assert half_end_length(silent) == pytest.approx([1 - 1 / 3])
+    assert phrase_end_length(silent) == pytest.approx([(0 + 1) / 2 - 1 / 3])
     two_bars = tune((0, 48), (0, 48), bars=2)  # has a first and a third phrase
-    assert np.isnan(half_end_length(two_bars)).all()
+    assert np.isnan(answers_end_longer(two_bars)).all()
     assert np.isfinite(phrase_end_length(two_bars)).all()
 
 

@@ -116,10 +116,6 @@ HALF, QUARTERS, EIGHTHS = (48,), (24, 24), (12, 12, 12, 12)
 SLOWS, HURRIES = (12, 12, 24), (24, 12, 12)
 LABELLED_RHYTHMS = {
     "long notes where phrases end": ([SLOWS] * 4, [HURRIES] * 4),
-    "a long note at half-way": (
-        [EIGHTHS, HALF, EIGHTHS, EIGHTHS],
-        [HALF, EIGHTHS, EIGHTHS, EIGHTHS],
-    ),
     "answers that end on a longer note": (
         [EIGHTHS, QUARTERS, EIGHTHS, QUARTERS],
         [QUARTERS, EIGHTHS, QUARTERS, EIGHTHS],
@@ -286,7 +282,6 @@ PINNED = (
         "five_note_share": [1.0, 0.7174],
         "beats_per_quarter": [0.0, -0.585],
         "phrase_end_length": [-0.1429, 0.216],
-        "half_end_length": [-0.1429, 0.7443],
         "answers_end_longer": [0.5, 1.161],
         "answers_in_rhythm": [0.5714, 0.0],
         "busier_answers": [-0.1429, -0.4],
