@@ -49,7 +49,7 @@ from reward.profile.profile_json import (
 )
 from reward.profile.rater_scales import RaterScales
 from reward.profile.reason_likelihood import stated_reasons
-from reward.profile.reason_trust import ReasonTrust, fit_with_reasons
+from reward.profile.reason_trust import ReasonTrust, fit_with_reasons, reasons_in_words
 from reward.profile.reasons import domain_features
 
 FORMAT_VERSION = 5
@@ -286,8 +286,8 @@ class TasteProfile:
     def in_words(self, top: int = 12, rater: str | None = None) -> str:
         """The taste for people: what is liked and disliked, how much and how sure, a line each.
 
-        Only what is at least `SURE_ENOUGH`; the last lines count what is known beyond `top`, and
-        what cannot be told yet.
+        Only what is at least `SURE_ENOUGH`; the last lines count what is known beyond `top`, the
+        reasons that were given, and what cannot be told yet.
         """
         known = [r for r in self.explain(len(self.feature_names), rater) if r.sure >= SURE_ENOUGH]
         lines = []
@@ -298,6 +298,8 @@ class TasteProfile:
                 lines.append(f"{title:9}{reason.label:38}{size}   {100 * reason.sure:.0f} % sure")
         if len(known) > top:
             lines.append(f"{len(known) - top} more are known, less surely")
+        if stated := reasons_in_words(self.reasons, rater):
+            lines.append(stated)
         silent = len(self.feature_names) - len(known)
         return "\n".join([*lines, f"of {silent} other features there is not much to tell yet"])
 

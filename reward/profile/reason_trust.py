@@ -16,7 +16,7 @@ F features, D domains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,16 @@ class ReasonTrust:
     """of them that were not named by chance; posterior mean, 0 to 1"""
     by_chance: float
     """posterior probability that all were"""
+
+
+def reasons_in_words(trusts: Mapping[str, ReasonTrust], rater: str | None = None) -> str:
+    """How many reasons, of all or of one rater, were used and how far believed; "" of none."""
+    given = [trust for name, trust in trusts.items() if rater in (None, name)]
+    if not given:
+        return ""
+    count = sum(trust.reasons for trust in given)
+    believed = sum(trust.reasons * trust.share for trust in given) / count
+    return f"reasons given: {count}, of which {100 * believed:.0f} % are believed"
 
 
 def fit_with_reasons(

@@ -9,12 +9,20 @@ from scipy.special import expit
 
 from reward.comparisons.preferences import LEFT, RIGHT, TIE, Preferences
 from reward.listeners.reasons import BY_CHANCE, ReasonGiver
-from reward.profile.bradley_terry import fit_bradley_terry
+from reward.profile.bradley_terry import Gaussian, fit_bradley_terry
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.features import FEATURE_NAMES, FEATURE_PRIORS
 from reward.profile.profile import DEGREES_OF_FREEDOM, TasteError, TasteProfile
 from reward.profile.profile_json import read_trust
-from reward.profile.reason_trust import PRIOR_T, SHARE_T, ReasonTrust, _weigh
+from reward.profile.reason_likelihood import StatedReasons, stated_reasons
+from reward.profile.reason_trust import (
+    PRIOR_T,
+    SHARE_T,
+    ReasonTrust,
+    _predicted,
+    _weigh,
+    reasons_in_words,
+)
 from reward.profile.reasons import DOMAINS, domain_features
 
 NAMES = tuple(measure for measures in DOMAINS.values() for measure in measures[:6])
@@ -177,9 +185,6 @@ def test_a_refit_after_one_more_vote_takes_the_reasons_along(taste, learnt):
 
 def test_trust_by_hand():
     # With nothing learnt both alternatives are as likely: reasons say nothing of the rater.
-    from reward.profile.bradley_terry import Gaussian
-    from reward.profile.reason_likelihood import StatedReasons
-
     stated = StatedReasons(
         np.eye(2), np.array([0, 1, 1, 0]), np.zeros((4, 2)), np.ones(4), np.ones(4)
     )
@@ -194,9 +199,6 @@ def test_trust_by_hand():
 
 def test_a_reason_is_judged_without_itself(taste, asked, learnt):
     # The same reason twice as strong pulls more, and must not look better for it.
-    from reward.profile.reason_likelihood import stated_reasons
-    from reward.profile.reason_trust import _predicted
-
     standard = taste.scale.standardise(taste.items)
     difference = standard[asked.left] - standard[asked.right]
     (stated,) = stated_reasons(asked, difference, NAMES)
@@ -205,6 +207,18 @@ def test_a_reason_is_judged_without_itself(taste, asked, learnt):
     with_itself = _predicted(rhythm.trusted(np.zeros(len(rhythm.weight_N))), given)
     without = _predicted(rhythm.trusted(np.ones(len(rhythm.weight_N))), given)
     assert (without < with_itself + 1e-6).all()
+
+
+# In words
+
+
+def test_reasons_are_told_with_how_far_they_are_believed(taste, plain, learnt):
+    two = {"a": ReasonTrust(30, 0.8, 0.0), "b": ReasonTrust(10, 0.2, 0.6)}
+    assert reasons_in_words(two) == "reasons given: 40, of which 65 % are believed"
+    assert reasons_in_words(two, "b") == "reasons given: 10, of which 20 % are believed"
+    assert reasons_in_words(two, "silent") == reasons_in_words({}) == ""
+    assert "reasons given: 80, of which " in learnt.in_words(rater="rater")
+    assert "reasons" not in plain.in_words()
 
 
 # Files
