@@ -83,6 +83,16 @@ class HeldOut:
     def _times_DG(self) -> np.ndarray:
         return resamples(int(self.group_M.max()) + 1, self.draws, self.seed)
 
+    def mean(self, value_N: np.ndarray) -> Drawn:
+        """The weighted mean of a number of each comparison."""
+        plain = np.average(value_N, weights=self.preferences.weight)
+        drawn = [
+            (weight_DN @ value_N)[some] / weight_DN.sum(axis=1)[some]
+            for weight_DN in self._weights()
+            for some in [weight_DN.sum(axis=1) > 0]  # a draw of few groups may hold no comparison
+        ]
+        return Drawn(float(plain), np.concatenate(drawn))
+
     def figures(self, probability_RN: np.ndarray) -> HeldOutFigures:
         """Figures of P(left is better), averaged over the rows, each of which is one model.
 
@@ -110,7 +120,6 @@ class HeldOut:
                 axis=0,
             )
             sums_KD = np.array([weight_DN @ right_RN.mean(axis=0), weight_DN @ loss_N, gaps_D])
-            # A draw of few groups may hold no comparison.
             found.append((sums_KD / np.maximum(total_D, LEAST_PROBABILITY))[:, total_D > 0])
         (share, loss, ece), drawn_KD = found[0][:, 0], np.concatenate(found[1:], axis=1)
         return HeldOutFigures(

@@ -60,16 +60,22 @@ def melody_folds(preferences: Preferences, fold_M: np.ndarray) -> list[MelodyFol
     ]
 
 
-def linked_melodies(preferences: Preferences, melodies: int, *, folds: int = FOLDS) -> np.ndarray:
+def linked_melodies(
+    preferences: Preferences, group_M: np.ndarray, *, folds: int = FOLDS
+) -> np.ndarray:
     """Groups of melodies to hold out together, int64 (M,), so that few comparisons are lost.
 
-    Melodies that comparisons link are one group. Where such a group is larger than a fold, each
-    melody is a group of its own, and comparisons across folds are lost.
+    Melodies of one group of `group_M`, and melodies that comparisons link, are one group. Where one
+    of these is larger than a fold, the groups are those of `group_M`, and comparisons across folds
+    are lost.
     """
-    links = coo_matrix(
-        (np.ones(len(preferences)), (preferences.left, preferences.right)), (melodies, melodies)
-    )
-    _, group_M = connected_components(links, directed=False)
-    if np.bincount(group_M).max(initial=0) * folds > melodies:
-        return np.arange(melodies)
-    return group_M.astype(np.int64)
+    count = len(group_M)
+    first_of_group = np.unique(group_M, return_index=True)[1]
+    index_M = np.unique(group_M, return_inverse=True)[1].reshape(-1)
+    ones = np.concatenate([preferences.left, np.arange(count)])
+    others = np.concatenate([preferences.right, first_of_group[index_M]])
+    links = coo_matrix((np.ones(len(ones)), (ones, others)), (count, count))
+    _, linked_M = connected_components(links, directed=False)
+    if np.bincount(linked_M).max(initial=0) * folds > count:
+        return index_M.astype(np.int64)
+    return linked_M.astype(np.int64)

@@ -46,10 +46,19 @@ def test_too_few_melodies_are_refused():
 def test_pairs_that_hang_together_are_held_out_together():
     """Each melody in one pair: all pairs can be predicted, none is lost between folds."""
     pairs = Preferences.of(np.arange(0, 40, 2), np.arange(1, 40, 2), np.ones(20))
-    fold_M = assign_melodies(linked_melodies(pairs, 40))
+    fold_M = assign_melodies(linked_melodies(pairs, np.arange(40)))
     assert sum(fold.test_N.sum() for fold in melody_folds(pairs, fold_M)) == 20
 
 
 def test_a_tournament_is_divided_by_melody():
-    groups = linked_melodies(random_pairs(40, 400), 40)
+    groups = linked_melodies(random_pairs(40, 400), np.arange(40))
     assert len(np.unique(groups)) == 40
+
+
+def test_variants_of_a_melody_stay_together_whatever_is_compared():
+    variants = np.repeat(np.arange(20), 2)
+    apart = Preferences.of(np.array([0, 4]), np.array([2, 6]), np.ones(2))
+    for pairs in (apart, random_pairs(40, 400)):
+        groups = linked_melodies(pairs, variants)
+        assert (groups[::2] == groups[1::2]).all()
+    assert linked_melodies(apart, variants)[0] == linked_melodies(apart, variants)[2]
