@@ -5,6 +5,8 @@ earlier_features: profiles that were fitted to fewer features
 feature_scale: standardises features by the base policy's melodies
 davidson: the likelihood of one comparison, with ties and sides
 laplace: the mode and curvature of a posterior over a group and its raters
+effect_matrices: which melodies' own effects act on which votes, and their precision
+melody_effects: what is liked in a melody beyond its features, the same in each vote on it
 rater_scales: how strongly each rater follows the group
 reasons: which features a rater's reason speaks of
 reason_likelihood: the likelihood of a reason, given what features are worth

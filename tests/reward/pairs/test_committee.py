@@ -60,8 +60,13 @@ def test_what_one_profile_has_set_aside_is_doubted_more():
     def doubt(posterior):
         return float(np.diag(posterior.covariance_FF)[1:].mean())
 
+    own = TasteProfile.fit(votes, pool, scale, feature_names=NAMES).melody_std
     alone = [
-        doubt(TasteProfile.fit(votes, pool, scale, feature_names=NAMES, freedom=freedom).group)
+        doubt(
+            TasteProfile.fit(
+                votes, pool, scale, feature_names=NAMES, freedom=freedom, melody_std=own
+            ).group
+        )
         for freedom in FREEDOMS
     ]
     assert doubt(committee(votes, pool, scale, feature_names=NAMES)) > np.mean(alone)
