@@ -218,8 +218,11 @@ def study(
         fold_M = np.full(len(choices.melodies), -1)
         fold_M[both] = assign_melodies(choices.tune_M[both], seed=seed + matching)
         for fold in range(FOLDS):
-            test = pairs_of(choices, *(some[fold_M[some] == fold] for some in (kept, others)), rng)
-            train = pairs_of(choices, *(some[fold_M[some] != fold] for some in (kept, others)), rng)
+            inside, outside = (
+                (kept[fold_M[kept] == fold], others[fold_M[others] == fold]),
+                (kept[fold_M[kept] != fold], others[fold_M[others] != fold]),
+            )
+            test, train = (pairs_of(choices, *some, rng) for some in (inside, outside))
             tested.append(test)
             for size, repeats in SIZES.items():
                 count = len(train) if size == "all" else min(int(size), len(train))

@@ -94,7 +94,7 @@ def read_judgements(
     """
     table: JudgementTable | None = None
     columns: Mapping[str, str] = {}
-    reader: Callable[[Row, Mapping[str, str]], Judgement] | None = None
+    reader: Callable[[Row, Mapping[str, str]], Judgement | None] | None = None
     for number, row in enumerate(TableFile(path, (), limits).rows()):
         if number % PROGRESS_EVERY == 0:
             progress(number, 0)
