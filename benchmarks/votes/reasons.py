@@ -89,14 +89,14 @@ def study(job: tuple[str, int, Path]) -> dict[str, Any]:
         return giver.name(left, right, outcome)
 
     given = named(RIGHT)
-    always = np.arange(len(DOMAINS)) == rng.integers(len(DOMAINS))
+    always = np.eye(len(DOMAINS), dtype=bool)[rng.integers(len(DOMAINS))]
     ways: dict[str, tuple[int, np.ndarray | None]] = {
         "plain": (VOTES, None),
         "reasons": (VOTES, given),
         "plain_200": (MORE_VOTES, None),
         "reasons_200": (MORE_VOTES, given),
         "random": (VOTES, named(BY_CHANCE)),
-        "habit": (VOTES, given.any(axis=1)[:, None] & always),
+        "habit": (VOTES, np.outer(given.any(axis=1), always)),
         "unsure": (VOTES, named(UNSURE)),
     }
     found: dict[str, Any] = {

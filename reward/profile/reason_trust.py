@@ -8,7 +8,7 @@ fifty reasons until any made sense.
 
 Reasons and weights take turns: a fit without reasons, then some at its prior with reasons as far as
 they are trusted, then one that chooses its prior by votes and reasons. In that last one the weights
-of a domain that turned out to matter are expected to be larger.
+of a domain that turned out to matter are expected to be larger, as far as reasons are trusted.
 
 Letters: N reasons of the same features, A alternatives, T values of t on a grid, R raters,
 F features, D domains.
@@ -52,7 +52,8 @@ class ReasonTrust:
     reasons: int
     """how many were used"""
     share: float
-    """of them that were not named by chance; posterior mean, 0 to 1"""
+    """of them that were not named by chance; posterior mean, 0 to 1, and 0 where all were more
+    likely named by chance than not"""
     by_chance: float
     """posterior probability that all were"""
 
@@ -104,7 +105,8 @@ def fit_with_reasons(
         weighed = [_weigh(own, taste) for own, taste in zip(reasons_R, found.raters, strict=True)]
         reasons_R = [own for own, _ in weighed]
         if turn == TURNS - 1:
-            relevant_F = _relevance(found, shape_F, domains_DF)
+            # What is not believed must not move the prior either.
+            relevant_F = _relevance(found, shape_F, domains_DF) ** _believed(reasons_R)
             found = fit(reasons_R=reasons_R, scales=scales, shape_F=shape_F * relevant_F)
         else:
             found = fit(
@@ -131,6 +133,13 @@ def _relevance(found: Fit, shape_F: np.ndarray, domains_DF: np.ndarray) -> np.nd
     return relevant_F
 
 
+def _believed(reasons_R: Sequence[Sequence[StatedReasons]]) -> float:
+    """Share of all reasons that is believed, 0 to 1."""
+    every = [stated for own in reasons_R for stated in own]
+    count = sum(float(stated.weight_N.sum()) for stated in every)
+    return sum(float(stated.weight_N @ stated.trusted_N) for stated in every) / count
+
+
 def _all_trusted(stated: Sequence[StatedReasons], share: float) -> tuple[StatedReasons, ...]:
     return tuple(own.trusted(np.full(len(own.weight_N), share)) for own in stated)
 
@@ -142,22 +151,25 @@ def _weigh(
     if not stated:
         return (), None
     predicted = [_predicted(own, taste) for own in stated]
-    by_chance = [1 / len(own.alternatives_AF) for own in stated]
+    chances = [1 / len(own.alternatives_AF) for own in stated]
     log_p_T = np.log(PRIOR_T)
-    for own, named_N, chance in zip(stated, predicted, by_chance, strict=True):
+    for own, named_N, chance in zip(stated, predicted, chances, strict=True):
         mixed_TN = SHARE_T[:, None] * named_N + (1 - SHARE_T[:, None]) * chance
         log_p_T = log_p_T + np.log(mixed_TN) @ own.weight_N
     posterior_T = np.exp(log_p_T - log_p_T.max())
     posterior_T /= posterior_T.sum()
+    by_chance = float(posterior_T[0])
+    if by_chance > 0.5:  # a little trust in what is noise costs more than it brings
+        posterior_T = (SHARE_T == 0).astype(np.float64)
     weighed = []
-    for own, named_N, chance in zip(stated, predicted, by_chance, strict=True):
+    for own, named_N, chance in zip(stated, predicted, chances, strict=True):
         meant_TN = SHARE_T[:, None] * named_N
         meant_TN /= meant_TN + (1 - SHARE_T[:, None]) * chance
         weighed.append(own.trusted(posterior_T @ meant_TN))
     trust = ReasonTrust(
         reasons=sum(len(own.weight_N) for own in stated),
         share=float(posterior_T @ SHARE_T),
-        by_chance=float(posterior_T[0]),
+        by_chance=by_chance,
     )
     return tuple(weighed), trust
 
