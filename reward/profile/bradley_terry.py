@@ -149,9 +149,9 @@ def fit_bradley_terry(
         FitError: for features that are not finite, or prior scales that are not positive.
     """
     count, features = difference_NF.shape
-    shape_F = _normal(np.ones(features) if shape_F is None else shape_F)
+    prior_F = _normal(np.ones(features) if shape_F is None else shape_F)
     given = {"weight_std": weight_std, "deviation_std": deviation_std, "freedom": freedom}
-    for name, std in (*given.items(), ("the least of shape_F", float(shape_F.min(initial=1.0)))):
+    for name, std in (*given.items(), ("the least of shape_F", float(prior_F.min(initial=1.0)))):
         if std is not None and not 0 < std < np.inf:
             raise FitError(f"{name}={std} is not positive and finite; leave it out to choose it")
     if melody_std is not None and not 0 <= melody_std < np.inf:
@@ -177,7 +177,7 @@ def fit_bradley_terry(
     else:
         scales = scales or rater_scales(
             by_rater,
-            std_guess * shape_F,
+            std_guess * prior_F,
             deviation_std or DEVIATION_STD_GUESS * unit,
             chance_log_odds_R,
         )
@@ -203,7 +203,7 @@ def fit_bradley_terry(
 
     def log_evidence(stds: dict[str, float]) -> float:
         nonlocal point  # each search starts where the last one ended
-        prior = Prior.of(shape_F, **stds)
+        prior = Prior.of(prior_F, **stds)
         start = point or Point.start(by_rater, prior)
         point, value, _ = find_mode(by_rater, prior, start, SEARCH_NATS)
         return value
@@ -254,7 +254,7 @@ def fit_bradley_terry(
             search_own_share()
         elif melody_std is None:
             search("effect_std", OWN_RATIO_GUESS * std_guess / unit, OWN_RATIO_SPREAD)
-        shape_F = _student_shape(by_rater, shape_F, freedom, stds["weight_std"], stds["effect_std"])
+        prior_F = _student_shape(by_rater, prior_F, freedom, stds["weight_std"], stds["effect_std"])
     reach = LOG_STD_REACH if freedom is None else LOG_STD_AGAIN
     for _ in range((weight_std is None) + (deviation_std is None and raters > 1)):
         # By turns, twice if both are free: they are nearly independent.
@@ -269,7 +269,7 @@ def fit_bradley_terry(
     elif melody_std is None:
         guess = OWN_RATIO_GUESS * stds["weight_std"] / unit
         search("effect_std", guess, OWN_RATIO_SPREAD, reach)
-    prior = Prior.of(shape_F, **stds)
+    prior = Prior.of(prior_F, **stds)
     if point is None:
         point = Point.start(by_rater, prior)
         if near is not None and raters == 1:
@@ -283,7 +283,7 @@ def fit_bradley_terry(
         log_evidence=value,
         weight_std=stds["weight_std"],
         deviation_std=stds["deviation_std"],
-        shape_F=shape_F,
+        shape_F=prior_F,
         melody_std=stds["effect_std"],
         heard=heard_melodies(by_rater, left, right, item_M, prior, point, curvature),
     )

@@ -27,6 +27,8 @@ MOST_ENTRIES = 5.0
 class EffectsDesign:
     """Which melodies' effects act on which comparisons: +1 on the left, -1 on the right."""
 
+    melodies: int
+    """heard more than once"""
     rows_NM: csr_array
     columns_MN: csr_array
     """the transpose"""
@@ -62,13 +64,15 @@ class EffectsDesign:
         starts = np.concatenate([[0], np.cumsum(np.bincount(column, minlength=melodies))])
         pattern = csc_array((np.ones(len(code)), index, starts), shape=(melodies, melodies))
         entries = csr_array((product, (entry.reshape(-1), vote)), shape=(len(code), len(left_N)))
-        return cls(rows_NM, rows_NM.T.tocsr(), (ends_2N < 0).sum(axis=0) * 1.0, pattern, entries)
+        once_N = (ends_2N < 0).sum(axis=0) * 1.0
+        return cls(melodies, rows_NM, csr_array(rows_NM.T), once_N, pattern, entries)
 
     def gram(self, curvature_N: np.ndarray) -> csc_array:
         """Transpose times diagonal of curvatures times the design; (M, M)."""
         pattern = self._pattern_MM
         data = self._votes_of_entries @ curvature_N
-        return csc_array((data, pattern.indices, pattern.indptr), shape=pattern.shape)
+        shape = (self.melodies, self.melodies)
+        return csc_array((data, pattern.indices, pattern.indptr), shape=shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,10 +83,9 @@ class EffectsPrecision:
     _factor: SuperLU | np.ndarray
 
     @classmethod
-    def of(cls, precision_MM: csc_array | np.ndarray) -> EffectsPrecision:
+    def of(cls, precision_MM: csc_array | np.ndarray, size: int) -> EffectsPrecision:
         """Factor it; a sparse matrix becomes dense where that is faster."""
-        size = precision_MM.shape[0]
-        if isinstance(precision_MM, csc_array):
+        if not isinstance(precision_MM, np.ndarray):
             if size >= LEAST_SPARSE and precision_MM.nnz <= MOST_ENTRIES * size:
                 # Of a symmetric positive matrix the diagonal is always a good pivot.
                 factor = splu(
@@ -99,16 +102,16 @@ class EffectsPrecision:
         """The matrix's inverse times (M,) or (M, columns)."""
         if not self.size:
             return np.zeros_like(right_side)
-        if isinstance(self._factor, SuperLU):
-            return self._factor.solve(right_side)
-        return cho_solve((self._factor, True), right_side, check_finite=False)
+        if isinstance(self._factor, np.ndarray):
+            return cho_solve((self._factor, True), right_side, check_finite=False)
+        return self._factor.solve(right_side)
 
     @property
     def log_determinant(self) -> float:
         """Of the matrix."""
-        if isinstance(self._factor, SuperLU):
-            return float(np.log(abs(self._factor.U.diagonal())).sum())
-        return 2 * float(np.log(np.diag(self._factor)).sum())
+        if isinstance(self._factor, np.ndarray):
+            return 2 * float(np.log(np.diag(self._factor)).sum())
+        return float(np.log(abs(self._factor.U.diagonal())).sum())
 
     @property
     def variance_M(self) -> np.ndarray:

@@ -102,10 +102,8 @@ class Point:
         if prior.effect_std:
             first = by_rater[0].effects
             assert first is not None  # with `effect_std` the votes name their melodies
-            effects = (
-                np.zeros(first.rows_NM.shape[1]),
-                tuple(np.zeros(len(v.outcome_N)) for v in by_rater),
-            )
+            once = tuple(np.zeros(len(votes.outcome_N)) for votes in by_rater)
+            effects = np.zeros(first.melodies), once
         return cls(prior.mean_G, np.zeros((own, len(prior.mean_G))), *effects)
 
     def params(self, rater: int, votes: RaterVotes) -> np.ndarray:
@@ -252,12 +250,11 @@ def _curvature(by_rater: Sequence[RaterVotes], prior: Prior, point: Point) -> Cu
     gradient_T = np.append(np.zeros(effects), prior.group_G * (point.group_G - prior.mean_G))
     group_GG = np.diag(prior.group_G)
     cross_MG = np.zeros((effects, len(group_GG)))
-    effect_MM: csc_array | np.ndarray = csc_array((effects, effects))
+    effect_MM = csc_array((effects, effects))
+    own_MM = np.zeros((effects, effects) if prior.own_G is not None else (0, 0))
     if effects:
         gradient_T[:effects] = point.effect_M / prior.effect_std**2
         effect_MM = csc_array(diags_array(np.full(effects, prior.effect_std**-2.0)))
-    if effects and prior.own_G is not None:
-        effect_MM = effect_MM.toarray()  # raters' own parameters fill it
     own_gradients, crosses, owns, factors, onces = [], [], [], [], []
     for rater, votes in enumerate(by_rater):
         params_G = point.params(rater, votes)
@@ -276,7 +273,7 @@ def _curvature(by_rater: Sequence[RaterVotes], prior: Prior, point: Point) -> Cu
         group_GG += np.outer(scaling_G, scaling_G) * hessian_GG
         own_MG = cross_MG[:0]
         if effects and votes.effects is not None:
-            own_MG = votes.scale * (votes.effects.columns_MN @ curved_NG)
+            own_MG = np.asarray(votes.effects.columns_MN @ curved_NG) * votes.scale
             cross_MG += own_MG * scaling_G
             gradient_T[:effects] += votes.scale * (votes.effects.columns_MN @ derivatives.gap_N)
             effect_MM = effect_MM + votes.effects.gram(votes.scale**2 * derivatives.gap_gap_N)
@@ -291,9 +288,11 @@ def _curvature(by_rater: Sequence[RaterVotes], prior: Prior, point: Point) -> Cu
             cross_MG -= own_MG @ solved_GT[:, effects:]
             heard = np.flatnonzero(own_MG.any(axis=1))
             if len(heard):
-                effect_MM[np.ix_(heard, heard)] -= own_MG[heard] @ solved_GT[:, heard]
+                own_MM[np.ix_(heard, heard)] += own_MG[heard] @ solved_GT[:, heard]
             decrement += float(own_gradients[-1] @ cho_solve(factors[-1], own_gradients[-1]))
-    precision = EffectsPrecision.of(effect_MM)
+    # Raters' own parameters, eliminated, fill the precision of the effects.
+    filled_MM = effect_MM if prior.own_G is None else effect_MM.toarray() - own_MM
+    precision = EffectsPrecision.of(filled_MM, effects)
     lever_MG = -precision.solve(cross_MG)
     still_M = -precision.solve(gradient_T[:effects])
     schur_GG = group_GG + cross_MG.T @ lever_MG

@@ -69,7 +69,9 @@ def with_effects(
     found = []
     for votes, one_N, other_N in zip(by_rater, left, right, strict=True):
         columns_2N = column_of[np.stack([one_N, other_N]).astype(np.int64)]
-        found.append(replace(votes, effects=EffectsDesign.of(*columns_2N, len(item_M))))
+        found.append(
+            replace(votes, effects=EffectsDesign.of(columns_2N[0], columns_2N[1], len(item_M)))
+        )
     return found, item_M
 
 
