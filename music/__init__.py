@@ -2,6 +2,7 @@
 
 metre: metres, and how long their bars and beats are
 durations: the values that one token has, and how other durations are split
+tempo: how fast melodies are played, and one tempo for a pair
 styles: which label each style token stands for
 melody: a melody of one voice, with its header; it cannot be built wrong
 tokens: a melody as token ids, and back

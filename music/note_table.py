@@ -19,6 +19,7 @@ import numpy as np
 
 from music.melody import MODES, PITCH_MAX, PITCH_MIN, Melody
 
+QUARTERS = 4
 _CELL_HELD_BITS, _CELL_DURATION_BITS = 1, 8
 
 
@@ -83,6 +84,19 @@ class NoteTable:
     def total_ticks(self) -> np.ndarray:
         """Length of each melody, pickup and rests included; (N,)."""
         return self.bars * self.bar_ticks
+
+    @cached_property
+    def until_next(self) -> np.ndarray:
+        """Ticks from each note's onset to the next one's, of the last note to the end; (M,)."""
+        following = np.append(self.onset[1:], 0)
+        following[self.last] = self.total_ticks - self.pickup_ticks
+        return following - self.onset
+
+    @cached_property
+    def quarter(self) -> np.ndarray:
+        """Quarter of the melody, 0 to 3 by bars, where each note begins; -1 in a pickup; (M,)."""
+        bar = self.onset // self.bar_ticks[self.of]
+        return np.maximum(QUARTERS * bar // self.bars[self.of], -1)
 
     @cached_property
     def _inner(self) -> np.ndarray:

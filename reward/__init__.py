@@ -12,4 +12,5 @@ neural: the neural reward
 pairs: which pairs of melodies are asked
 listeners: simulated raters of known taste
 training: from the votes in a store to a reward run
+validation: whether the profile holds on judgements from elsewhere, of unseen melodies
 """

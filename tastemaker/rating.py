@@ -194,8 +194,8 @@ def pairs(
     a melody against a copy of itself with a third of its notes out of key: it shows who listens,
     and no reward learns from it.
 
-    Both melodies of a pair are heard in one key, that of one of them; the other may then go beyond
-    its `--range`. A melody that is in the store already keeps its key.
+    Both melodies of a pair are heard at one tempo and in one key, that of one of them; the other
+    may then go beyond its `--range`. A melody that is in the store already keeps its key.
     """  # noqa: D301  \b keeps click from filling the list
     # First: what this policy cannot do is told before torch is imported.
     folder = policy_folder(policy)

@@ -1,7 +1,8 @@
-"""`tastemaker ratings`: export the ratings, import them, and see how each rater votes."""
+"""`tastemaker ratings`: export the ratings, import them, look at raters, check on other data."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 from music.files import make_folder
 from music.limits import TABLE_MIB, TABLE_ROWS, TableLimits
 from music.messages import shorten
-from tastemaker.options import DATABASE, database_option, on_database
+from tastemaker.options import DATABASE, database_option, on_database, seed_option
 from tastemaker.progress import shown_progress
 
 RATINGS_FORMATS = ("csv", "jsonl", "parquet", "trl")
@@ -19,7 +20,7 @@ RATINGS_FORMATS = ("csv", "jsonl", "parquet", "trl")
 
 @click.group()
 def ratings() -> None:
-    """Export ratings, import them, and see how each rater votes."""
+    """Export ratings, import them, see how each rater votes, check the profile on other data."""
 
 
 @ratings.command("export")
@@ -161,3 +162,48 @@ def ratings_stats(database: str, as_json: bool) -> None:
     from rl.jobs.terminal import make_console
 
     make_console().print(*statistics_table(found), sep="\n")
+
+
+@ratings.command("check")
+@click.argument(
+    "path", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@click.option(
+    "--melodies",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder where the paths in the table begin; by default that of the table.",
+)
+@click.option(
+    "--max-mib",
+    type=click.IntRange(1, 2**20),
+    default=TABLE_MIB,
+    help="Largest table that is read, in MiB, packed or unpacked.",
+)
+@click.option(
+    "--max-rows",
+    type=click.IntRange(1, 10**9),
+    default=TABLE_ROWS,
+    help="Most rows of the table that are read.",
+)
+@seed_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(
+    path: Path, melodies: Path | None, max_mib: int, max_rows: int, seed: int, as_json: bool
+) -> None:
+    """Check how well a taste profile predicts judgements of your own, on melodies it has not heard.
+
+    FILE is a table (CSV, TSV, JSONL or Parquet) with the columns `melody` and `score`, or
+    `melody_a`, `melody_b` and `winner` (a, b, tie, left, right, or the name of the file). A column
+    `rater` says who judged. Melodies are ABC, MIDI or MusicXML files.
+
+    Printed are agreement, calibration, the same for logistic regression, what people agree on among
+    themselves, and the profile in words. Rows that cannot be used are listed with the reason.
+    Nothing is stored. `docs/checking.md` says what the figures mean.
+    """
+    from reward.validation import report
+    from reward.validation.check import check_table
+
+    limits = TableLimits(size_mib=max_mib, rows=max_rows)
+    with shown_progress() as shown:
+        done = check_table(path, melodies, limits=limits, seed=seed, report=shown)
+    click.echo(json.dumps(report.as_json(done)) if as_json else report.in_words(done))

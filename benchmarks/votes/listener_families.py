@@ -2,7 +2,8 @@
 
 `reward.listeners.tastes` has a few tastes with names, for the demo; a family has one taste for each
 seed, for studies of how well and how soon tastes are learnt. None of them is written in terms of a
-model's features: they are utilities of yardsticks, of bars, and of what is common in a corpus.
+model's features: they are utilities of yardsticks, of bars, of what is common in a corpus, and of
+notes as they are heard (`reward.listeners.note_tastes`).
 
   - linear: a weight for every yardstick;
   - sparse: three yardsticks, and nothing else matters;
@@ -10,7 +11,12 @@ model's features: they are utilities of yardsticks, of bars, and of what is comm
   - interaction: two pairs of yardsticks that are liked together or not at all;
   - structural: wants bar 5 to repeat bar 1, and a question that is answered;
   - rhythmic: syncopation, dotted rhythms, a number of different lengths that is just right;
-  - novelty: what is rare in the training tunes.
+  - novelty: what is rare in the training tunes;
+  - mode: dark or bright by the thirds, sixths and sevenths that ring, and one yardstick;
+  - pace: fast, slow or just right by notes a second, and by the fastest passage;
+  - unexplained: four yardsticks, and as much again that is each melody's own and that no feature
+    tells. Of two unheard melodies nobody orders more than 75 % as this listener does
+    (`reward.listeners.note_tastes.best_agreement`).
 
 Spammers, people who press left, drift and ties are parameters of `SimulatedListener`; two camps are
 a taste and `opposite` of it.
@@ -23,6 +29,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,18 +38,21 @@ from music.descriptors.phrases import bars_alike, first_bar_returns, question_an
 from music.descriptors.yardsticks import YARDSTICKS
 from music.melody import Melody
 from music.note_table import NoteTable, interval_duration_symbols, note_table
+from reward.listeners.note_tastes import darkness, fastest_passage, own_liking, pace
 from reward.listeners.simulated import ListenerError, Utility
 
 VALUES_OF_A_MEASURE = 20
 """a yardstick with fewer different values among the melodies is a yes or no, not a measure"""
 LEAST_SPREAD = 1e-6
+OWN_SHARE = 0.5
+"""share of an `unexplained` utility's variance, over the reference, that is each melody's own"""
 
 
 class Scale:
     """Yardsticks in deviations of some melodies of reference, 0 where undefined."""
 
     def __init__(self, reference: Sequence[Melody]) -> None:
-        table = note_table(reference)
+        self.table = table = note_table(reference)
         self.measured: dict[str, np.ndarray] = {}
         self.mean, self.std = dict[str, float](), dict[str, float]()
         for name, yardstick in YARDSTICKS.items():
@@ -64,25 +74,54 @@ class Scale:
         values = (YARDSTICKS[name].measure(table) - self.mean[name]) / self.std[name]
         return np.nan_to_num(values, nan=0.0)
 
+    def standard(self, liking: Callable[[NoteTable], np.ndarray]) -> Callable[..., np.ndarray]:
+        """A liking in deviations of the reference."""
+        values = liking(self.table)
+        mean, std = values.mean(), values.std() or 1.0
+        return lambda table: (liking(table) - mean) / std
+
     def some_measures(self, count: int, rng: np.random.Generator) -> list[str]:
         """Names of different yardsticks that measure something, at random."""
         return [str(name) for name in rng.choice(list(self.measured), count, replace=False)]
 
 
-Parts = list[tuple[float, Callable[[NoteTable], np.ndarray]]]
+class Part(NamedTuple):
+    """A summand of a utility."""
+
+    weight: float
+    measure: Callable[[NoteTable], np.ndarray]
+    about: tuple[str, ...]
+    """the profile's features that come nearest to what it is made of; none if no feature does"""
+
+
+Parts = list[Part]
+FEATURE_OF = {
+    "in_key_share": "out_of_key",
+    "syncopation_share": "syncopated",
+    "excessive_repeat_share": "repeated_note_share",
+}
+"""the feature made of a yardstick, where it has another name"""
+
+
+def _part(weight: float, measure: Callable[[NoteTable], np.ndarray], *yardsticks: str) -> Part:
+    return Part(weight, measure, tuple(FEATURE_OF.get(name, name) for name in yardsticks))
 
 
 def _linear(scale: Scale, rng: np.random.Generator) -> Parts:
     weights = rng.normal(size=len(scale.names))
     return [
-        (float(weight), lambda table, name=name: scale(name, table))
+        _part(float(weight), lambda table, name=name: scale(name, table), name)
         for weight, name in zip(weights, scale.names, strict=True)
     ]
 
 
 def _sparse(scale: Scale, rng: np.random.Generator) -> Parts:
     return [
-        (float(rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)), lambda t, name=name: scale(name, t))
+        _part(
+            float(rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)),
+            lambda table, name=name: scale(name, table),
+            str(name),
+        )
         for name in rng.choice(scale.names, 3, replace=False)
     ]
 
@@ -91,10 +130,10 @@ def _threshold(scale: Scale, rng: np.random.Generator) -> Parts:
     def beyond(name: str, limit: float) -> Callable[[NoteTable], np.ndarray]:
         return lambda table: (YARDSTICKS[name].measure(table) > limit).astype(np.float64)
 
-    parts: Parts = [(-2.0, beyond("largest_interval", 12.0))]
+    parts: Parts = [_part(-2.0, beyond("largest_interval", 12.0), "largest_interval")]
     for name in scale.some_measures(3, rng):
         limit = float(np.quantile(scale.measured[name], rng.uniform(0.25, 0.75)))
-        parts.append((float(rng.choice([-1.0, 1.0])), beyond(name, limit)))
+        parts.append(_part(float(rng.choice([-1.0, 1.0])), beyond(name, limit), name))
     return parts
 
 
@@ -104,38 +143,91 @@ def _interaction(scale: Scale, rng: np.random.Generator) -> Parts:
 
     first, second, third, fourth = scale.some_measures(4, rng)
     return [
-        (1.0, together(first, second)),
-        (1.0, together(third, fourth)),
-        (0.5, lambda table: scale(first, table)),
-        (0.5, lambda table: scale(third, table)),
+        _part(1.0, together(first, second), first, second),
+        _part(1.0, together(third, fourth), third, fourth),
+        _part(0.5, lambda table: scale(first, table), first),
+        _part(0.5, lambda table: scale(third, table), third),
     ]
 
 
 def _structural(_: Scale, rng: np.random.Generator) -> Parts:
     lag = int(rng.choice([1, 2, 4]))
+    bars_apart = {1: "next_bar_alike", 2: "second_bar_alike", 4: "fourth_bar_alike"}[lag]
     return [
-        (2.0, lambda table: np.nan_to_num(first_bar_returns(table))),
-        (1.0, lambda table: np.nan_to_num(first_bar_returns(table, with_pitch=False))),
-        (1.0, question_answered),
-        (1.0, lambda table: np.nan_to_num(bars_alike(table, bars_apart=lag))),
+        _part(2.0, lambda table: np.nan_to_num(first_bar_returns(table)), "first_bar_returns"),
+        _part(
+            1.0,
+            lambda table: np.nan_to_num(first_bar_returns(table, with_pitch=False)),
+            "first_rhythm_returns",
+        ),
+        _part(1.0, question_answered, "question_answered"),
+        _part(1.0, lambda table: np.nan_to_num(bars_alike(table, bars_apart=lag)), bars_apart),
     ]
 
 
 def _rhythmic(scale: Scale, rng: np.random.Generator) -> Parts:
     centre = float(rng.uniform(-0.7, 0.7))
     return [
-        (1.0, lambda table: np.tanh(scale("syncopation_share", table))),
-        (float(rng.choice([-0.8, 0.8])), lambda table: np.tanh(scale("npvi", table))),
-        (-0.7, lambda table: abs(scale("rhythm_entropy", table) - centre)),
-        (0.6, lambda table: scale("repeated_rhythm_share", table)),
-        (0.4, lambda table: scale("density_spread", table)),
+        _part(1.0, lambda t: np.tanh(scale("syncopation_share", t)), "syncopation_share"),
+        _part(float(rng.choice([-0.8, 0.8])), lambda t: np.tanh(scale("npvi", t)), "npvi"),
+        _part(-0.7, lambda t: abs(scale("rhythm_entropy", t) - centre), "rhythm_entropy"),
+        _part(0.6, lambda t: scale("repeated_rhythm_share", t), "repeated_rhythm_share"),
+        _part(0.4, lambda t: scale("density_spread", t), "density_spread"),
     ]
 
 
 def _novelty(scale: Scale, rng: np.random.Generator) -> Parts:
     return [
-        (1.0, rarity_bits),
-        (float(rng.uniform(0.0, 0.5)), lambda table: scale("interval_entropy", table)),
+        _part(1.0, rarity_bits, "interval_entropy", "rhythm_entropy"),  # of both together
+        _part(
+            float(rng.uniform(0.0, 0.5)),
+            lambda table: scale("interval_entropy", table),
+            "interval_entropy",
+        ),
+    ]
+
+
+def _mode(scale: Scale, rng: np.random.Generator) -> Parts:
+    (other,) = scale.some_measures(1, rng)
+    return [
+        Part(
+            float(rng.choice([-1.0, 1.0])),
+            scale.standard(darkness),
+            ("minor_third_share", "brightness"),
+        ),
+        _part(float(rng.normal(0.0, 0.4)), lambda table: scale(other, table), other),
+    ]
+
+
+def _pace(scale: Scale, rng: np.random.Generator) -> Parts:
+    of_pace = scale.standard(pace)
+    wanted = rng.choice(["fast", "slow", "just right"])
+    centre = float(rng.uniform(-0.5, 0.5))
+
+    def liking(table: NoteTable) -> np.ndarray:
+        away = of_pace(table)
+        return -abs(away - centre) if wanted == "just right" else np.tanh(away)
+
+    return [
+        Part(-1.0 if wanted == "slow" else 1.0, liking, ("notes_per_beat",)),
+        Part(
+            float(rng.normal(0.0, 0.4)),
+            scale.standard(fastest_passage),
+            ("short_note_share", "density_spread"),
+        ),
+    ]
+
+
+def _unexplained(scale: Scale, rng: np.random.Generator) -> Parts:
+    known = [
+        _part(float(weight), lambda table, name=name: scale(name, table), name)
+        for name, weight in zip(scale.some_measures(4, rng), rng.normal(size=4), strict=True)
+    ]
+    size = float(np.std(np.sum([part.weight * part.measure(scale.table) for part in known], 0)))
+    listener = int(rng.integers(2**31))
+    return [
+        *(part._replace(weight=part.weight / size * np.sqrt(1 - OWN_SHARE)) for part in known),
+        Part(np.sqrt(OWN_SHARE), lambda table: own_liking(table, listener), ()),
     ]
 
 
@@ -147,11 +239,14 @@ FAMILIES: dict[str, Callable[[Scale, np.random.Generator], Parts]] = {
     "structural": _structural,
     "rhythmic": _rhythmic,
     "novelty": _novelty,
+    "mode": _mode,
+    "pace": _pace,
+    "unexplained": _unexplained,
 }
 
 
-def family_taste(family: str, seed: int, reference: Sequence[Melody]) -> Utility:
-    """The taste of one member of a family.
+def family_parts(family: str, seed: int, reference: Sequence[Melody]) -> Parts:
+    """The summands of one member's utility.
 
     Args:
         family: a name in `FAMILIES`.
@@ -163,11 +258,20 @@ def family_taste(family: str, seed: int, reference: Sequence[Melody]) -> Utility
     """
     if family not in FAMILIES:
         raise ListenerError(f"family={family!r} is not known; choose one of {list(FAMILIES)}")
-    parts = FAMILIES[family](Scale(reference), np.random.default_rng(seed))
+    return FAMILIES[family](Scale(reference), np.random.default_rng(seed))
+
+
+def family_taste(family: str, seed: int, reference: Sequence[Melody]) -> Utility:
+    """The taste of one member of a family: the sum of its `family_parts`, for the same arguments.
+
+    Raises:
+        ListenerError: for an unknown family.
+    """
+    parts = family_parts(family, seed, reference)
 
     def utility(melodies: Sequence[Melody]) -> np.ndarray:
         table = note_table(melodies)
-        return np.sum([weight * part(table) for weight, part in parts], axis=0)
+        return np.sum([part.weight * part.measure(table) for part in parts], axis=0)
 
     utility.__name__ = f"{family}_{seed}"
     return utility

@@ -297,8 +297,10 @@ try:
     else:
         colours = chart_colours()
         by = "" if look.raters == 1 else f" by {look.raters}"
+        stated = f" ({look.stated})" if look.stated else ""
         st.caption(
-            f"Learnt from {look.votes} answers{by}. Looking here often may influence your answers."
+            f"Learnt from {look.votes} answers{by}{stated}. Looking here often may influence your "
+            "answers."
         )
         words(look)
         st.subheader("Everything at a glance", anchor=False)

@@ -10,20 +10,22 @@ from __future__ import annotations
 import threading
 import time
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from music.disk import os_error_reason
-from music.formats.midi import quarter_microseconds
 from music.melody import TICKS_PER_QUARTER, Header, Melody
 from music.rendering.sound import SoundfontError, cached_wav, renderer_id
+from music.tempo import quarter_microseconds
 
 MIN_HEARD_MS = 3000
 """enough to have met the motif (two bars at a walking tempo), too long to vote by reflex"""
 WHOLE_CLIP = 0.9
 """share of a short clip that counts as all of it: the last tenth is the sound dying away"""
+Sound = tuple[Melody, float | None]
+"""a melody and its tempo in beats a minute; None for what is usual"""
 QUIET_S = 1.0
 """until what comes next is rendered: a page has its pair by then, and nobody has heard it yet"""
 
@@ -64,25 +66,26 @@ class ClipFolder:
         self.renderer = renderer_id(soundfont)
         self._folder, self._soundfont = folder, soundfont
         self._least_heard_ms = MIN_HEARD_MS if least_heard_ms is None else least_heard_ms
-        self._coming: dict[Melody, float] = {}  # and when to begin with it, in time.monotonic()
-        self._now: Melody | None = None  # rendered ahead at this moment
+        self._coming: dict[Sound, float] = {}  # and when to begin with it, in time.monotonic()
+        self._now: Sound | None = None  # rendered ahead at this moment
         self._asked = 0  # pages that wait for a sound at this moment
         self._changed = threading.Condition()
         self._ahead: threading.Thread | None = None
 
-    def clip(self, melody: Melody) -> Clip:
-        """A melody as audio.
+    def clip(self, melody: Melody, tempo_bpm: float | None = None) -> Clip:
+        """A melody as audio, by default at its usual tempo (`music.tempo.default_tempo_bpm`).
 
         Raises:
             SoundfontError: when it cannot be rendered.
         """
+        sound = melody, tempo_bpm
         with self._changed:
-            self._coming.pop(melody, None)
+            self._coming.pop(sound, None)
             self._asked += 1
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._now != melody)
-            path = self._render(melody)
+                self._changed.wait_for(lambda: self._now != sound)
+            path = self._render(sound)
         finally:
             with self._changed:
                 self._asked -= 1
@@ -91,16 +94,16 @@ class ClipFolder:
         return Clip(
             path,
             duration_ms(path),
-            _ms(header, -header.start_ticks),
-            _ms(header, header.bar_ticks),
+            _ms(header, -header.start_ticks, tempo_bpm),
+            _ms(header, header.bar_ticks, tempo_bpm),
             self._least_heard_ms,
         )
 
-    def prepare(self, melodies: Sequence[Melody]) -> None:
+    def prepare(self, sounds: Iterable[Sound]) -> None:
         """Render these in the background, in order, after `QUIET_S`."""
         with self._changed:
-            for melody in melodies:
-                self._coming.setdefault(melody, time.monotonic() + QUIET_S)
+            for sound in sounds:
+                self._coming.setdefault(sound, time.monotonic() + QUIET_S)
             if self._ahead is None:
                 # One for all, so that there is a processor left for whoever asks for a pair now; a
                 # daemon, so that a server that ends does not wait for it.
@@ -110,29 +113,30 @@ class ClipFolder:
 
     def _render_ahead(self) -> None:
         while True:
-            melody = self._next()
+            sound = self._next()
             with suppress(Exception):  # whoever asks for this one is told; the thread goes on
-                self._render(melody)
+                self._render(sound)
 
-    def _next(self) -> Melody:
+    def _next(self) -> Sound:
         """Wait for what is due to be rendered ahead, and until no page waits for another sound."""
         with self._changed:
             self._now = None
             self._changed.notify_all()
             while True:
-                melody, due = next(iter(self._coming.items()), (None, None))
-                if melody is None or due is None or self._asked:
+                sound, due = next(iter(self._coming.items()), (None, None))
+                if sound is None or due is None or self._asked:
                     self._changed.wait()
                 elif due > time.monotonic():
                     self._changed.wait(due - time.monotonic())
                 else:
-                    del self._coming[melody]
-                    self._now = melody
-                    return melody
+                    del self._coming[sound]
+                    self._now = sound
+                    return sound
 
-    def _render(self, melody: Melody) -> Path:
+    def _render(self, sound: Sound) -> Path:
+        melody, tempo_bpm = sound
         try:
-            return cached_wav(melody, self._folder, soundfont=self._soundfont)
+            return cached_wav(melody, self._folder, soundfont=self._soundfont, tempo_bpm=tempo_bpm)
         except OSError as error:
             raise SoundfontError(
                 "the sound of a melody cannot be kept, whoever runs this studio can mend it: "
@@ -146,5 +150,5 @@ def duration_ms(path: Path) -> int:
         return round(1000 * clip.getnframes() / clip.getframerate())
 
 
-def _ms(header: Header, ticks: int) -> float:
-    return ticks / TICKS_PER_QUARTER * quarter_microseconds(header) / 1000
+def _ms(header: Header, ticks: int, tempo_bpm: float | None) -> float:
+    return ticks / TICKS_PER_QUARTER * quarter_microseconds(header, tempo_bpm) / 1000

@@ -20,13 +20,14 @@ from pathlib import Path
 from uuid import UUID
 
 from feedback_ui.services.answers import REPORTS, check_heard, read_answer, read_undo
-from feedback_ui.services.clips import Clip, ClipFolder
+from feedback_ui.services.clips import Clip, ClipFolder, Sound
 from feedback_ui.services.limits import Limits, Source
 from feedback_ui.services.notation import pictures_of
 from feedback_ui.services.pool_cache import PoolCache
 from feedback_ui.services.profiles import LearntTastes
 from music.melody import Melody
 from music.messages import one_line
+from reward.store.pool import StoredMelody
 from reward.store.schema import ROUND_PURPOSES
 from reward.store.store import Rater, RatingsError, RatingsStore
 from reward.store.votes import Answer, StalePageError
@@ -160,7 +161,7 @@ class StudioSession:
             rater_id, now=self._now(), purposes=purposes, campaign_id=campaign_id
         )
         if issued is not None:
-            self._clips.prepare([issued.left.melody, issued.right.melody])
+            self._clips.prepare([_sound(issued.left), _sound(issued.right)])
         return issued is not None
 
     def current_pair(
@@ -183,8 +184,8 @@ class StudioSession:
             return None
         return Pair(
             assignment_id=issued.assignment_id,
-            left=self.clip(issued.left.melody),
-            right=self.clip(issued.right.melody),
+            left=self._clip_in_pair(issued.left),
+            right=self._clip_in_pair(issued.right),
             votes_cast=issued.votes_cast,
             total=issued.votes_cast + issued.remaining,
             reopened=issued.reopened,
@@ -207,7 +208,7 @@ class StudioSession:
         coming = self.store.coming(
             rater_id, purposes=purposes, campaign_id=campaign_id, count=1 + PAIRS_AHEAD
         )
-        self._clips.prepare([stored.melody for stored in coming])
+        self._clips.prepare(map(_sound, coming))
 
     def answer(self, rater_id: int, payload: object) -> Reply:
         """Store what the page sent back, once; it comes from outside, so each field is checked.
@@ -219,7 +220,7 @@ class StudioSession:
                 self.limits.answer(rater_id)
             assignment_id, fields = read_answer(payload)
             left, right = self.store.shown(rater_id, assignment_id)
-            check_heard(fields, self.clip(left.melody), self.clip(right.melody))
+            check_heard(fields, self._clip_in_pair(left), self._clip_in_pair(right))
             receipt = self.store.vote(
                 assignment_id,
                 Answer(renderer=self._clips.renderer, app_version=self._app_version, **fields),
@@ -278,12 +279,16 @@ class StudioSession:
         return Reply(True, "Your last pair again. Answer anew.")
 
     def clip(self, melody: Melody) -> Clip:
-        """A melody as audio, rendered if it has not been.
+        """A melody as audio at its usual tempo, rendered if it has not been.
 
         Raises:
             SoundfontError: when it cannot be rendered.
         """
         return self._clips.clip(melody)
+
+    def _clip_in_pair(self, side: StoredMelody) -> Clip:
+        """A side of a pair as audio, at the tempo of both."""
+        return self._clips.clip(*_sound(side))
 
     def heard(self, rater_id: int, assignment_id: UUID) -> tuple[Heard, Heard]:
         """What this rater hears or heard, left and right, to see it and to hear it again.
@@ -294,7 +299,7 @@ class StudioSession:
         """
         left, right = (
             Heard(
-                self.clip(stored.melody),
+                self._clip_in_pair(stored),
                 pictures_of(stored.melody),
             )
             for stored in self.store.shown(rater_id, assignment_id)
@@ -308,6 +313,10 @@ class StudioSession:
     def listening_session(self, rater_id: int) -> timedelta:
         """How long this rater has been at it; breaks are due every `BREAK_AFTER`."""
         return self.store.listening_session(rater_id).lasted
+
+
+def _sound(side: StoredMelody) -> Sound:
+    return side.melody, side.tempo_bpm
 
 
 def app_version() -> str:

@@ -29,6 +29,7 @@ from feedback_ui.services.profiles import (
 from music.melody import Melody
 from reward.profile.features import FAR_FROM_USUAL, FEATURE_LABELS
 from reward.profile.profile import SURE_ENOUGH, Reason
+from reward.profile.reason_trust import reasons_in_words
 from reward.profile.training import TrainedReward, train_reward
 from reward.store.catalogue import listening
 from reward.store.store import RatingsStore
@@ -68,6 +69,8 @@ class TasteLook:
     raters: int
     reasons: tuple[Reason, ...]
     """the surest features, surest first"""
+    stated: str
+    """how many reasons were given and how far they are believed; "" if none were"""
     liked: tuple[Extreme, ...]
     """best first, by what is surely so: mean − std"""
     disliked: tuple[Extreme, ...]
@@ -219,6 +222,7 @@ def _look(
         votes=len(votes),
         raters=len(set(votes["rater_id"])),
         reasons=tuple(every[:SHOWN_FEATURES]),
+        stated=reasons_in_words(profile.reasons, rater),
         liked=ends[0],
         disliked=ends[1],
     )

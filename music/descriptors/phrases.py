@@ -13,8 +13,6 @@ import numpy as np
 from music.descriptors.form import MELODY_SHIFT, ends_on_tonic, open_middle, similarity
 from music.note_table import Melodies, NoteTable, divide, note_table
 
-QUARTERS = 4
-
 
 def bars_alike(melodies: Melodies, *, bars_apart: int, with_pitch: bool = True) -> np.ndarray:
     """Similarity of each bar to the one so many bars later; NaN in a melody that is too short."""
@@ -37,14 +35,14 @@ def quarter_height(melodies: Melodies, quarter: int) -> np.ndarray:
     NaN where none begins there.
     """
     t = note_table(melodies)
-    inside = _quarter(t) == quarter
+    inside = t.quarter == quarter
     return divide(t.sums(t.pitch * inside), t.sums(inside)) - t.sums(t.pitch) / t.count
 
 
 def quarter_slope(melodies: Melodies, quarter: int) -> np.ndarray:
     """Correlation of pitch with onset in quarter 0 to 3; 0 where either does not vary."""
     t = note_table(melodies)
-    inside = (_quarter(t) == quarter).astype(np.float64)
+    inside = (t.quarter == quarter).astype(np.float64)
     count = np.maximum(t.sums(inside), 1)
     onset, pitch = (x - (t.sums(x * inside) / count)[t.of] for x in (t.onset, t.pitch))
     power = t.sums(inside * onset**2) * t.sums(inside * pitch**2)
@@ -61,11 +59,6 @@ def question_answered(melodies: Melodies) -> np.ndarray:
     """1 where the first half ends on the dominant chord and the second on the tonic, else 0."""
     t = note_table(melodies)
     return np.nan_to_num(open_middle(t)) * ends_on_tonic(t)
-
-
-def _quarter(t: NoteTable) -> np.ndarray:
-    """Quarter in which each note begins, by bars; -1 in a pickup; (M,)."""
-    return QUARTERS * (t.onset // t.bar_ticks[t.of]) // t.bars[t.of]
 
 
 def _notes_alike(

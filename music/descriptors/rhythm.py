@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from music.melody import TICKS_PER_QUARTER
 from music.note_table import Melodies, NoteTable, divide, entropy_bits, note_table
 
 DOTTED_TICKS = (9, 18, 36, 72)
@@ -23,6 +24,17 @@ def notes_per_beat(melodies: Melodies) -> np.ndarray:
     """Notes per beat, rests included in the time."""
     t = note_table(melodies)
     return t.count * t.beat_ticks / t.total_ticks
+
+
+def beats_per_quarter(melodies: Melodies) -> np.ndarray:
+    """Beats in the time of a quarter note, by the metre.
+
+    Both melodies of a pair are played at equal quarters (`music.tempo.pair_tempos_bpm`). So of two
+    that are compared the ratio of this is that of their beats per minute as heard, and times
+    `notes_per_beat` that of their notes per second.
+    """
+    t = note_table(melodies)
+    return TICKS_PER_QUARTER / t.beat_ticks
 
 
 def rest_share(melodies: Melodies) -> np.ndarray:

@@ -9,14 +9,13 @@ tick 0, and again where the first whole bar begins.
 What MIDI has no message for stands in text events: a key that is neither major nor minor, and a
 style that `music.formats.abc_melody.style_of_tune` would not guess.
 
-Tempo is in *beats* a minute, the beat being the metre's: see `music.metre.BEAT_TICKS`. All notes
-have one velocity, so that melodies differ by their notes alone.
+Tempo is in *beats* a minute: see `music.tempo`. All notes have one velocity, so that melodies
+differ by their notes alone.
 """
 
 from __future__ import annotations
 
 import io
-import math
 from fractions import Fraction
 
 import mido
@@ -24,68 +23,15 @@ import mido
 from music.formats.abc_melody import style_without_name
 from music.formats.spelling import key_of
 from music.melody import TICKS_PER_QUARTER, Header, Melody
+from music.tempo import quarter_microseconds
 
 DEFAULT_PROGRAM = 0
 """General MIDI 1, acoustic grand piano, counted from 0"""
 VELOCITY = 90
-TEMPO_MIN_BPM, TEMPO_MAX_BPM = 20.0, 400.0
-METER_TEMPO_BPM = {
-    "2/2": 92.0, "3/2": 88.0, "2/4": 112.0, "3/4": 126.0, "4/4": 160.0, "5/4": 150.0, "6/4": 60.0,
-    "3/8": 60.0, "6/8": 108.0, "7/8": 260.0, "9/8": 108.0, "12/8": 116.0,
-}  # fmt: skip
-"""beats a minute where the style says nothing"""
-STYLE_TEMPO_BPM = {
-    ("reel", "4/4"): 200.0,  # a little under two half notes a second, a dancing tempo
-    ("reel", "2/2"): 100.0,
-    ("reel", "2/4"): 120.0,
-    ("hornpipe", "4/4"): 152.0,  # slower than a reel because of its dotted rhythms
-    ("hornpipe", "2/2"): 76.0,
-    ("hornpipe", "2/4"): 92.0,
-    ("strathspey", "4/4"): 126.0,
-    ("strathspey", "2/2"): 63.0,
-    ("march", "4/4"): 116.0,  # walking pace
-    ("march", "2/2"): 58.0,
-    ("march", "2/4"): 104.0,
-    ("march", "6/8"): 100.0,
-    ("jig", "6/8"): 114.0,
-    ("jig", "9/8"): 112.0,
-    ("jig", "12/8"): 114.0,
-    ("slipjig", "9/8"): 112.0,
-    ("waltz", "3/4"): 138.0,
-}
-"""beats a minute by style and metre; slower than musicians play them in a session"""
 KEY_TEXT = "Key: "
 """of a text event with tonic and mode, such as 'Key: D dorian'"""
 STYLE_TEXT = "Style: "
 """of a text event with the label of the style"""
-_US_PER_MINUTE = 60_000_000
-
-
-def default_tempo_bpm(header: Header) -> float:
-    """Beats (of `header.beat_ticks`) a minute that suit the style in its metre."""
-    fallback = METER_TEMPO_BPM[header.meter]
-    return STYLE_TEMPO_BPM.get((header.style, header.meter), fallback)
-
-
-def quarter_microseconds(header: Header, tempo_bpm: float | None = None) -> int:
-    """Length of a quarter note in µs, the unit of MIDI's tempo, for a tempo in beats a minute.
-
-    Raises:
-        ValueError: for a tempo outside `TEMPO_MIN_BPM`..`TEMPO_MAX_BPM`.
-    """
-    tempo = default_tempo_bpm(header) if tempo_bpm is None else tempo_bpm
-    if not (math.isfinite(tempo) and TEMPO_MIN_BPM <= tempo <= TEMPO_MAX_BPM):
-        raise ValueError(
-            f"tempo_bpm={tempo!r} is not within {TEMPO_MIN_BPM:g}..{TEMPO_MAX_BPM:g} beats a "
-            f"minute; {default_tempo_bpm(header):g} is usual for this tune"
-        )
-    return round(_US_PER_MINUTE / tempo * TICKS_PER_QUARTER / header.beat_ticks)
-
-
-def duration_seconds(header: Header, tempo_bpm: float | None = None) -> float:
-    """Time from the start of the pickup to the end of the last bar, as `to_midi` plays it."""
-    ticks = header.end_ticks - header.start_ticks
-    return ticks / TICKS_PER_QUARTER * quarter_microseconds(header, tempo_bpm) / 1e6
 
 
 def pitches_midi(melody: Melody) -> tuple[int, ...]:
@@ -104,7 +50,7 @@ def to_midi(
 
     Args:
         melody: what to write, in its own key.
-        tempo_bpm: beats (see the module's docstring) a minute; `default_tempo_bpm` if None.
+        tempo_bpm: the metre's beats a minute; `music.tempo.default_tempo_bpm` if None.
         program: General MIDI program, 0..127.
         tail_ticks: silence after the last bar, for a synthesizer to let the last note ring in.
 

@@ -14,10 +14,10 @@ from itertools import groupby
 from xml.sax.saxutils import escape
 
 from music.formats.abc_melody import STYLE_FIELD, style_without_name
-from music.formats.midi import quarter_microseconds
 from music.formats.score import Cell, Sign, in_bass_clef, score_bars
 from music.formats.spelling import key_of
 from music.melody import TICKS_PER_QUARTER, Melody
+from music.tempo import US_PER_MINUTE, quarter_microseconds
 
 TYPE_OF_VALUE = {
     3: ("32nd", 0), 6: ("16th", 0), 9: ("16th", 1), 12: ("eighth", 0), 18: ("eighth", 1),
@@ -28,7 +28,6 @@ TYPE_OF_VALUE = {
 ACCIDENTAL = {0: "natural", 1: "sharp", 2: "double-sharp", -1: "flat", -2: "flat-flat"}
 BEAMS = {"eighth": 1, "16th": 2, "32nd": 3}
 """beams or flags of a type"""
-US_PER_MINUTE = 60_000_000
 HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '

@@ -31,10 +31,11 @@ from pathlib import Path
 import numpy as np
 
 from music.files import write_whole
-from music.formats.midi import DEFAULT_PROGRAM, duration_seconds, quarter_microseconds, to_midi
+from music.formats.midi import DEFAULT_PROGRAM, to_midi
 from music.melody import TICKS_PER_QUARTER, Melody
 from music.rendering.soundfont_chunks import chunk_beyond_end
 from music.rendering.synthesiser import Synthesiser
+from music.tempo import duration_seconds, quarter_microseconds
 
 SAMPLE_RATE = 24_000
 """48 kB a second in 16 bits mono; the instruments have little above 12 kHz"""
@@ -119,7 +120,7 @@ def render_wav(
         melody: what to play, in its own key.
         soundfont: an `.sf2` file; see `find_soundfont`.
         program: General MIDI program, 0..127.
-        tempo_bpm: the metre's beats a minute; `midi.default_tempo_bpm` if None.
+        tempo_bpm: the metre's beats a minute; `music.tempo.default_tempo_bpm` if None.
         loudness_lufs: integrated loudness of the file, within `LOUDNESS_TOLERANCE_LU`.
         sample_rate: in Hz.
 

@@ -6,13 +6,14 @@ were shown, because people lean to a side. An outcome is +1 (left is better), 0 
 about which is better and never enter. Which purposes are taken (training, repeats, blind test) is
 the caller's choice.
 
-Letters: N comparisons, M items (rows of the feature matrix), R raters.
+Letters: N comparisons, M items (rows of the feature matrix), R raters, K reasons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,11 +33,11 @@ class PreferenceError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Preferences:
-    """N comparisons of M items by R raters; all arrays have shape (N,).
+    """N comparisons of M items by R raters; all arrays but `reasons` have shape (N,).
 
     Raises:
         PreferenceError: for arrays of unequal length, rows below 0, other outcomes, raters without
-            a name, or weights that are not positive and finite.
+            a name, weights that are not positive and finite, or reasons without a name.
     """
 
     left: np.ndarray
@@ -50,6 +51,9 @@ class Preferences:
     weight: np.ndarray
     """float64, how many votes this one counts for"""
     rater_ids: tuple[str, ...] = ("rater",)
+    reasons: np.ndarray = field(default_factory=partial(np.zeros, (0, 0), bool))
+    """bool (N, K), which of `reason_names` the rater gave; left out, none of them"""
+    reason_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Turn the arrays into their types and check them."""
@@ -69,13 +73,26 @@ class Preferences:
                 )
             value.flags.writeable = False
             object.__setattr__(self, name, value)
-        lengths = {name: len(getattr(self, name)) for name in self.__slots__ if name != "rater_ids"}
+        reasons = np.array(self.reasons)
+        if reasons.shape == (0, 0):
+            reasons = np.zeros((len(self.left), len(self.reason_names)), bool)
+        if reasons.dtype != bool or reasons.shape[1:] != (len(self.reason_names),):
+            raise PreferenceError(
+                f"reasons has shape {reasons.shape} and type {reasons.dtype}; it is true or false "
+                f"for each comparison and each of the {len(self.reason_names)} reason_names"
+            )
+        reasons.flags.writeable = False
+        object.__setattr__(self, "reasons", reasons)
+        named = ("rater_ids", "reason_names")
+        lengths = {name: len(getattr(self, name)) for name in self.__slots__ if name not in named}
         if len(set(lengths.values())) > 1:
             raise PreferenceError(
                 f"the arrays have lengths {lengths}; give each comparison one entry"
             )
-        if len(set(self.rater_ids)) != len(self.rater_ids):
-            raise PreferenceError(f"rater_ids={self.rater_ids} names a rater twice; name each once")
+        for field_name in named:
+            names = getattr(self, field_name)
+            if len(set(names)) != len(names):
+                raise PreferenceError(f"{field_name}={names} has a name twice; name each once")
         for name, low, high in (
             ("left", 0, np.inf),
             ("right", 0, np.inf),
@@ -109,6 +126,8 @@ class Preferences:
             rater=self.rater[index],
             weight=self.weight[index],
             rater_ids=self.rater_ids,
+            reasons=self.reasons[index],
+            reason_names=self.reason_names,
         )
 
     @classmethod
@@ -121,8 +140,13 @@ class Preferences:
         rater: np.ndarray | None = None,
         weight: np.ndarray | None = None,
         rater_ids: tuple[str, ...] = ("rater",),
+        reasons: np.ndarray | None = None,
+        reason_names: tuple[str, ...] = (),
     ) -> Preferences:
-        """Comparisons from plain arrays of (N,); by default all of one rater and of weight 1."""
+        """Comparisons from plain arrays of (N,); by default all of one rater and of weight 1.
+
+        `reasons`, if any were given, is bool (N, K).
+        """
         count = len(outcome)
         return cls(
             left=left,
@@ -131,6 +155,8 @@ class Preferences:
             rater=np.zeros(count, np.int64) if rater is None else rater,
             weight=np.ones(count) if weight is None else weight,
             rater_ids=rater_ids,
+            reasons=np.zeros((0, 0), bool) if reasons is None else reasons,
+            reason_names=reason_names,
         )
 
     @classmethod
@@ -150,9 +176,10 @@ class Preferences:
         """Comparisons from the ratings store's frame of votes.
 
         `votes` has the columns melody_a, melody_b, outcome_a (one of `VOTE_OUTCOMES`, told of a and
-        b whatever the side), left_is_a, rater_id and strength (1 or 2); `items` are the melodies'
-        ids in the order of the feature matrix's rows. Votes that the store marks as superseded
-        (`current` is false) are left out. Raters are in the order of their first vote that counts.
+        b whatever the side), left_is_a, rater_id and strength (1 or 2), and may have reasons, lists
+        of names; `items` are the melodies' ids in the order of the feature matrix's rows. Votes
+        that the store marks as superseded (`current` is false) are left out. Raters and reasons are
+        in the order of their first vote that counts.
 
         `strength_weights` are what votes of strength 1 and 2 count for, beside the mean of the
         rater's own: who never says "much better" loses nothing. On listeners of 72 % who call the
@@ -197,6 +224,10 @@ class Preferences:
         rater_ids = tuple(dict.fromkeys(raters))
         index_of = {rater: index for index, rater in enumerate(rater_ids)}
         rater_N = np.array([index_of[rater] for rater in raters], np.int64)
+        stated: list[Sequence[str]] = [()] * len(raters)
+        if "reasons" in votes.columns:
+            stated = votes["reasons"].to_numpy()[counts].tolist()
+        reason_names = tuple(dict.fromkeys(name for names in stated for name in names))
         weight_N = np.where(strength == 2, strength_weights[1], strength_weights[0])
         votes_R = np.bincount(rater_N, minlength=len(rater_ids))
         total_R = np.bincount(rater_N, weight_N, len(rater_ids))
@@ -207,6 +238,10 @@ class Preferences:
             rater=rater_N,
             weight=weight_N / (total_R / np.maximum(votes_R, 1))[rater_N],
             rater_ids=rater_ids,
+            reasons=np.array(
+                [[name in names for name in reason_names] for names in stated], bool
+            ).reshape(len(stated), len(reason_names)),
+            reason_names=reason_names,
         )
 
     def swapped(self) -> Preferences:
@@ -218,6 +253,8 @@ class Preferences:
             rater=self.rater,
             weight=self.weight,
             rater_ids=self.rater_ids,
+            reasons=self.reasons,
+            reason_names=self.reason_names,
         )
 
     @property

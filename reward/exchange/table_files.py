@@ -24,7 +24,8 @@ from reward.exchange.table_row import KEPT_CHARACTERS, Row
 from reward.store.database import RatingsError
 
 DELIMITERS = ",;\t"
-ENDINGS = (".csv", ".jsonl", ".parquet")
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+TEXT_TABLES = (".csv", ".tsv")
 NAME_CHARACTERS = 200
 """of the name of a column"""
 
@@ -47,7 +48,7 @@ class TableFile:
         path = self.path
         if path.suffix.lower() not in ENDINGS:
             raise RatingsError(
-                f"{path} does not end in .csv, .jsonl or .parquet; rename or convert it"
+                f"{path} does not end in .csv, .tsv, .jsonl or .parquet; rename or convert it"
             )
         if not path.is_file():
             raise RatingsError(
@@ -57,7 +58,7 @@ class TableFile:
         if size_bytes > self.limits.size_bytes:
             raise RatingsError(
                 f"{path} has {size_in_words(size_bytes)}, and {self.limits.size_mib} MiB is the "
-                f"most; import it in parts, or raise the limit (--max-mib {-(-size_bytes // MIB)})"
+                f"most; divide it, or raise the limit (--max-mib {-(-size_bytes // MIB)})"
             )
         if self._kind == ".parquet" and find_spec("pyarrow") is None:
             raise RatingsError(f"{path} needs pyarrow; install it, or import CSV or JSONL")
@@ -90,7 +91,7 @@ class TableFile:
     def _limited(self) -> Iterator[Row]:
         limits, lacking = self.limits, set(self.needed)
         if self._kind != ".jsonl":
-            csv_table = self._kind == ".csv"
+            csv_table = self._kind in TEXT_TABLES
             names = _csv_header(self.path) if csv_table else parquet_columns(self.path, limits)
             lacking.difference_update(names)
             self._refuse_lacking(lacking)
@@ -98,7 +99,7 @@ class TableFile:
         for number, row in enumerate(self._read(), start=1):
             if number > limits.rows:
                 raise RatingsError(
-                    f"{self.path} has more than {limits.rows} rows; import it in parts, or raise "
+                    f"{self.path} has more than {limits.rows} rows; divide it, or raise "
                     f"the limit (--max-rows {limits.rows * 4})"
                 )
             if lacking:
@@ -111,7 +112,7 @@ class TableFile:
     def _read(self) -> Iterator[Row]:
         if self._kind == ".parquet":
             return parquet_rows(self.path, self.limits)
-        return (_csv_rows if self._kind == ".csv" else _jsonl_rows)(self.path)
+        return (_csv_rows if self._kind in TEXT_TABLES else _jsonl_rows)(self.path)
 
     def _refuse_lacking(self, lacking: set[str]) -> None:
         missing = [name for name in self.needed if name in lacking]

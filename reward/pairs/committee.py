@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from reward.comparisons.preferences import Preferences
-from reward.profile.bradley_terry import Gaussian
+from reward.pairs.informative import PoolTaste
 from reward.profile.feature_scale import FeatureScale, Items, features_of
 from reward.profile.features import FEATURE_NAMES
 from reward.profile.profile import DEGREES_OF_FREEDOM, TasteProfile
@@ -31,7 +31,7 @@ def committee(
     scale: FeatureScale,
     *,
     feature_names: Sequence[str] = FEATURE_NAMES,
-) -> Gaussian:
+) -> PoolTaste:
     """The group's posterior over the weights, the members' disagreement in its covariance.
 
     Args:
@@ -41,18 +41,28 @@ def committee(
         feature_names: as many, in their order.
 
     Returns:
-        Weights and covariance of the mixture; habits (side, ties) of the last member.
+        Weights and covariance of the mixture, and the mean of what the members know of melodies'
+        own effects; habits (side, ties) of the last member.
 
     Raises:
         TasteError: when rows, features, names and scale do not go together.
     """
     features_BF = features_of(items)
-    members = [
+    own = TasteProfile.fit(preferences, features_BF, scale, feature_names=feature_names)
+    # How much of a melody is beyond its features hardly depends on the prior of their weights.
+    others = [
         TasteProfile.fit(
-            preferences, features_BF, scale, feature_names=feature_names, freedom=freedom
-        ).group
+            preferences,
+            features_BF,
+            scale,
+            feature_names=feature_names,
+            freedom=freedom,
+            melody_std=own.melody_std,
+        )
         for freedom in FREEDOMS
+        if freedom != DEGREES_OF_FREEDOM
     ]
+    members = [PoolTaste.of(fit.group, fit.heard, len(features_BF)) for fit in (*others, own)]
     weights_KF = np.array([member.weights_F for member in members])
     apart_KF = weights_KF - weights_KF.mean(0)
     within_FF = np.mean([member.covariance_FF for member in members], axis=0)
@@ -60,4 +70,8 @@ def committee(
         members[-1],
         weights_F=weights_KF.mean(0),
         covariance_FF=within_FF + apart_KF.T @ apart_KF / len(members),
+        **{
+            name: np.mean([getattr(member, name) for member in members], axis=0)
+            for name in ("effect_B", "lever_BF", "effect_variance_B")
+        },
     )

@@ -7,6 +7,13 @@ toss-up. Several pairs are chosen as if each one before had been answered, which
 along it, so that a batch is not one pair many times. Before any vote the posterior is the prior:
 the first pairs then lie along what varies most in the pool, which is the warm start.
 
+Melodies' own effects (`reward.profile.melody_effects`) are no part of what is asked about. Given
+the weights the effect of a melody that was heard is partly known, and its mean moves with them: the
+utility that earlier votes have told does not depend on the weights. So a melody that was heard is
+one of features nearer to the usual, x + lever, and one that was not adds the variance of its effect
+to the noise. The fifth vote on one melody tells little of its features, but makes it a yardstick
+for others.
+
 Duels: both melodies are the best of the pool, each by its own draw of the weights from the
 posterior (double Thompson sampling, Wu and Liu 2016, arXiv:1604.07101), for the late phase, when it
 matters which of the best is better.
@@ -17,12 +24,14 @@ Letters: B melodies of the pool, F features, C candidate pairs.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, ndtr
 
 from reward.pairs.random_pairs import PairingError
 from reward.profile.bradley_terry import Gaussian
+from reward.profile.melody_effects import HeardMelodies
 
 CANDIDATES = 10_000
 """pairs among which the best is chosen; more find hardly better ones"""
@@ -32,14 +41,45 @@ DUEL_DRAWS = 50
 Pair = tuple[int, int]
 
 
-def information_bits(gap: np.ndarray, variance: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolTaste(Gaussian):
+    """A taste, and what is known of the effects of the melodies of one pool, heard or not.
+
+    E[effect | weights w] = mean + lever · (w - weights_F).
+    """
+
+    effect_B: np.ndarray
+    """mean, in log-odds"""
+    lever_BF: np.ndarray
+    effect_variance_B: np.ndarray
+    """given the weights"""
+
+    @classmethod
+    def of(cls, taste: Gaussian, heard: HeardMelodies | None, size: int) -> PoolTaste:
+        """The taste over a pool of `size` melodies, of which `heard` names rows."""
+        features = len(taste.weights_F)
+        effect_B, lever_BF = np.zeros(size), np.zeros((size, features))
+        variance_B = np.full(size, taste.melody_std**2)
+        if heard is not None and len(heard.item_K):
+            effect_B[heard.item_K] = heard.mean_K
+            lever_BF[heard.item_K] = heard.lever_KF
+            variance_B[heard.item_K] = heard.variance_K
+        known = {name: getattr(taste, name) for name in Gaussian.__slots__}
+        return cls(**known, effect_B=effect_B, lever_BF=lever_BF, effect_variance_B=variance_B)
+
+
+def information_bits(
+    gap: np.ndarray, variance: np.ndarray, noise: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Expected information of a comparison about the weights, in bits, 0 to 1.
 
     Args:
         gap: posterior mean of the log-odds, any shape.
-        variance: posterior variance of the log-odds.
+        variance: posterior variance of the log-odds, from doubt about the weights.
+        noise: the same from all else that is not known, which the answer tells as well.
     """
-    mean, variance = gap / PROBIT_OF_LOGIT, variance / PROBIT_OF_LOGIT**2
+    scale = PROBIT_OF_LOGIT**2 + noise
+    mean, variance = gap / np.sqrt(scale), variance / scale
     p = np.clip(ndtr(mean / np.sqrt(variance + 1)), 1e-12, 1 - 1e-12)
     whole = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
     width = np.pi * np.log(2) / 2  # of the Gaussian that stands for a probit's entropy
@@ -60,7 +100,8 @@ def informative_pairs(
     """The most informative pairs of a pool, best first, as rows of it; no pair twice.
 
     Args:
-        taste: the posterior, before or after votes.
+        taste: the posterior, before or after votes; a `PoolTaste` of this pool knows which of its
+            melodies were heard, any other takes none for heard.
         standard_BF: standardised features of the pool.
         count: how many pairs; as many as are worth asking before the profile is fitted again.
         rng: draws the candidates.
@@ -72,24 +113,37 @@ def informative_pairs(
         PairingError: when there are fewer pairs left than are asked for.
     """
     one, other = _candidates(len(standard_BF), count, rng, taken, kind_B, candidates)
-    doubt_BF = (standard_BF @ np.linalg.cholesky(_positive(taste.covariance_FF))).astype(np.float32)
+    pool = taste if isinstance(taste, PoolTaste) else PoolTaste.of(taste, None, len(standard_BF))
+    root_FF = np.linalg.cholesky(_positive(taste.covariance_FF))
     # Float32 halves the time; the order of candidates does not need more.
+    doubt_BF = ((standard_BF + pool.lever_BF) @ root_FF).astype(np.float32)
+    noise_B = pool.effect_variance_B.copy()
     difference_CF = doubt_BF[one] - doubt_BF[other]
-    utility_B = standard_BF @ taste.weights_F
-    gap_C = utility_B[one] - utility_B[other]
+    utility_B = standard_BF @ taste.weights_F + pool.effect_B
+    gap_C, noise_C = utility_B[one] - utility_B[other], noise_B[one] + noise_B[other]
     chosen: list[Pair] = []
     open_C = np.ones(len(one), bool)
     for _ in range(count):
         variance_C = np.einsum("cf,cf->c", difference_CF, difference_CF, dtype=np.float64)
-        best = int(np.where(open_C, information_bits(gap_C, variance_C), -1.0).argmax())
+        bits_C = information_bits(gap_C, variance_C, noise_C)
+        best = int(np.where(open_C, bits_C, -1.0).argmax())
         open_C[best] = False
         pair = (int(one[best]), int(other[best]))
         chosen.append(pair if rng.random() < 0.5 else (pair[1], pair[0]))
-        # As if it had been answered: the covariance loses what one such answer takes off it.
-        x_F, variance = difference_CF[best].copy(), float(variance_C[best])
+        # As if it had been answered: more is known of both effects, given the weights ...
+        x_F, variance, noise = difference_CF[best].copy(), float(variance_C[best]), noise_C[best]
+        p = expit(gap_C[best] / np.sqrt(1 + np.pi / 8 * (variance + noise)))
+        worth = 1 / (1 / (p * (1 - p)) + noise)
+        for row, sign in zip(pair, (1.0, -1.0), strict=True):
+            share = worth * noise_B[row]
+            for ends_C, side in ((one, 1.0), (other, -1.0)):
+                there = np.flatnonzero(ends_C == row)
+                difference_CF[there] -= np.float32(side * sign * share) * x_F
+                noise_C[there] -= share * noise_B[row]
+            noise_B[row] *= 1 - share
+        # ... and the covariance of the weights loses what one such answer takes off it.
         if variance > 0:
-            p = expit(gap_C[best] / np.sqrt(1 + np.pi / 8 * variance))
-            left = 1 / (1 + p * (1 - p) * variance)
+            left = 1 / (1 + worth * variance)
             along_C = difference_CF @ x_F * np.float32((1 - np.sqrt(left)) / variance)
             difference_CF -= along_C[:, None] * x_F
     return chosen
@@ -106,7 +160,8 @@ def duels(
 ) -> list[Pair]:
     """Pairs of the likely best of the pool, as rows of it; no pair twice.
 
-    Each melody is the best by one draw of the weights; a draw that gives nothing new takes the best
+    Each melody is the best by one draw of the weights, without its own effect, as the reward will
+    know it; a draw that gives nothing new takes the best
     that does. Arguments and errors as for `informative_pairs`.
     """
     left_over = _Left(len(standard_BF), taken, kind_B)

@@ -1,13 +1,14 @@
 """Features: what a taste profile knows of a melody, numbers that have names.
 
-They are yardsticks (`music.descriptors.yardsticks`) and measures of phrases
-(`music.descriptors.phrases`), made tame for a linear model on standardised features: rare events by
-their square root, lengths by their logarithm, and everything undefined (the intervals of a single
-note) filled with a constant, so that the matrix is always finite. A second column of some measures
-is their distance from what is usual, in the melodies of the base policy: a linear model of both can
-like the middle, or a little of something.
+They are yardsticks (`music.descriptors.yardsticks`), measures of the mode, and of phrases and their
+rhythm (`music.descriptors.mode`, `phrases`, `phrase_rhythm`), made tame for a linear model on
+standardised features: rare events by their square root, lengths by their logarithm, and everything
+undefined (the intervals of a single note) filled with a constant, so that the matrix is always
+finite. A second column of some measures is their distance from what is usual, in the melodies of
+the base policy: a linear model of both can like the middle, or a little of something.
 
-None depends on the tonic on which a melody is played. Letters: N melodies, F features.
+None depends on the tonic or the tempo at which a melody is played: both are equal within a pair.
+Letters: N melodies, F features.
 Limit: the features are far from independent (effective dimension about 15 to 20 in real tunes).
 """
 
@@ -18,14 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from music.descriptors import phrases
+from music.descriptors import mode, phrase_rhythm, phrases
 from music.descriptors.contour import shrunk_resolved_share
-from music.descriptors.rhythm import dotted_share, short_note_share
+from music.descriptors.rhythm import beats_per_quarter, dotted_share, short_note_share
 from music.descriptors.yardsticks import YARDSTICKS
 from music.melody import Melody
 from music.note_table import NoteTable, note_table
 
-REVISION = 3
+REVISION = 4
 """raise it when any feature of any melody changes, so that stored ones are computed again"""
 
 OCTAVE = 12
@@ -166,6 +167,30 @@ MEASURES: tuple[Measure, ...] = (
         )
     ),
 )
+MODE_AND_TEMPO: tuple[Measure, ...] = (
+    Measure("minor_third_share", "a minor sound", mode.minor_third_share),
+    Measure("brightness", "a bright scale", mode.brightness),
+    Measure("five_note_share", "a five-note scale", mode.five_note_share),
+    Measure("beats_per_quarter", "a fast beat", lambda t: np.log2(beats_per_quarter(t))),
+)
+PHRASE_RHYTHM: tuple[Measure, ...] = tuple(
+    Measure(measure.__name__, label, measure)
+    for measure, label in (
+        (phrase_rhythm.phrase_end_length, "long notes where phrases end"),
+        (phrase_rhythm.answers_end_longer, "answers that end on a longer note"),
+        (phrase_rhythm.answers_in_rhythm, "answers in the rhythm of questions"),
+        (phrase_rhythm.busier_answers, "answers busier than questions"),
+        (phrase_rhythm.phrases_slow_down, "phrases that slow down"),
+        (phrase_rhythm.answers_end_in_one_rhythm, "answers that end in one rhythm"),
+        (phrase_rhythm.phrase_start_length, "phrases that begin on a long note"),
+        (phrase_rhythm.upbeat_share, "notes that lead into phrases"),
+        (phrase_rhythm.longest_note_position, "a late longest note"),
+    )
+)
+PHRASE_RHYTHM_PRIOR = 0.7
+"""many measures of one thing; docs/log.md has what other priors are worth"""
+LATER_MEASURES = (*MODE_AND_TEMPO, *PHRASE_RHYTHM)
+"""since revision 4; behind the others, so that columns of earlier revisions stay where they were"""
 USUAL: dict[str, float] = {
     "range_semitones": 17.0,
     "mean_pitch": 5.94,
@@ -195,11 +220,23 @@ UNUSUAL_PRIOR = 0.5
 """a distance is less often liked than the measure itself"""
 _DISTANCES = tuple(measure for measure in MEASURES if measure.name in USUAL)
 FAR_FROM_USUAL = "far from usual: "
-FEATURE_LABELS: dict[str, str] = {measure.name: measure.label for measure in MEASURES} | {
-    f"unusual_{measure.name}": FAR_FROM_USUAL + measure.label for measure in _DISTANCES
-}
+FEATURE_LABELS: dict[str, str] = (
+    {measure.name: measure.label for measure in MEASURES}
+    | {f"unusual_{measure.name}": FAR_FROM_USUAL + measure.label for measure in _DISTANCES}
+    | {measure.name: measure.label for measure in LATER_MEASURES}
+)
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURE_LABELS)
-FEATURE_PRIORS = np.array([1.0] * len(MEASURES) + [UNUSUAL_PRIOR] * len(_DISTANCES))
+NAMES_OF_REVISION: dict[int, tuple[str, ...]] = {
+    3: FEATURE_NAMES[: -len(LATER_MEASURES)],
+    REVISION: FEATURE_NAMES,
+}
+"""the features of revisions whose profiles can be read: each means today what it meant then"""
+FEATURE_PRIORS = np.array(
+    [1.0] * len(MEASURES)
+    + [UNUSUAL_PRIOR] * len(_DISTANCES)
+    + [1.0] * len(MODE_AND_TEMPO)
+    + [PHRASE_RHYTHM_PRIOR] * len(PHRASE_RHYTHM)
+)
 """how large a weight is expected beside others', before any vote"""
 
 
@@ -209,6 +246,9 @@ def feature_matrix(melodies: Sequence[Melody]) -> np.ndarray:
         return np.zeros((0, len(FEATURE_NAMES)))
     table = note_table(melodies)
     # Mostly undefined for melodies of a note or two, so any constant will do.
-    columns = {measure.name: np.nan_to_num(measure.compute(table), nan=0.0) for measure in MEASURES}
+    columns, later = (
+        {measure.name: np.nan_to_num(measure.compute(table), nan=0.0) for measure in measures}
+        for measures in (MEASURES, LATER_MEASURES)
+    )
     distances = [abs(columns[measure.name] - USUAL[measure.name]) for measure in _DISTANCES]
-    return np.stack([*columns.values(), *distances], axis=1)
+    return np.stack([*columns.values(), *distances, *later.values()], axis=1)

@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,28 +29,42 @@ from reward.comparisons.intervals import Z_90
 from reward.comparisons.preferences import Preferences
 from reward.comparisons.reliability import chance_log_odds
 from reward.profile.bradley_terry import Gaussian, fit_bradley_terry
+from reward.profile.earlier_features import scale_with_later, taste_with_later
 from reward.profile.feature_scale import FeatureScale, Items, features_of
-from reward.profile.features import FEATURE_LABELS, FEATURE_NAMES, FEATURE_PRIORS, REVISION
+from reward.profile.features import (
+    FEATURE_LABELS,
+    FEATURE_NAMES,
+    FEATURE_PRIORS,
+    NAMES_OF_REVISION,
+    REVISION,
+)
+from reward.profile.melody_effects import HeardMelodies
 from reward.profile.profile_json import (
     LARGEST,
     read_array,
     read_gaussian,
     read_scale,
+    read_trust,
     to_json,
 )
 from reward.profile.rater_scales import RaterScales
+from reward.profile.reason_likelihood import stated_reasons
+from reward.profile.reason_trust import ReasonTrust, fit_with_reasons, reasons_in_words
+from reward.profile.reasons import domain_features
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+WITHOUT_EFFECTS = 4
+"""the version before melodies had effects of their own; it is read as if they had none"""
 MAX_PROFILE_BYTES = 1 << 30
 """of a file that is read; a thousand raters take 200 MB"""
 SURE_ENOUGH = 0.8
 """probability of a weight's sign from which it is told"""
 DEGREES_OF_FREEDOM = 2.0
 """degrees of freedom of the weights' prior: a taste turns on some of the features, not all alike"""
-LOG_ODDS_SHRINKAGE = 0.85
+LOG_ODDS_SHRINKAGE = 0.95
 """share of the log-odds that is believed: the posterior takes its prior, which the same votes have
-chosen, as certain. Calibration error of 50 to 400 chosen votes .033 with it, .042 without; of
-random ones .029 and .029 (docs/log.md)"""
+chosen, as certain. With .85 chosen pairs of simulated listeners are calibrated better, and random
+ones and real choices worse (docs/log.md)"""
 
 
 class TasteError(ValueError):
@@ -94,6 +109,13 @@ class TasteProfile:
     """prior standard deviation of a rater's deviation from the group's weight; 0 with one rater"""
     shape_F: np.ndarray
     """each weight's prior standard deviation over that of all, learnt from the votes"""
+    reasons: dict[str, ReasonTrust] = field(default_factory=dict)
+    """of raters who gave reasons: how many were used, and how far they are trusted"""
+    melody_std: float
+    """standard deviation of what is liked in a melody beyond its features, in log-odds, chosen by
+    evidence; 0 where melodies have no effects of their own"""
+    heard: HeardMelodies | None = None
+    """what is known of the melodies that were heard, by the row of `items`; not in the file"""
 
     @classmethod
     def fit(
@@ -104,6 +126,7 @@ class TasteProfile:
         *,
         feature_names: Sequence[str] = FEATURE_NAMES,
         weight_std: float | None = None,
+        melody_std: float | None = None,
         freedom: float | None = DEGREES_OF_FREEDOM,
         like: TasteProfile | None = None,
     ) -> TasteProfile:
@@ -131,14 +154,19 @@ class TasteProfile:
         standard = scale.standardise(features_MF)
         prior_F = FEATURE_PRIORS if tuple(feature_names) == FEATURE_NAMES else None
         scales = like._scales_of(preferences.rater_ids) if like else None
-        fit = fit_bradley_terry(
-            standard[preferences.left] - standard[preferences.right],
+        difference_NF = standard[preferences.left] - standard[preferences.right]
+        fit_votes = partial(
+            fit_bradley_terry,
+            difference_NF,
             preferences.outcome,
             weight_N=preferences.weight,
             rater_N=preferences.rater,
             raters=max(1, len(preferences.rater_ids)),
+            left_N=preferences.left,
+            right_N=preferences.right,
             weight_std=like.weight_std if like else weight_std,
             deviation_std=(like.deviation_std or None) if like else None,
+            melody_std=like.melody_std if like else melody_std,
             shape_F=like.shape_F if like else prior_F,
             freedom=None if like else freedom,
             chance_log_odds_R=(
@@ -147,6 +175,16 @@ class TasteProfile:
                 else None
             ),
             scales=scales,
+            near=like.group if like else None,
+        )
+        rater_ids = preferences.rater_ids
+        fit, trusts = fit_with_reasons(
+            fit_votes,
+            stated_reasons(preferences, difference_NF, feature_names),
+            np.ones(len(feature_names)) if prior_F is None else prior_F,
+            domain_features(tuple(feature_names)),
+            before=[like.raters.get(rater, like.group) for rater in rater_ids] if like else None,
+            trusts=[like.reasons.get(rater) for rater in rater_ids] if like else (),
         )
         return cls(
             feature_names=tuple(feature_names),
@@ -158,6 +196,13 @@ class TasteProfile:
             weight_std=fit.weight_std,
             deviation_std=fit.deviation_std,
             shape_F=fit.shape_F,
+            reasons={
+                rater: trust
+                for rater, trust in zip(rater_ids, trusts, strict=False)
+                if trust is not None
+            },
+            melody_std=fit.melody_std,
+            heard=fit.heard,
         )
 
     def taste(self, rater: str | None = None) -> Gaussian:
@@ -178,12 +223,7 @@ class TasteProfile:
         """Everyone's scale; None if one is not known here."""
         if len(rater_ids) < 2 or not self.raters.keys() >= set(rater_ids):
             return None
-        tastes = [self.raters[rater] for rater in rater_ids]
-        return RaterScales(
-            np.array([taste.scale for taste in tastes]),
-            np.array([taste.scale_std for taste in tastes]),
-            np.array([taste.listens for taste in tastes]),
-        )
+        return RaterScales.of([self.raters[rater] for rater in rater_ids])
 
     def utility_std(self, rater: str | None = None) -> float:
         """Standard deviation of the utility over base melodies, in log-odds: the unit of a score.
@@ -207,6 +247,7 @@ class TasteProfile:
     def win_probability(self, a: Items, b: Items) -> np.ndarray:
         """Probability (B,) that a is preferred to b in the group's taste, without ties and sides.
 
+        Of melodies that nobody has heard: each has an effect of its own that is not known yet.
         The posterior is averaged over by MacKay's approximation (1992, Neural Computation 4:720),
         and of the log-odds `LOG_ODDS_SHRINKAGE` is taken.
         """
@@ -215,6 +256,7 @@ class TasteProfile:
         variance_B = np.einsum(
             "bf,fg,bg->b", difference_BF, self.group.covariance_FF, difference_BF
         )
+        variance_B += 2 * self.group.melody_std**2
         gap_B = difference_BF @ self.group.weights_F / np.sqrt(1 + np.pi / 8 * variance_B)
         return expit(LOG_ODDS_SHRINKAGE * gap_B)
 
@@ -244,8 +286,8 @@ class TasteProfile:
     def in_words(self, top: int = 12, rater: str | None = None) -> str:
         """The taste for people: what is liked and disliked, how much and how sure, a line each.
 
-        Only what is at least `SURE_ENOUGH`; the last lines count what is known beyond `top`, and
-        what cannot be told yet.
+        Only what is at least `SURE_ENOUGH`; the last lines count what is known beyond `top`, the
+        reasons that were given, and what cannot be told yet.
         """
         known = [r for r in self.explain(len(self.feature_names), rater) if r.sure >= SURE_ENOUGH]
         lines = []
@@ -256,6 +298,8 @@ class TasteProfile:
                 lines.append(f"{title:9}{reason.label:38}{size}   {100 * reason.sure:.0f} % sure")
         if len(known) > top:
             lines.append(f"{len(known) - top} more are known, less surely")
+        if stated := reasons_in_words(self.reasons, rater):
+            lines.append(stated)
         silent = len(self.feature_names) - len(known)
         return "\n".join([*lines, f"of {silent} other features there is not much to tell yet"])
 
@@ -271,6 +315,7 @@ class TasteProfile:
             "group": to_json(self.group),
             "shape_F": self.shape_F.tolist(),
             "raters": {rater: to_json(taste) for rater, taste in self.raters.items()},
+            "reasons": {rater: asdict(trust) for rater, trust in self.reasons.items()},
             **{name: getattr(self, name) for name in _NUMBERS},
         }
         write_whole(path, json.dumps(body, allow_nan=False) + "\n")
@@ -289,41 +334,55 @@ class TasteProfile:
             raise TasteError(f"{path} is not a readable profile ({error}); {remedy}") from error
         if not isinstance(body, dict) or body.get("format") != "tastemaker taste profile":
             raise TasteError(f"{path} is JSON but no taste profile; {remedy}")
-        if body.get("version") != FORMAT_VERSION:
+        if body.get("version") not in (FORMAT_VERSION, WITHOUT_EFFECTS):
             raise TasteError(
                 f"{path} has version {shortened(body.get('version'))}, this is {FORMAT_VERSION}; "
                 f"{remedy}"
             )
-        if body.get("features_revision") != REVISION:
+        revision = body.get("features_revision")
+        if not isinstance(revision, int) or revision not in NAMES_OF_REVISION:
             raise TasteError(
-                f"{path} was fitted to revision {shortened(body.get('features_revision'))} of the "
+                f"{path} was fitted to revision {shortened(revision)} of the "
                 f"features, this is {REVISION}; {remedy}"
             )
+        then = NAMES_OF_REVISION[revision]
         names = body.get("feature_names")
-        sha256 = names_sha256(FEATURE_NAMES)
-        if body.get("feature_names_sha256") != sha256 or names != list(FEATURE_NAMES):
+        sha256 = names_sha256(then)
+        if body.get("feature_names_sha256") != sha256 or names != list(then):
             raise TasteError(
                 f"{path} was fitted to other features (sha256 "
                 f"{shortened(body.get('feature_names_sha256'))}, ours {sha256[:16]!r}…); {remedy}"
             )
-        size = len(FEATURE_NAMES)
+        size, today = len(then), len(FEATURE_NAMES)
         try:
-            raters = {rater: read_gaussian(taste, size) for rater, taste in body["raters"].items()}
+            if body["version"] == WITHOUT_EFFECTS:
+                body |= {"melody_std": 0.0}
+                for taste in (body["group"], *body["raters"].values()):
+                    taste["melody_std"] = 0.0
+            weight_std = number(body["weight_std"], "weight_std", low=1e-9, high=LARGEST)
+            raters = {
+                rater: taste_with_later(read_gaussian(taste, size), today, weight_std)
+                for rater, taste in body["raters"].items()
+            }
             shape_F = read_array(body["shape_F"], (size,), "shape_F")
             if (shape_F < 0).any():
                 raise ValueError("shape_F is negative somewhere")
             return cls(
                 feature_names=FEATURE_NAMES,
-                scale=read_scale(body["scale"], size),
-                group=read_gaussian(body["group"], size),
-                shape_F=shape_F,
+                scale=scale_with_later(read_scale(body["scale"], size), today),
+                group=taste_with_later(read_gaussian(body["group"], size), today, weight_std),
+                shape_F=np.concatenate([shape_F, np.ones(today - size)]),
                 raters=raters,
+                reasons={
+                    rater: read_trust(trust) for rater, trust in body.get("reasons", {}).items()
+                },
                 votes=whole_number(body["votes"], "votes", low=0, high=int(LARGEST)),
                 log_evidence=number(
                     body["log_evidence"], "log_evidence", high=LARGEST, low=-LARGEST
                 ),
-                weight_std=number(body["weight_std"], "weight_std", low=1e-9, high=LARGEST),
+                weight_std=weight_std,
                 deviation_std=number(body["deviation_std"], "deviation_std", low=0.0, high=LARGEST),
+                melody_std=number(body["melody_std"], "melody_std", low=0.0, high=LARGEST),
             )
         except KeyError as error:
             raise TasteError(f"{path} is broken: it has no {error}; {remedy}") from error
@@ -332,7 +391,7 @@ class TasteProfile:
             raise TasteError(f"{path} is broken: {reason}; {remedy}") from error
 
 
-_NUMBERS = ("votes", "log_evidence", "weight_std", "deviation_std")
+_NUMBERS = ("votes", "log_evidence", "weight_std", "deviation_std", "melody_std")
 
 
 def names_sha256(names: Sequence[str]) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from music.json_text import number
+from music.json_text import number, whole_number
 from reward.profile.bradley_terry import Gaussian
 from reward.profile.feature_scale import FeatureScale
+from reward.profile.reason_trust import ReasonTrust
 
 LARGEST = 1e9
 """size of a number in a file: what is computed from larger ones could become infinite"""
@@ -65,7 +66,8 @@ def read_scale(body: dict[str, Any], size: int) -> FeatureScale:
 def read_gaussian(body: dict[str, Any], size: int) -> Gaussian:
     """A taste of `size` features, or ValueError, KeyError or TypeError."""
     stds = {
-        name: number(body[name], name, low=0.0, high=LARGEST) for name in ("side_std", "scale_std")
+        name: number(body[name], name, low=0.0, high=LARGEST)
+        for name in ("side_std", "scale_std", "melody_std")
     }
     others = {
         name: number(body[name], name, low=-LARGEST, high=LARGEST)
@@ -78,3 +80,12 @@ def read_gaussian(body: dict[str, Any], size: int) -> Gaussian:
         **stds,
         **others,
     )
+
+
+def read_trust(body: dict[str, Any]) -> ReasonTrust:
+    """How far one rater's reasons were trusted, or ValueError, KeyError or TypeError."""
+    share, by_chance = (
+        number(body[name], name, low=-1e-9, high=1 + 1e-9) for name in ("share", "by_chance")
+    )
+    count = whole_number(body["reasons"], "reasons", low=1, high=int(LARGEST))
+    return ReasonTrust(count, share, by_chance)

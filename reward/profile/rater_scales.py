@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -30,6 +31,9 @@ from scipy.special import logsumexp
 
 from reward.profile.davidson import RaterVotes, gradient_and_curvature, log_likelihood
 from reward.profile.laplace import OWN_LOG_TIE_STD, OWN_SIDE_STD, Point, Prior, find_mode
+
+if TYPE_CHECKING:
+    from reward.profile.bradley_terry import Gaussian
 
 OWN_LOG_SCALE_STD = 0.5
 """how much those who listen differ: two in three are within a factor of 1.6"""
@@ -58,6 +62,15 @@ class RaterScales:
     std_R: np.ndarray
     listens_R: np.ndarray
     """probability that a rater does not answer by chance; their votes count for so much"""
+
+    @classmethod
+    def of(cls, tastes: Sequence[Gaussian]) -> RaterScales:
+        """Those with which everyone's taste was fitted."""
+        return cls(
+            np.array([taste.scale for taste in tastes]),
+            np.array([taste.scale_std for taste in tastes]),
+            np.array([taste.listens for taste in tastes]),
+        )
 
     @property
     def of_all(self) -> tuple[float, float]:
@@ -134,7 +147,8 @@ def _by_turns(
     start_R: np.ndarray,
 ) -> tuple[RaterScales, float]:
     """Scales from one start, and the nats with which others predict each rater, summed."""
-    prior, point = Prior.of(weight_std_F, 1.0, 0.0), Point.start(len(weight_std_F))
+    prior = Prior.of(weight_std_F, 1.0, 0.0)
+    point = Point.start(by_rater, prior)
     raters = len(by_rater)
     scales, log_predicted = RaterScales(start_R, np.zeros(raters), np.ones(raters)), -np.inf
     share_K = KIND_COUNTS_K / KIND_COUNTS_K.sum()

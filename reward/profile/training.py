@@ -119,7 +119,10 @@ def train_reward(
         if len(train.rater_ids) == 1:
             fitted = TasteProfile.fit(train, features_MF, scale)
         else:
-            pooled = Preferences.of(train.left, train.right, train.outcome, weight=train.weight)
+            pooled = Preferences.of(
+                train.left, train.right, train.outcome, weight=train.weight,
+                reasons=train.reasons, reason_names=train.reason_names,
+            )  # fmt: skip
             others = like(test)
             shape = TasteProfile.fit(pooled, features_MF, scale, weight_std=others.weight_std)
             prior = replace(others, shape_F=shape.shape_F)

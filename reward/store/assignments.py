@@ -358,7 +358,7 @@ def _shown(
 def coming(
     session: Session, rater_id: int, *, now: datetime, wanted: Wanted, count: int
 ) -> list[StoredMelody]:
-    """Melodies that this rater will probably hear next, in the keys in which they will be heard.
+    """Melodies that this rater will probably hear next, at the keys and tempos of their pairs.
 
     Those of the next `count` comparisons if nobody else votes meanwhile and no repeat is due.
     """
@@ -372,7 +372,7 @@ def coming(
     rows = session.scalars(statement, asked)
     pairs = load_heard_pairs(session, [(row.melody_a, row.melody_b) for row in rows])
     sides = [side for pair in pairs for side in pair]
-    return list({(side.id, side.melody.tonic_midi): side for side in sides}.values())
+    return list({(side.melody, side.tempo_bpm): side for side in sides}.values())
 
 
 def shown(
@@ -380,7 +380,7 @@ def shown(
 ) -> tuple[StoredMelody, StoredMelody]:
     """The melodies, left and right, of an assignment of this rater's, live or answered.
 
-    They are in the one key in which the rater hears or heard them.
+    They are in the one key and at the one tempo in which the rater hears or heard them.
 
     Raises:
         RatingsError: when there is none, or it is another rater's.

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from music.key_choice import in_one_key
 from music.melody import Melody
 from music.styles import OTHER
+from music.tempo import pair_tempos_bpm
 from music.tokens import decode, encode
 from reward.store.campaigns import campaign_row, check_fits
 from reward.store.database import RatingsError
@@ -77,6 +78,8 @@ class StoredMelody:
     sampler: str
     seed: int
     features: Mapping[str, float] | None = None
+    tempo_bpm: float | None = None
+    """beats a minute at which it is heard in its pair; None for what is in no pair"""
 
     @property
     def tokens(self) -> np.ndarray:
@@ -199,8 +202,10 @@ def load_heard_pairs(
 ) -> list[tuple[StoredMelody, StoredMelody]]:
     """The two melodies of each pair of ids, as they are heard and shown beside each other.
 
-    They are at one tonic (`music.key_choice.in_one_key`). Where their styles differ neither has
-    one: a style sets the tempo, and may tell which policy wrote the melody.
+    They are at one tonic (`music.key_choice.in_one_key`) and at one tempo
+    (`music.tempo.pair_tempos_bpm`), because neither is a property of a melody. Where their styles
+    differ neither has one: a style may tell which policy wrote the melody. All of it follows from
+    the two melodies alone, so a pair sounds the same whenever and to whomever it is played.
 
     Raises:
         RatingsError: for an id that is not in the pool.
@@ -211,7 +216,13 @@ def load_heard_pairs(
         melodies = in_one_key(one.melody, other.melody)
         if melodies[0].header.style != melodies[1].header.style:
             melodies = _without_style(melodies[0]), _without_style(melodies[1])
-        heard.append((replace(one, melody=melodies[0]), replace(other, melody=melodies[1])))
+        tempos_bpm = pair_tempos_bpm(melodies[0].header, melodies[1].header)
+        heard.append(
+            (
+                replace(one, melody=melodies[0], tempo_bpm=tempos_bpm[0]),
+                replace(other, melody=melodies[1], tempo_bpm=tempos_bpm[1]),
+            )
+        )
     return heard
 
 

@@ -224,6 +224,7 @@ def _trained_on(run: Run, card: RewardCard) -> str:
 | votes | {len(votes)} of {_who(card)}: {outcomes} |
 | of these hidden repeats | {np.count_nonzero(votes["purpose"] == "repeat")} |
 | pairs | {int(card.preferences.pair.max()) + 1} different ones of {len(melodies)} melodies |
+{_reasons(card)}\
 | chosen by | {strategies} |
 | newest vote | number {record["last_vote"]} |
 | stands on | {parents or "a base policy that was not named"} |
@@ -233,6 +234,15 @@ def _trained_on(run: Run, card: RewardCard) -> str:
 Not trained on: votes of the other kind of raters, "both are bad", skips, traps, the blind test, and
 votes that were undone.
 """
+
+
+def _reasons(card: RewardCard) -> str:
+    """A row for each rater who said why; none where nobody did."""
+    return "".join(
+        f"| reasons of {rater} | {trust.reasons} were used, {100 * trust.share:.0f} % of them are "
+        "believed |\n"
+        for rater, trust in card.trained.profile.reasons.items()
+    )
 
 
 def _unit(card: RewardCard) -> str:

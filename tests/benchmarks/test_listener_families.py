@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
-from listener_families import FAMILIES, family_taste, opposite, rarity_bits
+from listener_families import (
+    FAMILIES,
+    OWN_SHARE,
+    family_parts,
+    family_taste,
+    opposite,
+    rarity_bits,
+)
 
 from music.note_table import note_table
+from reward.listeners.note_tastes import best_agreement
 from reward.listeners.simulated import ListenerError, SimulatedListener
+from reward.profile.features import feature_matrix
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +89,40 @@ def test_rare_steps_are_rarer_than_common_ones(tune):
 def test_two_camps_disagree_on_everything(some):
     taste = family_taste("sparse", 4, some)
     np.testing.assert_array_equal(opposite(taste)(some), -taste(some))
+
+
+def test_mode_minds_the_third_and_pace_the_time(tune, some):
+    major, minor, fast = (
+        tune(*[(pitch, ticks) for pitch in pitches], bars=bars)
+        for pitches, ticks, bars in (
+            ((0, 4, 7, 4, 0, 4, 7, 0), 24, 4),
+            ((0, 3, 7, 3, 0, 3, 7, 0), 24, 4),
+            ((0, 4, 7, 4, 0, 4, 7, 0), 12, 2),
+        )
+    )
+    gaps = np.array(
+        [np.diff(family_taste("mode", seed, some)([major, minor])) for seed in range(9)]
+    )
+    assert (abs(gaps) > 0.5).all()
+    assert (gaps > 0).any()
+    assert (gaps < 0).any()
+    first = [family_parts("pace", seed, some)[0] for seed in range(9)]
+    faster = [np.diff(part.weight * part.measure(note_table([major, fast])))[0] for part in first]
+    assert max(faster) > 0.5
+    assert min(faster) < -0.5
+
+
+def test_nobody_agrees_with_unexplained_more_than_its_ceiling(some, real_melodies):
+    """Even who knows the explained half to the last digit."""
+    parts = family_parts("unexplained", 5, some)
+    assert [part.about for part in parts][-1] == ()
+    table = note_table(real_melodies)
+    utility = [part.weight * part.measure(table) for part in parts]
+    known, whole = np.sum(utility[:-1], axis=0), np.sum(utility, axis=0)
+    one, other = np.triu_indices(len(whole), 1)
+    agrees = np.sign(known[one] - known[other]) == np.sign(whole[one] - whole[other])
+    assert agrees.mean() == pytest.approx(best_agreement(OWN_SHARE), abs=0.03)
+    assert abs(np.corrcoef(feature_matrix(real_melodies).T, utility[-1])[-1, :-1]).max() < 0.25
 
 
 def test_an_unknown_family_is_named(some):

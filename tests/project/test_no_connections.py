@@ -184,6 +184,7 @@ RUN_BY = {
     "reward": STEPS,
     "taste": STEPS,
     "ppo": STEPS,
+    "ratings check": "tests/tastemaker/test_ratings_check.py",
     "ratings export": STEPS,
     "ratings import": STEPS,
     "ratings stats": STEPS,

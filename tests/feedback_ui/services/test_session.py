@@ -54,6 +54,11 @@ def tunes(count):
         )
 
 
+def sounds_of(sides):
+    """What is heard of sides of pairs."""
+    return [(side.melody, side.tempo_bpm) for side in sides]
+
+
 @pytest.fixture
 def store(ratings_url, new_database):
     if "://" not in ratings_url:
@@ -316,14 +321,59 @@ def test_both_sides_of_a_pair_are_heard_and_seen_in_one_key(store, clips, monkey
     assert stored == [62, 67], "what is stored keeps its key"
 
 
+def test_both_sides_of_a_pair_are_heard_at_one_tempo(store, clips):
+    """An eighth lasts as long in both, and a bar and the time to vote are counted at that tempo."""
+    (one,) = tunes(1)
+    jig = Melody(
+        Header("6/8", "major", "other", 2, 12),
+        tuple(Note(at, 12, at // 12 % 5) for at in range(-12, 132, 12)),
+    )
+    ids = store.add_melodies([one, jig], policy_id="p", sampler="s", seed=1)
+    store.add_comparisons([tuple(ids)], round=1, strategy="random")
+    studio = StudioSession(store, clips, clock=Clock(step_s=10))
+    rater = studio.sign_up("Ada", consents=True)
+    pair = studio.current_pair(rater.id)
+    sides = studio.store.shown(rater.id, pair.assignment_id)
+    heard = studio.heard(rater.id, pair.assignment_id)
+    assert [side.clip for side in heard] == [pair.left, pair.right]
+    quarters_ms = []
+    for side, clip in zip(sides, (pair.left, pair.right), strict=True):
+        header = side.melody.header
+        quarters_ms.append(clip.bar_ms * 24 / header.bar_ticks)
+        music_ms = quarters_ms[-1] * (header.end_ticks - header.start_ticks) / 24
+        assert clip.duration_ms == pytest.approx(music_ms + 1000, abs=1), "with its tail"
+        assert clip.pickup_ms == pytest.approx(quarters_ms[-1] * header.pickup_ticks / 24)
+        assert clip.bar_ms != pytest.approx(studio.clip(side.melody).bar_ms), "the usual tempo"
+    assert quarters_ms[0] == quarters_ms[1]
+
+
+def test_a_pair_that_was_made_ready_is_not_rendered_again(store, clips, monkeypatch):
+    """Also where its tempo is that of the pair and not the usual one."""
+    monkeypatch.setattr("feedback_ui.services.clips.QUIET_S", 0)
+    one, other = tunes(2)
+    slow = replace(other, header=Header("2/2", "major", "other", 2, 0))
+    ids = store.add_melodies([one, slow], policy_id="p", sampler="s", seed=1)
+    store.add_comparisons([tuple(ids)], round=1, strategy="random")
+    studio = StudioSession(store, clips, clock=Clock(step_s=10))
+    rater = studio.sign_up("Ada", consents=True)
+    before = {*clips.glob("*.wav")}
+    studio.prepare_next(rater.id)
+    until = time.monotonic() + 60
+    while len({*clips.glob("*.wav")} - before) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    ready = {*clips.glob("*.wav")}
+    pair = studio.current_pair(rater.id)
+    assert {pair.left.path, pair.right.path} <= ready
+    assert {*clips.glob("*.wav")} == ready
+
+
 def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_path, monkeypatch):
     monkeypatch.setattr("feedback_ui.services.clips.QUIET_S", 0.2)
     folder = ClipFolder(tmp_path / "ahead")
-    coming = [
-        stored.melody for stored in studio.store.coming(rater.id, purposes=["train"], count=1)
-    ]
+    coming = sounds_of(studio.store.coming(rater.id, purposes=["train"], count=1))
     live = studio.store.issue(rater.id)
-    assert {live.left.melody, live.right.melody} == set(coming)
+    assert set(sounds_of([live.left, live.right])) == set(coming)
     folder.prepare(coming)
     folder.prepare(coming)
     assert not list((tmp_path / "ahead").glob("*.wav")), "the page that opens now comes first"
@@ -331,8 +381,8 @@ def test_what_comes_next_is_rendered_before_it_is_asked_for(studio, rater, tmp_p
     while len(list((tmp_path / "ahead").glob("*.wav"))) < 2:
         assert time.monotonic() < until
         time.sleep(0.05)
-    found = [folder.clip(melody) for melody in coming]
-    assert found == [folder.clip(melody) for melody in coming]
+    found = [folder.clip(*sound) for sound in coming]
+    assert found == [folder.clip(*sound) for sound in coming]
     assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
 
 
@@ -355,7 +405,7 @@ def test_what_may_come_waits_while_a_page_waits(tmp_path, monkeypatch):
     page.start()
     while not folder._asked:
         time.sleep(0.001)
-    folder.prepare([ahead])
+    folder.prepare([(ahead, None)])
     time.sleep(0.1)
     assert rendered == []
     go_on.set()
@@ -420,12 +470,10 @@ def test_a_full_disk_is_said_in_a_line(page, studio, rater, monkeypatch):
 
 def test_what_is_asked_for_does_not_wait_for_what_may_come(studio, rater, tmp_path):
     folder = ClipFolder(tmp_path / "ahead")
-    first, second = (
-        stored.melody for stored in studio.store.coming(rater.id, purposes=["train"], count=1)
-    )
+    first, second = sounds_of(studio.store.coming(rater.id, purposes=["train"], count=1))
     folder.prepare([first, second])
-    folder.clip(second)
-    folder.clip(first)
+    folder.clip(*second)
+    folder.clip(*first)
     assert len(list((tmp_path / "ahead").glob("*.wav"))) == 2
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import mido
 import pytest
 
-from music.formats.midi import default_tempo_bpm, duration_seconds, pitches_midi, to_midi
+from music.formats.midi import pitches_midi, to_midi
 from music.melody import Header
 from music.metre import BAR_TICKS, METERS
 from music.styles import SHIPPED_STYLES
+from music.tempo import default_tempo_bpm, duration_seconds
 from tests.music.formats.test_abc_readers import check, meter_and_key_of
 
 with warnings.catch_warnings():

@@ -11,11 +11,11 @@ import verovio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from music.formats.midi import default_tempo_bpm
 from music.formats.musicxml import to_musicxml
 from music.formats.spelling import key_of
 from music.melody import TICKS_PER_QUARTER
 from music.metre import BAR_TICKS
+from music.tempo import default_tempo_bpm
 from tests.music.formats.test_abc_readers import (
     check,
     meter_and_key_of,

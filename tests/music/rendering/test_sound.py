@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from music import files
-from music.formats.midi import duration_seconds
 from music.rendering import sound
 from music.rendering.sound import (
     TAIL_SECONDS,
@@ -19,6 +18,7 @@ from music.rendering.sound import (
     render_wav,
     renderer_id,
 )
+from music.tempo import duration_seconds
 
 PIANO, HARPSICHORD, XYLOPHONE, GUITAR, VIOLIN, HARP, FLUTE = 0, 6, 13, 24, 40, 46, 73
 

@@ -29,16 +29,26 @@ def test_mean_and_spread_are_those_of_draws_from_the_members():
     votes = votes_for(1.5 * pool[:, 0] + 0.5 * pool[:, 1], 80, 1)
     got = committee(votes, pool, scale, feature_names=NAMES)
     rng = np.random.default_rng(2)
-    draws = np.concatenate([
-        rng.multivariate_normal(member.weights_F, member.covariance_FF, 40_000)
-        for member in (
-            TasteProfile.fit(votes, pool, scale, feature_names=NAMES, freedom=freedom).group
-            for freedom in FREEDOMS
+    own = TasteProfile.fit(votes, pool, scale, feature_names=NAMES)
+    members = [
+        TasteProfile.fit(
+            votes, pool, scale, feature_names=NAMES, freedom=freedom, melody_std=own.melody_std
         )
+        for freedom in FREEDOMS[:-1]
+    ]
+    draws = np.concatenate([
+        rng.multivariate_normal(member.group.weights_F, member.group.covariance_FF, 40_000)
+        for member in (*members, own)
     ])  # fmt: skip
     np.testing.assert_allclose(got.weights_F, draws.mean(0), atol=0.01)
     np.testing.assert_allclose(got.covariance_FF, np.cov(draws.T), atol=0.01)
     assert np.linalg.eigvalsh(got.covariance_FF)[0] > 0
+    heard = np.unique([votes.left, votes.right])
+    variances = [member.heard.variance_K for member in (*members, own)]
+    np.testing.assert_allclose(got.effect_variance_B[heard], np.mean(variances, axis=0))
+    unheard = np.setdiff1d(np.arange(len(pool)), heard)
+    np.testing.assert_allclose(got.effect_variance_B[unheard], own.melody_std**2)
+    assert not got.lever_BF[unheard].any()
 
 
 def test_what_one_profile_has_set_aside_is_doubted_more():
@@ -50,8 +60,13 @@ def test_what_one_profile_has_set_aside_is_doubted_more():
     def doubt(posterior):
         return float(np.diag(posterior.covariance_FF)[1:].mean())
 
+    own = TasteProfile.fit(votes, pool, scale, feature_names=NAMES).melody_std
     alone = [
-        doubt(TasteProfile.fit(votes, pool, scale, feature_names=NAMES, freedom=freedom).group)
+        doubt(
+            TasteProfile.fit(
+                votes, pool, scale, feature_names=NAMES, freedom=freedom, melody_std=own
+            ).group
+        )
         for freedom in FREEDOMS
     ]
     assert doubt(committee(votes, pool, scale, feature_names=NAMES)) > np.mean(alone)

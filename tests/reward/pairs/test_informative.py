@@ -8,20 +8,21 @@ from scipy.special import expit
 
 from reward.comparisons.preferences import Preferences
 from reward.listeners.simulated import SimulatedListener
-from reward.pairs.informative import duels, information_bits, informative_pairs
+from reward.pairs.informative import PoolTaste, duels, information_bits, informative_pairs
 from reward.pairs.random_pairs import PairingError
-from reward.profile.bradley_terry import Gaussian
+from reward.profile.bradley_terry import Gaussian, fit_bradley_terry
 from reward.profile.feature_scale import FeatureScale
 from reward.profile.profile import TasteProfile
 
 
-def taste(weights, covariance):
+def taste(weights, covariance, melody_std=0.0):
     return Gaussian(
         weights_F=np.asarray(weights, float),
         covariance_FF=np.asarray(covariance, float),
         side=0.0,
         side_std=0.5,
         log_tie=-1.0,
+        melody_std=melody_std,
     )
 
 
@@ -38,6 +39,76 @@ def test_information_is_that_of_the_logistic(gap, variance):
 
     exact = bits(density @ p) - density @ bits(p)
     assert information_bits(np.array(gap), np.array(variance)) == pytest.approx(exact, abs=0.012)
+
+
+def test_information_about_the_weights_alone_is_less():
+    """H(E p) - E H(p), where the inner p has the melodies' effects averaged over already."""
+    gap, variance, noise = 0.5, 1.5, 0.8
+    z = np.linspace(-8, 8, 801)
+    density = np.exp(-(z**2) / 2) / np.exp(-(z**2) / 2).sum()
+    p = expit(gap + np.sqrt(variance) * z[:, None] + np.sqrt(noise) * z) @ density
+
+    def bits(q):
+        return -(q * np.log2(q) + (1 - q) * np.log2(1 - q))
+
+    exact = bits(density @ p) - density @ bits(p)
+    got = information_bits(np.array(gap), np.array(variance), np.array(noise))
+    assert got == pytest.approx(exact, abs=0.012)
+    assert got < information_bits(np.array(gap), np.array(variance)) - 0.02
+
+
+def test_the_second_pair_of_a_batch_is_the_best_given_the_first_answer():
+    """Against the joint Gaussian of weights and effects, dense: 12 melodies, 3 features."""
+    rng = np.random.default_rng(5)
+    for _ in range(6):
+        items = rng.normal(size=(12, 3))
+        melody_std, weights = 0.9, np.zeros(3)
+        pairs = informative_pairs(taste(weights, np.eye(3), melody_std), items, 2, rng)
+        joint = np.diag([1.0] * 3 + [melody_std**2] * 12)
+        columns = np.hstack([items, np.eye(12)])
+
+        def information(one, other, joint, columns=columns):
+            a = columns[one] - columns[other]
+            effects = joint[3:, 3:] - joint[3:, :3] @ np.linalg.solve(joint[:3, :3], joint[:3, 3:])
+            noise = a[3:] @ effects @ a[3:]
+            return information_bits(np.array(0.0), a @ joint @ a - noise, noise)
+
+        everything = [(one, other) for one in range(12) for other in range(one)]
+        for pair in pairs:
+            bits = {frozenset(each): information(*each, joint) for each in everything}
+            assert bits[frozenset(pair)] == pytest.approx(max(bits.values()), rel=1e-4)
+            everything.remove((max(pair), min(pair)))
+            a = columns[pair[0]] - columns[pair[1]]
+            along = joint @ a
+            # The answer to a toss-up has a curvature of 1/4.
+            joint = joint - np.outer(along, along) / (4 + a @ along)
+
+
+def test_a_melody_heard_for_the_fifth_time_tells_less_of_its_features():
+    """Of two melodies of equal features the one that was heard tells less beside a usual third."""
+    items = np.array([[2.0], [2.0], [0.0], *([-0.5], [0.3], [0.1], [-0.2])])
+    left, right = np.zeros(4, int), np.arange(3, 7)
+    fit = fit_bradley_terry(
+        items[left] - items[right], np.array([1, -1, 1, -1]), left_N=left, right_N=right,
+        weight_std=1.0, melody_std=1.0,
+    )  # fmt: skip
+    pool = PoolTaste.of(fit.group, fit.heard, len(items))
+
+    def bits(one, other):
+        along = items[one] + pool.lever_BF[one] - items[other] - pool.lever_BF[other]
+        noise = pool.effect_variance_B[one] + pool.effect_variance_B[other]
+        return float(
+            information_bits(np.array(0.0), along @ fit.group.covariance_FF @ along, noise)
+        )
+
+    heard, new, usual = 0, 1, 2
+    assert pool.effect_variance_B[heard] < 0.7 * pool.effect_variance_B[new]
+    assert bits(heard, usual) < 0.8 * bits(new, usual)
+    chosen = informative_pairs(
+        pool, items, 1, np.random.default_rng(0), kind_B=[0, 0, 0, 1, 2, 3, 4],
+        taken=[(heard, new)],
+    )  # fmt: skip
+    assert set(chosen[0]) == {new, usual}
 
 
 def test_no_doubt_or_a_foregone_answer_tells_nothing():

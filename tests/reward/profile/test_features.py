@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from music.melody import TONIC_MIDI_MAX, TONIC_MIDI_MIN, Melody, Note
+from music.tempo import duration_seconds, pair_tempos_bpm
 from reward.profile.features import (
     FEATURE_LABELS,
     FEATURE_NAMES,
     FEATURE_PRIORS,
+    LATER_MEASURES,
+    NAMES_OF_REVISION,
     REVISION,
     feature_matrix,
 )
@@ -63,6 +66,8 @@ def test_real_tunes_have_no_outliers_and_no_idle_or_doubled_features(real_melodi
     assert {name: z for name, z in worst.items() if z > 12} == {}  # a yes that one in 140 has
     alike = np.corrcoef(standard.T) - np.eye(len(FEATURE_NAMES))
     assert abs(alike).max() < 0.98
+    later = [FEATURE_NAMES.index(measure.name) for measure in LATER_MEASURES]
+    assert abs(alike[later]).max() < 0.95
     eigenvalues = np.linalg.eigvalsh(np.corrcoef(standard.T))
     assert eigenvalues.sum() ** 2 / (eigenvalues**2).sum() > 14
 
@@ -102,6 +107,39 @@ LABELLED = {
     "a high last phrase": (UP, DOWN),
     "a rising first phrase": (UP, DOWN),
     "a rising last phrase": (UP, DOWN),
+    "a minor sound": ((0, 3, 7, 3, 0, 3, 7, 0), (0, 4, 7, 4, 0, 4, 7, 0)),
+    "a five-note scale": ((0, 2, 4, 7, 9, 7, 4, 0), (0, 5, 4, 11, 9, 5, 11, 0)),
+    "a bright scale": ((0, 2, 6, 7, 9, 11, 7, 0), (0, 1, 5, 7, 8, 10, 7, 0)),
+}
+# Lengths of notes by bar, each of which is a phrase.
+HALF, QUARTERS, EIGHTHS = (48,), (24, 24), (12, 12, 12, 12)
+SLOWS, HURRIES = (12, 12, 24), (24, 12, 12)
+LABELLED_RHYTHMS = {
+    "long notes where phrases end": ([SLOWS] * 4, [HURRIES] * 4),
+    "answers that end on a longer note": (
+        [EIGHTHS, QUARTERS, EIGHTHS, QUARTERS],
+        [QUARTERS, EIGHTHS, QUARTERS, EIGHTHS],
+    ),
+    "answers in the rhythm of questions": (
+        [SLOWS, SLOWS, HURRIES, HURRIES],
+        [SLOWS, HURRIES, SLOWS, HURRIES],
+    ),
+    "answers busier than questions": (
+        [QUARTERS, EIGHTHS, QUARTERS, EIGHTHS],
+        [EIGHTHS, QUARTERS, EIGHTHS, QUARTERS],
+    ),
+    "phrases that slow down": ([SLOWS] * 4, [HURRIES] * 4),
+    "answers that end in one rhythm": (
+        [QUARTERS, HURRIES, QUARTERS, HURRIES],
+        [QUARTERS, HURRIES, QUARTERS, QUARTERS],
+    ),
+    "phrases that begin on a long note": ([HURRIES] * 4, [SLOWS] * 4),
+    "notes that lead into phrases": ([HURRIES] * 4, [QUARTERS] * 4),
+    "a late longest note": (
+        [EIGHTHS, EIGHTHS, EIGHTHS, HALF],
+        [HALF, EIGHTHS, EIGHTHS, EIGHTHS],
+    ),
+    "many notes a beat": ([EIGHTHS] * 4, [QUARTERS] * 4),
 }
 
 
@@ -113,8 +151,33 @@ def test_a_feature_is_larger_where_there_is_more_of_what_its_label_says(label, t
     assert values[0] > values[1] + 0.05
 
 
+@pytest.mark.parametrize("label", LABELLED_RHYTHMS)
+def test_a_rhythm_is_as_its_label_says(label, tune):
+    name = next(name for name, words in FEATURE_LABELS.items() if words == label)
+    more, less = (
+        tune(*[(0, ticks) for bar in bars for ticks in bar]) for bars in LABELLED_RHYTHMS[label]
+    )
+    values = feature_matrix([more, less])[:, FEATURE_NAMES.index(name)]
+    assert values[0] > values[1] + 0.05
+
+
+def test_notes_a_second_within_a_pair_are_notes_a_beat_times_beats_a_quarter(tune):
+    """At the pair's tempo; so the profile can tell a fast melody whatever the two metres are."""
+    one = tune(*[(0, 24)] * 8)
+    other = tune(*[(0, 12)] * 24, meter="6/8")
+    tempos = pair_tempos_bpm(one.header, other.header)
+    heard = [
+        len(melody.notes) / duration_seconds(melody.header, tempo)
+        for melody, tempo in zip((one, other), tempos, strict=True)
+    ]
+    both = feature_matrix([one, other])
+    a_beat = 2 ** both[:, FEATURE_NAMES.index("notes_per_beat")] - 1
+    a_quarter = a_beat * 2 ** both[:, FEATURE_NAMES.index("beats_per_quarter")]
+    assert a_quarter[0] / a_quarter[1] == pytest.approx(heard[0] / heard[1])
+
+
 PINNED = (
-    3,
+    4,
     {
         "out_of_key": [0.0, 0.4264],
         "in_found_key_share": [1.0, 0.9091],
@@ -214,6 +277,19 @@ PINNED = (
         "unusual_repeated_bar_share": [0.125, 0.125],
         "unusual_repeated_rhythm_share": [0.0, 0.5],
         "unusual_final_height": [4.6186, 2.0827],
+        "minor_third_share": [0.0, 1.0],
+        "brightness": [1.25, 1.5],
+        "five_note_share": [1.0, 0.7174],
+        "beats_per_quarter": [0.0, -0.585],
+        "phrase_end_length": [-0.1429, 0.216],
+        "answers_end_longer": [0.5, 1.161],
+        "answers_in_rhythm": [0.5714, 0.0],
+        "busier_answers": [-0.1429, -0.4],
+        "phrases_slow_down": [0.1429, 0.0],
+        "answers_end_in_one_rhythm": [0.0, 0.0],
+        "phrase_start_length": [0.1071, 0.7824],
+        "upbeat_share": [0.0, 0.3333],
+        "longest_note_position": [1.0, 1.0],
     },
 )
 
@@ -235,7 +311,7 @@ def test_version_is_pinned_to_the_numbers(tune):
 
 
 def test_features_of_the_melodies_of_version_0_1_0_are_what_they_were(tmp_path):
-    """Profiles of that version are read, so its features must mean the same.
+    """Profiles of that version are read, so its features must mean the same, in the same columns.
 
     The file has each feature's mean and deviation over the 98 melodies of the old database, and its
     value for the melody with id 42, as the code of that version computed them.
@@ -245,9 +321,9 @@ def test_features_of_the_melodies_of_version_0_1_0_are_what_they_were(tmp_path):
     shutil.copy(data / "v0_1_0" / "ratings.sqlite", tmp_path)
     with RatingsStore(tmp_path / "ratings.sqlite") as store:
         melodies = [one.melody for one in store.melodies(range(1, 99))]
-    matrix = feature_matrix(melodies)
-    assert then["revision"] == REVISION
-    assert tuple(then["features"]) == FEATURE_NAMES
+    names = NAMES_OF_REVISION[then["revision"]]
+    assert tuple(then["features"]) == names == FEATURE_NAMES[: len(names)]
+    matrix = feature_matrix(melodies)[:, : len(names)]
     now = np.stack([matrix.mean(0), matrix.std(0), matrix[41]], axis=1)
     np.testing.assert_allclose(now, list(then["features"].values()), rtol=1e-6, atol=1e-9)
 
@@ -256,7 +332,8 @@ def test_features_of_the_melodies_of_version_0_1_0_are_what_they_were(tmp_path):
 def test_a_tune_in_notes_of_twice_the_length_has_the_same_features(real_melodies, meter, of_half):
     """Beats of twice the length, so nothing that is counted in beats or bars changes.
 
-    Dotted notes and the time that a leap waits for its answer are counted in written lengths.
+    Dotted notes, the time that a leap waits for its answer, and the beat beside what else is heard
+    are counted in written lengths.
     """
     tunes = [melody for melody in real_melodies if melody.header.meter == of_half][:40]
     assert len(tunes) >= 10
@@ -269,7 +346,7 @@ def test_a_tune_in_notes_of_twice_the_length_has_the_same_features(real_melodies
         for tune in tunes
     ]
     different = np.abs(feature_matrix(doubled) - feature_matrix(tunes)).max(0) > 1e-9
-    by_written_length = {"dotted_share", "leaps_resolved"}
+    by_written_length = {"dotted_share", "leaps_resolved", "beats_per_quarter"}
     assert {name for name, is_so in zip(FEATURE_NAMES, different, strict=True) if is_so} <= (
         by_written_length
     )

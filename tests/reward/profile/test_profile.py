@@ -13,6 +13,7 @@ from reward.listeners.simulated import SimulatedListener
 from reward.profile.bradley_terry import FitError, fit_bradley_terry
 from reward.profile.davidson import (
     RaterVotes,
+    gap_derivatives,
     gradient_and_curvature,
     log_likelihood,
     outcome_log_probabilities,
@@ -454,9 +455,9 @@ def curvatures(monkeypatch):
 
     def counting(*arguments):
         counted.append(arguments)
-        return gradient_and_curvature(*arguments)
+        return gap_derivatives(*arguments)
 
-    monkeypatch.setattr("reward.profile.laplace.gradient_and_curvature", counting)
+    monkeypatch.setattr("reward.profile.laplace.gap_derivatives", counting)
     return counted
 
 
@@ -780,6 +781,8 @@ def test_file_round_trip_is_exact(profile, real_melodies, tmp_path):
         (lambda body: body["raters"]["ann"].update(listens=7.0), "listens=7.0 is not within"),
         (lambda body: body["scale"]["std_F"].__setitem__(0, 1e-300), "without being 0"),
         (lambda body: body.update(weight_std=0.0), "weight_std=0.0 is not within"),
+        (lambda body: body.update(melody_std=-1.0), "melody_std=-1.0 is not within"),
+        (lambda body: body["group"].pop("melody_std"), "has no 'melody_std'"),
         (lambda body: body.update(votes=10**25), "votes=.* is not within"),
         (lambda body: body.update(votes=1.5), "votes=1.5 is not a whole number"),
     ],
@@ -788,7 +791,8 @@ def test_file_round_trip_is_exact(profile, real_melodies, tmp_path):
         "short weights", "a gap in the weights", "lopsided covariance", "negative std",
         "votes in words", "raters in a list", "a huge weight", "a weight of 1e308", "NaN",
         "a weight as text", "a number as text", "a truth", "a missing field", "a share of 7",
-        "a tiny spread", "no prior", "too many votes", "half a vote",
+        "a tiny spread", "no prior", "a negative effect", "no effect of the group's",
+        "too many votes", "half a vote",
     ],
 )  # fmt: skip
 def test_broken_files_are_refused(profile, tmp_path, corrupt, message):
@@ -799,6 +803,25 @@ def test_broken_files_are_refused(profile, tmp_path, corrupt, message):
     path.write_text(json.dumps(body))
     with pytest.raises(TasteError, match=f"{message}.*fit the profile again"):
         TasteProfile.load(path)
+
+
+def test_a_file_from_before_melodies_had_effects_is_read_as_if_they_had_none(
+    profile, real_melodies, tmp_path
+):
+    path = tmp_path / "taste.json"
+    profile.save(path)
+    body = json.loads(path.read_text())
+    body["version"] = 4
+    del body["melody_std"]
+    for taste in (body["group"], *body["raters"].values()):
+        del taste["melody_std"]
+    path.write_text(json.dumps(body))
+    earlier = TasteProfile.load(path)
+    some = real_melodies[200:230]
+    np.testing.assert_array_equal(earlier.score(some, "bob"), profile.score(some, "bob"))
+    assert earlier.melody_std == earlier.group.melody_std == earlier.raters["ann"].melody_std == 0.0
+    surer = abs(earlier.win_probability(some[:15], some[15:]) - 0.5)
+    assert (surer >= abs(profile.win_probability(some[:15], some[15:]) - 0.5)).all()
 
 
 def test_files_cut_short_or_missing_are_refused(profile, tmp_path):
@@ -820,14 +843,16 @@ def test_a_file_of_ten_thousand_levels_is_refused_in_one_line(tmp_path, opening)
     assert "\n" not in str(told.value)
 
 
-def test_of_the_log_odds_of_a_win_85_percent_are_taken(profile, real_melodies):
+def test_of_the_log_odds_of_a_win_95_percent_are_taken(profile, real_melodies):
     a, b = real_melodies[:20], real_melodies[20:40]
     taste = profile.taste(None)
     x = profile.scale.standardise(feature_matrix(a)) - profile.scale.standardise(feature_matrix(b))
-    variance = np.sum((x @ taste.covariance_FF) * x, axis=1)
+    # Neither melody was heard, so both have an effect of their own that is not known.
+    variance = np.sum((x @ taste.covariance_FF) * x, axis=1) + 2 * taste.melody_std**2
+    assert taste.melody_std > 0.01
     averaged = x @ taste.weights_F / np.sqrt(1 + np.pi * variance / 8)  # MacKay 1992
     p = profile.win_probability(a, b)
-    np.testing.assert_allclose(np.log(p / (1 - p)), 0.85 * averaged, rtol=1e-9)
+    np.testing.assert_allclose(np.log(p / (1 - p)), 0.95 * averaged, rtol=1e-9)
 
 
 def test_default_names_are_those_of_the_features(profile):
@@ -858,7 +883,7 @@ def test_many_degrees_of_freedom_are_the_gaussian():
     items = pool(41)
     weights = np.random.default_rng(1).normal(size=FEATURES) * 0.15
     votes = ask(items, items @ weights, 200, 3)
-    got, gaussian = fit(votes, items, freedom=1e6), fit(votes, items, freedom=None)
+    got, gaussian = (fit(votes, items, freedom=f, melody_std=0.2) for f in (1e6, None))
     np.testing.assert_allclose(got.group.weights_F, gaussian.group.weights_F, atol=2e-3)
 
 

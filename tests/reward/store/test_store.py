@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import combinations, count
 from random import Random
 from uuid import UUID, uuid4
 
@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from music.formats.midi import default_tempo_bpm
 from music.melody import Header, Melody, Note
+from music.tempo import default_tempo_bpm, quarter_microseconds
 from reward.pairs.random_pairs import random_pairs, with_repeats
 from reward.store.database import parse_url
 from reward.store.pool import PlannedPair, load_heard_pairs
@@ -722,7 +722,7 @@ def test_the_same_melody_keeps_its_id_and_origin(store):
 
 
 def test_a_pair_of_two_styles_is_heard_without_them(store):
-    """A style sets the tempo, and so could tell which policy wrote a melody."""
+    """A style could tell which policy wrote a melody."""
     notes = [number_melody(n) for n in range(4)]
     styles = ["reel", "hornpipe", "reel", "reel"]
     ids = store.add_melodies(
@@ -738,10 +738,37 @@ def test_a_pair_of_two_styles_is_heard_without_them(store):
         pairs = load_heard_pairs(session, [(ids[0], ids[1]), (ids[2], ids[3])])
     heard = [[side.melody.header.style for side in pair] for pair in pairs]
     assert heard == [["other", "other"], ["reel", "reel"]]
-    different, alike = ([side.melody.header for side in pair] for pair in pairs)
-    assert default_tempo_bpm(different[0]) == default_tempo_bpm(different[1])
-    assert default_tempo_bpm(alike[0]) != default_tempo_bpm(different[0])
+    tempos = [[side.tempo_bpm for side in pair] for pair in pairs]
+    usual = [default_tempo_bpm(pair[0].melody.header) for pair in pairs]
+    assert tempos == [pytest.approx([tempo, tempo]) for tempo in usual]
+    assert usual[0] != usual[1], "two reels are heard as reels"
     assert [one.melody.header.style for one in store.melodies(ids)] == styles
+
+
+def test_a_pair_of_two_metres_is_heard_at_one_tempo(store):
+    """By whoever hears it, and whichever side comes first; what is stored keeps its own."""
+    melodies = [
+        Melody(Header(meter, "major", "other", bars), (Note(0, 24, 0), Note(24, 24, number)))
+        for number, (meter, bars) in enumerate([("2/4", 4), ("6/8", 2), ("3/4", 2)])
+    ]
+    ids = store.add_melodies(melodies, policy_id="base", sampler="t=1", seed=1)
+    with store.reading() as session:
+        for one, other in combinations(ids, 2):
+            (there,), (back,) = (
+                load_heard_pairs(session, [pair]) for pair in ((one, other), (other, one))
+            )
+            quarters = [quarter_microseconds(side.melody.header, side.tempo_bpm) for side in there]
+            assert quarters[0] == quarters[1]
+            assert there == back[::-1]
+    assert all(stored.tempo_bpm is None for stored in store.melodies(ids))
+    ada = store.add_rater("Ada")
+    store.add_plan([PlannedPair(ids[0], ids[1]), PlannedPair(ids[0], ids[2])], round=1)
+    coming = store.coming(ada.id, count=2, purposes=["train"])
+    assert [side.id for side in coming] == [ids[0], ids[1], ids[0], ids[2]], "at two tempos"
+    issued = store.issue(ada.id)
+    assert {issued.left.tempo_bpm, issued.right.tempo_bpm} == {
+        side.tempo_bpm for side in coming[:2]
+    }
 
 
 @pytest.mark.parametrize(

@@ -152,3 +152,26 @@ def test_nothing_is_written_without_votes(tmp_path, tiny_policy):
     ):
         fit_reward(store, tiny_policy, CONDITIONING, root=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_it_tells_what_reasons_were_given_and_how_far_they_are_believed(tmp_path, tiny_policy):
+    with RatingsStore(tmp_path / "ratings.sqlite") as store:
+        pair_up(store, tiny_policy, "tiny", CONDITIONING, PoolConfig(melodies=80, pairs=40))
+        rater = store.add_rater("Anna")
+        while issued := store.issue(rater.id):
+            busy = [len(side.melody.notes) for side in (issued.left, issued.right)]
+            store.vote(
+                issued.assignment_id,
+                Answer(
+                    outcome="left" if busy[0] > busy[1] else "right",
+                    nonce=str(issued.assignment_id),
+                    reasons=["rhythm"],
+                ),
+            )
+        fitted = fit_reward(store, tiny_policy, CONDITIONING, root=tmp_path / "runs")
+    (trust,) = fitted.profile.reasons.values()
+    card = (fitted.run.path / CARD_FILE).read_text()
+    told = f"{trust.reasons} were used, {100 * trust.share:.0f} % of them are believed"
+    assert f"| reasons of {rater.id} | {told} |" in card
+    assert f"reasons given: {trust.reasons}, of which " in card
+    assert load_model(fitted.run).profile.reasons == fitted.profile.reasons
