@@ -56,14 +56,20 @@ class PoolTaste(Gaussian):
 
     @classmethod
     def of(cls, taste: Gaussian, heard: HeardMelodies | None, size: int) -> PoolTaste:
-        """The taste over a pool of `size` melodies, of which `heard` names rows."""
+        """The taste over a pool of `size` melodies, of which `heard` names rows.
+
+        The taste follows the effects as it follows the weights, by its scale; so the lever stays.
+        """
         features = len(taste.weights_F)
         effect_B, lever_BF = np.zeros(size), np.zeros((size, features))
         variance_B = np.full(size, taste.melody_std**2)
         if heard is not None and len(heard.item_K):
-            effect_B[heard.item_K] = heard.mean_K
+            scale, doubt = taste.scale, taste.scale_std**2
+            effect_B[heard.item_K] = scale * heard.mean_K
             lever_BF[heard.item_K] = heard.lever_KF
-            variance_B[heard.item_K] = heard.variance_K
+            variance_B[heard.item_K] = scale**2 * heard.variance_K + doubt * (
+                heard.mean_K**2 + heard.variance_K
+            )
         known = {name: getattr(taste, name) for name in Gaussian.__slots__}
         return cls(**known, effect_B=effect_B, lever_BF=lever_BF, effect_variance_B=variance_B)
 

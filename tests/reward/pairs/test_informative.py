@@ -111,6 +111,28 @@ def test_a_melody_heard_for_the_fifth_time_tells_less_of_its_features():
     assert set(chosen[0]) == {new, usual}
 
 
+def test_a_heard_melody_is_better_known_where_raters_disagree():
+    """A group of two minds has smaller effects than its raters, heard or not."""
+    rng = np.random.default_rng(3)
+    items, effects = rng.normal(size=(31, 2)), rng.normal(size=31)
+    utility = 1.5 * items[:, 0] + effects
+    left, right = rng.integers(0, 30, 150), rng.integers(0, 30, 150)  # the last is never heard
+    left, right = left[left != right], right[left != right]
+    rater = np.arange(len(left)) % 3
+    follows = np.array([1.0, 1.0, -1.0])[rater]
+    wins = rng.random(len(left)) < expit(follows * (utility[left] - utility[right]))
+    fit = fit_bradley_terry(
+        items[left] - items[right], np.where(wins, 1, -1), rater_N=rater, raters=3,
+        left_N=left, right_N=right,
+    )  # fmt: skip
+    assert abs(fit.group.scale) < 0.6
+    pool = PoolTaste.of(fit.group, fit.heard, len(items))
+    unheard = pool.effect_variance_B[-1]
+    assert unheard == pytest.approx(fit.group.melody_std**2)
+    assert pool.effect_variance_B[:-1].mean() < 0.9 * unheard
+    assert pool.effect_B.std() < 0.5 * fit.group.melody_std
+
+
 def test_no_doubt_or_a_foregone_answer_tells_nothing():
     assert information_bits(np.array(1.0), np.array(0.0)) == pytest.approx(0.0, abs=1e-9)
     assert information_bits(np.array(30.0), np.array(1.0)) == pytest.approx(0.0, abs=1e-6)
