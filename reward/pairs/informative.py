@@ -166,9 +166,9 @@ def duels(
 ) -> list[Pair]:
     """Pairs of the likely best of the pool, as rows of it; no pair twice.
 
-    Each melody is the best by one draw of the weights, without its own effect, as the reward will
-    know it; a draw that gives nothing new takes the best
-    that does. Arguments and errors as for `informative_pairs`.
+    Each melody is the best by one draw of the weights. Its own effect has no part in this, because
+    the reward that PPO gets has none. Where a draw gives no new pair, the best pair that is new is
+    taken. Arguments and errors as for `informative_pairs`.
     """
     left_over = _Left(len(standard_BF), taken, kind_B)
     left_over.check(count)

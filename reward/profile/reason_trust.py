@@ -1,7 +1,7 @@
 """How far each rater's reasons can be trusted, and a fit that takes them for as much.
 
 Some know what decided, some press any button. A rater's share t of reasons that were not named by
-chance has a prior with a lump at 0, for those whose reasons say nothing. Each reason is judged by
+chance has a prior with a point mass at 0, for those whose reasons say nothing. Each reason is judged by
 the posterior of everything *but itself* (one Newton step away from the mode, as in Rad and Maleki
 2020, JRSS B 82:965), averaged over what is doubted: otherwise a hundred weights would bend towards
 fifty reasons until any made sense.
@@ -36,7 +36,7 @@ CHANCE_PRIOR = 0.7
 with less, bad ones cost agreement (docs/log.md)"""
 _MASS_T = SHARE_T**2 * (1 - SHARE_T)
 PRIOR_T = np.where(SHARE_T == 0, CHANCE_PRIOR, (1 - CHANCE_PRIOR) * _MASS_T / _MASS_T.sum())
-"""lump at 0, else Beta(3, 2)"""
+"""point mass at 0, else Beta(3, 2)"""
 DRAWS = 16
 """antithetic pairs of draws from the posterior, over which predictions are averaged"""
 RELEVANCE_FEATURES = 10.0
@@ -50,7 +50,7 @@ class ReasonTrust:
     """What one rater's reasons are worth."""
 
     reasons: int
-    """how many were used"""
+    """how many were given that speak of features"""
     share: float
     """of them that were not named by chance; posterior mean, 0 to 1, and 0 where all were more
     likely named by chance than not"""
@@ -59,7 +59,7 @@ class ReasonTrust:
 
 
 def reasons_in_words(trusts: Mapping[str, ReasonTrust], rater: str | None = None) -> str:
-    """How many reasons, of all or of one rater, were used and how far believed; "" of none."""
+    """How many reasons, of all or of one rater, were given and how far they are believed; "" of none."""
     given = [trust for name, trust in trusts.items() if rater in (None, name)]
     if not given:
         return ""

@@ -239,7 +239,7 @@ votes that were undone.
 def _reasons(card: RewardCard) -> str:
     """A row for each rater who said why; none where nobody did."""
     return "".join(
-        f"| reasons of {rater} | {trust.reasons} were used, {100 * trust.share:.0f} % of them are "
+        f"| reasons of {rater} | {trust.reasons} were given, {100 * trust.share:.0f} % of them are "
         "believed |\n"
         for rater, trust in card.trained.profile.reasons.items()
     )

@@ -171,7 +171,7 @@ def test_it_tells_what_reasons_were_given_and_how_far_they_are_believed(tmp_path
         fitted = fit_reward(store, tiny_policy, CONDITIONING, root=tmp_path / "runs")
     (trust,) = fitted.profile.reasons.values()
     card = (fitted.run.path / CARD_FILE).read_text()
-    told = f"{trust.reasons} were used, {100 * trust.share:.0f} % of them are believed"
+    told = f"{trust.reasons} were given, {100 * trust.share:.0f} % of them are believed"
     assert f"| reasons of {rater.id} | {told} |" in card
     assert f"reasons given: {trust.reasons}, of which " in card
     assert load_model(fitted.run).profile.reasons == fitted.profile.reasons
