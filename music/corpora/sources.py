@@ -27,7 +27,7 @@ READING = (
     *("formats/abc.py", "formats/abc_key.py", "formats/abc_melody.py", "formats/abc_reader.py"),
     *("formats/abc_text.py", "formats/abc_tokens.py", "formats/midi.py", "formats/spelling.py"),
     *("melody.py", "metre.py", "durations.py", "limits.py", "key_choice.py", "descriptors/key.py"),
-    *("note_table.py", "styles.py", "tokens.py", "messages.py"),
+    *("note_table.py", "styles.py", "tempo.py", "tokens.py", "messages.py"),
     *("corpora/build.py", "corpora/build_options.py", "corpora/file_reading.py"),
     *("corpora/near_duplicates.py", "corpora/sides.py", "corpora/sources.py"),
     *("corpora/corpus_file.py", "corpora/data_card.py", "corpora/remark_tables.py"),
