@@ -88,12 +88,11 @@ class HeldOut:
     def _times_DG(self) -> np.ndarray:
         """How often each group is in each draw; int32, drawn in pieces because of memory."""
         rng, groups = np.random.default_rng(self.seed), int(self._index_M.max()) + 1
-        return np.concatenate(
-            [
-                resamples(groups, min(DRAWS_AT_ONCE, self.draws - start), rng).astype(np.int32)
-                for start in range(0, self.draws, DRAWS_AT_ONCE)
-            ]
-        )
+        times_DG = np.empty((self.draws, groups), np.int32)
+        for start in range(0, self.draws, DRAWS_AT_ONCE):
+            some_DG = times_DG[start : start + DRAWS_AT_ONCE]
+            some_DG[:] = resamples(groups, len(some_DG), rng)
+        return times_DG
 
     def mean(self, value_N: np.ndarray) -> Drawn:
         """The weighted mean of a number of each comparison."""
