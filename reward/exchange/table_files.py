@@ -4,7 +4,7 @@ A file of which no row can be read (no such file, other columns, another encodin
 larger than the limits, is refused whole. Otherwise each row comes with what is wrong in it
 (`reward.exchange.table_row`). No more of a file than one piece is in memory.
 
-The cells of a CSV may be separated by commas, semicolons or tabs.
+The cells of a CSV may be separated by commas, semicolons or tabs; those of a TSV are by tabs.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class TableFile:
                 f"most; divide it, or raise the limit (--max-mib {-(-size_bytes // MIB)})"
             )
         if self._kind == ".parquet" and find_spec("pyarrow") is None:
-            raise RatingsError(f"{path} needs pyarrow; install it, or import CSV or JSONL")
+            raise RatingsError(f"{path} needs pyarrow; install it, or convert it to CSV or JSONL")
         if self._kind == ".parquet":
             check_parquet(path, self.limits)
 
@@ -163,6 +163,8 @@ TOO_LONG = f"it has a line of more than {LINE_CHARACTERS} characters"
 
 def _delimiter(path: Path) -> str:
     """What stands between the names of the columns: a spreadsheet may have saved `;` or tabs."""
+    if path.suffix.lower() == ".tsv":  # the name of a column may have commas in it
+        return "\t"
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = file.readline(LINE_CHARACTERS)
     return max(DELIMITERS, key=header.count)

@@ -26,16 +26,20 @@ from reward.profile.profile import TasteProfile
 from reward.validation.held_out_figures import HeldOut, HeldOutFigures, Interval
 from reward.validation.judged_melodies import JudgedMelodies, read_melodies
 from reward.validation.judged_pairs import (
+    EACH_RATER,
     Scores,
     check_decided,
+    check_raters,
     choices_in_halves,
     choices_of,
+    differing,
     pairs_by_score,
     pooled,
     scores_in_halves,
 )
 from reward.validation.judgement_table import (
     ChoiceRow,
+    Judgement,
     JudgementTable,
     RefusedRow,
     ScoreRow,
@@ -51,6 +55,8 @@ from reward.validation.melody_folds import (
     melody_folds,
 )
 
+MOST_MELODIES = 20_000
+"""files that a table may name"""
 SIZES = (100, 400, 2000)
 """pairs that are learnt from, where there are more; at last all of them"""
 REPEATS = {100: 2}
@@ -91,10 +97,10 @@ class Check:
     raters: int
     """0 where the table names none"""
     pairs: int
-    """different outcomes to learn from, ties too; at most `MOST_LEARNT` of scored melodies"""
+    """comparisons to learn from, with ties and repeats; of scored melodies at most `MOST_LEARNT`"""
     ties: int
     tested: int
-    """pairs of unseen melodies that were predicted"""
+    """predictions of unseen melodies; of a pair one for each choice and division into folds"""
     sizes: list[CheckedSize]
     people: Interval | None
     """share of pairs on which two halves of the raters agree; None where that cannot be said"""
@@ -126,12 +132,14 @@ def check_table(
     read = read_judgements(
         table, limits or TableLimits(), progress=partial(report, "reading the table")
     )
+    _check_named(table, read)
     melodies = read_melodies(
         named_melodies(read.judgements),
         table.parent if folder is None else folder,
         progress=partial(report, "reading melodies"),
     )
-    used, refused = _readable(read, melodies)
+    used, refused = _usable(table, read, melodies)
+    melodies = melodies.only(named_melodies(used))
     raters = len({one.rater for one in used}) if read.has_raters else 0
     count = len(melodies.features_MF)
     _check_count(table, melodies, refused)
@@ -144,8 +152,7 @@ def check_table(
         people = scores_in_halves(scores, group_M, seed=seed)
     else:
         choices = choices_of([one for one in used if isinstance(one, ChoiceRow)], melodies.row_of)
-        choices = choices[np.flatnonzero(choices.left != choices.right)]  # two paths of one file
-        every = pooled(choices)
+        every = pooled(choices, rng)
         group_M = linked_melodies(every, melodies.group_M)
         people = choices_in_halves(choices, group_M, seed=seed)
     check_decided(int(every.decided.sum()), str(table), read.form)
@@ -170,18 +177,48 @@ def check_table(
     )
 
 
-def _readable(
-    read: JudgementTable, melodies: JudgedMelodies
-) -> tuple[list[ScoreRow | ChoiceRow], list[RefusedRow]]:
-    """The judgements whose melodies are read, and the rows that are refused, in order."""
-    used, refused = [], list(read.refused)
+def _check_named(table: Path, read: JudgementTable) -> None:
+    """Refuse too many melodies, before they are read.
+
+    Raises:
+        ValidationError: for more than `MOST_MELODIES`.
+    """
+    named = len(set(named_melodies(read.judgements)))
+    if named > MOST_MELODIES:
+        raise ValidationError(
+            f"{table} names {named} melodies, and {MOST_MELODIES} is the most; check a part of them"
+        )
+
+
+def _usable(
+    table: Path, read: JudgementTable, melodies: JudgedMelodies
+) -> tuple[list[Judgement], list[RefusedRow]]:
+    """The judgements that say something of melodies that are read, and the refused rows, in order.
+
+    Raises:
+        ValidationError: for scores that differ for no rater.
+    """
+    used: list[Judgement] = []
+    refused = list(read.refused)
     for one in read.judgements:
         unread = [name for name in named_melodies([one]) if name in melodies.unread]
         if unread:
             reason = f"{shortened(unread[0])}: {melodies.unread[unread[0]]}"
             refused.append(RefusedRow(one.row, reason))
+        elif isinstance(one, ChoiceRow) and (
+            melodies.row_of[one.melody_a] == melodies.row_of[one.melody_b]
+        ):
+            reason = f"{shortened(one.melody_a)} and {shortened(one.melody_b)} are one file"
+            refused.append(RefusedRow(one.row, f"{reason}; name two melodies"))
         else:
             used.append(one)
+    scores = [one for one in used if isinstance(one, ScoreRow)]
+    if scores:
+        check_raters(scores, str(table))
+        differs_S = differing(scores)
+        reason = f"the scores of its rater do not differ; {EACH_RATER}"
+        refused += [RefusedRow(scores[at].row, reason) for at in np.flatnonzero(~differs_S)]
+        used = [scores[at] for at in np.flatnonzero(differs_S)]
     return used, sorted(refused, key=lambda row: row.row)
 
 

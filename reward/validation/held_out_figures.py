@@ -75,13 +75,24 @@ class HeldOut:
 
     preferences: Preferences
     group_M: np.ndarray
-    """group of each melody; int64"""
+    """group of each melody; int64, whole numbers in any order"""
     draws: int = DRAWS
     seed: int = 0
 
     @cached_property
+    def _index_M(self) -> np.ndarray:
+        """The groups numbered without holes; a number that no melody has is not drawn."""
+        return np.unique(self.group_M, return_inverse=True)[1].reshape(-1)
+
+    @cached_property
     def _times_DG(self) -> np.ndarray:
-        return resamples(int(self.group_M.max()) + 1, self.draws, self.seed)
+        """How often each group is in each draw; int32, drawn in pieces because of memory."""
+        rng, groups = np.random.default_rng(self.seed), int(self._index_M.max()) + 1
+        times_DG = np.empty((self.draws, groups), np.int32)
+        for start in range(0, self.draws, DRAWS_AT_ONCE):
+            some_DG = times_DG[start : start + DRAWS_AT_ONCE]
+            some_DG[:] = resamples(groups, len(some_DG), rng)
+        return times_DG
 
     def mean(self, value_N: np.ndarray) -> Drawn:
         """The weighted mean of a number of each comparison."""
@@ -130,8 +141,8 @@ class HeldOut:
 
     def _weights(self) -> Iterator[np.ndarray]:
         """Weights of the comparisons in the draws, some draws at a time."""
-        left_N = self.group_M[self.preferences.left]
-        right_N = self.group_M[self.preferences.right]
+        left_N = self._index_M[self.preferences.left]
+        right_N = self._index_M[self.preferences.right]
         for start in range(0, self.draws, DRAWS_AT_ONCE):
             times_DG = self._times_DG[start : start + DRAWS_AT_ONCE]
             both_DN = times_DG[:, left_N] * np.where(left_N == right_N, 1, times_DG[:, right_N])

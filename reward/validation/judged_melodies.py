@@ -38,10 +38,34 @@ class JudgedMelodies:
     """int64, near-duplicates have the same number"""
     unread: dict[str, str]
     """path -> why there is no melody"""
-    several_tunes: int
-    """files of which only the first tune is taken"""
-    several_strains: int
-    """files whose features are the mean of those of several strains"""
+    tunes_M: np.ndarray
+    """int64, tunes in the file, of which only the first one is taken"""
+    strains_M: np.ndarray
+    """int64, strains of that tune; the features are the mean of theirs"""
+
+    @property
+    def several_tunes(self) -> int:
+        """Files of which only the first tune is taken."""
+        return int((self.tunes_M > 1).sum())
+
+    @property
+    def several_strains(self) -> int:
+        """Files whose features are the mean of those of several strains."""
+        return int((self.strains_M > 1).sum())
+
+    def only(self, paths: Iterable[str]) -> JudgedMelodies:
+        """The melodies at these paths, all of which could be read; the rows are new."""
+        named = {path: self.row_of[path] for path in paths}
+        rows = np.unique(np.array([*named.values()], np.int64))
+        new = {row: place for place, row in enumerate(rows.tolist())}
+        return JudgedMelodies(
+            {path: new[row] for path, row in named.items()},
+            self.features_MF[rows],
+            self.group_M[rows],
+            self.unread,
+            self.tunes_M[rows],
+            self.strains_M[rows],
+        )
 
 
 def read_melodies(
@@ -58,7 +82,7 @@ def read_melodies(
     unread: dict[str, str] = {}
     files: dict[Path, int | str] = {}
     strains: list[list[Melody]] = []
-    several_tunes = 0
+    tunes: list[int] = []
     names = list(dict.fromkeys(paths))
     for place, name in enumerate(names):
         progress(place, len(names))
@@ -66,10 +90,10 @@ def read_melodies(
         try:
             known = files.get(file.resolve())
             if known is None:
-                melodies, tunes = _first_tune(file)
+                melodies, count = _first_tune(file)
                 known = files[file.resolve()] = len(strains)
                 strains.append(melodies)
-                several_tunes += tunes > 1
+                tunes.append(count)
         except _NoMelodyError as error:
             known = files[file.resolve()] = str(error)
         except (OSError, ValueError) as error:  # a loop of links, or no path at all
@@ -84,8 +108,8 @@ def read_melodies(
         _mean_features(strains),
         _groups(strains),
         unread,
-        several_tunes,
-        sum(len(some) > 1 for some in strains),
+        np.array(tunes, np.int64),
+        np.array([len(some) for some in strains], np.int64),
     )
 
 

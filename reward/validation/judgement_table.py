@@ -7,11 +7,11 @@ say nothing are refused, each with its reason, and the others are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from music.limits import TableLimits
+from music.limits import COLUMNS, TableLimits
 from music.messages import shortened
 from music.progress import Progress, no_progress
 from reward.comparisons.preferences import LEFT, RIGHT, TIE
@@ -28,6 +28,7 @@ COLUMN_NAMES = {
     "rater": ("rater", "rater_id", "participant", "listener"),
 }
 """names of columns, in lower case; spaces count as underscores"""
+KNOWN = {name for names in COLUMN_NAMES.values() for name in names}
 FORMS = {"scores": ("melody", "score"), "choices": ("melody_a", "melody_b", "winner")}
 SIDES = {"a": LEFT, "left": LEFT, "b": RIGHT, "right": RIGHT, "tie": TIE, "draw": TIE}
 PATH_CHARACTERS = 1000
@@ -92,52 +93,79 @@ def read_judgements(
         RatingsError: for a file that cannot be read or is larger than the limits.
         ValidationError: for a table without rows, or without the columns that are needed.
     """
-    table: JudgementTable | None = None
-    columns: Mapping[str, str] = {}
-    reader: Callable[[Row, Mapping[str, str]], Judgement | None] | None = None
-    for number, row in enumerate(TableFile(path, (), limits).rows()):
+    file = TableFile(path, (), limits)
+    form, columns = _columns(path, _names(file))
+    reader: Callable[[Row, Mapping[str, str]], Judgement | None]
+    reader = _score if form == "scores" else _choice
+    table = JudgementTable(form, [], [], "rater" in columns)
+    for number, row in enumerate(file.rows()):
         if number % PROGRESS_EVERY == 0:
             progress(number, 0)
-        if table is None:
-            if row.reasons and set(row.cells) == {"line"}:  # not read as a row: no names in it
-                raise ValidationError(f"row {row.number} of {path}: {row.reasons[0]}; mend it")
-            form, columns = _columns(path, row)
-            reader = _score if form == "scores" else _choice
-            table = JudgementTable(form, [], [], "rater" in columns)
-        assert reader is not None
         read = None if row.reasons else reader(row, columns)
         if row.reasons:
             table.refused.append(RefusedRow(row.number, "; ".join(row.reasons)))
         elif read is not None:
             table.judgements.append(read)
-    if table is None:
-        raise ValidationError(
-            f"{path} has no rows below its header; {_what_is_needed()}, a line for each judgement"
-        )
     return table
 
 
-def _columns(path: Path, row: Row) -> tuple[str, dict[str, str]]:
+def _names(file: TableFile) -> list[str]:
+    """The names of the columns; those of JSONL from all rows, because an object may lack some.
+
+    Raises:
+        RatingsError: for a file that cannot be read or is larger than the limits.
+        ValidationError: for a table without rows, or none that can be read.
+    """
+    names: dict[str, None] = {}
+    empty, unread = True, None
+    for row in file.rows():
+        empty = False
+        if row.reasons and set(row.cells) == {"line"}:  # not read as a row: no names in it
+            unread = unread or row
+            continue
+        names.update(
+            (name, None) for name in row.cells if len(names) < COLUMNS or _plain(name) in KNOWN
+        )
+        if not row.reasons and file.path.suffix.lower() != ".jsonl":
+            break  # it has a cell under each name of the header
+    if not names and unread is not None:
+        raise ValidationError(f"row {unread.number} of {file.path}: {unread.reasons[0]}; mend it")
+    if empty:
+        raise ValidationError(
+            f"{file.path} has no rows below its header; {_what_is_needed()}, "
+            "a line for each judgement"
+        )
+    return list(names)
+
+
+def _plain(name: str) -> str:
+    return "_".join(name.lower().split())
+
+
+def _columns(path: Path, names: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The form of a table, and what its columns are called there.
 
     Raises:
-        ValidationError: when it has the columns of neither form, or two columns for one thing.
+        ValidationError: when it has the columns of neither form, or two columns for one thing
+            that its form has.
     """
-    there: dict[str, str] = {}
-    for name in row.cells:
-        plain = "_".join(str(name).lower().split())
+    there: dict[str, list[str]] = {}
+    for name in names:
         for ours, known in COLUMN_NAMES.items():
-            if plain in known and ours in there:
+            if _plain(name) in known:
+                there.setdefault(ours, []).append(name)
+    for form in ("choices", "scores"):
+        if not all(needed in there for needed in FORMS[form]):
+            continue
+        used = {ours: there[ours] for ours in (*FORMS[form], "rater") if ours in there}
+        for ours, found in used.items():
+            if len(found) > 1:
                 raise ValidationError(
-                    f"{path} has the columns {there[ours]!r} and {name!r}, which both mean "
+                    f"{path} has the columns {found[0]!r} and {found[1]!r}, which both mean "
                     f"{ours!r}; rename or remove one"
                 )
-            if plain in known:
-                there[ours] = name
-    for form in ("choices", "scores"):
-        if all(needed in there for needed in FORMS[form]):
-            return form, {name: there[name] for name in (*FORMS[form], "rater") if name in there}
-    shown = ", ".join(str(name)[:40] for name in list(row.cells)[:10])
+        return form, {ours: found[0] for ours, found in used.items()}
+    shown = ", ".join(name[:40] for name in names[:10])
     raise ValidationError(f"{path} has the columns {shown}; {_what_is_needed()}")
 
 

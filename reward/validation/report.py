@@ -35,16 +35,15 @@ def _lines(check: Check) -> Iterator[str]:
     yield from _refused(check)
     yield ""
     yield (
-        f"Agreement on {check.tested} pairs of melodies that the model has not heard, with 95 % "
-        "intervals over melodies:"
+        f"Agreement of {check.tested} predictions of melodies that the model has not heard, with "
+        "95 % intervals over melodies:"
     )
     yield f"{'pairs learnt':>12}  {'taste profile':22}{'logistic regression':22}"
     for size in check.sizes:
         ours, theirs = size.profile.agreement.interval, size.logistic.agreement.interval
         yield f"{size.pairs:12.0f}  {ours!s:22}{theirs!s:22}"
     last = check.sizes[-1].profile
-    if last.agreement.interval.low <= CHANCE:
-        yield f"The last interval holds chance ({CHANCE:.2f}), so this may be luck."
+    yield from _beside_chance(last.agreement.interval)
     if check.people is not None:
         yield f"people among themselves: {check.people} (two halves of the raters)"
     else:
@@ -58,6 +57,16 @@ def _lines(check: Check) -> Iterator[str]:
     yield ""
     yield f"The profile, learnt from {check.profile.votes} pairs:"
     yield check.profile.in_words(SHOWN_FEATURES)
+
+
+def _beside_chance(interval: Interval) -> Iterator[str]:
+    """What is said of an agreement that is not clearly better than chance."""
+    if interval.high < CHANCE:
+        yield (
+            f"The last interval is below chance ({CHANCE:.2f}): the profile is worse than guessing."
+        )
+    elif interval.low <= CHANCE:
+        yield f"The last interval holds chance ({CHANCE:.2f}), so this may be luck."
 
 
 def _refused(check: Check) -> Iterator[str]:

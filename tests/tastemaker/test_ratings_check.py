@@ -11,6 +11,8 @@ from music.formats.midi import to_midi
 from music.formats.musicxml import to_musicxml
 from music.formats.notation import to_abc
 from reward.profile.features import FEATURE_NAMES, feature_matrix
+from reward.validation.check import MOST_MELODIES
+from tests.support.project import PROJECT
 
 MELODIES, SCORED = 60, 30
 
@@ -187,6 +189,34 @@ def test_ties_alone_say_nothing(check):
     assert "all melodies have the same score" in refused(check(["melody", "score"], same))
 
 
+def test_melodies_of_refused_rows_alone_do_not_count(check):
+    rows = [[name, "gone.abc", "a"] for name in check.names]
+    said = refused(check(CHOICES, rows))
+    assert "of the melodies in table.csv, 0 can be read" in said
+    assert "refused rows: 12; row 2: 'gone.abc'" in said
+
+
+def test_raters_whose_scores_do_not_differ_say_nothing(check):
+    columns, names = ["melody", "score", "rater"], check.names
+    alone = [[name, place, f"rater {place}"] for place, name in enumerate(names)]
+    said = refused(check(columns, alone))
+    assert "no rater scores two melodies differently" in said
+    assert "let each rater score at least two melodies differently, or leave out the" in said
+    some = [[name, place, "one"] for place, name in enumerate(names[:9])]
+    said = refused(check(columns, some + alone[9:]))
+    assert "9 can be read" in said
+    assert "refused rows: 3; row 11: the scores of its rater do not differ; let each" in said
+
+
+def test_too_many_melodies_are_refused_before_they_are_read(check, monkeypatch):
+    for page in ("limits.md", "checking.md"):
+        assert f"{MOST_MELODIES:,} files" in (PROJECT / "docs" / page).read_text()
+    monkeypatch.setattr("reward.validation.check.MOST_MELODIES", 11)
+    monkeypatch.setattr("reward.validation.check.read_melodies", None)
+    said = refused(check(["melody", "score"], [[name, 1.0] for name in check.names]))
+    assert "table.csv names 12 melodies, and 11 is the most; check a part of them" in said
+
+
 def test_a_file_that_is_no_table(typed, folder):
     (folder / "table.txt").write_text("melody,score\n")
     assert "does not end in .csv, .tsv, .jsonl or .parquet" in refused(
@@ -203,7 +233,7 @@ def test_a_table_that_is_too_large(check):
     assert "has more than 5 rows; divide it, or raise the limit (--max-rows 20)" in said
 
 
-def test_the_rest_goes_on_when_rows_are_refused(check, folder):
+def test_the_rest_goes_on_when_rows_are_refused(check, folder, strains):
     names, rng = check.names, np.random.default_rng(0)
     rows = [
         [a, b, winner]
@@ -212,6 +242,7 @@ def test_the_rest_goes_on_when_rows_are_refused(check, folder):
         for winner in [rng.choice([a, b, "left", "right", "tie"], p=[0.2, 0.2, 0.2, 0.2, 0.2])]
     ]
     good = len(rows)
+    (folder / "unused.abc").write_text(to_abc(strains[12]))
     (folder / "noise.mid").write_bytes(b"no midi at all")
     rows += [
         ["gone.abc", names[0], "a"],
@@ -222,13 +253,17 @@ def test_the_rest_goes_on_when_rows_are_refused(check, folder):
         [names[3], names[4], "the second"],
         [names[3], names[4], ""],
         ["", names[4], "a"],
+        [names[2], str(folder / names[2]), "a"],
+        ["unused.abc", "gone.abc", "a"],  # and is no melody of the table's
     ]
     code, said, _ = check(CHOICES, rows)
     assert code == 0
     assert f"{good} choices, 12 melodies" in said
-    assert "refused rows: 8" in said
-    assert f"row {good + 2}: 'gone.abc': there is no such file; give the folder by" in said
+    assert "refused rows: 10" in said
+    assert f"rows {good + 2}, {good + 11}: 'gone.abc': there is no such file; give the" in said
     assert f"rows {good + 3}, {good + 4}: 'noise.mid': " in said
     assert f"rows {good + 5}, {good + 6}: '{names[2]}' is compared with itself" in said
+    assert f"row {good + 10}: '{names[2]}' and '" in said
+    assert "are one file; name two melodies" in said
     assert f"row {good + 8}: winner has length 0" in said
     assert "winner='the second' is neither a, b, left, right or tie, nor the name of" in said

@@ -250,6 +250,20 @@ def test_a_file_that_ends_its_reader_is_told_in_a_line(tmp_path, monkeypatch):
         read(written(tmp_path, {"a": [1]}))
 
 
+def test_cells_of_a_tsv_are_between_tabs_whatever_the_names_hold(tmp_path):
+    (tmp_path / "t.tsv").write_text("a\tscore (1, 2, 3)\nx\t2\n")
+    assert [dict(row.cells) for row in read(tmp_path / "t.tsv")] == [
+        {"a": "x", "score (1, 2, 3)": "2"}
+    ]
+
+
+def test_without_pyarrow_a_parquet_file_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    path = written(tmp_path, {"a": [1]})
+    monkeypatch.setattr(table_files, "find_spec", lambda _: None)
+    with pytest.raises(RatingsError, match="install it, or convert it to CSV or JSONL"):
+        read(path)
+
+
 # --- Memory
 
 

@@ -73,3 +73,15 @@ def test_a_difference_has_a_narrower_interval_than_two_unrelated_figures():
     same = one.above(held_out.figures(predicted**1.01).agreement)
     assert same.value == pytest.approx(0, abs=0.02)
     assert same.high - same.low < one.above(other).high - one.above(other).low
+
+
+def test_groups_without_a_melody_are_not_drawn():
+    """Numbers of groups may have holes: they are rows of files, of which variants share one."""
+    rng = np.random.default_rng(4)
+    left, right = rng.permutation(40).reshape(2, 20)
+    pairs = Preferences.of(left, right, np.where(rng.random(20) < 0.5, 1, -1))
+    predicted = rng.random(20)
+    close = HeldOut(pairs, np.arange(40), draws=50).figures(predicted)
+    apart = HeldOut(pairs, 1000 * np.arange(40) + 7, draws=50).figures(predicted)
+    assert apart.agreement.drawn_D == pytest.approx(close.agreement.drawn_D)
+    assert apart.log_loss.drawn_D == pytest.approx(close.log_loss.drawn_D)

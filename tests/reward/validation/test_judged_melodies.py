@@ -49,3 +49,13 @@ def test_of_several_strains_the_mean_is_taken(folder):
 def test_no_melodies_at_all(folder):
     read = read_melodies(["gone.mid"], folder)
     assert len(read.features_MF) == len(read.group_M) == 0
+
+
+def test_some_of_the_melodies(folder):
+    read = read_melodies(["one.abc", "two strains.abc", "book.abc", "variant.abc"], folder)
+    some = read.only(["variant.abc", "two strains.abc", "variant.abc"])
+    assert some.row_of == {"two strains.abc": 0, "variant.abc": 1}
+    assert some.features_MF == pytest.approx(read.features_MF[[1, 3]])
+    assert len(np.unique(some.group_M)) == 1
+    assert (some.several_tunes, some.several_strains) == (0, 1)
+    assert len(read.only([]).features_MF) == 0

@@ -6,6 +6,7 @@ import pytest
 from music.limits import TableLimits
 from reward.comparisons.preferences import LEFT, RIGHT, TIE
 from reward.validation.judgement_table import ChoiceRow, RefusedRow, ScoreRow, read_judgements
+from reward.validation.melody_folds import ValidationError
 
 
 @pytest.fixture
@@ -62,3 +63,36 @@ def test_a_bad_row_is_refused_and_the_rest_is_kept(read):
     assert [row.row for row in table.refused] == [3, 4, 5, 6, 7]
     assert table.refused[0] == RefusedRow(3, "score='much' is not a finite number")
     assert "is empty; give a number" in table.refused[3].reason
+
+
+def test_an_object_without_a_name_does_not_hide_the_column(read):
+    lines = [
+        '{"melody": "a.abc"}',
+        '{"melody": "b.abc", "score": 2}',
+        *['{"melody": "c.abc", "score": 3}'] * 1500,
+        '{"melody": "d.abc", "score": 4, "rater": "x"}',
+    ]
+    table = read("\n".join(lines[:-1]), "t.jsonl")
+    assert not table.has_raters
+    assert [(one.melody, one.score) for one in table.judgements][:2] == [("b.abc", 2), ("c.abc", 3)]
+    assert [row.row for row in table.refused] == [1]
+    table = read("\n".join(lines), "t.jsonl")
+    assert table.has_raters
+    assert table.judgements == [ScoreRow(1503, "d.abc", 4.0, "x")]
+    assert "rater has length 0" in table.refused[-1].reason
+
+
+def test_a_first_row_that_cannot_be_read_does_not_refuse_the_table(read):
+    assert read("melody,score,rater\na.abc,1\nb.abc,2,x\n").has_raters
+    table = read('["no object"]\n{"melody": "a.abc", "score": 1}\n', "t.jsonl")
+    assert [row.row for row in table.refused] == [1]
+    assert len(table.judgements) == 1
+    with pytest.raises(ValidationError, match=r"row 1 of .*: it is not JSON"):
+        read("{\n}\n", "t.jsonl")
+
+
+def test_two_names_matter_only_for_a_column_that_is_needed(read):
+    table = read("melody,score,melody_a,left\na.abc,1,x,y\n")
+    assert table.judgements == [ScoreRow(2, "a.abc", 1.0, "")]
+    with pytest.raises(ValidationError, match="'rater' and 'listener', which both mean 'rater'"):
+        read("melody,score,rater,listener\na.abc,1,x,y\n")
