@@ -1,10 +1,10 @@
 """How far each rater's reasons can be trusted, and a fit that takes them for as much.
 
 Some know what decided, some press any button. A rater's share t of reasons that were not named by
-chance has a prior with a point mass at 0, for those whose reasons say nothing. Each reason is judged by
-the posterior of everything *but itself* (one Newton step away from the mode, as in Rad and Maleki
-2020, JRSS B 82:965), averaged over what is doubted: otherwise a hundred weights would bend towards
-fifty reasons until any made sense.
+chance has a prior with a point mass at 0, for those whose reasons say nothing. Each reason is
+judged by the posterior of everything *but itself* (one Newton step away from the mode, as in Rad
+and Maleki 2020, JRSS B 82:965), averaged over what is doubted: otherwise a hundred weights would
+bend towards fifty reasons until any made sense.
 
 Reasons and weights take turns: a fit without reasons, then some at its prior with reasons as far as
 they are trusted, then one that chooses its prior by votes and reasons. In that last one the weights
@@ -59,7 +59,7 @@ class ReasonTrust:
 
 
 def reasons_in_words(trusts: Mapping[str, ReasonTrust], rater: str | None = None) -> str:
-    """How many reasons, of all or of one rater, were given and how far they are believed; "" of none."""
+    """How many reasons, of all or of one rater, were given and how far believed; "" of none."""
     given = [trust for name, trust in trusts.items() if rater in (None, name)]
     if not given:
         return ""
