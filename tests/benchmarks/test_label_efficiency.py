@@ -57,6 +57,7 @@ def test_agreement_leaves_out_equals(module):
     assert module.agreement(-utility, utility) == 0.0
 
 
+@pytest.mark.timeout(900)  # the benchmark fits a hundred profiles
 def test_a_users_own_listener_runs_through(tmp_path):
     (tmp_path / "mine.py").write_text("def few_notes(melody):\n    return -len(melody.notes)\n")
     command = [sys.executable, SCRIPT, "--listener", "mine:few_notes"]
