@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -16,6 +18,21 @@ from tastemaker.options import DATABASE, database_option, on_database, seed_opti
 from tastemaker.progress import shown_progress
 
 RATINGS_FORMATS = ("csv", "jsonl", "parquet", "trl")
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def limit_options(rows_help: str) -> Callable[[Command], Command]:
+    """The options that limit how much of a table is read; `rows_help` explains `--max-rows`."""
+    most_mib = click.option(
+        "--max-mib",
+        type=click.IntRange(1, 2**20),
+        default=TABLE_MIB,
+        help="Largest table that is read, in MiB, packed or unpacked.",
+    )
+    most_rows = click.option(
+        "--max-rows", type=click.IntRange(1, 10**9), default=TABLE_ROWS, help=rows_help
+    )
+    return lambda command: most_mib(most_rows(command))
 
 
 @click.group()
@@ -89,18 +106,7 @@ def export_votes(
 @ratings.command("import")
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @database_option
-@click.option(
-    "--max-mib",
-    type=click.IntRange(1, 2**20),
-    default=TABLE_MIB,
-    help="Largest table that is read, in MiB, packed or unpacked.",
-)
-@click.option(
-    "--max-rows",
-    type=click.IntRange(1, 10**9),
-    default=TABLE_ROWS,
-    help="Most rows of a table that are read; a row takes about 2 KiB of memory.",
-)
+@limit_options("Most rows of a table that are read; a row takes about 2 KiB of memory.")
 def import_votes(path: Path, database: str, max_mib: int, max_rows: int) -> None:
     """Import an export: PATH is its folder, or its file of votes with the tables beside it.
 
@@ -173,18 +179,7 @@ def ratings_stats(database: str, as_json: bool) -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder where the paths in the table begin; by default that of the table.",
 )
-@click.option(
-    "--max-mib",
-    type=click.IntRange(1, 2**20),
-    default=TABLE_MIB,
-    help="Largest table that is read, in MiB, packed or unpacked.",
-)
-@click.option(
-    "--max-rows",
-    type=click.IntRange(1, 10**9),
-    default=TABLE_ROWS,
-    help="Most rows of the table that are read.",
-)
+@limit_options("Most rows of the table that are read.")
 @seed_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(

@@ -236,14 +236,7 @@ def study(
                     rows = [ways[name](some, test) for some in asked]
                     seconds[name] += time.process_time() - begun
                     predicted.setdefault((name, size), []).append(np.array(rows))
-    pooled = Preferences.of(
-        *(
-            np.concatenate([getattr(p, name) for p in tested])
-            for name in ("left", "right", "outcome")
-        )
-    )
-    _, group_M = np.unique(choices.tune_M, return_inverse=True)
-    held_out = HeldOut(pooled, group_M.reshape(-1))
+    held_out = HeldOut(Preferences.joined(tested), choices.tune_M)
     return Study(
         held_out,
         {key: held_out.figures(np.concatenate(rows, axis=1)) for key, rows in predicted.items()},

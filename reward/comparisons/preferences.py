@@ -244,6 +244,28 @@ class Preferences:
             reason_names=reason_names,
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Preferences]) -> Preferences:
+        """The comparisons of one or more parts one after the other.
+
+        Raises:
+            PreferenceError: for parts whose raters or reasons have other names.
+        """
+        names = {name: getattr(parts[0], name) for name in ("rater_ids", "reason_names")}
+        for part in parts:
+            for name, expected in names.items():
+                if getattr(part, name) != expected:
+                    raise PreferenceError(
+                        f"{name}={getattr(part, name)} of one part and {expected} of another do "
+                        "not go together; join parts of the same comparisons"
+                    )
+        arrays = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in cls.__slots__
+            if name not in names
+        }
+        return cls(**arrays, **names)
+
     def swapped(self) -> Preferences:
         """The same comparisons as if each had been shown the other way round."""
         return Preferences(

@@ -14,6 +14,7 @@ import hashlib
 import numpy as np
 from scipy.special import ndtri
 
+from music.melody import TICKS_PER_QUARTER
 from music.note_table import NoteTable
 
 QUARTER_SECONDS = 0.4
@@ -51,7 +52,7 @@ def pace(table: NoteTable) -> np.ndarray:
 
 def fastest_passage(table: NoteTable) -> np.ndarray:
     """Notes a second where they come fastest, within `PASSAGE_QUARTERS`, as log2; float64 (N,)."""
-    width = PASSAGE_QUARTERS * 24
+    width = PASSAGE_QUARTERS * TICKS_PER_QUARTER
     # Melodies on one line of time, far enough apart, so that one search serves all.
     start = table.onset + table.of * (int(table.total_ticks.max()) + width) * 2
     inside = np.searchsorted(start, start + width) - np.arange(len(start))
@@ -88,4 +89,4 @@ def best_agreement(own_share: float) -> float:
 
 
 def _seconds(ticks: np.ndarray | int) -> np.ndarray:
-    return np.asarray(ticks) / 24 * QUARTER_SECONDS
+    return np.asarray(ticks) / TICKS_PER_QUARTER * QUARTER_SECONDS

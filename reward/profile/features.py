@@ -219,10 +219,11 @@ is a feature of its own. Fixed, so that a melody's features never change with a 
 UNUSUAL_PRIOR = 0.5
 """a distance is less often liked than the measure itself"""
 _DISTANCES = tuple(measure for measure in MEASURES if measure.name in USUAL)
-FAR_FROM_USUAL = "far from usual: "
+UNUSUAL, FAR_FROM_USUAL = "unusual_", "far from usual: "
+"""before the name and the label of a measure: its distance from what is usual"""
 FEATURE_LABELS: dict[str, str] = (
     {measure.name: measure.label for measure in MEASURES}
-    | {f"unusual_{measure.name}": FAR_FROM_USUAL + measure.label for measure in _DISTANCES}
+    | {UNUSUAL + measure.name: FAR_FROM_USUAL + measure.label for measure in _DISTANCES}
     | {measure.name: measure.label for measure in LATER_MEASURES}
 )
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURE_LABELS)

@@ -14,8 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-UNUSUAL = "unusual_"
-"""before the name of a measure: its distance from what is usual, which is of the same domain"""
+from reward.profile.features import UNUSUAL
 
 DOMAINS: dict[str, tuple[str, ...]] = {
     "rhythm": (
@@ -52,7 +51,8 @@ DOMAINS: dict[str, tuple[str, ...]] = {
         "five_note_share",
     ),
 }
-"""reasons that name a domain, and its measures; a measure is in one of them"""
+"""reasons that name a domain, and its measures; a measure is in one of them, and its distance from
+what is usual with it"""
 JUDGEMENTS: dict[str, tuple[str, ...]] = {
     "catchy": (
         *("repeated_contour_share", "motif_share", "repeated_motif_share", "opening_returns"),

@@ -157,10 +157,10 @@ def check_table(
         people = choices_in_halves(choices, group_M, seed=seed)
     check_decided(int(every.decided.sum()), str(table), read.form)
     folds = _folds(every, scores, group_M, seed)
-    sizes, tested = _cross_validate(folds, melodies.features_MF, group_M, seed, report)
+    scale = FeatureScale.of(melodies.features_MF)
+    sizes, tested = _cross_validate(folds, melodies.features_MF, scale, group_M, seed, report)
     report("fitting the profile to all pairs", 0, 0)
     learnt = every[rng.permutation(len(every))[:MOST_LEARNT]]
-    scale = FeatureScale.of(melodies.features_MF)
     return Check(
         table=table,
         form=read.form,
@@ -289,12 +289,12 @@ def _folds(every: Preferences, scores: Scores | None, group_M: np.ndarray, seed:
 def _cross_validate(
     folds: Sequence[Fold],
     features_MF: np.ndarray,
+    scale: FeatureScale,
     group_M: np.ndarray,
     seed: int,
     report: Report,
 ) -> tuple[list[CheckedSize], int]:
     """Figures at each size, and how many pairs were predicted."""
-    scale = FeatureScale.of(features_MF)
     standard_MF = scale.standardise(features_MF)
     least = min(len(train) for train, _ in folds)
     counts = [*(size for size in SIZES if size < least), MOST_LEARNT]
@@ -314,12 +314,7 @@ def _cross_validate(
                 plain = predict_logistic(some, test, standard_MF, group_M, seed=seed)
                 predicted.setdefault(("profile", at), []).append(by_profile)
                 predicted.setdefault(("logistic", at), []).append(plain)
-    tested = Preferences.of(
-        *(
-            np.concatenate([getattr(test, name) for _, test in folds])
-            for name in ("left", "right", "outcome")
-        )
-    )
+    tested = Preferences.joined([test for _, test in folds])
     held_out = HeldOut(tested, group_M, seed=seed)
 
     def figures(model: str, at: int) -> HeldOutFigures:

@@ -97,11 +97,11 @@ class HeldOut:
     def mean(self, value_N: np.ndarray) -> Drawn:
         """The weighted mean of a number of each comparison."""
         plain = np.average(value_N, weights=self.preferences.weight)
-        drawn = [
-            (weight_DN @ value_N)[some] / weight_DN.sum(axis=1)[some]
-            for weight_DN in self._weights()
-            for some in [weight_DN.sum(axis=1) > 0]  # a draw of few groups may hold no comparison
-        ]
+        drawn = []
+        for weight_DN in self._weights():
+            total_D = weight_DN.sum(axis=1)
+            some = total_D > 0  # a draw of few groups may hold no comparison
+            drawn.append((weight_DN @ value_N)[some] / total_D[some])
         return Drawn(float(plain), np.concatenate(drawn))
 
     def figures(self, probability_RN: np.ndarray) -> HeldOutFigures:

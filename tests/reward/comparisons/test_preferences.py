@@ -80,3 +80,17 @@ def test_bad_reasons_are_named(changes, message):
         Preferences.of(
             one, one, one, **{"reasons": np.array([[True]]), "reason_names": ("rhythm",), **changes}
         )
+
+
+def test_parts_are_joined_to_the_whole_and_others_are_refused():
+    whole = Preferences.of(
+        np.array([0, 1, 2]), np.array([1, 2, 0]), np.array([1, 0, -1]),
+        rater=np.array([1, 0, 1]), weight=np.array([0.5, 1.0, 2.0]), rater_ids=("ada", "ben"),
+        reasons=np.array([[True], [False], [True]]), reason_names=("ending",),
+    )  # fmt: skip
+    again = Preferences.joined([whole[:1], whole[1:1], whole[1:]])
+    for name in Preferences.__slots__:
+        assert np.array_equal(getattr(again, name), getattr(whole, name)), name
+    plain = Preferences.of(np.array([0]), np.array([1]), np.array([1]))
+    with pytest.raises(PreferenceError, match=r"rater_ids=.* do not go together"):
+        Preferences.joined([whole, plain])
